@@ -1,0 +1,133 @@
+//! HTTP for token requests: bounded, direct where it has to be, no redirects, nothing kept between requests.
+
+use crate::{Error, ErrorKind, Secret, tls};
+use reqwest::{Client, RequestBuilder, Response, header, redirect};
+use rustls::RootCertStore;
+use rustls_platform_verifier::BuilderVerifierExt;
+use std::time::{Duration, SystemTime};
+
+/// A token answer is a few kilobytes; more than this is something else.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// An answer, read whole.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    /// The server's clock, from its `Date` header.
+    pub(super) date: Option<SystemTime>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// Blanks `secret` in the body: a server that echoes the request must not put it into an error text.
+    pub(super) fn forget(&mut self, secret: &Secret) {
+        if let Ok(text) = str::from_utf8(&self.body) {
+            self.body = secret.scrub(text).into_bytes();
+        }
+    }
+}
+
+/// Whether requests may go through the proxy that the environment names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proxy {
+    FromEnvironment,
+    Never,
+}
+
+pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
+    let builder = tls::client_builder()?;
+    let tls = if https {
+        builder
+            .with_platform_verifier()
+            .map_err(|source| {
+                Error::new(
+                    ErrorKind::Configuration,
+                    "cannot use the operating system's trust roots for token requests",
+                )
+                .with_source(source)
+            })?
+            .with_no_client_auth()
+    } else {
+        // Loopback and IMDS speak plain HTTP: a machine without trust roots is no obstacle then.
+        builder
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
+    };
+    let client = Client::builder()
+        .tls_backend_preconfigured(tls)
+        // A redirect would carry the secret or the token to a host nobody configured.
+        .redirect(redirect::Policy::none())
+        // Requests are most of an hour apart: a kept connection would be dead, and its failure would cost an attempt.
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("entra-redis/", env!("CARGO_PKG_VERSION")));
+    let client = match proxy {
+        Proxy::FromEnvironment => client,
+        Proxy::Never => client.no_proxy(),
+    };
+    client.build().map_err(|source| {
+        Error::new(ErrorKind::Configuration, "cannot set up HTTP for token requests").with_source(source)
+    })
+}
+
+/// Sends the request and reads its answer, whatever its status.
+pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answer, Error> {
+    let failed = |source: reqwest::Error| {
+        Error::new(ErrorKind::TokenEndpoint, format!("no answer from {endpoint}"))
+            .with_transient(true)
+            .with_source(source.without_url())
+    };
+    let mut response = request.send().await.map_err(failed)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(Error::new(
+                ErrorKind::TokenEndpoint,
+                format!("{endpoint} answered with more than {LARGEST_BODY} bytes, which is no token"),
+            )
+            .with_status(response.status().as_u16()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let date = header_text(&response, &header::DATE).and_then(|text| httpdate::parse_http_date(text).ok());
+    Ok(Answer {
+        status: response.status().as_u16(),
+        retry_after: header_text(&response, &header::RETRY_AFTER)
+            .and_then(|text| retry_after(text, date.unwrap_or_else(SystemTime::now))),
+        date,
+        body,
+    })
+}
+
+fn header_text<'a>(response: &'a Response, name: &header::HeaderName) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn retry_after_in_seconds_and_as_a_date() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_717);
+        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
+        assert_eq!(
+            retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now),
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO));
+        for nonsense in ["", "-1", "soon", "99999999999999999999999"] {
+            assert_eq!(retry_after(nonsense, now), None);
+        }
+    }
+}

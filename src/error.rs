@@ -1,0 +1,267 @@
+//! What can go wrong, and what to look at next.
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+/// What kind of thing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is missing, malformed, or contradicts another; the message names it.
+    Configuration,
+    /// The credential cannot be used here: nothing to authenticate with, or no identity endpoint to ask.
+    CredentialUnavailable,
+    /// Microsoft Entra ID refused the credential; it will not be accepted until somebody changes something.
+    CredentialRejected,
+    /// The token endpoint failed or answered with something that is not a token; it may well work again later.
+    TokenEndpoint,
+    /// A token came, but it cannot be used: not a JWT, expired, without an expiry or without a user name.
+    MalformedToken,
+    /// No TCP connection to Redis.
+    Connect,
+    /// TCP works, TLS does not.
+    Tls,
+    /// Redis refused the user name and token.
+    AuthenticationRejected,
+    /// Redis answered the handshake with an error that is not about the credentials.
+    Server,
+    /// A deadline passed.
+    Timeout(Stage),
+    /// The connection manager has been shut down.
+    Closed,
+}
+
+/// What was being waited for when a deadline passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The answer to a token request (`token_request_execution_timeout`).
+    Token,
+    /// DNS, TCP and TLS (`connect_timeout`).
+    Connect,
+    /// The reply to `HELLO` or `AUTH` (`auth_timeout`).
+    Auth,
+    /// The reply to a command, or a link to send it on (`command_timeout`).
+    Command,
+    /// The first usable connection (`startup_timeout`).
+    Startup,
+}
+
+/// An error of this crate: cheap to clone, with its source chain, and free of secrets.
+///
+/// Commands return [`redis::RedisError`], as every [`ConnectionLike`](redis::aio::ConnectionLike) does; this type comes
+/// from `connect`, from token sources, and in [`Stats`](crate::Stats) and [`Event`](crate::Event)s.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<&'static str>,
+    transient: bool,
+    status: Option<u16>,
+    aadsts: Option<u32>,
+    correlation_id: Option<String>,
+    retry_after: Option<Duration>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` says what failed, where, and what to look at, and must not hold a secret.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let transient = matches!(kind, ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Server);
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            hint: None,
+            transient,
+            status: None,
+            aadsts: None,
+            correlation_id: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn config(setting: &str, problem: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Configuration, format!("`{setting}` {problem}"))
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the connection manager has been shut down")
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Attaches what caused this error.
+    #[must_use]
+    pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.edit(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// Says whether the same request may well succeed soon; by default only timeouts and connect errors are transient.
+    #[must_use]
+    pub fn with_transient(self, transient: bool) -> Self {
+        self.edit(|inner| inner.transient = transient)
+    }
+
+    /// Sets how long the other side asked to be left alone (`Retry-After`).
+    #[must_use]
+    pub fn with_retry_after(self, delay: Duration) -> Self {
+        self.edit(|inner| inner.retry_after = Some(delay))
+    }
+
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        self.edit(|inner| inner.hint = Some(hint))
+    }
+
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        self.edit(|inner| inner.status = Some(status))
+    }
+
+    pub(crate) fn with_aadsts(self, code: Option<u32>) -> Self {
+        self.edit(|inner| inner.aadsts = code)
+    }
+
+    pub(crate) fn with_correlation_id(self, id: Option<String>) -> Self {
+        self.edit(|inner| inner.correlation_id = id)
+    }
+
+    /// What kind of thing failed.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same request may well succeed soon.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+
+    /// The `AADSTS` number of a Microsoft Entra ID error.
+    #[must_use]
+    pub fn aadsts(&self) -> Option<u32> {
+        self.0.aadsts
+    }
+
+    /// The HTTP status of the token endpoint's answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// Microsoft's correlation id, to be quoted to its support.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.0.correlation_id.as_deref()
+    }
+
+    /// What to look at next, for the mistakes people make most.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint
+    }
+
+    /// How long the other side asked to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        f.write_str(&inner.message)?;
+        if let Some(id) = &inner.correlation_id {
+            write!(f, " [correlation id {id}]")?;
+        }
+        if let Some(hint) = inner.hint {
+            write!(f, " (hint: {hint})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        let mut source = self.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_ref()
+            .map(|source| source.as_ref() as &(dyn StdError + 'static))
+    }
+}
+
+impl From<Error> for redis::RedisError {
+    /// Keeps the kinds that users of the `redis` crate match on: authentication failure, timeout, dropped connection.
+    fn from(error: Error) -> Self {
+        use std::io::{Error as IoError, ErrorKind as Io};
+        match error.kind() {
+            ErrorKind::Configuration => (
+                redis::ErrorKind::InvalidClientConfig,
+                "invalid configuration",
+                error.to_string(),
+            )
+                .into(),
+            ErrorKind::CredentialUnavailable
+            | ErrorKind::CredentialRejected
+            | ErrorKind::TokenEndpoint
+            | ErrorKind::MalformedToken
+            | ErrorKind::AuthenticationRejected
+            | ErrorKind::Timeout(Stage::Token) => (
+                redis::ErrorKind::AuthenticationFailed,
+                "no valid token",
+                error.to_string(),
+            )
+                .into(),
+            ErrorKind::Timeout(_) => IoError::new(Io::TimedOut, error).into(),
+            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server => IoError::new(Io::NotConnected, error).into(),
+            ErrorKind::Closed => IoError::new(Io::NotConnected, error).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_message_hint_and_source_chain() {
+        let error = Error::new(ErrorKind::Connect, "no connection to cache:10000")
+            .with_hint("check the host name")
+            .with_source(std::io::Error::other("refused"));
+        assert_eq!(
+            error.to_string(),
+            "no connection to cache:10000 (hint: check the host name)"
+        );
+        assert_eq!(error.source().expect("source").to_string(), "refused");
+        assert!(format!("{error:?}").ends_with("refused"));
+    }
+
+    #[test]
+    fn keeps_the_kinds_redis_users_match_on() {
+        let redis = |kind| redis::RedisError::from(Error::new(kind, "x"));
+        assert!(redis(ErrorKind::Timeout(Stage::Command)).is_timeout());
+        assert!(redis(ErrorKind::Connect).is_connection_dropped());
+        assert_eq!(
+            redis(ErrorKind::CredentialRejected).kind(),
+            redis::ErrorKind::AuthenticationFailed
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! The owner of the pool and the token actor: from `connect` to `shutdown`.
+
+use crate::{
+    Config, Counters, Error, ErrorKind, Event,
+    config::{checked_host, checked_port},
+    error::Stage,
+    event::Journal,
+    link::{Condition, Dialer},
+    pool::{Keeper, KeeperOptions, Pool},
+    token::{TokenActor, Tokens},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Mutex, broadcast},
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
+};
+
+/// Owns the connections and the token, for as long as a handle exists.
+///
+/// Obtained from [`EntraRedis::manager`](crate::EntraRedis::manager).
+pub struct ConnectionManager {
+    pool: Arc<Pool>,
+    tokens: Tokens,
+    journal: Journal,
+    command_timeout: Duration,
+    tasks: Mutex<Tasks>,
+}
+
+/// The keeper and the token actor, ended when dropped.
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A snapshot of what the connection manager is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Counters since `connect`.
+    pub counters: Counters,
+    /// The token in use; none when there is no valid one.
+    pub token: Option<TokenStats>,
+    /// The newest token request's error, none once one has succeeded.
+    pub last_token_error: Option<Error>,
+    /// The links that there are.
+    pub links: Vec<LinkStats>,
+    /// The newest error of opening a connection, none once one has been opened.
+    pub last_connect_error: Option<Error>,
+}
+
+/// The token in use.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenStats {
+    /// Counts the tokens, from 1.
+    pub generation: u64,
+    /// The Redis user name that goes with it.
+    pub user_name: String,
+    /// How long it is still good.
+    pub remaining: Duration,
+}
+
+/// One link.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkStats {
+    /// The link's number, from 1 in order of connecting.
+    pub link: u64,
+    /// Whether it takes commands; not while an `AUTH` is being answered.
+    pub open: bool,
+    /// The token it last authenticated with.
+    pub generation: u64,
+    /// Commands without a reply yet.
+    pub in_flight: usize,
+}
+
+impl ConnectionManager {
+    pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
+        config.validate()?;
+        let host = checked_host(host)?;
+        let transport = config.tls.build(host)?;
+        let source = config.credential.build()?;
+        let dialer = Dialer {
+            host: host.to_owned(),
+            port: checked_port(port)?,
+            transport,
+            protocol: config.protocol,
+            connect_timeout: config.connect_timeout,
+            auth_timeout: config.auth_timeout,
+            links_opened: 0.into(),
+        };
+        let journal = Journal::new();
+        let user_name = config.user_name.as_deref().map(Arc::from);
+        let (actor, tokens) = TokenActor::new(source, config.token_manager, user_name, journal.clone());
+        let pool = Arc::new(Pool::new(tokens.clone()));
+        let options = KeeperOptions {
+            pool_size: config.pool_size,
+            auth_timeout: config.auth_timeout,
+            ping_after: config.ping_interval,
+            ping_timeout: config.command_timeout,
+        };
+        let (keeper, ready) = Keeper::new(Arc::clone(&pool), dialer, tokens.clone(), journal.clone(), options);
+        // Whatever ends this function early drops the manager, and with it the tasks.
+        let manager = Self {
+            pool,
+            tokens,
+            journal,
+            command_timeout: config.command_timeout,
+            tasks: Mutex::new(Tasks(vec![tokio::spawn(actor.run()), tokio::spawn(keeper.run())])),
+        };
+        match timeout(config.startup_timeout, ready).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_| Err(Error::closed()))?,
+            Err(_) => return Err(manager.not_started(config.startup_timeout)),
+        }
+        Ok(manager)
+    }
+
+    fn not_started(&self, limit: Duration) -> Error {
+        let no_start = |what: &str| {
+            Error::new(
+                ErrorKind::Timeout(Stage::Startup),
+                format!("not connected within {limit:?} (`startup_timeout`): {what}"),
+            )
+        };
+        match (self.journal.last_token_error(), self.tokens.live()) {
+            (Some(error), _) => no_start(&format!("no token yet; the last attempt: {error}")).with_source(error),
+            (None, None) => no_start("the token source has not answered"),
+            (None, Some(_)) => no_start("Redis has not answered"),
+        }
+    }
+
+    /// How long a command may take in all.
+    pub(crate) fn command_timeout(&self) -> Duration {
+        self.command_timeout
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Whether commands can be sent right now: some link is up, and `shutdown` has not been called.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        !self.pool.is_closed() && self.pool.open_links() > 0
+    }
+
+    /// What the connection manager is doing right now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let links = self.pool.links();
+        Stats {
+            counters: self.journal.counters(),
+            token: self.tokens.live().map(|current| TokenStats {
+                generation: current.generation,
+                user_name: current.user_name.to_string(),
+                remaining: current.token.remaining(),
+            }),
+            last_token_error: self.journal.last_token_error(),
+            links: links
+                .iter()
+                .map(|link| LinkStats {
+                    link: link.id(),
+                    open: link.condition() == Condition::Open,
+                    generation: link.generation(),
+                    in_flight: link.in_flight(),
+                })
+                .collect(),
+            last_connect_error: self.pool.last_error(),
+        }
+    }
+
+    /// What happens from now on. A subscriber that falls behind misses events and is told how many; nothing waits for it.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.journal.subscribe()
+    }
+
+    /// Asks for a new token before its time, when a role or an access policy has changed, say.
+    ///
+    /// It returns at once; any number of calls while a request is under way make one. The minimum refresh interval holds.
+    pub fn refresh_token(&self) {
+        if let Some(current) = self.tokens.live() {
+            self.tokens.request_refresh(current.generation);
+        }
+    }
+
+    /// Refuses new commands, waits for those in flight, for a command's timeout at most, and ends everything.
+    ///
+    /// Calling it again, from anywhere, waits for the same end.
+    pub async fn shutdown(&self) {
+        self.pool.close();
+        // The lock makes a second caller wait until the first is through.
+        let mut tasks = self.tasks.lock().await;
+        for task in tasks.0.drain(..) {
+            task.abort();
+            // It ends by being aborted; there is nothing to learn from that.
+            _ = task.await;
+        }
+        let deadline = Instant::now() + self.command_timeout;
+        for link in self.pool.links() {
+            link.retire("shut down");
+            _ = timeout_at(deadline, link.drained()).await;
+        }
+        self.pool.clear();
+    }
+}
+
+impl std::fmt::Debug for ConnectionManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectionManager")
+            .field("ready", &self.ready())
+            .field("open_links", &self.pool.open_links())
+            .finish_non_exhaustive()
+    }
+}

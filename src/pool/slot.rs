@@ -1,0 +1,140 @@
+//! A link's place in the pool, and what its keeper knows about it.
+
+use crate::{
+    RetryPolicy,
+    link::{Condition, Link},
+    retry::Backoff,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// What is under way for a slot; one thing at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    None,
+    Dial,
+    Reauth,
+    Ping,
+}
+
+/// One of the pool's `pool_size` places.
+pub(super) struct Slot {
+    pub(super) link: Option<Arc<Link>>,
+    /// Stands in for the link while that waits for the answer to its `AUTH`, or takes its place.
+    pub(super) spare: Option<Arc<Link>>,
+    /// The link is lost: it goes as soon as the spare is there.
+    pub(super) doomed: bool,
+    pub(super) task: Task,
+    /// Dials wait until then.
+    pub(super) dial_after: Instant,
+    dial_backoff: Backoff,
+    /// Re-AUTHs wait until then.
+    pub(super) reauth_after: Instant,
+    reauth_backoff: Backoff,
+    reauth_failed: bool,
+    had_link: bool,
+    /// The newest token that this slot has been told of.
+    target: u64,
+}
+
+impl Slot {
+    pub(super) fn new() -> Self {
+        let policy = |first: u64, last: u64| {
+            RetryPolicy::new()
+                .delay(Duration::from_millis(first))
+                .max_delay(Duration::from_millis(last))
+        };
+        let now = Instant::now();
+        Self {
+            link: None,
+            spare: None,
+            doomed: false,
+            task: Task::None,
+            dial_after: now,
+            dial_backoff: Backoff::new(&policy(100, 2_000)),
+            reauth_after: now,
+            reauth_backoff: Backoff::new(&policy(100, 5_000)),
+            reauth_failed: false,
+            had_link: false,
+            target: 0,
+        }
+    }
+
+    /// The links that commands may find here.
+    pub(super) fn links(&self) -> impl Iterator<Item = &Arc<Link>> {
+        self.link.iter().chain(&self.spare)
+    }
+
+    /// Takes in a new link; true if it replaces one that was lost.
+    pub(super) fn dialed(&mut self, link: Arc<Link>) -> bool {
+        self.dial_backoff.reset();
+        if self.link.is_some() {
+            self.spare = Some(link);
+            return false;
+        }
+        self.link = Some(link);
+        std::mem::replace(&mut self.had_link, true)
+    }
+
+    pub(super) fn dial_failed(&mut self) -> Duration {
+        let delay = self.dial_backoff.next_delay();
+        self.dial_after = Instant::now() + delay;
+        delay
+    }
+
+    pub(super) fn reauthenticated(&mut self) {
+        self.reauth_failed = false;
+        self.reauth_backoff.reset();
+    }
+
+    /// Whether the link has refused the newest token already.
+    pub(super) fn reauth_failed_before(&self) -> bool {
+        self.reauth_failed
+    }
+
+    pub(super) fn reauth_failed(&mut self) {
+        self.reauth_failed = true;
+        self.reauth_after = Instant::now() + self.reauth_backoff.next_delay();
+    }
+
+    /// A new token: what failed with the old one may be tried at once, within `spread` so that not all links start at
+    /// the same moment.
+    pub(super) fn rotate(&mut self, generation: u64, spread: Duration) {
+        if self.target != generation {
+            self.target = generation;
+            self.reauth_failed = false;
+            self.reauth_backoff.reset();
+            self.reauth_after = Instant::now() + spread.mul_f64(fastrand::f64());
+        }
+    }
+
+    /// Drops what is down, and lets the spare take the place of a link that is gone. Returns what went.
+    pub(super) fn tidy(&mut self) -> Vec<(Arc<Link>, &'static str)> {
+        let mut gone = Vec::new();
+        for place in [&mut self.link, &mut self.spare] {
+            if let Some(link) = place.take_if(|link| down(link).is_some()) {
+                let reason = down(&link).unwrap_or("down");
+                gone.push((link, reason));
+            }
+        }
+        if self.doomed
+            && self.spare.is_some()
+            && let Some(link) = self.link.take()
+        {
+            link.retire("replaced: its AUTH kept failing");
+            gone.push((link, "replaced: its AUTH kept failing"));
+        }
+        if self.link.is_none() {
+            self.doomed = false;
+            self.link = self.spare.take();
+        }
+        gone
+    }
+}
+
+fn down(link: &Link) -> Option<&'static str> {
+    match link.condition() {
+        Condition::Down(reason) => Some(reason),
+        _ => None,
+    }
+}

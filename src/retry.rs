@@ -1,0 +1,154 @@
+//! How long to wait before trying again: the one place that knows the `backoff` crate.
+
+use crate::{Error, config_check};
+use backoff::{SystemClock, backoff::Backoff as _, exponential::ExponentialBackoff};
+use std::time::Duration;
+
+/// How failed token requests are repeated.
+///
+/// Delays grow exponentially from `delay` to `max_delay` with full jitter (each is drawn between zero and its bound); a
+/// `Retry-After` of the identity provider that asks for more wins. When `max_attempts` are spent, `connect` reports the
+/// error; a running service goes on trying, for ever, at the longest delay. A delay never exceeds a quarter of the
+/// last token's lifetime (nor is that bound ever below the minimum refresh interval), so short-lived tokens heal fast.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct RetryPolicy {
+    pub(crate) max_attempts: u32,
+    pub(crate) delay: Duration,
+    pub(crate) max_delay: Duration,
+    pub(crate) multiplier: f64,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 5,
+            delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(30),
+            multiplier: 2.0,
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The default policy: 5 attempts, 500 ms doubling up to 30 s.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Attempts before `connect` reports the error; at least 1, default 5.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// Bound of the first delay; default 500 ms.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Bound that no delay exceeds, save one asked for by `Retry-After`; default 30 s.
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
+        self
+    }
+
+    /// Factor from one bound to the next; at least 1, default 2.
+    pub fn multiplier(mut self, factor: f64) -> Self {
+        self.multiplier = factor;
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        if self.max_attempts == 0 {
+            return Err(Error::config("retry_policy.max_attempts", "must be at least 1"));
+        }
+        config_check::positive("retry_policy.delay", self.delay)?;
+        config_check::positive("retry_policy.max_delay", self.max_delay)?;
+        if self.max_delay < self.delay {
+            return Err(Error::config("retry_policy.max_delay", "must not be below `delay`"));
+        }
+        // The upper end keeps the arithmetic of intervals finite.
+        if !(1.0..=1000.0).contains(&self.multiplier) {
+            return Err(Error::config("retry_policy.multiplier", "must be between 1 and 1000"));
+        }
+        Ok(())
+    }
+}
+
+/// The delays of one run of failures.
+#[derive(Debug)]
+pub(crate) struct Backoff(ExponentialBackoff<SystemClock>);
+
+impl Backoff {
+    pub(crate) fn new(policy: &RetryPolicy) -> Self {
+        // backoff draws from interval ± interval · factor: half the bound with factor 1 is full jitter, 0 to the bound.
+        Self(ExponentialBackoff {
+            current_interval: policy.delay / 2,
+            initial_interval: policy.delay / 2,
+            randomization_factor: 1.0,
+            multiplier: policy.multiplier,
+            max_interval: policy.max_delay / 2,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        })
+    }
+
+    pub(crate) fn next_delay(&mut self) -> Duration {
+        // `None` is impossible without a maximum elapsed time; the longest bound is then the careful answer.
+        self.0.next_backoff().unwrap_or_else(|| self.0.max_interval * 2)
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delays(n: usize) -> Vec<Duration> {
+        let mut backoff = Backoff::new(&RetryPolicy::new());
+        (0..n).map(|_| backoff.next_delay()).collect()
+    }
+
+    #[test]
+    fn delays_grow_exponentially_to_the_maximum_with_full_jitter() {
+        let runs: Vec<_> = (0..400).map(|_| delays(9)).collect();
+        for (i, bound_ms) in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]
+            .into_iter()
+            .enumerate()
+        {
+            let column: Vec<_> = runs.iter().map(|run| run[i].as_millis()).collect();
+            let (min, max) = (column.iter().min().unwrap(), column.iter().max().unwrap());
+            assert!(*max <= bound_ms, "delay {i}: {max} ms over its bound {bound_ms}");
+            assert!(*max > bound_ms * 8 / 10, "delay {i} never comes near {bound_ms} ms");
+            assert!(*min < bound_ms * 2 / 10, "delay {i} is not jittered: min {min} ms");
+        }
+    }
+
+    #[test]
+    fn reset_starts_over() {
+        let mut backoff = Backoff::new(&RetryPolicy::new());
+        (0..10).for_each(|_| drop(backoff.next_delay()));
+        backoff.reset();
+        assert!(backoff.next_delay() <= Duration::from_millis(500));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let bad = [
+            RetryPolicy::new().max_attempts(0),
+            RetryPolicy::new().delay(Duration::ZERO),
+            RetryPolicy::new().max_delay(Duration::from_millis(1)),
+            RetryPolicy::new().multiplier(f64::NAN),
+            RetryPolicy::new().multiplier(0.5),
+        ];
+        for policy in bad {
+            let error = policy.validate().unwrap_err().to_string();
+            assert!(error.contains("retry_policy."), "{error}");
+        }
+    }
+}

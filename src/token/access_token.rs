@@ -1,0 +1,266 @@
+//! One access token, and how long it may be used.
+
+use crate::{Error, ErrorKind, Secret};
+use serde::Deserialize;
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::time::Instant;
+
+/// An access token with its life: the moment it was received (on the monotonic clock) and how long it lives from there.
+///
+/// Counting from the moment of receipt makes the schedule immune to a wrong wall clock whenever the issuer says how long
+/// the token lives.
+#[derive(Clone)]
+pub struct AccessToken {
+    secret: Secret,
+    user_name: Option<String>,
+    lifetime: Duration,
+    received_at: Instant,
+    received_wall: SystemTime,
+}
+
+/// What an issuer says about a token beside the token itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hints {
+    /// Seconds the token lives from now on, by the issuer's word.
+    pub(crate) expires_in: Option<Duration>,
+    /// When the token expires, by the issuer's clock.
+    pub(crate) expires_on: Option<SystemTime>,
+    /// The issuer's clock now.
+    pub(crate) issuer_now: Option<SystemTime>,
+}
+
+/// The claims this crate reads. It is not the token's audience, so there is nothing for it to verify.
+#[derive(Deserialize)]
+struct Claims {
+    exp: Option<f64>,
+    oid: Option<String>,
+}
+
+/// The longest life a token is believed to have; keeps additions to clocks from overflowing.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Differences of clocks below this are the rounding of `Date` and the travel of the answer, not a wrong clock.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+impl AccessToken {
+    /// A JWT, received now: its `exp` claim says when it expires, its `oid` claim is the Redis user name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MalformedToken`] if `jwt` is empty, not a JWT, has no `exp`, or has expired.
+    pub fn from_jwt(jwt: impl Into<Secret>) -> Result<Self, Error> {
+        Self::from_answer(jwt.into(), Hints::default())
+    }
+
+    /// A token of any form, received now, with its life and the Redis user name that goes with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MalformedToken`] if `token` is empty or `expires_in` is zero.
+    pub fn opaque(token: impl Into<Secret>, expires_in: Duration, user_name: impl Into<String>) -> Result<Self, Error> {
+        let token = token.into();
+        if token.expose().is_empty() {
+            return Err(malformed("the token is empty"));
+        }
+        Self::received_now(token, Some(user_name.into()), expires_in)
+    }
+
+    pub(crate) fn from_answer(secret: Secret, hints: Hints) -> Result<Self, Error> {
+        if secret.expose().is_empty() {
+            return Err(malformed("the token is empty"));
+        }
+        // The source is left out: it may quote what it could not read.
+        let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(secret.expose())
+            .map_err(|_| malformed("the token is not a JWT"))?;
+        let lifetime = lifetime(claims.exp.and_then(wall_time), hints, SystemTime::now())
+            .ok_or_else(|| malformed("the token has no `exp` claim and came without `expires_in` or `expires_on`"))?;
+        Self::received_now(secret, claims.oid.filter(|oid| !oid.is_empty()), lifetime)
+    }
+
+    fn received_now(secret: Secret, user_name: Option<String>, lifetime: Duration) -> Result<Self, Error> {
+        if lifetime.is_zero() {
+            return Err(malformed(
+                "the token had already expired when it came; check this machine's clock and the token source",
+            )
+            .with_transient(true));
+        }
+        Ok(Self {
+            secret,
+            user_name,
+            lifetime: lifetime.min(LONGEST),
+            received_at: Instant::now(),
+            received_wall: SystemTime::now(),
+        })
+    }
+
+    /// The token itself.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The Redis user name that goes with the token: its `oid` claim, the principal's object id.
+    #[must_use]
+    pub fn user_name(&self) -> Option<&str> {
+        self.user_name.as_deref()
+    }
+
+    /// How long the token lives, from the moment it was received.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// When the token expires, by this machine's wall clock.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.received_wall + self.lifetime
+    }
+
+    /// How much of its life is left.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.expiry().saturating_duration_since(Instant::now())
+    }
+
+    pub(crate) fn expiry(&self) -> Instant {
+        self.received_at + self.lifetime
+    }
+
+    pub(crate) fn received_at(&self) -> Instant {
+        self.received_at
+    }
+
+    pub(crate) fn is_expired(&self) -> bool {
+        self.remaining().is_zero()
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("user_name", &self.user_name)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+fn malformed(problem: &str) -> Error {
+    Error::new(ErrorKind::MalformedToken, problem)
+}
+
+/// `seconds` since the epoch as a time; none if it is not a time.
+pub(crate) fn wall_time(seconds: f64) -> Option<SystemTime> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .and_then(|since| UNIX_EPOCH.checked_add(since))
+}
+
+/// How long a token lives from `now` on; none if nobody says.
+///
+/// The issuer's clock is taken from its answer's `Date` when it differs from ours, so that a wrong clock on either side
+/// neither kills a good token nor keeps a dead one. Without that, `expires_in` is the better witness.
+fn lifetime(exp: Option<SystemTime>, hints: Hints, now: SystemTime) -> Option<Duration> {
+    let issuer_now = hints.issuer_now.map(|theirs| {
+        let apart = theirs.duration_since(now).unwrap_or_else(|error| error.duration());
+        if apart > CLOCK_TOLERANCE { theirs } else { now }
+    });
+    if let (None, Some(expires_in)) = (issuer_now, hints.expires_in) {
+        return Some(expires_in);
+    }
+    let clock = issuer_now.unwrap_or(now);
+    let until = |end: SystemTime| end.duration_since(clock).unwrap_or(Duration::ZERO);
+    [exp.map(until), hints.expires_on.map(until), hints.expires_in]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::{Value, json};
+
+    fn jwt(claims: &Value) -> String {
+        encode(&Header::default(), claims, &EncodingKey::from_secret(b"k")).unwrap()
+    }
+
+    fn epoch(time: SystemTime) -> f64 {
+        time.duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+    }
+
+    fn message(result: Result<AccessToken, Error>) -> String {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MalformedToken);
+        error.to_string()
+    }
+
+    #[test]
+    fn expiry_in_seconds_parses_exactly() {
+        let exp = SystemTime::now() + Duration::from_secs(3600);
+        let token = AccessToken::from_jwt(jwt(&json!({"exp": epoch(exp).floor(), "oid": "me"}))).unwrap();
+        assert_eq!(token.user_name(), Some("me"));
+        let parsed = epoch(token.expires_at());
+        assert!((parsed - epoch(exp).floor()).abs() < 0.5, "{parsed}");
+    }
+
+    #[test]
+    fn malformed_tokens_are_typed_errors() {
+        assert!(message(AccessToken::from_jwt("")).contains("empty"));
+        for garbage in ["not.a", "a.b.c", "....", "e30.e30"] {
+            assert!(message(AccessToken::from_jwt(garbage)).contains("not a JWT"));
+        }
+        assert!(message(AccessToken::from_jwt(jwt(&json!({"oid": "me"})))).contains("`exp`"));
+        for exp in [json!(1), json!(-5), json!(1e300)] {
+            _ = message(AccessToken::from_jwt(jwt(&json!({"exp": exp, "oid": "me"}))));
+        }
+        assert!(message(AccessToken::opaque("t", Duration::ZERO, "me")).contains("expired"));
+    }
+
+    #[test]
+    fn errors_and_debug_hold_no_token() {
+        let token = jwt(&json!({"oid": "me"}));
+        assert!(!message(AccessToken::from_jwt(token.clone())).contains(&token));
+        let token = AccessToken::opaque("s3cr3t", Duration::from_secs(1), "me").unwrap();
+        assert!(!format!("{token:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn a_year_or_more_does_not_overflow() {
+        for days in [366_u64, 1_000_000_000] {
+            let life = Duration::from_secs(days * 24 * 3600);
+            let token = AccessToken::opaque("t", life, "me").unwrap();
+            assert!(token.expiry() > Instant::now());
+            assert!(token.expires_at() > SystemTime::now());
+        }
+    }
+
+    #[test]
+    fn the_lifetime_survives_wrong_clocks() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let now = SystemTime::now();
+        let ahead = now + 5 * HOUR;
+        let life = |exp, expires_in, issuer_now| {
+            let hints = Hints {
+                expires_in,
+                expires_on: None,
+                issuer_now,
+            };
+            lifetime(exp, hints, now).unwrap()
+        };
+        // Our clock is right: the shorter promise counts, to the fraction of a second.
+        assert_eq!(life(Some(now + HOUR), None, None), HOUR);
+        assert_eq!(life(Some(now + HOUR), Some(2 * HOUR), Some(now)), HOUR);
+        assert_eq!(life(Some(now + 2 * HOUR), Some(HOUR), Some(now)), HOUR);
+        // The issuer's clock is five hours ahead of, then behind, ours.
+        assert_eq!(life(Some(ahead + HOUR), Some(HOUR), Some(ahead)), HOUR);
+        assert_eq!(life(Some(now - 4 * HOUR), Some(HOUR), Some(now - 5 * HOUR)), HOUR);
+        // Without its clock, its `expires_in` is believed.
+        assert_eq!(life(Some(now - 4 * HOUR), Some(HOUR), None), HOUR);
+        assert_eq!(lifetime(None, Hints::default(), now), None);
+    }
+}

@@ -1,0 +1,396 @@
+//! The actor on a paused clock: hours pass in milliseconds, and every request is counted.
+
+use super::*;
+use crate::{RetryPolicy, Secret, token::TokenFuture};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+use tokio::time::sleep;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// What the source does with one request.
+#[derive(Clone, Debug)]
+enum Act {
+    Token(Duration),
+    Same(Duration),
+    Transient,
+    RetryAfter(Duration),
+    Permanent,
+    Hang,
+}
+
+/// A token source that follows a script, then repeats its last act, and notes when it was asked.
+struct Script {
+    acts: Mutex<VecDeque<Act>>,
+    asked: Mutex<Vec<Instant>>,
+    issued: AtomicU64,
+}
+
+impl Script {
+    fn new(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
+        Arc::new(Self {
+            acts: Mutex::new(acts.into_iter().collect()),
+            asked: Mutex::default(),
+            issued: AtomicU64::new(0),
+        })
+    }
+
+    fn replace(&self, acts: impl IntoIterator<Item = Act>) {
+        *self.acts.lock().unwrap() = acts.into_iter().collect();
+    }
+
+    fn requests(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
+    /// Times between requests, from the first on.
+    fn gaps(&self) -> Vec<Duration> {
+        let asked = self.asked.lock().unwrap();
+        asked.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    fn next(&self) -> Act {
+        let mut acts = self.acts.lock().unwrap();
+        if acts.len() > 1 {
+            acts.pop_front().unwrap()
+        } else {
+            acts.front().cloned().unwrap()
+        }
+    }
+}
+
+struct Source(Arc<Script>);
+
+impl TokenSource for Source {
+    fn fetch(&self) -> TokenFuture<'_> {
+        self.0.asked.lock().unwrap().push(Instant::now());
+        let act = self.0.next();
+        let new = !matches!(act, Act::Same(_));
+        let number = self.0.issued.load(SeqCst) + u64::from(new);
+        Box::pin(async move {
+            let failed = || Error::new(ErrorKind::TokenEndpoint, "scripted failure");
+            match act {
+                Act::Token(life) | Act::Same(life) => {
+                    self.0.issued.store(number, SeqCst);
+                    AccessToken::opaque(Secret::new(format!("token-{number}")), life, "me")
+                }
+                Act::Transient => Err(failed().with_transient(true)),
+                Act::RetryAfter(delay) => Err(failed().with_transient(true).with_retry_after(delay)),
+                Act::Permanent => Err(Error::new(ErrorKind::CredentialRejected, "wrong secret")),
+                Act::Hang => std::future::pending().await,
+            }
+        })
+    }
+}
+
+fn config() -> TokenManagerConfig {
+    TokenManagerConfig::new().lower_refresh_bound(Duration::ZERO)
+}
+
+fn start(script: &Arc<Script>, config: TokenManagerConfig) -> (Tokens, Journal) {
+    start_with_clock(script, config, SystemTime::now)
+}
+
+fn start_with_clock(
+    script: &Arc<Script>,
+    config: TokenManagerConfig,
+    wall_clock: fn() -> SystemTime,
+) -> (Tokens, Journal) {
+    let journal = Journal::new();
+    let source = Arc::new(Source(Arc::clone(script)));
+    let (mut actor, tokens) = TokenActor::new(source, config, None, journal.clone());
+    actor.wall_clock = wall_clock;
+    tokio::spawn(actor.run());
+    (tokens, journal)
+}
+
+fn generation(tokens: &Tokens) -> Option<u64> {
+    tokens.live().map(|current| current.generation)
+}
+
+/// Lets the actor run without moving the clock.
+async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn refreshes_at_the_ratio_of_the_lifetime() {
+    for ratio in [0.01, 0.7, 0.99] {
+        let script = Script::new([Act::Token(HOUR)]);
+        let (mut tokens, _) = start(&script, config().expiration_refresh_ratio(ratio));
+        tokens.current().await.unwrap();
+        sleep(HOUR.mul_f64(ratio) - SECOND).await;
+        assert_eq!(script.requests(), 1, "ratio {ratio}: too early");
+        sleep(2 * SECOND).await;
+        assert_eq!(generation(&tokens), Some(2), "ratio {ratio}: too late");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_tokens_never_make_a_hot_loop() {
+    for life in [Duration::from_millis(1), SECOND, MINUTE] {
+        let script = Script::new([Act::Token(life)]);
+        let (_tokens, _) = start(&script, TokenManagerConfig::new());
+        sleep(MINUTE).await;
+        let requests = script.requests();
+        assert!(
+            (55..=61).contains(&requests),
+            "{requests} requests in a minute for tokens of {life:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_failures_then_success_are_three_requests_and_no_error() {
+    let script = Script::new([Act::Transient, Act::Transient, Act::Token(HOUR)]);
+    let (mut tokens, _) = start(&script, config());
+    assert_eq!(tokens.current().await.unwrap().generation, 1);
+    assert_eq!(script.requests(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_request_times_out_and_the_retry_succeeds() {
+    let script = Script::new([Act::Hang, Act::Token(HOUR)]);
+    let (mut tokens, _) = start(&script, config().token_request_execution_timeout(2 * SECOND));
+    let began = Instant::now();
+    tokens.current().await.unwrap();
+    assert!(began.elapsed() <= 4 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_waiter_gets_the_error_of_a_failed_start() {
+    let script = Script::new([Act::Hang]);
+    let retries = RetryPolicy::new().max_attempts(3);
+    let config = config().retry_policy(retries).token_request_execution_timeout(SECOND);
+    let (tokens, _) = start(&script, config);
+    let waiters = (0..10).map(|_| {
+        let mut tokens = tokens.clone();
+        tokio::spawn(async move { tokens.current().await.err().map(|error| error.kind()) })
+    });
+    for waiter in waiters.collect::<Vec<_>>() {
+        let kind = waiter.await.unwrap();
+        assert_eq!(kind, Some(ErrorKind::Timeout(Stage::Token)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permanent_error_is_reported_at_once_and_healed_without_a_restart() {
+    let script = Script::new([Act::Permanent]);
+    let (mut tokens, _) = start(&script, config());
+    let Err(error) = tokens.current().await else {
+        panic!("a token")
+    };
+    assert_eq!((error.kind(), script.requests()), (ErrorKind::CredentialRejected, 1));
+
+    sleep(24 * HOUR).await;
+    let requests = script.requests();
+    // Full jitter up to 30 s: every 15 s on average.
+    assert!(requests < 24 * 3600 / 10, "{requests} requests in a day");
+    assert!(requests > 24 * 3600 / 30, "{requests} requests in a day");
+    script.replace([Act::Token(HOUR)]);
+    sleep(31 * SECOND).await;
+    assert_eq!(generation(&tokens), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_goes_on_after_the_attempts_are_spent() {
+    let script = Script::new([Act::Token(HOUR), Act::Transient]);
+    let (mut tokens, journal) = start(&script, config());
+    tokens.current().await.unwrap();
+    // Refresh is due after 42 minutes; far more than five attempts fail by the 50th, and nobody notices.
+    sleep(50 * MINUTE).await;
+    assert!(script.requests() > 10);
+    assert_eq!(generation(&tokens), Some(1));
+    assert!(
+        tokens.dead().is_none(),
+        "errors are nobody's business while the token is good"
+    );
+    assert!(journal.last_token_error().is_some());
+    // The token dies: now the error is everybody's.
+    sleep(11 * MINUTE).await;
+    assert_eq!(generation(&tokens), None);
+    assert!(tokens.dead().unwrap().to_string().contains("scripted failure"));
+    // And the loop still heals.
+    script.replace([Act::Token(HOUR)]);
+    sleep(31 * SECOND).await;
+    assert_eq!(generation(&tokens), Some(2));
+    assert!(tokens.dead().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_dies_during_a_hanging_request_is_announced_in_time() {
+    let script = Script::new([Act::Token(10 * SECOND), Act::Hang]);
+    let (mut tokens, _) = start(&script, config().token_request_execution_timeout(MINUTE));
+    tokens.current().await.unwrap();
+    sleep(10 * SECOND + Duration::from_millis(5)).await;
+    assert!(tokens.dead().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_wins_over_the_backoff() {
+    let script = Script::new([Act::RetryAfter(MINUTE), Act::RetryAfter(90 * SECOND), Act::Token(HOUR)]);
+    let (mut tokens, _) = start(&script, config());
+    tokens.current().await.unwrap();
+    let gaps = script.gaps();
+    assert!(gaps[0] >= MINUTE && gaps[0] < MINUTE + SECOND, "{gaps:?}");
+    assert!(gaps[1] >= 90 * SECOND && gaps[1] < 91 * SECOND, "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_retry_after_is_capped_at_an_hour() {
+    let script = Script::new([Act::RetryAfter(Duration::MAX), Act::Token(HOUR)]);
+    let (mut tokens, _) = start(&script, config());
+    tokens.current().await.unwrap();
+    assert!(script.gaps()[0] <= HOUR + SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_left_to_fetch_for_ends_the_loop_even_in_a_backoff() {
+    let script = Script::new([Act::Transient]);
+    let (tokens, _) = start(&script, config());
+    settle().await;
+    let before = script.requests();
+    drop(tokens);
+    sleep(HOUR).await;
+    assert_eq!(script.requests(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_valid_token_is_served_without_a_request_and_demands_share_one() {
+    let script = Script::new([Act::Token(HOUR)]);
+    let (mut tokens, _) = start(&script, config());
+    for _ in 0..100 {
+        tokens.current().await.unwrap();
+    }
+    assert_eq!(script.requests(), 1);
+
+    sleep(MINUTE).await;
+    (0..100).for_each(|_| tokens.request_refresh(1));
+    settle().await;
+    assert_eq!((script.requests(), generation(&tokens)), (2, Some(2)));
+    // A late complaint about the first token does not throw the second away.
+    sleep(MINUTE).await;
+    tokens.request_refresh(1);
+    settle().await;
+    assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_every_token_do_not_make_a_hot_loop() {
+    let script = Script::new([Act::Token(HOUR)]);
+    let (mut tokens, _) = start(&script, config());
+    let end = Instant::now() + MINUTE;
+    while Instant::now() < end {
+        let current = tokens.current().await.unwrap();
+        tokens.request_refresh(current.generation);
+        settle().await;
+    }
+    assert!(script.requests() <= 61, "{} requests in a minute", script.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_does_not_override_retry_after() {
+    let script = Script::new([Act::Token(HOUR), Act::RetryAfter(5 * MINUTE), Act::Token(HOUR)]);
+    let (mut tokens, _) = start(&script, config());
+    tokens.current().await.unwrap();
+    sleep(MINUTE).await;
+    for _ in 0..100 {
+        tokens.request_refresh(1);
+        sleep(SECOND).await;
+    }
+    assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_token_again_is_no_rotation_and_asked_for_ever_more_slowly() {
+    let script = Script::new([Act::Token(MINUTE), Act::Same(2 * SECOND)]);
+    let (mut tokens, journal) = start(&script, TokenManagerConfig::new());
+    tokens.current().await.unwrap();
+    sleep(50 * SECOND).await;
+    assert_eq!(generation(&tokens), Some(1));
+    assert_eq!(journal.counters().tokens_fetched, 1);
+    let gaps: Vec<_> = script.gaps().iter().map(Duration::as_secs).collect();
+    assert_eq!(gaps, [1, 2, 4, 8, 16]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_never_handed_out() {
+    struct Stale(AccessToken);
+    impl TokenSource for Stale {
+        fn fetch(&self) -> TokenFuture<'_> {
+            Box::pin(async { Ok(self.0.clone()) })
+        }
+    }
+    let stale = AccessToken::opaque("old", SECOND, "me").unwrap();
+    sleep(MINUTE).await;
+    let retries = RetryPolicy::new().max_attempts(2);
+    let (actor, mut tokens) = TokenActor::new(
+        Arc::new(Stale(stale)),
+        config().retry_policy(retries),
+        None,
+        Journal::new(),
+    );
+    tokio::spawn(actor.run());
+    let Err(error) = tokens.current().await else {
+        panic!("an expired token")
+    };
+    assert_eq!(error.kind(), ErrorKind::MalformedToken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_without_a_user_name_says_what_to_set() {
+    let nameless = || async {
+        let claims = serde_json::json!({"exp": 4_000_000_000_u64});
+        let key = jsonwebtoken::EncodingKey::from_secret(b"k");
+        AccessToken::from_jwt(jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap())
+    };
+    let with_name = |name| {
+        let (actor, tokens) = TokenActor::new(Arc::new(nameless), config(), name, Journal::new());
+        tokio::spawn(actor.run());
+        tokens
+    };
+    let Err(error) = with_name(None).current().await else {
+        panic!("a token without a name")
+    };
+    assert!(error.to_string().contains("user_name"), "{error}");
+    let current = with_name(Some(Arc::from("me"))).current().await.unwrap();
+    assert_eq!(&*current.user_name, "me");
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_subscribers_see_the_newest_token_and_missed_ones_are_skipped() {
+    let script = Script::new([Act::Token(HOUR)]);
+    let (mut tokens, _) = start(&script, config());
+    let mut slow = tokens.clone();
+    tokens.current().await.unwrap();
+    for generation in 1..=5 {
+        tokens.request_refresh(generation);
+        sleep(2 * SECOND).await;
+    }
+    assert_eq!(slow.current().await.unwrap().generation, 6);
+    assert_eq!(tokens.clone().current().await.unwrap().generation, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_suspended_refreshes_when_it_wakes() {
+    // The paused clock stands still for the wall clock's jump, as the monotonic clock does during a suspend.
+    static SLEPT: AtomicU64 = AtomicU64::new(0);
+    let script = Script::new([Act::Token(HOUR)]);
+    let (mut tokens, _) = start_with_clock(&script, config(), || {
+        SystemTime::now() + Duration::from_secs(SLEPT.load(SeqCst))
+    });
+    tokens.current().await.unwrap();
+    sleep(MINUTE).await;
+    assert_eq!(script.requests(), 1);
+    SLEPT.store(8 * 3600, SeqCst);
+    sleep(11 * SECOND).await;
+    assert_eq!(generation(&tokens), Some(2));
+}

@@ -1,0 +1,130 @@
+//! The settings of the token actor.
+
+use crate::{Error, RetryPolicy, config_check};
+use std::time::Duration;
+
+/// When and how tokens are renewed. The names are those of the Redis clients in other languages.
+///
+/// ```
+/// use entra_redis::{RetryPolicy, TokenManagerConfig};
+/// use std::time::Duration;
+///
+/// let tokens = TokenManagerConfig::new()
+///     .expiration_refresh_ratio(0.9)
+///     .lower_refresh_bound(Duration::from_secs(60))
+///     .token_request_execution_timeout(Duration::from_secs(5))
+///     .retry_policy(RetryPolicy::new().max_attempts(5).delay(Duration::from_millis(50)));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct TokenManagerConfig {
+    pub(crate) expiration_refresh_ratio: f64,
+    pub(crate) lower_refresh_bound: Duration,
+    pub(crate) min_refresh_interval: Duration,
+    pub(crate) token_request_execution_timeout: Duration,
+    pub(crate) retry_policy: RetryPolicy,
+}
+
+impl Default for TokenManagerConfig {
+    fn default() -> Self {
+        Self {
+            expiration_refresh_ratio: 0.7,
+            lower_refresh_bound: Duration::from_secs(180),
+            min_refresh_interval: Duration::from_secs(1),
+            token_request_execution_timeout: Duration::from_secs(10),
+            retry_policy: RetryPolicy::default(),
+        }
+    }
+}
+
+/// Below this, a setting would allow the hot loop that the interval is there to prevent.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+impl TokenManagerConfig {
+    /// The defaults named at each setter.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The part of a token's life after which it is renewed, in (0, 1]; default 0.7.
+    pub fn expiration_refresh_ratio(mut self, ratio: f64) -> Self {
+        self.expiration_refresh_ratio = ratio;
+        self
+    }
+
+    /// A token is renewed at the latest this long before it expires; default 3 minutes, [Azure's guidance].
+    ///
+    /// A token that lives no longer than this is renewed at once, in steps of the minimum refresh interval.
+    ///
+    /// [Azure's guidance]: https://learn.microsoft.com/azure/redis/entra-for-authentication
+    pub fn lower_refresh_bound(mut self, bound: Duration) -> Self {
+        self.lower_refresh_bound = bound;
+        self
+    }
+
+    /// The shortest time between two token requests, whatever the tokens' lifetime; at least 10 ms, default 1 s.
+    ///
+    /// It doubles, up to 30 s, each time the token source returns the same token again.
+    pub fn min_refresh_interval(mut self, interval: Duration) -> Self {
+        self.min_refresh_interval = interval;
+        self
+    }
+
+    /// How long one token request may take; default 10 s.
+    pub fn token_request_execution_timeout(mut self, timeout: Duration) -> Self {
+        self.token_request_execution_timeout = timeout;
+        self
+    }
+
+    /// How failed token requests are repeated; default [`RetryPolicy::new`].
+    pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
+        self.retry_policy = policy;
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let ratio = self.expiration_refresh_ratio;
+        // Written so that NaN fails too.
+        if !(ratio > 0.0 && ratio <= 1.0) {
+            return Err(Error::config(
+                "expiration_refresh_ratio",
+                format_args!("must be above 0 and at most 1, not {ratio}"),
+            ));
+        }
+        config_check::bounded("lower_refresh_bound", self.lower_refresh_bound)?;
+        config_check::bounded("min_refresh_interval", self.min_refresh_interval)?;
+        if self.min_refresh_interval < SHORTEST_INTERVAL {
+            return Err(Error::config("min_refresh_interval", "must be at least 10 ms"));
+        }
+        config_check::positive("token_request_execution_timeout", self.token_request_execution_timeout)?;
+        self.retry_policy.validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_outside_zero_to_one_is_rejected() {
+        for ratio in [0.0, -0.5, 1.01, f64::NAN, f64::INFINITY] {
+            let config = TokenManagerConfig::new().expiration_refresh_ratio(ratio);
+            let error = config.validate().unwrap_err();
+            assert!(error.to_string().starts_with("`expiration_refresh_ratio`"), "{error}");
+        }
+        for ratio in [f64::MIN_POSITIVE, 0.01, 1.0] {
+            let config = TokenManagerConfig::new().expiration_refresh_ratio(ratio);
+            assert!(config.validate().is_ok());
+        }
+    }
+
+    #[test]
+    fn zero_timeouts_are_rejected_by_name() {
+        let config = TokenManagerConfig::new().token_request_execution_timeout(Duration::ZERO);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.starts_with("`token_request_execution_timeout`"), "{error}");
+        let config = TokenManagerConfig::new().min_refresh_interval(Duration::ZERO);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.starts_with("`min_refresh_interval`"), "{error}");
+    }
+}

@@ -1,0 +1,13 @@
+//! Tokens: what they are, where they come from, when they are renewed.
+
+mod access_token;
+mod actor;
+mod manager_config;
+mod schedule;
+mod source;
+
+pub use access_token::AccessToken;
+pub(crate) use access_token::{Hints, wall_time};
+pub(crate) use actor::{Current, TokenActor, Tokens};
+pub use manager_config::TokenManagerConfig;
+pub use source::{TokenFuture, TokenSource};

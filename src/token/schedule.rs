@@ -1,0 +1,105 @@
+//! When to renew a token: pure arithmetic, without clock or I/O.
+
+use super::TokenManagerConfig;
+use std::time::Duration;
+
+/// The bound of the interval between requests that keep returning the same token.
+const LONGEST_UNCHANGED_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long after its receipt a token that lives for `lifetime` is renewed: after `ratio` of its life or `lower bound`
+/// before its end, whichever is earlier. Zero for a token that lives no longer than the lower bound.
+pub(super) fn renew_at_age(lifetime: Duration, config: &TokenManagerConfig) -> Duration {
+    let by_ratio = lifetime.mul_f64(config.expiration_refresh_ratio);
+    let by_bound = lifetime.saturating_sub(config.lower_refresh_bound);
+    by_ratio.min(by_bound)
+}
+
+/// How long to wait from now for a token of this age, never less than `floor`.
+pub(super) fn delay(lifetime: Duration, age: Duration, floor: Duration, config: &TokenManagerConfig) -> Duration {
+    renew_at_age(lifetime, config).saturating_sub(age).max(floor)
+}
+
+/// The least interval between requests after the same token came back `unchanged` times in a row.
+pub(super) fn floor(unchanged: u32, config: &TokenManagerConfig) -> Duration {
+    let base = config.min_refresh_interval;
+    base.saturating_mul(1_u32.checked_shl(unchanged).unwrap_or(u32::MAX))
+        .min(LONGEST_UNCHANGED_INTERVAL.max(base))
+}
+
+/// The longest delay between failing requests: what the policy says, but never more than a quarter of the last token's
+/// life, so that tokens of seconds heal in seconds, and never less than the floor, so that they do not make a hot loop.
+pub(super) fn retry_bound(lifetime: Option<Duration>, config: &TokenManagerConfig) -> Duration {
+    let policy = config.retry_policy.max_delay;
+    lifetime.map_or(policy, |life| policy.min((life / 4).max(config.min_refresh_interval)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RetryPolicy;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3600);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn config(ratio: f64, bound: Duration) -> TokenManagerConfig {
+        TokenManagerConfig::new()
+            .expiration_refresh_ratio(ratio)
+            .lower_refresh_bound(bound)
+    }
+
+    #[test]
+    fn lifetime_at_or_below_the_lower_bound_means_now_but_never_hot() {
+        for lifetime in [MINUTE, 3 * MINUTE] {
+            let config = config(0.7, 3 * MINUTE);
+            assert_eq!(renew_at_age(lifetime, &config), Duration::ZERO);
+            assert_eq!(delay(lifetime, Duration::ZERO, floor(0, &config), &config), SECOND);
+        }
+    }
+
+    #[test]
+    fn ratio_or_lower_bound_whichever_is_earlier() {
+        let wait = |bound| delay(2 * HOUR, HOUR, SECOND, &config(0.75, bound));
+        assert_eq!(wait(Duration::ZERO), 30 * MINUTE);
+        assert_eq!(wait(45 * MINUTE), 15 * MINUTE);
+        assert_eq!(
+            delay(HOUR, Duration::ZERO, SECOND, &config(1.0, 10 * MINUTE)),
+            50 * MINUTE
+        );
+    }
+
+    #[test]
+    fn overdue_tokens_wait_for_the_floor_only() {
+        assert_eq!(delay(HOUR, 2 * HOUR, SECOND, &config(0.7, MINUTE)), SECOND);
+        assert_eq!(
+            delay(Duration::ZERO, Duration::ZERO, SECOND, &config(1.0, Duration::ZERO)),
+            SECOND
+        );
+    }
+
+    #[test]
+    fn a_year_does_not_overflow() {
+        let year = Duration::from_secs(366 * 24 * 3600);
+        let wait = delay(10 * year, Duration::ZERO, SECOND, &config(1.0, Duration::ZERO));
+        assert_eq!(wait, 10 * year);
+    }
+
+    #[test]
+    fn the_floor_grows_while_the_token_comes_back_unchanged() {
+        let config = TokenManagerConfig::new();
+        let floors: Vec<_> = (0..8).map(|n| floor(n, &config).as_secs()).collect();
+        assert_eq!(floors, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(floor(u32::MAX, &config).as_secs(), 30);
+        let slow = config.min_refresh_interval(MINUTE);
+        assert_eq!(floor(3, &slow), MINUTE);
+    }
+
+    #[test]
+    fn retries_are_bounded_by_the_lifetime() {
+        let config = TokenManagerConfig::new().retry_policy(RetryPolicy::new().max_delay(Duration::from_secs(30)));
+        assert_eq!(retry_bound(None, &config), 30 * SECOND);
+        assert_eq!(retry_bound(Some(HOUR), &config), 30 * SECOND);
+        assert_eq!(retry_bound(Some(MINUTE), &config), 15 * SECOND);
+        assert_eq!(retry_bound(Some(2 * SECOND), &config), SECOND);
+    }
+}
