@@ -231,8 +231,9 @@ impl From<Error> for redis::RedisError {
             )
                 .into(),
             ErrorKind::Timeout(_) => IoError::new(Io::TimedOut, error).into(),
-            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server => IoError::new(Io::NotConnected, error).into(),
-            ErrorKind::Closed => IoError::new(Io::NotConnected, error).into(),
+            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server | ErrorKind::Closed => {
+                IoError::new(Io::NotConnected, error).into()
+            }
         }
     }
 }

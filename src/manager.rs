@@ -173,6 +173,12 @@ impl ConnectionManager {
         }
     }
 
+    /// Counters since `connect`; cheaper than a whole [`Stats`].
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.journal.counters()
+    }
+
     /// What happens from now on. A subscriber that falls behind misses events and is told how many; nothing waits for it.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {

@@ -52,14 +52,13 @@ pub(super) async fn authenticate(
     dialer: &Dialer,
     current: &Current,
 ) -> Result<(), Error> {
-    let hello = match dialer.protocol() {
-        ProtocolVersion::RESP2 => auth_command(current),
-        _ => {
-            let mut hello = redis::cmd("HELLO");
-            hello.arg(3).arg("AUTH").arg(&*current.user_name);
-            hello.arg(current.token.secret().expose());
-            hello
-        }
+    let hello = if dialer.protocol() == ProtocolVersion::RESP2 {
+        auth_command(current)
+    } else {
+        let mut hello = redis::cmd("HELLO");
+        hello.arg(3).arg("AUTH").arg(&*current.user_name);
+        hello.arg(current.token.secret().expose());
+        hello
     };
     let mut setup = redis::pipe();
     setup.add_command(hello);

@@ -94,7 +94,7 @@ impl Link {
                 pulse,
                 authenticated: Mutex::new(Authenticated {
                     generation: current.generation,
-                    until: current.token.expiry(),
+                    until: current.token.usable_until(),
                 }),
                 last_used: AtomicU64::new(0),
                 suspect: AtomicBool::new(false),
@@ -116,7 +116,7 @@ impl Link {
         self.authenticated().generation
     }
 
-    /// Until when the token of this link is good.
+    /// Until when the token of this link may be used.
     pub(crate) fn authenticated_until(&self) -> Instant {
         self.authenticated().until
     }
@@ -196,7 +196,7 @@ impl Link {
             Ok(_) => {
                 *self.authenticated() = Authenticated {
                     generation: current.generation,
-                    until: current.token.expiry(),
+                    until: current.token.usable_until(),
                 };
                 Reauth::Done
             }

@@ -92,11 +92,13 @@ impl Keeper {
             let wake = self.next_wake();
             tokio::select! {
                 Some(done) = self.tasks.next() => self.settle(done),
-                alive = self.tokens.changed() => match alive {
+                alive = self.tokens.changed() => {
+                    if !alive {
+                        return;
+                    }
                     // Commands that wait for a link learn that there is no token for one.
-                    true => self.pool.wake_commands(),
-                    false => return,
-                },
+                    self.pool.wake_commands();
+                }
                 () = rung.notified() => {}
                 () = sleep_until(wake) => {}
             }
@@ -134,7 +136,11 @@ impl Keeper {
 
     /// Brings a live link to where it should be: on the newest token, and known to be alive.
     fn maintain(&mut self, index: usize, link: &Arc<Link>) {
-        if let Some(current) = self.tokens.live()
+        if link.authenticated_until() <= Instant::now() {
+            // The server is about to cut it, and whatever is in flight with it.
+            link.retire("its token has expired");
+            self.pool.wake_keeper();
+        } else if let Some(current) = self.tokens.live()
             && link.generation() < current.generation
         {
             self.rotate(index, link, current);
@@ -309,14 +315,10 @@ impl Keeper {
     /// When to look around without being told to.
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
-        let planned = self
-            .slots
-            .iter()
-            .filter(|slot| slot.task == Task::None)
-            .flat_map(|slot| [slot.dial_after, slot.reauth_after]);
-        planned
-            .filter(|at| *at > now)
-            .min()
-            .map_or(now + ROUND, |at| at.min(now + ROUND))
+        let idle = self.slots.iter().filter(|slot| slot.task == Task::None);
+        let planned = idle.flat_map(|slot| [slot.dial_after, slot.reauth_after]);
+        let ends = self.slots.iter().flat_map(Slot::links).map(|link| link.authenticated_until());
+        let next = planned.chain(ends).filter(|at| *at > now).min();
+        next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }
 }

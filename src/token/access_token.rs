@@ -42,6 +42,10 @@ struct Claims {
 /// The longest life a token is believed to have; keeps additions to clocks from overflowing.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
+/// How long before its expiry a token counts as expired, if that is less than a twentieth of its life: commands in flight
+/// get their replies before the server closes the connection.
+const LAST_MOMENT: Duration = Duration::from_millis(250);
+
 /// Differences of clocks below this are the rounding of `Date` and the travel of the answer, not a wrong clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
@@ -123,19 +127,21 @@ impl AccessToken {
     /// How much of its life is left.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.expiry().saturating_duration_since(Instant::now())
+        self.lifetime.saturating_sub(self.received_at.elapsed())
     }
 
-    pub(crate) fn expiry(&self) -> Instant {
-        self.received_at + self.lifetime
+    /// The last moment at which the token is used: a command sent later would be cut off together with its connection.
+    pub(crate) fn usable_until(&self) -> Instant {
+        let margin = LAST_MOMENT.min(self.lifetime / 20);
+        self.received_at + self.lifetime.saturating_sub(margin)
     }
 
     pub(crate) fn received_at(&self) -> Instant {
         self.received_at
     }
 
-    pub(crate) fn is_expired(&self) -> bool {
-        self.remaining().is_zero()
+    pub(crate) fn is_usable(&self) -> bool {
+        Instant::now() < self.usable_until()
     }
 }
 
@@ -234,7 +240,7 @@ mod tests {
         for days in [366_u64, 1_000_000_000] {
             let life = Duration::from_secs(days * 24 * 3600);
             let token = AccessToken::opaque("t", life, "me").unwrap();
-            assert!(token.expiry() > Instant::now());
+            assert!(token.usable_until() > Instant::now());
             assert!(token.expires_at() > SystemTime::now());
         }
     }

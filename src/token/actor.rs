@@ -53,7 +53,7 @@ impl Tokens {
     /// The token in use, if it is still valid.
     pub(crate) fn live(&self) -> Option<Arc<Current>> {
         match &*self.state.borrow() {
-            State::Live(current) if !current.token.is_expired() => Some(Arc::clone(current)),
+            State::Live(current) if current.token.is_usable() => Some(Arc::clone(current)),
             _ => None,
         }
     }
@@ -205,7 +205,7 @@ impl TokenActor {
 
     /// Makes `token` the one in use, if it can be used, and plans its renewal.
     fn adopt(&mut self, token: AccessToken) -> Result<(), Error> {
-        if token.is_expired() {
+        if !token.is_usable() {
             return Err(
                 Error::new(ErrorKind::MalformedToken, "the token had already expired when it came")
                     .with_transient(true),
@@ -307,7 +307,7 @@ impl TokenActor {
     /// When the token in use expires, unless everybody knows that it has.
     fn expiry_to_announce(&self) -> Option<Instant> {
         let current = self.current.as_ref()?;
-        (!self.announced()).then(|| current.token.expiry())
+        (!self.announced()).then(|| current.token.usable_until())
     }
 
     /// Errors are nobody's business while the token in use is good; from its expiry on they are everybody's.

@@ -1,0 +1,136 @@
+//! From connect to the last drop: tasks end, shutdown drains, several services share nothing.
+
+mod common;
+
+use common::{SECOND, eventually, links_up, load::Load, logs, within};
+use entra_redis::{
+    EntraRedis, Event, Tls,
+    emulator::{Emulator, IdentityFault},
+};
+use redis::AsyncCommands;
+use std::time::Duration;
+
+async fn connect(emulator: &Emulator) -> EntraRedis {
+    EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap()
+}
+
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+#[test]
+fn the_handle_can_be_shared() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<EntraRedis>();
+}
+
+#[tokio::test]
+async fn the_last_handle_dropped_ends_every_task_and_connection() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let before = tasks();
+    let redis = connect(&emulator).await;
+    links_up(&redis, 4).await;
+    let clone = redis.clone();
+    drop(redis);
+    let _: () = clone.clone().set("key", 1).await.unwrap();
+    drop(clone);
+    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(())).await;
+    eventually("tasks are gone", 5 * SECOND, async || (tasks() <= before).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_connect_that_fails_or_is_cancelled_leaves_nothing_behind() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let before = tasks();
+    emulator.identity().script([IdentityFault::WrongSecret]);
+    EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap_err();
+    emulator.identity().script([IdentityFault::Hang]);
+    let attempt = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config());
+    tokio::time::timeout(SECOND / 2, attempt).await.unwrap_err();
+    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(())).await;
+    eventually("tasks are gone", 5 * SECOND, async || (tasks() <= before + 1).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_drains_and_can_be_called_again() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let redis = connect(&emulator).await;
+    links_up(&redis, 4).await;
+    assert!(redis.manager().ready());
+    let load = Load::start(&redis, 32);
+    eventually("load", 5 * SECOND, async || (load.commands() > 1000).then_some(())).await;
+    // Two callers at once, and one later.
+    within("shutdown", 5 * SECOND, async { tokio::join!(redis.shutdown(), redis.shutdown()) }).await;
+    within("shutdown again", SECOND, redis.shutdown()).await;
+    assert!(!redis.manager().ready());
+    let report = load.stop().await;
+    assert!(!report.failures.is_empty());
+    for failure in &report.failures {
+        let text = failure.error.to_string();
+        assert!(text.contains("shut down"), "a command in flight was lost: {text}");
+    }
+    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn events_and_stats_tell_what_happens() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
+    let redis = connect(&emulator).await;
+    links_up(&redis, 4).await;
+    let mut events = redis.manager().events();
+    let mut reauthenticated = Vec::new();
+    let all = async {
+        while reauthenticated.len() < 4 {
+            if let Event::Reauthenticated { link, .. } = events.recv().await.unwrap() {
+                reauthenticated.push(link);
+            }
+        }
+    };
+    within("four re-AUTHs", 10 * SECOND, all).await;
+    let stats = redis.manager().stats();
+    assert_eq!(stats.links.len(), 4);
+    let token = stats.token.unwrap();
+    assert_eq!(token.user_name, emulator.object_id());
+    assert!(token.remaining <= 3 * SECOND);
+    assert!(stats.counters.tokens_fetched >= 2 && stats.counters.links_opened == 4);
+    assert!(stats.last_token_error.is_none() && stats.last_connect_error.is_none());
+}
+
+#[tokio::test]
+async fn mutual_tls_works_with_files_and_is_needed_where_the_server_demands_it() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder().client_certificates(true)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (cert, key) = emulator.client_identity_pem();
+    let tls = Tls::new()
+        .ca_file(file("redis_ca.pem", emulator.ca_pem()))
+        .client_cert_file(file("redis_user.crt", &cert))
+        .client_key_file(file("redis_user_private.key", &key));
+    let config = emulator.config().tls(tls);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    assert_eq!(redis::cmd("DBSIZE").query_async::<u64>(&mut redis.clone()).await.unwrap(), 0);
+
+    let without = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config());
+    within("refusal", 5 * SECOND, without).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn reconnects_resume_the_tls_session() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let redis = connect(&emulator).await;
+    links_up(&redis, 4).await;
+    let before = emulator.gate().stats().resumed;
+    emulator.gate().cut_all();
+    eventually("reconnects", 10 * SECOND, async || (redis.manager().counters().reconnects == 4).then_some(())).await;
+    assert!(emulator.gate().stats().resumed > before);
+}
