@@ -1,9 +1,9 @@
 //! What happens, told once: each event goes to the counters, to `tracing` and to whoever subscribed.
 
-use crate::Error;
+use crate::{Error, lock::lock};
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -167,15 +167,11 @@ impl Journal {
 
     /// The newest token request's error, none once one has succeeded.
     pub(crate) fn last_token_error(&self) -> Option<Error> {
-        self.0
-            .last_token_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.0.last_token_error).clone()
     }
 
     fn note_token_result(&self, error: Option<&Error>) {
-        *self.0.last_token_error.lock().unwrap_or_else(PoisonError::into_inner) = error.cloned();
+        *lock(&self.0.last_token_error) = error.cloned();
     }
 
     pub(crate) fn record(&self, event: Event) {

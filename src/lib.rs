@@ -1,4 +1,38 @@
-//! placeholder docs
+//! An async connection manager for [Azure Managed Redis](https://learn.microsoft.com/azure/redis/) with Microsoft Entra ID
+//! authentication.
+//!
+//! [`EntraRedis::connect`] gives a handle that all tasks of a service share for its whole life. Behind it, a
+//! [`ConnectionManager`] keeps a pool of multiplexed TLS connections and a valid token: it fetches a token, renews it in time,
+//! and re-authenticates every live connection, so that no command notices a rotation.
+//!
+//! ```
+//! use entra_redis::{Config, Credential, EntraRedis, emulator::Emulator};
+//! use redis::AsyncCommands;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The emulator plays Azure here; in production it is your tenant and your cache's host name, port 10000.
+//! let azure = Emulator::builder().start().await?;
+//! let credential = Credential::service_principal(azure.client_id(), azure.client_secret(), azure.tenant_id())
+//!     .authority_host(azure.authority_host());
+//! let config = Config::new(credential).tls(azure.tls());
+//! let redis = EntraRedis::connect(azure.host(), azure.port(), config).await?;
+//!
+//! let mut con = redis.clone(); // cheap; one per task
+//! let _: () = con.set("greeting", "hello").await?;
+//! assert_eq!(con.get::<_, String>("greeting").await?, "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The handle implements the `redis` crate's [`ConnectionLike`](redis::aio::ConnectionLike), so that `AsyncCommands`,
+//! `pipe()`, `Script` and SCAN iterators work on it.
+//!
+//! # Features
+//!
+//! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod config;
@@ -10,6 +44,7 @@ mod error;
 mod event;
 mod guard;
 mod link;
+mod lock;
 mod manager;
 mod pool;
 mod retry;
@@ -28,4 +63,9 @@ pub use secret::Secret;
 pub use tls::Tls;
 pub use token::{AccessToken, TokenFuture, TokenManagerConfig, TokenSource};
 
+/// The version of the `redis` crate that this crate's public API speaks.
 pub use redis;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -5,13 +5,13 @@ mod dial;
 mod handshake;
 mod state;
 
-use crate::{Error, ErrorKind, error::Stage, token::Current};
+use crate::{Error, ErrorKind, error::Stage, lock::lock, token::Current};
 use coalesce::{Coalesce, Pulse};
 use redis::{Cmd, Pipeline, RedisResult, Value, aio::MultiplexedConnection};
 use state::State;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -121,8 +121,8 @@ impl Link {
         self.authenticated().until
     }
 
-    fn authenticated(&self) -> std::sync::MutexGuard<'_, Authenticated> {
-        self.authenticated.lock().unwrap_or_else(PoisonError::into_inner)
+    fn authenticated(&self) -> MutexGuard<'_, Authenticated> {
+        lock(&self.authenticated)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -181,9 +181,11 @@ impl Link {
     pub(crate) async fn reauthenticate(&self, current: &Current, aside: bool, deadline: Instant) -> Reauth {
         if aside {
             self.state.swap(Condition::Open, Condition::Aside);
-            // Commands that were let in before must reach the socket before the AUTH does. What still has no answer at
-            // the deadline would be waited for in vain.
-            _ = timeout_at(deadline, self.drained()).await;
+            // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered at
+            // half-time is left to itself: the AUTH needs the other half.
+            let now = Instant::now();
+            let half_time = now + deadline.saturating_duration_since(now) / 2;
+            _ = timeout_at(half_time, self.drained()).await;
         }
         let mut connection = self.connection.clone();
         let auth = handshake::auth_command(current);

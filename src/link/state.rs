@@ -1,7 +1,8 @@
 //! Whether a link takes commands, and how many it is busy with.
 
+use crate::lock::lock;
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex,
     atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
 };
 use tokio::sync::Notify;
@@ -45,14 +46,14 @@ impl State {
         match self.condition.load(SeqCst) {
             OPEN => Condition::Open,
             ASIDE => Condition::Aside,
-            _ => Condition::Down(*self.reason.lock().unwrap_or_else(PoisonError::into_inner)),
+            _ => Condition::Down(*lock(&self.reason)),
         }
     }
 
     /// Down is for ever, and keeps its first reason.
     pub(super) fn set(&self, condition: Condition) {
         if let Condition::Down(why) = condition {
-            let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reason = lock(&self.reason);
             if self.condition.load(SeqCst) != DOWN {
                 *reason = why;
                 self.condition.store(DOWN, SeqCst);

@@ -200,7 +200,8 @@ impl Keeper {
     fn dial(&mut self, index: usize) {
         let busy = |task| self.slots.iter().filter(|slot| slot.task == task).count();
         let at_once = if self.first.is_some() { 1 } else { DIALS_AT_ONCE };
-        let no_token = self.tokens.dead().is_some();
+        // The first dial is made all the same: it is how `connect` learns why there is no token.
+        let no_token = self.tokens.dead().is_some() && self.first.is_none();
         if no_token || busy(Task::Dial) >= at_once || Instant::now() < self.slots[index].dial_after {
             return;
         }
@@ -317,7 +318,11 @@ impl Keeper {
         let now = Instant::now();
         let idle = self.slots.iter().filter(|slot| slot.task == Task::None);
         let planned = idle.flat_map(|slot| [slot.dial_after, slot.reauth_after]);
-        let ends = self.slots.iter().flat_map(Slot::links).map(|link| link.authenticated_until());
+        let ends = self
+            .slots
+            .iter()
+            .flat_map(Slot::links)
+            .map(|link| link.authenticated_until());
         let next = planned.chain(ends).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }

@@ -7,11 +7,12 @@ use crate::{
     Error, ErrorKind,
     error::Stage,
     link::{Condition, Lease, Link},
+    lock::lock,
     token::Tokens,
 };
 use arc_swap::ArcSwap;
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering::SeqCst},
 };
 use tokio::{
@@ -136,11 +137,11 @@ impl Pool {
     }
 
     pub(crate) fn last_error(&self) -> Option<Error> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last_error).clone()
     }
 
     fn note_error(&self, error: Option<Error>) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        *lock(&self.last_error) = error;
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -66,7 +66,13 @@ impl Server {
         );
         let conf = file("redis.conf", &conf);
         let child = spawn(&conf, port);
-        Self { child, dir, port, ca_pem: certificates.ca_pem, conf }
+        Self {
+            child,
+            dir,
+            port,
+            ca_pem: certificates.ca_pem,
+            conf,
+        }
     }
 
     pub fn ca_file(&self) -> PathBuf {
@@ -102,7 +108,10 @@ fn spawn(conf: &str, port: u16) -> Child {
         child.expect("redis-server is needed for this test: `make test` installs it, or apt-get install redis-server");
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
-        assert!(child.try_wait().unwrap().is_none(), "redis-server ended at once, see {conf}");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "redis-server ended at once, see {conf}"
+        );
         assert!(Instant::now() < deadline, "redis-server did not start");
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -1,0 +1,92 @@
+//! Certificates made on the spot: a CA, the gate's own, and one for a client.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use std::{io, sync::Arc};
+
+/// A certificate and its key, in PEM.
+pub(super) struct Identity {
+    pub(super) cert_pem: String,
+    pub(super) key_pem: String,
+}
+
+pub(super) struct Certificates {
+    pub(super) ca_pem: String,
+    pub(super) server: Identity,
+    pub(super) client: Identity,
+}
+
+impl Certificates {
+    pub(super) fn generate() -> io::Result<Self> {
+        let ca_key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        ca.distinguished_name
+            .push(DnType::CommonName, "entra-redis emulator CA");
+        let ca_pem = ca.self_signed(&ca_key).map_err(io::Error::other)?.pem();
+        let issuer = Issuer::new(ca, ca_key);
+        Ok(Self {
+            ca_pem,
+            server: signed(
+                &issuer,
+                &["localhost", "127.0.0.1", "::1"],
+                ExtendedKeyUsagePurpose::ServerAuth,
+            )?,
+            client: signed(&issuer, &["client"], ExtendedKeyUsagePurpose::ClientAuth)?,
+        })
+    }
+
+    /// TLS as the gate serves it; with `client_certificates`, to clients with a certificate of this CA only.
+    pub(super) fn server_config(&self, client_certificates: bool) -> io::Result<ServerConfig> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?;
+        let builder = if client_certificates {
+            let mut roots = RootCertStore::empty();
+            for certificate in chain(&self.ca_pem)? {
+                roots.add(certificate).map_err(io::Error::other)?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().map_err(io::Error::other)?)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let key = PrivatePkcs8KeyDer::from_pem_slice(self.server.key_pem.as_bytes()).map_err(io::Error::other)?;
+        let mut config = builder
+            .with_single_cert(chain(&self.server.cert_pem)?, PrivateKeyDer::from(key))
+            .map_err(io::Error::other)?;
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
+        Ok(config)
+    }
+}
+
+fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], usage: ExtendedKeyUsagePurpose) -> io::Result<Identity> {
+    let key = KeyPair::generate().map_err(io::Error::other)?;
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
+    params.extended_key_usages = vec![usage];
+    params.use_authority_key_identifier_extension = true;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "entra-redis emulator");
+    let cert = params.signed_by(&key, issuer).map_err(io::Error::other)?;
+    Ok(Identity {
+        cert_pem: cert.pem(),
+        key_pem: key.serialize_pem(),
+    })
+}
+
+fn chain(pem: &str) -> io::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(io::Error::other)
+}

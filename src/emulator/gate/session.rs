@@ -1,0 +1,319 @@
+//! What passes between a client and its backend: authentication is answered here, everything else passed on, in order.
+
+use super::{Shared, connection::Control};
+use crate::{
+    emulator::{
+        faults::AuthFault,
+        resp::{Reply, Request, frame_len, is_push, parse_request},
+    },
+    lock::lock,
+};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::SystemTime,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
+    sync::Notify,
+};
+
+const CHUNK: usize = 64 << 10;
+
+/// Requests that wait for their reply at most: a client that only writes is read no further.
+const MOST_PENDING: usize = 64 << 10;
+
+const NOAUTH: &str = "NOAUTH Authentication required.";
+const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+                            <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP \
+                            protocol version at the same time";
+const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+/// What a request will be answered with.
+enum Pending {
+    /// The backend's next reply.
+    Forward,
+    /// This, by the gate itself.
+    Answer(Vec<u8>),
+    /// Nothing, and nothing after it.
+    Never,
+}
+
+/// What to do with one request.
+enum Verdict {
+    Forward(Vec<u8>),
+    /// As `Forward`, for a request without a reply of its own.
+    ForwardUnanswered(Vec<u8>),
+    Answer(Reply),
+    Never,
+}
+
+pub(super) struct Session {
+    gate: Arc<Shared>,
+    control: Arc<Control>,
+    pending: Mutex<VecDeque<Pending>>,
+    queued: Notify,
+    served: Notify,
+    resp3: AtomicBool,
+    /// A RESP2 connection that has subscribed: everything passes through as it comes, and `AUTH` is refused.
+    subscriber: AtomicBool,
+}
+
+/// However a session ends, its connection is closed then.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.control.close();
+    }
+}
+
+impl Session {
+    pub(super) fn new(gate: Arc<Shared>, control: Arc<Control>) -> Self {
+        Self {
+            gate,
+            control,
+            pending: Mutex::default(),
+            queued: Notify::new(),
+            served: Notify::new(),
+            resp3: AtomicBool::new(false),
+            subscriber: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) async fn run<C, B>(self, client: C, backend: B)
+    where
+        C: AsyncRead + AsyncWrite,
+        B: AsyncRead + AsyncWrite,
+    {
+        let (from_client, to_client) = split(client);
+        let (from_backend, to_backend) = split(backend);
+        // The first that ends ends the session; why is the client's business, who sees its connection close.
+        tokio::select! {
+            _ = self.requests(from_client, to_backend) => {}
+            _ = self.replies(from_backend, to_client) => {}
+            () = self.control.closed() => {}
+            () = self.control.expired() => {
+                self.gate.totals.expired.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    async fn requests(
+        &self,
+        mut client: impl AsyncRead + Unpin,
+        mut backend: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let mut buffer = Vec::with_capacity(CHUNK);
+        loop {
+            if client.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+            self.control.flowing().await;
+            let mut forward = Vec::new();
+            let mut done = 0;
+            while let Some(request) = parse_request(&buffer[done..]).map_err(io::Error::other)? {
+                let raw = &buffer[done..done + request.len];
+                done += request.len;
+                if request.args.is_empty() {
+                    continue;
+                }
+                if matches!(request.name().as_str(), "AUTH" | "HELLO") {
+                    // What came before it goes out first: validating a token may take its time.
+                    backend.write_all(&std::mem::take(&mut forward)).await?;
+                }
+                let verdict = self.judge(&request, raw).await;
+                self.note(verdict, &mut forward);
+            }
+            buffer.drain(..done);
+            buffer.reserve(CHUNK);
+            backend.write_all(&forward).await?;
+            backend.flush().await?;
+            self.wait_for_room().await;
+        }
+    }
+
+    /// Queues what the request will be answered with; its bytes follow, so that no reply comes unexpected.
+    fn note(&self, verdict: Verdict, forward: &mut Vec<u8>) {
+        let pending = match verdict {
+            Verdict::Forward(bytes) => {
+                self.gate.totals.commands.fetch_add(1, Relaxed);
+                forward.extend_from_slice(&bytes);
+                Pending::Forward
+            }
+            Verdict::ForwardUnanswered(bytes) => {
+                self.gate.totals.commands.fetch_add(1, Relaxed);
+                forward.extend_from_slice(&bytes);
+                return;
+            }
+            Verdict::Answer(reply) => {
+                let mut bytes = Vec::new();
+                reply.write(self.resp3.load(Relaxed), &mut bytes);
+                Pending::Answer(bytes)
+            }
+            Verdict::Never => Pending::Never,
+        };
+        lock(&self.pending).push_back(pending);
+        self.queued.notify_one();
+    }
+
+    async fn wait_for_room(&self) {
+        while lock(&self.pending).len() > MOST_PENDING {
+            self.served.notified().await;
+        }
+    }
+
+    async fn judge(&self, request: &Request, raw: &[u8]) -> Verdict {
+        let error = |text: &str| Verdict::Answer(Reply::Error(text.to_owned()));
+        let name = request.name();
+        match name.as_str() {
+            "HELLO" => self.hello(request).await,
+            "AUTH" if self.subscriber.load(Relaxed) => error(
+                "ERR Can't execute 'auth': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            ),
+            "AUTH" => match (request.arg(1), request.arg(2)) {
+                (Some(user), Some(token)) => match self.authenticate(user, token).await {
+                    Ok(()) => Verdict::Answer(Reply::OK),
+                    Err(verdict) => verdict,
+                },
+                // A password alone is for the default user, which does not exist here.
+                (Some(_), None) => self.rejected(),
+                _ => error("ERR wrong number of arguments for 'auth' command"),
+            },
+            "QUIT" => Verdict::Forward(raw.to_vec()),
+            _ if !self.control.is_authenticated() => error(NOAUTH),
+            "MONITOR" => error("ERR the emulator's gate does not pass on MONITOR"),
+            "CLIENT" if request.arg(1).is_some_and(|sub| sub.eq_ignore_ascii_case(b"REPLY")) => {
+                error("ERR the emulator's gate does not pass on CLIENT REPLY")
+            }
+            "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => {
+                let subscribes = !name.contains("UNSUB");
+                if subscribes && !self.resp3.load(Relaxed) {
+                    self.subscriber.store(true, Relaxed);
+                }
+                Verdict::ForwardUnanswered(raw.to_vec())
+            }
+            _ if self.subscriber.load(Relaxed) => Verdict::ForwardUnanswered(raw.to_vec()),
+            _ => Verdict::Forward(raw.to_vec()),
+        }
+    }
+
+    /// `HELLO [version [AUTH user token] [SETNAME name]]`: the token is for the gate, the rest for the backend.
+    async fn hello(&self, request: &Request) -> Verdict {
+        let mut words = vec![b"HELLO".to_vec()];
+        words.extend(request.arg(1).map(<[u8]>::to_vec));
+        let mut credentials = None;
+        let mut at = 2;
+        while let Some(option) = request.arg(at) {
+            match (
+                option.to_ascii_uppercase().as_slice(),
+                request.arg(at + 1),
+                request.arg(at + 2),
+            ) {
+                (b"AUTH", Some(user), Some(token)) => {
+                    credentials = Some((user, token));
+                    at += 3;
+                }
+                (b"SETNAME", Some(name), _) => {
+                    words.extend([option.to_vec(), name.to_vec()]);
+                    at += 2;
+                }
+                _ => return Verdict::Answer(Reply::Error("ERR Syntax error in HELLO option".to_owned())),
+            }
+        }
+        match credentials {
+            Some((user, token)) => {
+                if let Err(verdict) = self.authenticate(user, token).await {
+                    return verdict;
+                }
+            }
+            None if !self.control.is_authenticated() => {
+                return Verdict::Answer(Reply::Error(NOAUTH_HELLO.to_owned()));
+            }
+            None => {}
+        }
+        match request.arg(1) {
+            Some(b"3") => self.resp3.store(true, Relaxed),
+            Some(b"2") => self.resp3.store(false, Relaxed),
+            _ => {}
+        }
+        let mut bytes = Vec::new();
+        Reply::Array(words.into_iter().map(Reply::Bulk).collect()).write(false, &mut bytes);
+        Verdict::Forward(bytes)
+    }
+
+    async fn authenticate(&self, user: &[u8], token: &[u8]) -> Result<(), Verdict> {
+        let reauth = self.control.is_authenticated();
+        let (delay, scripted) = self.gate.next_auth(reauth);
+        tokio::time::sleep(delay).await;
+        match self.control.take_fault().or(scripted) {
+            Some(AuthFault::WrongPass) => return Err(self.rejected()),
+            Some(AuthFault::Error(text)) => return Err(Verdict::Answer(Reply::Error(text))),
+            Some(AuthFault::Silent) => return Err(Verdict::Never),
+            Some(AuthFault::Delay(delay)) => tokio::time::sleep(delay).await,
+            None => {}
+        }
+        let until: SystemTime = self.gate.signer.verify(user, token).map_err(|_| self.rejected())?;
+        self.control.authenticated(until);
+        self.gate.totals.authentications.fetch_add(1, Relaxed);
+        self.gate.totals.reauths.fetch_add(u64::from(reauth), Relaxed);
+        Ok(())
+    }
+
+    fn rejected(&self) -> Verdict {
+        self.gate.totals.rejected.fetch_add(1, Relaxed);
+        Verdict::Answer(Reply::Error(WRONGPASS.to_owned()))
+    }
+
+    async fn replies(
+        &self,
+        mut backend: impl AsyncRead + Unpin,
+        mut client: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let mut buffer = Vec::with_capacity(CHUNK);
+        loop {
+            let mut out = Vec::new();
+            let done = self.serve(&buffer, &mut out)?;
+            buffer.drain(..done);
+            if !out.is_empty() {
+                self.control.flowing().await;
+                client.write_all(&out).await?;
+                client.flush().await?;
+                self.served.notify_one();
+            }
+            buffer.reserve(CHUNK);
+            tokio::select! {
+                read = backend.read_buf(&mut buffer) => if read? == 0 { return Ok(()) },
+                () = self.queued.notified() => {}
+            }
+        }
+    }
+
+    /// Moves to `out` what can be answered now; returns how much of `buffer` that took.
+    fn serve(&self, buffer: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
+        let mut pending = lock(&self.pending);
+        let mut done = 0;
+        loop {
+            if let Some(Pending::Answer(bytes)) = pending.front() {
+                out.extend_from_slice(bytes);
+                pending.pop_front();
+                continue;
+            }
+            if let Some(Pending::Never) = pending.front() {
+                return Ok(done);
+            }
+            let Some(len) = frame_len(&buffer[done..]).map_err(io::Error::other)? else {
+                return Ok(done);
+            };
+            let frame = &buffer[done..done + len];
+            if !is_push(frame) {
+                // None is pending for what a subscriber gets in RESP2, and for errors of SUBSCRIBE.
+                pending.pop_front();
+            }
+            out.extend_from_slice(frame);
+            done += len;
+        }
+    }
+}

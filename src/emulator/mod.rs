@@ -1,0 +1,200 @@
+//! A local Microsoft Entra ID, Instance Metadata Service and Azure Managed Redis, for examples, benches and tests.
+//!
+//! Tokens are real JWTs, signed and checked; TLS is real, with a CA made on the spot; a connection whose token expires is
+//! cut, as in Azure. Everything listens on loopback ports of the operating system's choosing and ends with the
+//! [`Emulator`]. What can be scripted to go wrong: [`IdentityFault`], [`AuthFault`], [`GateConnection`].
+//!
+//! ```
+//! use entra_redis::{EntraRedis, emulator::Emulator};
+//! use std::time::Duration;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let emulator = Emulator::builder().token_lifetime(Duration::from_secs(2)).start().await?;
+//! let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod answers;
+mod backend;
+mod builder;
+mod certs;
+mod faults;
+mod gate;
+mod identity;
+mod resp;
+mod store;
+mod tokens;
+
+use crate::{Config, Credential, ManagedIdentity, Tls};
+use backend::Server;
+use certs::Certificates;
+use std::{fmt, io, net::SocketAddr};
+use tokio::task::AbortHandle;
+
+pub use builder::EmulatorBuilder;
+pub use faults::{AuthFault, IdentityFault};
+pub use gate::{Gate, GateConnection, GateStats};
+pub use identity::Identity;
+pub use tokens::TokenClaims;
+
+/// A running emulator; it ends, with its connections and its server, when dropped.
+pub struct Emulator {
+    identity: Identity,
+    identity_address: SocketAddr,
+    gate: Gate,
+    gate_address: SocketAddr,
+    certificates: Certificates,
+    server: Option<Server>,
+    tasks: [AbortHandle; 2],
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Emulator {
+    /// An emulator to be started: tokens of an hour, the embedded store.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder::default()
+    }
+
+    /// A [`Config`] with which `connect` works: the service principal, and the CA of the gate's certificate.
+    pub fn config(&self) -> Config {
+        Config::new(self.credential()).tls(self.tls())
+    }
+
+    /// As [`config`](Self::config), with the system-assigned managed identity.
+    pub fn managed_identity_config(&self) -> Config {
+        let credential = Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host(self.imds_host());
+        Config::new(credential).tls(self.tls())
+    }
+
+    /// The service principal that the token endpoint knows.
+    pub fn credential(&self) -> Credential {
+        Credential::service_principal(self.client_id(), self.client_secret(), self.tenant_id())
+            .authority_host(self.authority_host())
+    }
+
+    /// TLS settings that trust the gate's certificate.
+    pub fn tls(&self) -> Tls {
+        Tls::new().ca_pem(self.ca_pem())
+    }
+
+    /// The host name of the gate, for which its certificate is valid.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        "localhost"
+    }
+
+    /// The port of the gate.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.gate_address.port()
+    }
+
+    /// The CA certificate, in PEM.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.certificates.ca_pem
+    }
+
+    /// A client certificate signed by the CA, and its key, in PEM.
+    #[must_use]
+    pub fn client_identity_pem(&self) -> (String, String) {
+        let client = &self.certificates.client;
+        (client.cert_pem.clone(), client.key_pem.clone())
+    }
+
+    /// The URL of the token endpoint's host.
+    #[must_use]
+    pub fn authority_host(&self) -> String {
+        format!("http://{}", self.identity_address)
+    }
+
+    /// The URL of the Instance Metadata Service.
+    #[must_use]
+    pub fn imds_host(&self) -> String {
+        self.authority_host()
+    }
+
+    /// The tenant that the token endpoint knows.
+    #[must_use]
+    pub fn tenant_id(&self) -> &'static str {
+        tokens::TENANT_ID
+    }
+
+    /// The application (client) id of the service principal.
+    #[must_use]
+    pub fn client_id(&self) -> &'static str {
+        tokens::CLIENT_ID
+    }
+
+    /// The secret of the service principal.
+    #[must_use]
+    pub fn client_secret(&self) -> &'static str {
+        tokens::CLIENT_SECRET
+    }
+
+    /// The object id of the principal: the Redis user name.
+    #[must_use]
+    pub fn object_id(&self) -> &'static str {
+        tokens::OBJECT_ID
+    }
+
+    /// The identity provider: its counters and its faults.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The front of Redis: its connections, counters and faults.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The environment variables with which clients in any language find it; the CA is in [`ca_pem`](Self::ca_pem).
+    #[must_use]
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AZURE_AUTHORITY_HOST", self.authority_host()),
+            ("AZURE_TENANT_ID", self.tenant_id().to_owned()),
+            ("AZURE_CLIENT_ID", self.client_id().to_owned()),
+            ("AZURE_CLIENT_SECRET", self.client_secret().to_owned()),
+            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", self.imds_host()),
+            ("REDIS_HOST", self.host().to_owned()),
+            ("REDIS_PORT", self.port().to_string()),
+        ]
+    }
+
+    /// The process id of the redis-server that was started with [`EmulatorBuilder::redis_server`].
+    #[must_use]
+    pub fn redis_pid(&self) -> Option<u32> {
+        self.server.as_ref().and_then(Server::pid)
+    }
+
+    /// Kills that redis-server as a crash would, and starts it again, empty, on the same port.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it does not start.
+    pub async fn restart_redis(&mut self) -> io::Result<()> {
+        match &mut self.server {
+            Some(server) => server.restart().await,
+            None => Err(io::Error::other("the emulator has not started a redis-server")),
+        }
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("authority_host", &self.authority_host())
+            .field("port", &self.port())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+//! Keys, their values, and when they expire.
+
+use super::args::Outcome;
+use crate::emulator::resp::Reply;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::SystemTime,
+};
+
+const WRONGTYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
+pub(super) type Bytes = Vec<u8>;
+pub(super) type Hash = BTreeMap<Bytes, Bytes>;
+pub(super) type List = VecDeque<Bytes>;
+pub(super) type Set = BTreeSet<Bytes>;
+
+#[derive(Clone)]
+pub(super) enum Value {
+    String(Bytes),
+    Hash(Hash),
+    List(List),
+    Set(Set),
+}
+
+pub(super) struct Entry {
+    pub(super) value: Value,
+    pub(super) expires: Option<SystemTime>,
+}
+
+/// A type of value that keys can hold.
+pub(super) trait Kind: Default {
+    fn of(value: &mut Value) -> Option<&mut Self>;
+    fn wrap(self) -> Value;
+    fn is_empty(&self) -> bool;
+}
+
+macro_rules! kind {
+    ($type:ty, $variant:ident, $is_empty:expr) => {
+        impl Kind for $type {
+            fn of(value: &mut Value) -> Option<&mut Self> {
+                match value {
+                    Value::$variant(inner) => Some(inner),
+                    _ => None,
+                }
+            }
+
+            fn wrap(self) -> Value {
+                Value::$variant(self)
+            }
+
+            fn is_empty(&self) -> bool {
+                $is_empty(self)
+            }
+        }
+    };
+}
+
+// An empty string is a value; an empty collection is none.
+kind!(Bytes, String, |_: &Bytes| false);
+kind!(Hash, Hash, Hash::is_empty);
+kind!(List, List, List::is_empty);
+kind!(Set, Set, Set::is_empty);
+
+/// The database.
+#[derive(Default)]
+pub(super) struct Data {
+    entries: BTreeMap<Bytes, Entry>,
+}
+
+impl Data {
+    /// The key's entry, unless it has expired.
+    pub(super) fn entry(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        let expired = |entry: &Entry| entry.expires.is_some_and(|at| at <= SystemTime::now());
+        if self.entries.get(key).is_some_and(expired) {
+            self.entries.remove(key);
+        }
+        self.entries.get_mut(key)
+    }
+
+    /// The key's value, which must be of this kind.
+    pub(super) fn get<K: Kind>(&mut self, key: &[u8]) -> Result<Option<&mut K>, String> {
+        match self.entry(key) {
+            None => Ok(None),
+            Some(entry) => K::of(&mut entry.value).map(Some).ok_or_else(|| WRONGTYPE.to_owned()),
+        }
+    }
+
+    /// Changes the key's value, which is made if it is not there, and removed if it is empty then. A change that fails
+    /// leaves everything as it was.
+    pub(super) fn update<K: Kind, T>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let Some(value) = self.get::<K>(key)? else {
+            let mut value = K::default();
+            let result = change(&mut value)?;
+            if !value.is_empty() {
+                self.put(key, value.wrap(), None);
+            }
+            return Ok(result);
+        };
+        let result = change(value)?;
+        if value.is_empty() {
+            self.entries.remove(key);
+        }
+        Ok(result)
+    }
+
+    pub(super) fn put(&mut self, key: &[u8], value: Value, expires: Option<SystemTime>) {
+        self.entries.insert(key.to_vec(), Entry { value, expires });
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        self.entry(key)?;
+        self.entries.remove(key)
+    }
+
+    pub(super) fn exists(&mut self, key: &[u8]) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// All keys in order, without those that have expired.
+    pub(super) fn keys(&mut self) -> Vec<Bytes> {
+        let now = SystemTime::now();
+        self.entries.retain(|_, entry| entry.expires.is_none_or(|at| at > now));
+        self.entries.keys().cloned().collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+    }
+}
+
+pub(super) fn count(number: usize) -> Reply {
+    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+pub(super) fn bulk_or_nil(bytes: Option<&Bytes>) -> Reply {
+    bytes.map_or(Reply::Nil, Reply::bulk)
+}
+
+/// How many of `items` satisfy `holds`.
+pub(super) fn count_of<I: Iterator>(items: I, holds: impl FnMut(&I::Item) -> bool) -> Outcome {
+    Ok(count(items.filter(holds).count()))
+}

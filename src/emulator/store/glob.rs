@@ -1,0 +1,105 @@
+//! Patterns as in `KEYS` and `PSUBSCRIBE`: `*`, `?`, `[a-c]`, `[^x]`, `\` before a literal.
+
+/// Whether `text` matches `pattern`, in time proportional to the product of their lengths at most.
+pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    // Where to go on when the last star has to swallow one byte more.
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        if pattern.get(p) == Some(&b'*') {
+            star = Some((p + 1, t));
+            p += 1;
+            continue;
+        }
+        let step = text.get(t).and_then(|byte| one(&pattern[p..], *byte));
+        if let Some(used) = step {
+            p += used;
+            t += 1;
+        } else if p == pattern.len() && t == text.len() {
+            return true;
+        } else if let Some((after, swallowed)) = star.filter(|(_, swallowed)| *swallowed < text.len()) {
+            star = Some((after, swallowed + 1));
+            (p, t) = (after, swallowed + 1);
+        } else {
+            return false;
+        }
+    }
+}
+
+/// How much of the pattern the byte uses up, if it matches.
+fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+    match pattern {
+        [b'?', ..] => Some(1),
+        [b'\\', literal, ..] => (*literal == byte).then_some(2),
+        [b'[', class @ ..] => {
+            let (used, matched) = in_class(class, byte);
+            matched.then_some(1 + used)
+        }
+        [literal, ..] => (*literal == byte).then_some(1),
+        [] => None,
+    }
+}
+
+/// How long the class is, its closing bracket included, and whether the byte is in it.
+fn in_class(class: &[u8], byte: u8) -> (usize, bool) {
+    let negated = class.first() == Some(&b'^');
+    let mut at = usize::from(negated);
+    let mut found = false;
+    loop {
+        match &class[at..] {
+            [] => break,
+            [b']', ..] => {
+                at += 1;
+                break;
+            }
+            [b'\\', literal, ..] => {
+                found |= *literal == byte;
+                at += 2;
+            }
+            [low, b'-', high, ..] if *high != b']' => {
+                found |= (*low.min(high)..=*low.max(high)).contains(&byte);
+                at += 3;
+            }
+            [literal, ..] => {
+                found |= *literal == byte;
+                at += 1;
+            }
+        }
+    }
+    (at, found != negated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_match_as_in_redis() {
+        for (pattern, text) in [
+            ("*", ""),
+            ("h?llo", "hello"),
+            ("h*llo", "heeello"),
+            ("h[ae]llo", "hallo"),
+            ("h[^e]llo", "hbllo"),
+            ("h[a-b]llo", "hbllo"),
+            (r"a\*b", "a*b"),
+            ("a*b*c", "axxbxxc"),
+            ("[a", "a"),
+            (r"[\]]", "]"),
+        ] {
+            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("", "a"),
+            ("h?llo", "hllo"),
+            ("h[^e]llo", "hello"),
+            (r"a\*b", "axb"),
+            ("a*b", "axc"),
+            ("[", "x"),
+            ("a\\", "b"),
+        ] {
+            assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+        assert!(!matches("a*".repeat(40).as_bytes(), "a".repeat(39).as_bytes()));
+    }
+}

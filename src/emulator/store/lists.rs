@@ -1,0 +1,175 @@
+//! Lists.
+
+use super::{
+    args::{Args, Outcome, SYNTAX, span},
+    data::{Bytes, Data, List, bulk_or_nil, count},
+};
+use crate::emulator::resp::Reply;
+
+#[derive(Clone, Copy)]
+enum End {
+    Left,
+    Right,
+}
+
+fn push_one(list: &mut List, end: End, item: Bytes) {
+    match end {
+        End::Left => list.push_front(item),
+        End::Right => list.push_back(item),
+    }
+}
+
+fn pop_one(list: &mut List, end: End) -> Option<Bytes> {
+    match end {
+        End::Left => list.pop_front(),
+        End::Right => list.pop_back(),
+    }
+}
+
+fn push(data: &mut Data, args: Args<'_>, end: End) -> Outcome {
+    data.update(args.at(0), |list: &mut List| {
+        args.from(1).iter().for_each(|item| push_one(list, end, item.to_vec()));
+        Ok(count(list.len()))
+    })
+}
+
+pub(super) fn lpush(data: &mut Data, args: Args<'_>) -> Outcome {
+    push(data, args, End::Left)
+}
+
+pub(super) fn rpush(data: &mut Data, args: Args<'_>) -> Outcome {
+    push(data, args, End::Right)
+}
+
+fn push_existing(data: &mut Data, args: Args<'_>, end: End) -> Outcome {
+    match data.get::<List>(args.at(0))? {
+        Some(_) => push(data, args, end),
+        None => Ok(Reply::Int(0)),
+    }
+}
+
+pub(super) fn lpushx(data: &mut Data, args: Args<'_>) -> Outcome {
+    push_existing(data, args, End::Left)
+}
+
+pub(super) fn rpushx(data: &mut Data, args: Args<'_>) -> Outcome {
+    push_existing(data, args, End::Right)
+}
+
+fn pop(data: &mut Data, args: Args<'_>, end: End) -> Outcome {
+    let wanted = match args.len() {
+        1 => None,
+        _ => Some(usize::try_from(args.integer(1)?).map_err(|_| "ERR value is out of range, must be positive")?),
+    };
+    let there = data.get::<List>(args.at(0))?.is_some();
+    match wanted {
+        _ if !there => Ok(if wanted.is_some() { Reply::NullArray } else { Reply::Nil }),
+        None => data.update(args.at(0), |list: &mut List| {
+            Ok(bulk_or_nil(pop_one(list, end).as_ref()))
+        }),
+        Some(wanted) => data.update(args.at(0), |list: &mut List| {
+            let items = (0..wanted.min(list.len())).filter_map(|_| pop_one(list, end));
+            Ok(Reply::Array(items.map(Reply::Bulk).collect()))
+        }),
+    }
+}
+
+pub(super) fn lpop(data: &mut Data, args: Args<'_>) -> Outcome {
+    pop(data, args, End::Left)
+}
+
+pub(super) fn rpop(data: &mut Data, args: Args<'_>) -> Outcome {
+    pop(data, args, End::Right)
+}
+
+pub(super) fn llen(data: &mut Data, args: Args<'_>) -> Outcome {
+    Ok(count(data.get::<List>(args.at(0))?.map_or(0, |list| list.len())))
+}
+
+pub(super) fn lrange(data: &mut Data, args: Args<'_>) -> Outcome {
+    let (start, stop) = (args.integer(1)?, args.integer(2)?);
+    let items = data.get::<List>(args.at(0))?.map_or_else(Vec::new, |list| {
+        list.range(span(list.len(), start, stop)).map(Reply::bulk).collect()
+    });
+    Ok(Reply::Array(items))
+}
+
+pub(super) fn lindex(data: &mut Data, args: Args<'_>) -> Outcome {
+    let index = args.integer(1)?;
+    let list = data.get::<List>(args.at(0))?;
+    Ok(bulk_or_nil(
+        list.and_then(|list| list.get(position(list, index)?).cloned()).as_ref(),
+    ))
+}
+
+/// An index that may count from the end.
+fn position(list: &List, index: i64) -> Option<usize> {
+    let offset = if index < 0 { i64::try_from(list.len()).ok()? } else { 0 };
+    usize::try_from(index.checked_add(offset)?)
+        .ok()
+        .filter(|at| *at < list.len())
+}
+
+pub(super) fn lset(data: &mut Data, args: Args<'_>) -> Outcome {
+    let index = args.integer(1)?;
+    let list = data.get::<List>(args.at(0))?.ok_or("ERR no such key")?;
+    let at = position(list, index).ok_or("ERR index out of range")?;
+    list[at] = args.at(2).to_vec();
+    Ok(Reply::OK)
+}
+
+pub(super) fn ltrim(data: &mut Data, args: Args<'_>) -> Outcome {
+    let (start, stop) = (args.integer(1)?, args.integer(2)?);
+    data.update(args.at(0), |list: &mut List| {
+        let kept = span(list.len(), start, stop);
+        *list = list.range(kept).cloned().collect();
+        Ok(Reply::OK)
+    })
+}
+
+/// `LREM key count item`: from the front, from the back if `count` is negative, all if it is zero.
+pub(super) fn lrem(data: &mut Data, args: Args<'_>) -> Outcome {
+    let wanted = args.integer(1)?;
+    let most = if wanted == 0 { u64::MAX } else { wanted.unsigned_abs() };
+    data.update(args.at(0), |list: &mut List| {
+        let mut removed = 0_u64;
+        let mut keep = |item: &Bytes| {
+            let goes = removed < most && item == args.at(2);
+            removed += u64::from(goes);
+            !goes
+        };
+        if wanted < 0 {
+            let mut kept: List = list.drain(..).rev().filter(|item| keep(item)).collect();
+            kept.make_contiguous().reverse();
+            *list = kept;
+        } else {
+            list.retain(|item| keep(item));
+        }
+        Ok(Reply::Int(i64::try_from(removed).unwrap_or(i64::MAX)))
+    })
+}
+
+pub(super) fn lmove(data: &mut Data, args: Args<'_>) -> Outcome {
+    let end = |index| match args.option(index).as_str() {
+        "LEFT" => Ok(End::Left),
+        "RIGHT" => Ok(End::Right),
+        _ => Err(SYNTAX.to_owned()),
+    };
+    move_one(data, args, end(2)?, end(3)?)
+}
+
+pub(super) fn rpoplpush(data: &mut Data, args: Args<'_>) -> Outcome {
+    move_one(data, args, End::Right, End::Left)
+}
+
+fn move_one(data: &mut Data, args: Args<'_>, from: End, to: End) -> Outcome {
+    // The target's type is looked at first: a list must not lose an item that has nowhere to go.
+    data.get::<List>(args.at(1))?;
+    let Some(item) = data.update(args.at(0), |list: &mut List| Ok(pop_one(list, from)))? else {
+        return Ok(Reply::Nil);
+    };
+    data.update(args.at(1), |list: &mut List| {
+        push_one(list, to, item.clone());
+        Ok(Reply::Bulk(item))
+    })
+}

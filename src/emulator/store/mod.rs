@@ -1,0 +1,37 @@
+//! A small Redis in memory, for whoever has none: strings with expiry, counters, hashes, lists, sets, pub/sub, transactions.
+
+mod args;
+mod commands;
+mod data;
+mod glob;
+mod hashes;
+mod hub;
+mod keys;
+mod lists;
+mod session;
+mod sets;
+mod strings;
+
+use data::Data;
+use hub::Hub;
+use session::Session;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// One database, shared by all its connections.
+#[derive(Clone, Default)]
+pub(super) struct Store {
+    data: Arc<Mutex<Data>>,
+    hub: Arc<Mutex<Hub>>,
+}
+
+impl Store {
+    /// Serves one connection until it closes.
+    pub(super) async fn serve<S: AsyncRead + AsyncWrite>(self, stream: S) {
+        // Why a connection ended is its client's business, who sees it close.
+        _ = Session::new(self).run(stream).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

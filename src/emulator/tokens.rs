@@ -1,0 +1,208 @@
+//! The tokens that the emulated identity provider signs, and that the gate verifies.
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use rcgen::KeyPair;
+use serde::{Deserialize, Serialize};
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+pub(super) const TENANT_ID: &str = "7e57e57e-0000-4000-8000-000000000001";
+pub(super) const CLIENT_ID: &str = "7e57e57e-0000-4000-8000-000000000002";
+pub(super) const OBJECT_ID: &str = "7e57e57e-0000-4000-8000-000000000003";
+pub(super) const CLIENT_SECRET: &str = "emulator~client~secret~8Q.2kTz";
+pub(super) const RESOURCE: &str = "https://redis.azure.com";
+
+/// What a token says; by default what the token endpoint would say now.
+///
+/// For tests of code that reads tokens: without an `oid`, without an `exp`, for somebody else, expired.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TokenClaims {
+    oid: Option<String>,
+    expires: bool,
+    lifetime: Option<Duration>,
+    expired: bool,
+}
+
+impl Default for TokenClaims {
+    fn default() -> Self {
+        Self {
+            oid: Some(OBJECT_ID.to_owned()),
+            expires: true,
+            lifetime: None,
+            expired: false,
+        }
+    }
+}
+
+impl TokenClaims {
+    /// What the token endpoint would say now.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For the principal with this object id.
+    pub fn oid(mut self, oid: impl Into<String>) -> Self {
+        self.oid = Some(oid.into());
+        self
+    }
+
+    /// Without the `oid` claim.
+    pub fn without_oid(mut self) -> Self {
+        self.oid = None;
+        self
+    }
+
+    /// Without the `exp` claim.
+    pub fn without_exp(mut self) -> Self {
+        self.expires = false;
+        self
+    }
+
+    /// With this life from now on.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Expired an hour ago.
+    pub fn expired(mut self) -> Self {
+        self.expired = true;
+        self
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct Claims {
+    aud: String,
+    iss: String,
+    iat: u64,
+    nbf: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<u64>,
+    appid: String,
+    idtyp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oid: Option<String>,
+    sub: String,
+    tid: String,
+    uti: String,
+    ver: String,
+}
+
+/// Why the gate refuses a token, for its log only: a client learns no more than WRONGPASS.
+pub(super) struct Refused;
+
+/// The signing key of one emulator.
+pub(super) struct Signer {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    issued: AtomicU64,
+}
+
+impl Signer {
+    pub(super) fn generate() -> io::Result<Self> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        // The uncompressed point behind its one-byte tag, which jsonwebtoken takes as it is.
+        Ok(Self {
+            encoding: EncodingKey::from_ec_der(&key.serialize_der()),
+            decoding: DecodingKey::from_ec_der(key.public_key_raw()),
+            issued: AtomicU64::new(0),
+        })
+    }
+
+    /// Signs a token; `lifetime` counts unless the claims have one. Returns it with its `exp`.
+    ///
+    /// `exp` is whole seconds, rounded up: a token lives at least as long as it is said to.
+    pub(super) fn sign(&self, claims: &TokenClaims, lifetime: Duration) -> io::Result<(String, u64)> {
+        let now = since_epoch(SystemTime::now());
+        let end = now.saturating_add(claims.lifetime.unwrap_or(lifetime));
+        let exp = match claims.expired {
+            true => now.as_secs().saturating_sub(3600),
+            false => end.as_secs() + u64::from(end.subsec_nanos() > 0),
+        };
+        let subject = claims.oid.clone().unwrap_or_else(|| OBJECT_ID.to_owned());
+        let body = Claims {
+            aud: RESOURCE.to_owned(),
+            iss: format!("https://sts.windows.net/{TENANT_ID}/"),
+            iat: now.as_secs(),
+            nbf: now.as_secs(),
+            exp: claims.expires.then_some(exp),
+            appid: CLIENT_ID.to_owned(),
+            idtyp: "app".to_owned(),
+            oid: claims.oid.clone(),
+            sub: subject,
+            tid: TENANT_ID.to_owned(),
+            uti: format!("token-{}", self.issued.fetch_add(1, Relaxed) + 1),
+            ver: "1.0".to_owned(),
+        };
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some("emulator".to_owned());
+        let token = encode(&header, &body, &self.encoding).map_err(io::Error::other)?;
+        Ok((token, exp))
+    }
+
+    /// When a token of `user` expires, if it is one of ours, for Redis, and still good.
+    pub(super) fn verify(&self, user: &[u8], token: &[u8]) -> Result<SystemTime, Refused> {
+        let mut rules = Validation::new(Algorithm::ES256);
+        rules.leeway = 0;
+        rules.set_audience(&[RESOURCE]);
+        let claims = decode::<Claims>(token, &self.decoding, &rules)
+            .map_err(|_| Refused)?
+            .claims;
+        let expiry = UNIX_EPOCH + Duration::from_secs(claims.exp.ok_or(Refused)?);
+        let ours = claims.oid.is_some_and(|oid| oid.as_bytes() == user);
+        if ours && expiry > SystemTime::now() {
+            Ok(expiry)
+        } else {
+            Err(Refused)
+        }
+    }
+
+    pub(super) fn issued(&self) -> u64 {
+        self.issued.load(Relaxed)
+    }
+}
+
+pub(super) fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn only_good_tokens_of_the_right_user_are_accepted() {
+        let signer = Signer::generate().unwrap();
+        let token = |claims: TokenClaims| signer.sign(&claims, HOUR).unwrap().0;
+        let ok = |token: String| signer.verify(OBJECT_ID.as_bytes(), token.as_bytes()).is_ok();
+        assert!(ok(token(TokenClaims::new())));
+        assert!(
+            signer
+                .verify(CLIENT_ID.as_bytes(), token(TokenClaims::new()).as_bytes())
+                .is_err()
+        );
+        assert!(!ok(token(TokenClaims::new().oid("somebody-else"))));
+        assert!(!ok(token(TokenClaims::new().without_oid())));
+        assert!(!ok(token(TokenClaims::new().without_exp())));
+        assert!(!ok(token(TokenClaims::new().expired())));
+        let foreign = Signer::generate().unwrap().sign(&TokenClaims::new(), HOUR).unwrap().0;
+        assert!(!ok(foreign));
+        assert!(!ok(String::new()));
+    }
+
+    #[test]
+    fn a_token_lives_at_least_its_lifetime() {
+        let signer = Signer::generate().unwrap();
+        let before = SystemTime::now();
+        let (token, _) = signer.sign(&TokenClaims::new(), HOUR).unwrap();
+        let expiry = signer.verify(OBJECT_ID.as_bytes(), token.as_bytes()).ok().unwrap();
+        assert!(expiry >= before + HOUR && expiry <= SystemTime::now() + HOUR + Duration::from_secs(1));
+    }
+}
