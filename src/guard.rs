@@ -99,7 +99,7 @@ mod tests {
     fn of(line: &str) -> Effect {
         let mut words = line.split(' ');
         let mut cmd = redis::cmd(words.next().unwrap());
-        words.for_each(|word| drop(cmd.arg(word)));
+        words.for_each(|word| _ = cmd.arg(word));
         effect(&cmd)
     }
 

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn reset_starts_over() {
         let mut backoff = Backoff::new(&RetryPolicy::new());
-        (0..10).for_each(|_| drop(backoff.next_delay()));
+        (0..10).for_each(|_| _ = backoff.next_delay());
         backoff.reset();
         assert!(backoff.next_delay() <= Duration::from_millis(500));
     }
