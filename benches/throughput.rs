@@ -41,14 +41,9 @@ struct Run {
 
 fn main() {
     // The redis crate's own TLS needs a process-wide provider.
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .expect("nothing else installs one");
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("nothing else installs one");
     let options = Options::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(compare(&options));
 }
 
@@ -59,37 +54,23 @@ async fn compare(options: &Options) {
     let peer = connection_manager(&server).await;
     let _: () = steady.clone().set("key", "x".repeat(64)).await.expect("SET");
 
-    let names = [
-        "redis ConnectionManager",
-        "entra-redis",
-        "entra-redis, a rotation each second",
-    ];
+    let names = ["redis ConnectionManager", "entra-redis", "entra-redis, a rotation each second"];
     let mut runs = names.map(|_| Vec::new());
     for round in 0..=options.rounds {
-        let results = [
-            load(&peer, options).await,
-            load(&steady, options).await,
-            load(&rotating, options).await,
-        ];
+        let results = [load(&peer, options).await, load(&steady, options).await, load(&rotating, options).await];
         // The first round warms up.
         if round > 0 {
             runs.iter_mut().zip(results).for_each(|(all, run)| all.push(run));
         }
     }
     let [peer, steady, rotating] = runs.map(|all| summary(&all));
-    println!(
-        "{} tasks, GET of 64 bytes over TLS, medians of {} rounds",
-        options.tasks, options.rounds
-    );
+    println!("{} tasks, GET of 64 bytes over TLS, medians of {} rounds", options.tasks, options.rounds);
     for (name, (per_second, p50, p99, max)) in names.iter().zip([peer, steady, rotating]) {
         println!("{name:36} {per_second:>9.0}/s  p50 {p50:>6.0} µs  p99 {p99:>6.0} µs  max {max:>6.0} µs");
     }
     println!("throughput, entra-redis / ConnectionManager: {:.2}", steady.0 / peer.0);
     println!("p99, entra-redis / ConnectionManager:        {:.2}", steady.2 / peer.2);
-    println!(
-        "p99, with rotations / without:               {:.2}",
-        rotating.2 / steady.2
-    );
+    println!("p99, with rotations / without:               {:.2}", rotating.2 / steady.2);
 }
 
 /// Our handle; every token differs, so each is a rotation.
@@ -101,25 +82,17 @@ async fn entra(server: &Server, lifetime: Duration) -> EntraRedis {
     let config = Config::new(credential)
         .tls(Tls::new().ca_pem(&server.ca_pem))
         .token_manager(TokenManagerConfig::new().lower_refresh_bound(lifetime / 2));
-    EntraRedis::connect("localhost", server.port, config)
-        .await
-        .expect("a connection")
+    EntraRedis::connect("localhost", server.port, config).await.expect("a connection")
 }
 
 async fn connection_manager(server: &Server) -> redis::aio::ConnectionManager {
     let url = format!("rediss://tester:any@localhost:{}/", server.port);
-    let certificates = TlsCertificates {
-        client_tls: None,
-        root_cert: Some(server.ca_pem.clone().into_bytes()),
-    };
+    let certificates = TlsCertificates { client_tls: None, root_cert: Some(server.ca_pem.clone().into_bytes()) };
     let info = url.into_connection_info().expect("a valid URL");
     let settings = redis::io::tcp::TcpSettings::default().set_nodelay(true);
     let client = Client::build_with_tls(info.set_tcp_settings(settings), certificates).expect("a client");
     let config = redis::aio::ConnectionManagerConfig::new().set_response_timeout(Some(Duration::from_secs(5)));
-    client
-        .get_connection_manager_with_config(config)
-        .await
-        .expect("a connection")
+    client.get_connection_manager_with_config(config).await.expect("a connection")
 }
 
 async fn load<C: ConnectionLike + Clone + Send + Sync + 'static>(connection: &C, options: &Options) -> Run {
@@ -140,14 +113,9 @@ async fn load<C: ConnectionLike + Clone + Send + Sync + 'static>(connection: &C,
     });
     let mut latency = histogram();
     for task in tasks.collect::<Vec<_>>() {
-        latency
-            .add(task.await.expect("a task"))
-            .expect("histograms of one shape");
+        latency.add(task.await.expect("a task")).expect("histograms of one shape");
     }
-    Run {
-        per_second: latency.len() as f64 / began.elapsed().as_secs_f64(),
-        latency,
-    }
+    Run { per_second: latency.len() as f64 / began.elapsed().as_secs_f64(), latency }
 }
 
 fn histogram() -> Histogram<u64> {

@@ -25,10 +25,7 @@ struct Tally {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let emulator = Emulator::builder()
-        .token_lifetime(Duration::from_secs(3))
-        .start()
-        .await?;
+    let emulator = Emulator::builder().token_lifetime(Duration::from_secs(3)).start().await?;
     println!(
         "The emulator is up: Entra ID on {}, Redis over TLS on port {}.",
         emulator.authority_host(),
@@ -45,30 +42,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut events = redis.manager().events();
     let mut con = redis.clone();
     let _: () = con.set("greeting", "hello").await?;
-    println!(
-        "{}connected, and Redis says {:?}",
-        at(began),
-        con.get::<_, String>("greeting").await?
-    );
-    println!(
-        "{}{TASKS} tasks start counting to Redis through one shared handle",
-        at(began)
-    );
+    println!("{}connected, and Redis says {:?}", at(began), con.get::<_, String>("greeting").await?);
+    println!("{}{TASKS} tasks start counting to Redis through one shared handle", at(began));
 
     let tally = Arc::new(Tally::default());
-    let workers: Vec<_> = (0..TASKS)
-        .map(|task| tokio::spawn(work(redis.clone(), task, Arc::clone(&tally))))
-        .collect();
+    let workers: Vec<_> = (0..TASKS).map(|task| tokio::spawn(work(redis.clone(), task, Arc::clone(&tally)))).collect();
     let mut rotations = 0;
     let mut reauthenticated = 0;
     let mut links = redis.manager().stats().links.len();
     while rotations < ROTATIONS || reauthenticated < links {
         match events.recv().await? {
-            Event::TokenRefreshed {
-                generation,
-                next_refresh,
-                ..
-            } => {
+            Event::TokenRefreshed { generation, next_refresh, .. } => {
                 rotations += 1;
                 reauthenticated = 0;
                 links = redis.manager().stats().links.len();
@@ -96,15 +80,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let (commands, failed) = (tally.commands.load(Relaxed), tally.failed.load(Relaxed));
     println!("\n{commands} commands by {TASKS} tasks through {rotations} rotations: {failed} failed,");
-    println!(
-        "the slowest took {:.1} ms. Nobody noticed a thing.",
-        tally.slowest_us.load(Relaxed) as f64 / 1000.0
-    );
-    if failed > 0 {
-        Err("commands failed".into())
-    } else {
-        Ok(())
-    }
+    println!("the slowest took {:.1} ms. Nobody noticed a thing.", tally.slowest_us.load(Relaxed) as f64 / 1000.0);
+    if failed > 0 { Err("commands failed".into()) } else { Ok(()) }
 }
 
 async fn work(mut redis: EntraRedis, task: u64, tally: Arc<Tally>) {

@@ -7,11 +7,8 @@ use std::{env::var, error::Error};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let credential = Credential::service_principal(
-        var("AZURE_CLIENT_ID")?,
-        var("AZURE_CLIENT_SECRET")?,
-        var("AZURE_TENANT_ID")?,
-    );
+    let credential =
+        Credential::service_principal(var("AZURE_CLIENT_ID")?, var("AZURE_CLIENT_SECRET")?, var("AZURE_TENANT_ID")?);
     let port = var("REDIS_PORT").map_or(Ok(10000), |port| port.parse())?;
 
     let redis = EntraRedis::connect(&var("REDIS_HOST")?, port, Config::new(credential)).await?;

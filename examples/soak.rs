@@ -102,13 +102,10 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options, soak: &Arc<Soak>) -> Result<(entra_redis::Counters, Histogram<u64>), Box<dyn Error>> {
     let host = env::var("REDIS_HOST").map_err(|_| "REDIS_HOST is not set")?;
-    let port = env::var("REDIS_PORT")
-        .map_or(Ok(10000), |port| port.parse())
-        .map_err(|_| "REDIS_PORT is no port")?;
+    let port = env::var("REDIS_PORT").map_or(Ok(10000), |port| port.parse()).map_err(|_| "REDIS_PORT is no port")?;
     let redis = EntraRedis::connect(&host, port, config(options)?).await?;
-    let tasks: Vec<_> = (0..options.tasks)
-        .map(|task| tokio::spawn(Arc::clone(soak).task(redis.clone(), task)))
-        .collect();
+    let tasks: Vec<_> =
+        (0..options.tasks).map(|task| tokio::spawn(Arc::clone(soak).task(redis.clone(), task))).collect();
     let progress = tokio::spawn(Arc::clone(soak).report(redis.clone()));
     let mut latency = histogram();
     for task in tasks {
@@ -154,9 +151,7 @@ impl Soak {
             let key = format!("soak:{}:{task}:{}", std::process::id(), turn % KEYS);
             let value = self.value(task, turn);
             let lost_before = redis.manager().counters().links_lost;
-            let written = self
-                .timed(&mut latency, redis.set_ex(&key, &value, EXPIRY_SECONDS))
-                .await;
+            let written = self.timed(&mut latency, redis.set_ex(&key, &value, EXPIRY_SECONDS)).await;
             let read: Option<Option<Vec<u8>>> = self.timed(&mut latency, redis.get(&key)).await;
             // A write that failed may or may not have happened: nothing to check then.
             let (Some(()), Some(read)) = (written, read) else {

@@ -41,9 +41,7 @@ impl EntraRedis {
     /// token endpoint that does not work. After `startup_timeout`: [`ErrorKind::Timeout`].
     pub async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         let manager = ConnectionManager::connect(host, port, config).await?;
-        Ok(Self {
-            manager: Arc::new(manager),
-        })
+        Ok(Self { manager: Arc::new(manager) })
     }
 
     /// The owner of the connections and the token: `stats`, `events`, `ready`, `shutdown`.
@@ -119,12 +117,7 @@ impl ConnectionLike for EntraRedis {
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
             guard::check_pipeline(pipeline)?;
-            self.run(PipelineCall {
-                pipeline,
-                offset,
-                count,
-            })
-            .await
+            self.run(PipelineCall { pipeline, offset, count }).await
         })
     }
 

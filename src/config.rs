@@ -173,10 +173,7 @@ pub(crate) fn checked_host(host: &str) -> Result<&str, Error> {
 
 pub(crate) fn checked_port(port: u16) -> Result<u16, Error> {
     if port == 0 {
-        return Err(Error::config(
-            "port",
-            "must not be 0 (Azure Managed Redis listens on 10000)",
-        ));
+        return Err(Error::config("port", "must not be 0 (Azure Managed Redis listens on 10000)"));
     }
     Ok(port)
 }
@@ -211,29 +208,11 @@ mod tests {
 
     #[test]
     fn hosts_are_names_or_addresses() {
-        for host in [
-            "cache.westeurope.redis.azure.net",
-            "localhost",
-            "10.0.0.4",
-            "::1",
-            "a_b.c.",
-        ] {
+        for host in ["cache.westeurope.redis.azure.net", "localhost", "10.0.0.4", "::1", "a_b.c."] {
             assert_eq!(checked_host(host).unwrap(), host);
         }
         assert_eq!(checked_host("[::1]").unwrap(), "::1");
-        for host in [
-            "",
-            " ",
-            "a b",
-            "rediss://cache",
-            "cache:10000",
-            "a..b",
-            "[::1",
-            "host/path",
-            "é",
-            ".",
-            "-\0",
-        ] {
+        for host in ["", " ", "a b", "rediss://cache", "cache:10000", "a..b", "[::1", "host/path", "é", ".", "-\0"] {
             let problem = checked_host(host).unwrap_err().to_string();
             assert!(problem.starts_with("`host`"), "{host}: {problem}");
         }

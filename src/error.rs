@@ -201,10 +201,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_ref()
-            .map(|source| source.as_ref() as &(dyn StdError + 'static))
+        self.0.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
     }
 }
 
@@ -213,23 +210,17 @@ impl From<Error> for redis::RedisError {
     fn from(error: Error) -> Self {
         use std::io::{Error as IoError, ErrorKind as Io};
         match error.kind() {
-            ErrorKind::Configuration => (
-                redis::ErrorKind::InvalidClientConfig,
-                "invalid configuration",
-                error.to_string(),
-            )
-                .into(),
+            ErrorKind::Configuration => {
+                (redis::ErrorKind::InvalidClientConfig, "invalid configuration", error.to_string()).into()
+            }
             ErrorKind::CredentialUnavailable
             | ErrorKind::CredentialRejected
             | ErrorKind::TokenEndpoint
             | ErrorKind::MalformedToken
             | ErrorKind::AuthenticationRejected
-            | ErrorKind::Timeout(Stage::Token) => (
-                redis::ErrorKind::AuthenticationFailed,
-                "no valid token",
-                error.to_string(),
-            )
-                .into(),
+            | ErrorKind::Timeout(Stage::Token) => {
+                (redis::ErrorKind::AuthenticationFailed, "no valid token", error.to_string()).into()
+            }
             ErrorKind::Timeout(_) => IoError::new(Io::TimedOut, error).into(),
             ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server | ErrorKind::Closed => {
                 IoError::new(Io::NotConnected, error).into()
@@ -247,10 +238,7 @@ mod tests {
         let error = Error::new(ErrorKind::Connect, "no connection to cache:10000")
             .with_hint("check the host name")
             .with_source(std::io::Error::other("refused"));
-        assert_eq!(
-            error.to_string(),
-            "no connection to cache:10000 (hint: check the host name)"
-        );
+        assert_eq!(error.to_string(), "no connection to cache:10000 (hint: check the host name)");
         assert_eq!(error.source().expect("source").to_string(), "refused");
         assert!(format!("{error:?}").ends_with("refused"));
     }
@@ -260,9 +248,6 @@ mod tests {
         let redis = |kind| redis::RedisError::from(Error::new(kind, "x"));
         assert!(redis(ErrorKind::Timeout(Stage::Command)).is_timeout());
         assert!(redis(ErrorKind::Connect).is_connection_dropped());
-        assert_eq!(
-            redis(ErrorKind::CredentialRejected).kind(),
-            redis::ErrorKind::AuthenticationFailed
-        );
+        assert_eq!(redis(ErrorKind::CredentialRejected).kind(), redis::ErrorKind::AuthenticationFailed);
     }
 }

@@ -210,31 +210,19 @@ impl Journal {
 fn trace(event: &Event) {
     use tracing::{debug, info, warn};
     match event {
-        Event::TokenRefreshed {
-            generation,
-            lifetime,
-            next_refresh,
-        } => {
+        Event::TokenRefreshed { generation, lifetime, next_refresh } => {
             info!(generation, ?lifetime, ?next_refresh, "token refreshed");
         }
         Event::TokenUnchanged { next_refresh } => {
             debug!(?next_refresh, "token source returned the same token");
         }
-        Event::RefreshFailed {
-            error,
-            attempt,
-            retry_in,
-        } => {
+        Event::RefreshFailed { error, attempt, retry_in } => {
             warn!(%error, attempt, ?retry_in, "token refresh failed");
         }
         Event::TokenExpired { error } => {
             tracing::error!(%error, "token expired and could not be renewed");
         }
-        Event::LinkUp {
-            link,
-            generation,
-            reconnect,
-        } => {
+        Event::LinkUp { link, generation, reconnect } => {
             info!(link, generation, reconnect, "link up");
         }
         Event::LinkRetired { link } => debug!(link, "stand-in link closed"),
@@ -258,11 +246,7 @@ mod tests {
         let journal = Journal::new();
         let mut lazy = journal.subscribe();
         for link in 0..10_000 {
-            journal.record(Event::LinkUp {
-                link,
-                generation: 1,
-                reconnect: false,
-            });
+            journal.record(Event::LinkUp { link, generation: 1, reconnect: false });
         }
         assert_eq!(journal.counters().links_opened, 10_000);
         assert!(matches!(lazy.recv().await, Err(broadcast::error::RecvError::Lagged(_))));

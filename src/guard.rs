@@ -49,11 +49,7 @@ fn effect(cmd: &Cmd) -> Effect {
         // Keys and ids follow STREAMS; only options stand before it.
         b"XREAD" | b"XREADGROUP" => {
             let mut options = args.take_while(|arg| !arg.eq_ignore_ascii_case(b"STREAMS"));
-            if options.any(|option| option.eq_ignore_ascii_case(b"BLOCK")) {
-                Effect::Blocks
-            } else {
-                Effect::None
-            }
+            if options.any(|option| option.eq_ignore_ascii_case(b"BLOCK")) { Effect::Blocks } else { Effect::None }
         }
         b"SUBSCRIBE" | b"UNSUBSCRIBE" | b"PSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SSUBSCRIBE" | b"SUNSUBSCRIBE"
         | b"MONITOR" | b"HELLO" | b"AUTH" | b"RESET" | b"SELECT" | b"QUIT" | b"MULTI" | b"EXEC" | b"DISCARD"
@@ -84,12 +80,7 @@ fn refused(cmd: &Cmd, why: &str) -> RedisError {
         Some(Arg::Simple(name)) => String::from_utf8_lossy(name).to_ascii_uppercase(),
         _ => String::new(),
     };
-    (
-        ErrorKind::Client,
-        "command refused on a shared connection",
-        format!("{name} was not sent: {why}"),
-    )
-        .into()
+    (ErrorKind::Client, "command refused on a shared connection", format!("{name} was not sent: {why}")).into()
 }
 
 #[cfg(test)]
@@ -105,32 +96,13 @@ mod tests {
 
     #[test]
     fn commands_are_told_apart() {
-        for line in [
-            "GET k",
-            "get",
-            "SCRIPT LOAD x",
-            "CLIENT SETNAME n",
-            "XREAD STREAMS block 0",
-            "LPUSH BLPOP x",
-        ] {
+        for line in ["GET k", "get", "SCRIPT LOAD x", "CLIENT SETNAME n", "XREAD STREAMS block 0", "LPUSH BLPOP x"] {
             assert_eq!(of(line), Effect::None, "{line}");
         }
-        for line in [
-            "BLPOP k 0",
-            "blpop k 0",
-            "XREAD COUNT 1 BLOCK 0 STREAMS s $",
-            "WAIT 1 0",
-        ] {
+        for line in ["BLPOP k 0", "blpop k 0", "XREAD COUNT 1 BLOCK 0 STREAMS s $", "WAIT 1 0"] {
             assert_eq!(of(line), Effect::Blocks, "{line}");
         }
-        for line in [
-            "SUBSCRIBE c",
-            "Select 1",
-            "MULTI",
-            "WATCH k",
-            "AUTH u p",
-            "client reply off",
-        ] {
+        for line in ["SUBSCRIBE c", "Select 1", "MULTI", "WATCH k", "AUTH u p", "client reply off"] {
             assert_eq!(of(line), Effect::ChangesState, "{line}");
         }
         assert_eq!(effect(&Cmd::new()), Effect::None);
@@ -143,10 +115,7 @@ mod tests {
         let error = check(&auth).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Client);
         let shown = error.to_string();
-        assert!(
-            shown.contains("AUTH was not sent") && !shown.contains("s3cr3t"),
-            "{shown}"
-        );
+        assert!(shown.contains("AUTH was not sent") && !shown.contains("s3cr3t"), "{shown}");
     }
 
     #[test]

@@ -21,12 +21,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            max_attempts: 5,
-            delay: Duration::from_millis(500),
-            max_delay: Duration::from_secs(30),
-            multiplier: 2.0,
-        }
+        Self { max_attempts: 5, delay: Duration::from_millis(500), max_delay: Duration::from_secs(30), multiplier: 2.0 }
     }
 }
 
@@ -117,10 +112,7 @@ mod tests {
     #[test]
     fn delays_grow_exponentially_to_the_maximum_with_full_jitter() {
         let runs: Vec<_> = (0..400).map(|_| delays(9)).collect();
-        for (i, bound_ms) in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]
-            .into_iter()
-            .enumerate()
-        {
+        for (i, bound_ms) in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000].into_iter().enumerate() {
             let column: Vec<_> = runs.iter().map(|run| run[i].as_millis()).collect();
             let (min, max) = (column.iter().min().unwrap(), column.iter().max().unwrap());
             assert!(*max <= bound_ms, "delay {i}: {max} ms over its bound {bound_ms}");

@@ -49,10 +49,7 @@ enum Pem {
 /// TLS as `dial` needs it: everything read and checked.
 #[derive(Clone)]
 pub(crate) enum Transport {
-    Tls {
-        config: Arc<ClientConfig>,
-        server_name: ServerName<'static>,
-    },
+    Tls { config: Arc<ClientConfig>, server_name: ServerName<'static> },
     Plaintext,
 }
 
@@ -108,20 +105,14 @@ impl Tls {
 
     /// Uses a whole `rustls` configuration, which then decides everything but the server name.
     pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
-        Self {
-            mode: Mode::Custom(config.into()),
-            ..Self::default()
-        }
+        Self { mode: Mode::Custom(config.into()), ..Self::default() }
     }
 
     /// Sends tokens and data **unencrypted** over plain TCP, for a local test server only.
     ///
     /// Whoever can see the network can read the token and use it. Azure Managed Redis does not need this.
     pub fn dangerously_unencrypted() -> Self {
-        Self {
-            mode: Mode::Plaintext,
-            ..Self::default()
-        }
+        Self { mode: Mode::Plaintext, ..Self::default() }
     }
 
     pub(crate) fn build(&self, host: &str) -> Result<Transport, Error> {
@@ -252,9 +243,7 @@ mod tests {
     }
 
     fn problem(tls: &Tls) -> String {
-        let Err(error) = tls.build("localhost") else {
-            panic!("accepted: {tls:?}")
-        };
+        let Err(error) = tls.build("localhost") else { panic!("accepted: {tls:?}") };
         assert_eq!(error.kind(), crate::ErrorKind::Configuration);
         error.to_string()
     }
@@ -273,10 +262,7 @@ mod tests {
             .client_cert_file(file("user.crt", &cert))
             .client_key_file(file("user.key", &key));
         assert!(matches!(tls.build("localhost"), Ok(Transport::Tls { .. })));
-        assert!(matches!(
-            Tls::new().ca_pem(cert).build("10.0.0.1"),
-            Ok(Transport::Tls { .. })
-        ));
+        assert!(matches!(Tls::new().ca_pem(cert).build("10.0.0.1"), Ok(Transport::Tls { .. })));
     }
 
     #[test]
@@ -290,19 +276,10 @@ mod tests {
                 Tls::new().ca_pem("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----"),
                 "`tls.ca` is not valid PEM",
             ),
+            (Tls::new().ca_pem(&cert).client_cert_pem(&cert), "`tls.client_key` is missing"),
+            (Tls::new().ca_pem(&cert).client_key_pem(&key), "`tls.client_cert` is missing"),
             (
-                Tls::new().ca_pem(&cert).client_cert_pem(&cert),
-                "`tls.client_key` is missing",
-            ),
-            (
-                Tls::new().ca_pem(&cert).client_key_pem(&key),
-                "`tls.client_cert` is missing",
-            ),
-            (
-                Tls::new()
-                    .ca_pem(&cert)
-                    .client_cert_pem(&cert)
-                    .client_key_pem(&other_key),
+                Tls::new().ca_pem(&cert).client_cert_pem(&cert).client_key_pem(&other_key),
                 "`tls.client_key` does not fit",
             ),
             (

@@ -37,10 +37,7 @@ async fn settings_are_checked_before_anything_is_sent() {
     };
     let (ours, other) = (Certificates::for_name("localhost"), Certificates::for_name("localhost"));
     let mutual = |key: &str| {
-        Tls::new()
-            .ca_pem(&ours.ca_pem)
-            .client_cert_pem(&ours.cert_pem)
-            .client_key_file(file("key.pem", key))
+        Tls::new().ca_pem(&ours.ca_pem).client_cert_pem(&ours.cert_pem).client_key_file(file("key.pem", key))
     };
     let principal = |secret: &str, tenant: &str| Config::new(Credential::service_principal("app", secret, tenant));
     let zero = Duration::ZERO;
@@ -50,30 +47,15 @@ async fn settings_are_checked_before_anything_is_sent() {
         ("host", "cache:10000", 10000, config()),
         ("host", "a b", 10000, config()),
         ("port", "localhost", 0, config()),
-        (
-            "expiration_refresh_ratio",
-            "localhost",
-            1,
-            config().token_manager(tokens().expiration_refresh_ratio(0.0)),
-        ),
+        ("expiration_refresh_ratio", "localhost", 1, config().token_manager(tokens().expiration_refresh_ratio(0.0))),
         (
             "expiration_refresh_ratio",
             "localhost",
             1,
             config().token_manager(tokens().expiration_refresh_ratio(f64::NAN)),
         ),
-        (
-            "expiration_refresh_ratio",
-            "localhost",
-            1,
-            config().token_manager(tokens().expiration_refresh_ratio(1.1)),
-        ),
-        (
-            "expiration_refresh_ratio",
-            "localhost",
-            1,
-            config().token_manager(tokens().expiration_refresh_ratio(-0.7)),
-        ),
+        ("expiration_refresh_ratio", "localhost", 1, config().token_manager(tokens().expiration_refresh_ratio(1.1))),
+        ("expiration_refresh_ratio", "localhost", 1, config().token_manager(tokens().expiration_refresh_ratio(-0.7))),
         (
             "token_request_execution_timeout",
             "localhost",
@@ -88,26 +70,14 @@ async fn settings_are_checked_before_anything_is_sent() {
         ),
         ("tenant_id", "localhost", 1, principal("sup3rs3cret", "a/b")),
         ("client_secret", "localhost", 1, principal("", "tenant")),
-        (
-            "tls.ca",
-            "localhost",
-            1,
-            config().tls(Tls::new().ca_file(dir.path().join("missing.pem"))),
-        ),
-        (
-            "tls.ca",
-            "localhost",
-            1,
-            config().tls(Tls::new().ca_file(file("bad.pem", "not a certificate"))),
-        ),
+        ("tls.ca", "localhost", 1, config().tls(Tls::new().ca_file(dir.path().join("missing.pem")))),
+        ("tls.ca", "localhost", 1, config().tls(Tls::new().ca_file(file("bad.pem", "not a certificate")))),
         ("tls.client_key", "localhost", 1, config().tls(mutual(&other.key_pem))),
         (
             "tls.client_key",
             "localhost",
             1,
-            config().tls(mutual(
-                "-----BEGIN PRIVATE KEY-----\nsup3rs3cret\n-----END PRIVATE KEY-----",
-            )),
+            config().tls(mutual("-----BEGIN PRIVATE KEY-----\nsup3rs3cret\n-----END PRIVATE KEY-----")),
         ),
         (
             "authority_host",
@@ -129,10 +99,7 @@ async fn settings_are_checked_before_anything_is_sent() {
     ] {
         let error = refused(host, port, config).await;
         assert_eq!(error.kind(), ErrorKind::Configuration, "{setting}: {error}");
-        assert!(
-            error.to_string().starts_with(&format!("`{setting}`")),
-            "{setting}: {error}"
-        );
+        assert!(error.to_string().starts_with(&format!("`{setting}`")), "{setting}: {error}");
     }
 }
 
@@ -152,11 +119,7 @@ async fn the_identity_provider_refuses_with_its_own_words() {
         (700_016, principal("no-such-app", "sup3rs3cret", tenant)),
     ] {
         let error = refused(emulator.host(), emulator.port(), config).await;
-        assert_eq!(
-            (error.kind(), error.aadsts()),
-            (ErrorKind::CredentialRejected, Some(aadsts)),
-            "{error}"
-        );
+        assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialRejected, Some(aadsts)), "{error}");
         assert!(error.to_string().contains(&format!("AADSTS{aadsts}")), "{error}");
         assert!(error.hint().is_some());
     }
@@ -166,12 +129,7 @@ async fn the_identity_provider_refuses_with_its_own_words() {
 async fn a_wrong_user_name_is_an_authentication_error_that_names_it() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder()).await;
-    let error = refused(
-        emulator.host(),
-        emulator.port(),
-        emulator.config().user_name("my-client-id"),
-    )
-    .await;
+    let error = refused(emulator.host(), emulator.port(), emulator.config().user_name("my-client-id")).await;
     assert_eq!(error.kind(), ErrorKind::AuthenticationRejected);
     let text = error.to_string();
     assert!(text.contains("my-client-id") && text.contains("object id"), "{text}");
@@ -199,9 +157,7 @@ async fn tls_problems_say_what_they_are() {
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = plain.accept().await {
             use tokio::io::AsyncWriteExt;
-            _ = socket
-                .write_all(b"-ERR Protocol error: unauthenticated multibulk length\r\n")
-                .await;
+            _ = socket.write_all(b"-ERR Protocol error: unauthenticated multibulk length\r\n").await;
             tokio::time::sleep(SECOND).await;
         }
     });

@@ -8,9 +8,7 @@ use redis::{AsyncCommands, AsyncIter, RedisResult, Script, Value};
 use std::time::Duration;
 
 async fn connect(server: &Server) -> EntraRedis {
-    EntraRedis::connect("localhost", server.port, config(server))
-        .await
-        .unwrap()
+    EntraRedis::connect("localhost", server.port, config(server)).await.unwrap()
 }
 
 fn config(server: &Server) -> Config {
@@ -27,23 +25,11 @@ async fn async_commands_pipelines_scripts_and_scans() {
     let _: () = con.set("key", 41).await.unwrap();
     assert_eq!(con.incr::<_, _, i64>("key", 1).await.unwrap(), 42);
 
-    let (a, b): (i64, String) = redis::pipe()
-        .incr("key", 1)
-        .set("s", "x")
-        .ignore()
-        .get("s")
-        .query_async(&mut con)
-        .await
-        .unwrap();
+    let (a, b): (i64, String) =
+        redis::pipe().incr("key", 1).set("s", "x").ignore().get("s").query_async(&mut con).await.unwrap();
     assert_eq!((a, b.as_str()), (43, "x"));
-    let (n,): (i64,) = redis::pipe()
-        .atomic()
-        .set("key", 1)
-        .ignore()
-        .incr("key", 9)
-        .query_async(&mut con)
-        .await
-        .unwrap();
+    let (n,): (i64,) =
+        redis::pipe().atomic().set("key", 1).ignore().incr("key", 9).query_async(&mut con).await.unwrap();
     assert_eq!(n, 10);
 
     let doubled: i64 = Script::new("return tonumber(redis.call('GET', KEYS[1])) * ARGV[1]")
@@ -88,23 +74,15 @@ async fn errors_are_those_of_the_server() {
 async fn what_a_shared_connection_cannot_carry_is_refused_before_it_is_sent() {
     let server = Server::start();
     let mut con = connect(&server).await;
-    for (name, args) in [
-        ("BLPOP", vec!["k", "0"]),
-        ("SUBSCRIBE", vec!["c"]),
-        ("SELECT", vec!["1"]),
-        ("MULTI", vec![]),
-    ] {
+    for (name, args) in [("BLPOP", vec!["k", "0"]), ("SUBSCRIBE", vec!["c"]), ("SELECT", vec!["1"]), ("MULTI", vec![])]
+    {
         let mut cmd = redis::cmd(name);
         cmd.arg(args);
         let error = cmd.query_async::<Value>(&mut con).await.unwrap_err();
         assert_eq!(error.kind(), redis::ErrorKind::Client, "{error}");
         assert!(error.to_string().contains(name), "{error}");
     }
-    let calls: String = redis::cmd("INFO")
-        .arg("commandstats")
-        .query_async(&mut con)
-        .await
-        .unwrap();
+    let calls: String = redis::cmd("INFO").arg("commandstats").query_async(&mut con).await.unwrap();
     assert!(!calls.contains("blpop") && !calls.contains("subscribe"), "{calls}");
 }
 

@@ -11,20 +11,13 @@ use redis::AsyncCommands;
 use std::time::{Duration, Instant};
 
 async fn connect(emulator: &Emulator, config: Config) -> EntraRedis {
-    EntraRedis::connect(emulator.host(), emulator.port(), config)
-        .await
-        .unwrap()
+    EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_three_token_lifetimes_heals_without_a_restart() {
     let _logs = logs::watch();
-    for fault in [
-        IdentityFault::Status(503),
-        IdentityFault::Hang,
-        IdentityFault::Html,
-        IdentityFault::WrongSecret,
-    ] {
+    for fault in [IdentityFault::Status(503), IdentityFault::Hang, IdentityFault::Html, IdentityFault::WrongSecret] {
         let emulator = common::start(common::emulator(2 * SECOND)).await;
         let patience = TokenManagerConfig::new().token_request_execution_timeout(Duration::from_millis(500));
         let redis = connect(&emulator, emulator.config().token_manager(patience)).await;
@@ -36,14 +29,8 @@ async fn an_outage_of_three_token_lifetimes_heals_without_a_restart() {
         let out = Instant::now();
         let last_valid = redis.manager().stats().token.unwrap().remaining;
         let requests = emulator.identity().requests();
-        eventually("the token dies", 10 * SECOND, async || {
-            redis.manager().stats().token.is_none().then_some(())
-        })
-        .await;
-        let one = eventually("an error", 5 * SECOND, async || {
-            redis.clone().set::<_, _, ()>("k", 1).await.err()
-        })
-        .await;
+        eventually("the token dies", 10 * SECOND, async || redis.manager().stats().token.is_none().then_some(())).await;
+        let one = eventually("an error", 5 * SECOND, async || redis.clone().set::<_, _, ()>("k", 1).await.err()).await;
         assert_eq!(one.kind(), redis::ErrorKind::AuthenticationFailed, "{fault:?}: {one}");
         tokio::time::sleep((6 * SECOND).saturating_sub(out.elapsed())).await;
         let asked = emulator.identity().requests() - requests;
@@ -51,32 +38,17 @@ async fn an_outage_of_three_token_lifetimes_heals_without_a_restart() {
 
         emulator.identity().fault_all(None);
         let back = Instant::now();
-        eventually("service is back", 2 * SECOND, async || {
-            redis.clone().set::<_, _, ()>("k", 1).await.ok()
-        })
-        .await;
+        eventually("service is back", 2 * SECOND, async || redis.clone().set::<_, _, ()>("k", 1).await.ok()).await;
         links_up(&redis, 4).await;
         let report = load.stop().await;
         assert_eq!(report.wrong_reads, 0);
         assert!(!report.failures.is_empty());
         for failure in report.failures {
             // A failure while the last token was still good would be ours. It may have come up to a floor later than asked.
-            assert!(
-                failure.at - out + SECOND / 2 >= last_valid,
-                "{fault:?}: failed too early: {}",
-                failure.error
-            );
-            assert!(
-                failure.at < back + 2 * SECOND,
-                "{fault:?}: failed too late: {}",
-                failure.error
-            );
+            assert!(failure.at - out + SECOND / 2 >= last_valid, "{fault:?}: failed too early: {}", failure.error);
+            assert!(failure.at < back + 2 * SECOND, "{fault:?}: failed too late: {}", failure.error);
             let text = failure.error.to_string();
-            assert_eq!(
-                failure.error.kind(),
-                redis::ErrorKind::AuthenticationFailed,
-                "{fault:?}: {text}"
-            );
+            assert_eq!(failure.error.kind(), redis::ErrorKind::AuthenticationFailed, "{fault:?}: {text}");
             let why = match fault {
                 IdentityFault::Status(_) => "503",
                 IdentityFault::Hang => "token_request_execution_timeout",
@@ -92,15 +64,11 @@ async fn an_outage_of_three_token_lifetimes_heals_without_a_restart() {
 async fn faults_while_the_token_is_good_are_nobodys_business() {
     let _logs = logs::watch();
     let emulator = common::start(common::emulator(5 * SECOND)).await;
-    let config = emulator
-        .config()
-        .token_manager(common::by_ratio(0.2).token_request_execution_timeout(SECOND));
+    let config = emulator.config().token_manager(common::by_ratio(0.2).token_request_execution_timeout(SECOND));
     let redis = connect(&emulator, config).await;
     let load = Load::start(&redis, 16);
     for fault in [
-        IdentityFault::TooManyRequests {
-            retry_after: Some(SECOND),
-        },
+        IdentityFault::TooManyRequests { retry_after: Some(SECOND) },
         IdentityFault::Status(500),
         IdentityFault::Html,
         IdentityFault::Reset,
@@ -128,15 +96,9 @@ async fn connect_reports_the_identity_providers_own_reason() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder()).await;
     let retries = RetryPolicy::new().max_attempts(2).delay(Duration::from_millis(10));
-    let tokens = TokenManagerConfig::new()
-        .retry_policy(retries)
-        .token_request_execution_timeout(SECOND / 2);
+    let tokens = TokenManagerConfig::new().retry_policy(retries).token_request_execution_timeout(SECOND / 2);
     for (fault, kind, why) in [
-        (
-            IdentityFault::WrongSecret,
-            ErrorKind::CredentialRejected,
-            "AADSTS7000215",
-        ),
+        (IdentityFault::WrongSecret, ErrorKind::CredentialRejected, "AADSTS7000215"),
         (IdentityFault::Html, ErrorKind::TokenEndpoint, "HTML"),
         (IdentityFault::NotJson, ErrorKind::TokenEndpoint, "not a token answer"),
         (IdentityFault::Oversized, ErrorKind::TokenEndpoint, "more than"),
@@ -145,11 +107,7 @@ async fn connect_reports_the_identity_providers_own_reason() {
         (IdentityFault::NoOid, ErrorKind::MalformedToken, "user_name"),
         (IdentityFault::Expired, ErrorKind::MalformedToken, "expired"),
         (IdentityFault::Status(503), ErrorKind::TokenEndpoint, "503"),
-        (
-            IdentityFault::TooManyRequests { retry_after: None },
-            ErrorKind::TokenEndpoint,
-            "429",
-        ),
+        (IdentityFault::TooManyRequests { retry_after: None }, ErrorKind::TokenEndpoint, "429"),
         (IdentityFault::Reset, ErrorKind::TokenEndpoint, "no answer"),
         (IdentityFault::Hang, ErrorKind::Timeout(Stage::Token), "did not answer"),
     ] {
@@ -179,9 +137,7 @@ async fn connect_gives_up_on_a_hanging_provider_after_the_startup_timeout() {
 async fn two_failures_then_success_are_three_requests_and_no_error() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder()).await;
-    emulator
-        .identity()
-        .script([IdentityFault::Status(500), IdentityFault::Reset]);
+    emulator.identity().script([IdentityFault::Status(500), IdentityFault::Reset]);
     let redis = connect(&emulator, emulator.config().token_manager(common::by_ratio(0.7))).await;
     let _: () = redis.clone().set("key", 1).await.unwrap();
     assert_eq!(emulator.identity().requests(), 3);

@@ -11,9 +11,7 @@ use redis::AsyncCommands;
 use std::time::Duration;
 
 async fn connect(emulator: &Emulator) -> EntraRedis {
-    EntraRedis::connect(emulator.host(), emulator.port(), emulator.config())
-        .await
-        .unwrap()
+    EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap()
 }
 
 fn tasks() -> usize {
@@ -37,10 +35,8 @@ async fn the_last_handle_dropped_ends_every_task_and_connection() {
     drop(redis);
     let _: () = clone.clone().set("key", 1).await.unwrap();
     drop(clone);
-    eventually("connections are closed", 5 * SECOND, async || {
-        (emulator.gate().connection_count() == 0).then_some(())
-    })
-    .await;
+    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
+        .await;
     eventually("tasks are gone", 5 * SECOND, async || (tasks() <= before).then_some(())).await;
 }
 
@@ -50,20 +46,13 @@ async fn a_connect_that_fails_or_is_cancelled_leaves_nothing_behind() {
     let emulator = common::start(Emulator::builder()).await;
     let before = tasks();
     emulator.identity().script([IdentityFault::WrongSecret]);
-    EntraRedis::connect(emulator.host(), emulator.port(), emulator.config())
-        .await
-        .unwrap_err();
+    EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap_err();
     emulator.identity().script([IdentityFault::Hang]);
     let attempt = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config());
     tokio::time::timeout(SECOND / 2, attempt).await.unwrap_err();
-    eventually("connections are closed", 5 * SECOND, async || {
-        (emulator.gate().connection_count() == 0).then_some(())
-    })
-    .await;
-    eventually("tasks are gone", 5 * SECOND, async || {
-        (tasks() <= before + 1).then_some(())
-    })
-    .await;
+    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
+        .await;
+    eventually("tasks are gone", 5 * SECOND, async || (tasks() <= before + 1).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,10 +65,7 @@ async fn shutdown_drains_and_can_be_called_again() {
     let load = Load::start(&redis, 32);
     eventually("load", 5 * SECOND, async || (load.commands() > 1000).then_some(())).await;
     // Two callers at once, and one later.
-    within("shutdown", 5 * SECOND, async {
-        tokio::join!(redis.shutdown(), redis.shutdown())
-    })
-    .await;
+    within("shutdown", 5 * SECOND, async { tokio::join!(redis.shutdown(), redis.shutdown()) }).await;
     within("shutdown again", SECOND, redis.shutdown()).await;
     assert!(!redis.manager().ready());
     let report = load.stop().await;
@@ -88,10 +74,8 @@ async fn shutdown_drains_and_can_be_called_again() {
         let text = failure.error.to_string();
         assert!(text.contains("shut down"), "a command in flight was lost: {text}");
     }
-    eventually("connections are closed", 5 * SECOND, async || {
-        (emulator.gate().connection_count() == 0).then_some(())
-    })
-    .await;
+    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -135,16 +119,8 @@ async fn mutual_tls_works_with_files_and_is_needed_where_the_server_demands_it()
         .client_cert_file(file("redis_user.crt", &cert))
         .client_key_file(file("redis_user_private.key", &key));
     let config = emulator.config().tls(tls);
-    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config)
-        .await
-        .unwrap();
-    assert_eq!(
-        redis::cmd("DBSIZE")
-            .query_async::<u64>(&mut redis.clone())
-            .await
-            .unwrap(),
-        0
-    );
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    assert_eq!(redis::cmd("DBSIZE").query_async::<u64>(&mut redis.clone()).await.unwrap(), 0);
 
     let without = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config());
     within("refusal", 5 * SECOND, without).await.unwrap_err();
@@ -158,9 +134,6 @@ async fn reconnects_resume_the_tls_session() {
     links_up(&redis, 4).await;
     let before = emulator.gate().stats().resumed;
     emulator.gate().cut_all();
-    eventually("reconnects", 10 * SECOND, async || {
-        (redis.manager().counters().reconnects == 4).then_some(())
-    })
-    .await;
+    eventually("reconnects", 10 * SECOND, async || (redis.manager().counters().reconnects == 4).then_some(())).await;
     assert!(emulator.gate().stats().resumed > before);
 }

@@ -24,16 +24,9 @@ async fn survives(fault: AuthFault, victim: usize) -> bool {
     all_current(&redis).await;
     load.stop().await.assert_unharmed();
 
-    assert_eq!(
-        emulator.gate().stats().expired,
-        0,
-        "a connection was cut with an expired token"
-    );
+    assert_eq!(emulator.gate().stats().expired, 0, "a connection was cut with an expired token");
     for (index, connection) in before.iter().enumerate() {
-        assert!(
-            index == victim || connection.is_open(),
-            "connection {index} suffered with {victim}"
-        );
+        assert!(index == victim || connection.is_open(), "connection {index} suffered with {victim}");
     }
     eventually("four connections, no more", 10 * SECOND, async || {
         (emulator.gate().connection_count() == 4).then_some(())
@@ -43,9 +36,7 @@ async fn survives(fault: AuthFault, victim: usize) -> bool {
 }
 
 async fn connect(emulator: &Emulator) -> EntraRedis {
-    EntraRedis::connect(emulator.host(), emulator.port(), emulator.config())
-        .await
-        .unwrap()
+    EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

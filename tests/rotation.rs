@@ -8,9 +8,7 @@ use redis::AsyncCommands;
 use std::time::Duration;
 
 async fn connect(emulator: &Emulator, config: Config) -> EntraRedis {
-    EntraRedis::connect(emulator.host(), emulator.port(), config)
-        .await
-        .unwrap()
+    EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,11 +29,7 @@ async fn sixty_four_tasks_notice_none_of_ten_rotations() {
     for connection in emulator.gate().connections() {
         let expected = redis.manager().counters().tokens_fetched;
         let seen = connection.authentications();
-        assert!(
-            seen + 1 >= expected,
-            "connection {}: {seen} of {expected} tokens",
-            connection.id()
-        );
+        assert!(seen + 1 >= expected, "connection {}: {seen} of {expected} tokens", connection.id());
     }
     assert_eq!(redis.manager().counters().reconnects, 0);
 }
@@ -46,11 +40,7 @@ async fn no_command_waits_for_a_slow_auth() {
     let _logs = logs::watch();
     for links in [1, 2, 4] {
         let emulator = start(emulator(8 * SECOND)).await;
-        let redis = connect(
-            &emulator,
-            emulator.config().pool_size(links).token_manager(by_ratio(0.2)),
-        )
-        .await;
+        let redis = connect(&emulator, emulator.config().pool_size(links).token_manager(by_ratio(0.2))).await;
         links_up(&redis, links).await;
         emulator.gate().auth_delay(2 * SECOND);
         let load = Load::start(&redis, 16);
@@ -61,11 +51,7 @@ async fn no_command_waits_for_a_slow_auth() {
         .await;
         let report = load.stop().await;
         report.assert_unharmed();
-        assert!(
-            report.slowest < SECOND,
-            "pool of {links}: a command took {:?}",
-            report.slowest
-        );
+        assert!(report.slowest < SECOND, "pool of {links}: a command took {:?}", report.slowest);
         assert_eq!(emulator.gate().stats().expired, 0);
     }
 }
@@ -105,10 +91,7 @@ async fn an_idle_handle_stays_authenticated() {
     links_up(&redis, 4).await;
     rotations(&redis, 5, 20 * SECOND).await;
     let _: () = redis.clone().set("key", 1).await.unwrap();
-    assert_eq!(
-        (emulator.gate().stats().accepted, emulator.gate().stats().expired),
-        (4, 0)
-    );
+    assert_eq!((emulator.gate().stats().accepted, emulator.gate().stats().expired), (4, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,11 +102,7 @@ async fn a_link_opened_during_rotations_ends_on_the_newest_token() {
     links_up(&redis, 4).await;
     let tokens = redis.manager().counters().tokens_fetched;
     while redis.manager().counters().tokens_fetched < tokens + 4 {
-        emulator
-            .gate()
-            .connections()
-            .iter()
-            .for_each(|connection| connection.cut());
+        emulator.gate().connections().iter().for_each(|connection| connection.cut());
         links_up(&redis, 4).await;
     }
     all_current(&redis).await;
@@ -136,15 +115,10 @@ async fn the_same_token_again_sends_no_auth() {
     let emulator = start(emulator(Duration::from_secs(3600))).await;
     let redis = connect(&emulator, emulator.config()).await;
     links_up(&redis, 4).await;
-    emulator
-        .identity()
-        .script([entra_redis::emulator::IdentityFault::SameToken]);
+    emulator.identity().script([entra_redis::emulator::IdentityFault::SameToken]);
     let before = emulator.identity().requests();
     redis.manager().refresh_token();
-    common::eventually("a request", 5 * SECOND, async || {
-        (emulator.identity().requests() > before).then_some(())
-    })
-    .await;
+    common::eventually("a request", 5 * SECOND, async || (emulator.identity().requests() > before).then_some(())).await;
     let _: () = redis.clone().set("key", 1).await.unwrap();
     assert_eq!(emulator.gate().stats().reauths, 0);
     assert_eq!(redis.manager().counters().rotations, 0);

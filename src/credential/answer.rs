@@ -43,22 +43,13 @@ pub(super) fn token(answer: &Answer, endpoint: &str) -> Result<AccessToken, Erro
     }
     // The source is left out: it may quote the body, and with it a token.
     let parsed: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| {
-        let what = if looks_like_html(&answer.body) {
-            "HTML"
-        } else {
-            "something that is not a token answer"
-        };
-        Error::new(
-            ErrorKind::TokenEndpoint,
-            format!("{endpoint} answered with {what} (HTTP status {})", answer.status),
-        )
-        .with_status(answer.status)
-        .with_hint("a proxy or a captive portal may stand between this machine and the identity provider")
+        let what = if looks_like_html(&answer.body) { "HTML" } else { "something that is not a token answer" };
+        Error::new(ErrorKind::TokenEndpoint, format!("{endpoint} answered with {what} (HTTP status {})", answer.status))
+            .with_status(answer.status)
+            .with_hint("a proxy or a captive portal may stand between this machine and the identity provider")
     })?;
     let hints = Hints {
-        expires_in: parsed
-            .expires_in
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        expires_in: parsed.expires_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         expires_on: parsed.expires_on.and_then(wall_time),
         issuer_now: answer.date,
     };
@@ -80,14 +71,11 @@ fn refusal(answer: &Answer, endpoint: &str) -> Error {
         (None, None) if looks_like_html(&answer.body) => "HTML instead of an answer".to_owned(),
         (None, None) => "no reason given".to_owned(),
     };
-    let error = Error::new(
-        kind,
-        format!("{endpoint} refused (HTTP status {}): {description}", answer.status),
-    )
-    .with_transient(transient)
-    .with_status(answer.status)
-    .with_aadsts(aadsts)
-    .with_correlation_id(parsed.correlation_id);
+    let error = Error::new(kind, format!("{endpoint} refused (HTTP status {}): {description}", answer.status))
+        .with_transient(transient)
+        .with_status(answer.status)
+        .with_aadsts(aadsts)
+        .with_correlation_id(parsed.correlation_id);
     let error = match aadsts.and_then(hint) {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -100,10 +88,7 @@ fn refusal(answer: &Answer, endpoint: &str) -> Error {
 
 /// The classes of entra's error codes, see <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 fn is_transient(status: u16, error: Option<&str>, aadsts: Option<u32>) -> bool {
-    let code = matches!(
-        aadsts,
-        Some(50033 | 50196 | 90006 | 90012 | 90024 | 90033 | 90055 | 90090)
-    );
+    let code = matches!(aadsts, Some(50033 | 50196 | 90006 | 90012 | 90024 | 90033 | 90055 | 90090));
     code || status == 429 || status >= 500 || error == Some("temporarily_unavailable")
 }
 
@@ -178,10 +163,7 @@ mod tests {
         assert_eq!(error.correlation_id(), Some("c-1"));
         assert!(!error.is_transient());
         let shown = error.to_string();
-        assert!(
-            shown.contains("AADSTS7000215") && shown.contains("not its id"),
-            "{shown}"
-        );
+        assert!(shown.contains("AADSTS7000215") && shown.contains("not its id"), "{shown}");
         assert!(!shown.contains("Trace"), "{shown}");
     }
 

@@ -37,11 +37,7 @@ impl Authority {
 /// An http(s) URL of a host, without credentials; a bare host name means https.
 pub(super) fn base_url(setting: &str, text: &str) -> Result<Url, Error> {
     let text = text.trim();
-    let with_scheme = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("https://{text}")
-    };
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url = Url::parse(&with_scheme).map_err(|source| Error::config(setting, "is not a URL").with_source(source))?;
     let known_scheme = matches!(url.scheme(), "http" | "https");
     if !known_scheme || !url.has_host() || !url.username().is_empty() || url.password().is_some() {

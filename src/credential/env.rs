@@ -36,11 +36,8 @@ impl Environment {
             [Some(id), Some(secret), Some(tenant)] => Ok(Some((id, Secret::new(secret), tenant))),
             [_, None, None] => Ok(None),
             found => {
-                let missing: Vec<_> = names
-                    .iter()
-                    .zip(&found)
-                    .filter_map(|(name, value)| value.is_none().then_some(*name))
-                    .collect();
+                let missing: Vec<_> =
+                    names.iter().zip(&found).filter_map(|(name, value)| value.is_none().then_some(*name)).collect();
                 let problem = "is missing for a service principal (unset the others to use the managed identity)";
                 Err(Error::config(&missing.join("`, `"), problem))
             }

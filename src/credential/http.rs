@@ -40,18 +40,13 @@ pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
         builder
             .with_platform_verifier()
             .map_err(|source| {
-                Error::new(
-                    ErrorKind::Configuration,
-                    "cannot use the operating system's trust roots for token requests",
-                )
-                .with_source(source)
+                Error::new(ErrorKind::Configuration, "cannot use the operating system's trust roots for token requests")
+                    .with_source(source)
             })?
             .with_no_client_auth()
     } else {
         // Loopback and IMDS speak plain HTTP: a machine without trust roots is no obstacle then.
-        builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()
+        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
     };
     let client = Client::builder()
         .tls_backend_preconfigured(tls)
@@ -121,10 +116,7 @@ mod tests {
     fn retry_after_in_seconds_and_as_a_date() {
         let now = UNIX_EPOCH + Duration::from_secs(784_111_717);
         assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
-        assert_eq!(
-            retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now),
-            Some(Duration::from_secs(60))
-        );
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(60)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO));
         for nonsense in ["", "-1", "soon", "99999999999999999999999"] {
             assert_eq!(retry_after(nonsense, now), None);

@@ -41,11 +41,7 @@ impl TokenSource for ImdsSource {
     fn fetch(&self) -> TokenFuture<'_> {
         Box::pin(async {
             let query = [("api-version", "2018-02-01"), ("resource", self.resource.as_str())];
-            let request = self
-                .client
-                .get(self.endpoint.clone())
-                .query(&query)
-                .header("Metadata", "true");
+            let request = self.client.get(self.endpoint.clone()).query(&query).header("Metadata", "true");
             let answer = http::send(request, self.endpoint.as_str())
                 .await
                 .map_err(|error| error.with_hint("is this running on Azure, with a managed identity?"))?;

@@ -33,23 +33,14 @@ pub struct Credential {
 
 #[derive(Clone)]
 enum Kind {
-    ServicePrincipal {
-        client_id: String,
-        client_secret: Secret,
-        tenant_id: String,
-    },
+    ServicePrincipal { client_id: String, client_secret: Secret, tenant_id: String },
     ManagedIdentity(ManagedIdentity),
     Custom(Arc<dyn TokenSource>),
 }
 
 impl Credential {
     fn of(kind: Kind) -> Self {
-        Self {
-            kind,
-            scope: REDIS_SCOPE.to_owned(),
-            authority_host: None,
-            imds_host: None,
-        }
+        Self { kind, scope: REDIS_SCOPE.to_owned(), authority_host: None, imds_host: None }
     }
 
     /// An app registration with a client secret.
@@ -133,11 +124,7 @@ impl Credential {
             .filter(|resource| !resource.is_empty() && !resource.contains(char::is_whitespace))
             .ok_or_else(|| Error::config("scope", "must be one resource followed by `/.default`"))?;
         Ok(match &self.kind {
-            Kind::ServicePrincipal {
-                client_id,
-                client_secret,
-                tenant_id,
-            } => Arc::new(ServicePrincipalSource::new(
+            Kind::ServicePrincipal { client_id, client_secret, tenant_id } => Arc::new(ServicePrincipalSource::new(
                 &Authority::new(self.authority_host.as_deref(), tenant_id)?,
                 client_id,
                 client_secret,
@@ -172,9 +159,7 @@ mod tests {
     use super::*;
 
     fn problem(credential: &Credential) -> String {
-        let Err(error) = credential.build() else {
-            panic!("accepted: {credential:?}")
-        };
+        let Err(error) = credential.build() else { panic!("accepted: {credential:?}") };
         assert_eq!(error.kind(), crate::ErrorKind::Configuration);
         error.to_string()
     }
@@ -194,20 +179,12 @@ mod tests {
             (good().authority_host("ftp://127.0.0.1"), "`authority_host`"),
             (good().authority_host("https://"), "`authority_host`"),
             (good().authority_host("https://user:pw@host"), "`authority_host`"),
-            (
-                Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host("://"),
-                "`imds_host`",
-            ),
+            (Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host("://"), "`imds_host`"),
         ] {
             let problem = problem(&credential);
             assert!(problem.starts_with(setting), "{problem}");
         }
-        for host in [
-            "http://127.0.0.1:8080",
-            "http://localhost:1/",
-            "http://[::1]:2",
-            "login.microsoftonline.us",
-        ] {
+        for host in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:2", "login.microsoftonline.us"] {
             assert!(good().authority_host(host).build().is_ok(), "{host}");
         }
     }
@@ -230,10 +207,7 @@ mod tests {
         assert!(shown.contains("SystemAssigned"), "{shown}");
 
         let error = from(&complete[..1]).unwrap_err().to_string();
-        assert!(
-            error.contains("AZURE_CLIENT_ID") && error.contains("AZURE_CLIENT_SECRET"),
-            "{error}"
-        );
+        assert!(error.contains("AZURE_CLIENT_ID") && error.contains("AZURE_CLIENT_SECRET"), "{error}");
         assert!(from(&[("AZURE_CLIENT_SECRET", "s")]).is_err());
     }
 }

@@ -72,15 +72,7 @@ impl Server {
 
     async fn spawn_on(port: u16) -> io::Result<Child> {
         let port_text = port.to_string();
-        let args = [
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            &port_text,
-            "--appendonly",
-            "no",
-            "--save",
-        ];
+        let args = ["--bind", "127.0.0.1", "--port", &port_text, "--appendonly", "no", "--save"];
         let mut child = Command::new("redis-server")
             .args(args)
             .arg("")

@@ -31,11 +31,7 @@ enum Redis {
 
 impl Default for EmulatorBuilder {
     fn default() -> Self {
-        Self {
-            token_lifetime: Duration::from_secs(3600),
-            redis: Redis::Embedded,
-            client_certificates: false,
-        }
+        Self { token_lifetime: Duration::from_secs(3600), redis: Redis::Embedded, client_certificates: false }
     }
 }
 

@@ -29,17 +29,12 @@ impl Certificates {
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        ca.distinguished_name
-            .push(DnType::CommonName, "entra-redis emulator CA");
+        ca.distinguished_name.push(DnType::CommonName, "entra-redis emulator CA");
         let ca_pem = ca.self_signed(&ca_key).map_err(io::Error::other)?.pem();
         let issuer = Issuer::new(ca, ca_key);
         Ok(Self {
             ca_pem,
-            server: signed(
-                &issuer,
-                &["localhost", "127.0.0.1", "::1"],
-                ExtendedKeyUsagePurpose::ServerAuth,
-            )?,
+            server: signed(&issuer, &["localhost", "127.0.0.1", "::1"], ExtendedKeyUsagePurpose::ServerAuth)?,
             client: signed(&issuer, &["client"], ExtendedKeyUsagePurpose::ClientAuth)?,
         })
     }
@@ -75,18 +70,11 @@ fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], usage: ExtendedKeyUsageP
     let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "entra-redis emulator");
+    params.distinguished_name.push(DnType::CommonName, "entra-redis emulator");
     let cert = params.signed_by(&key, issuer).map_err(io::Error::other)?;
-    Ok(Identity {
-        cert_pem: cert.pem(),
-        key_pem: key.serialize_pem(),
-    })
+    Ok(Identity { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
 }
 
 fn chain(pem: &str) -> io::Result<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(io::Error::other)
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(io::Error::other)
 }

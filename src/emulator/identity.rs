@@ -49,20 +49,9 @@ struct Settings {
 
 impl Identity {
     pub(super) fn new(signer: Arc<Signer>, lifetime: Duration) -> Self {
-        let settings = Settings {
-            lifetime,
-            script: VecDeque::new(),
-            standing: None,
-            last: None,
-        };
-        let shared = Shared {
-            signer,
-            settings: Mutex::new(settings),
-            requests: AtomicU64::new(0),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let settings = Settings { lifetime, script: VecDeque::new(), standing: None, last: None };
+        let shared = Shared { signer, settings: Mutex::new(settings), requests: AtomicU64::new(0) };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Token requests seen so far, the failed ones included.
@@ -136,10 +125,8 @@ impl Identity {
         match (request.method(), segments.as_slice()) {
             (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => {
                 let fault = self.next_fault();
-                let body = Limited::new(request.into_body(), LARGEST_REQUEST)
-                    .collect()
-                    .await
-                    .map_err(io::Error::other)?;
+                let body =
+                    Limited::new(request.into_body(), LARGEST_REQUEST).collect().await.map_err(io::Error::other)?;
                 let refusal = refuse_grant(tenant, &form(&body.to_bytes()));
                 self.answer(Form::TokenEndpoint, fault, refusal).await
             }
@@ -150,11 +137,7 @@ impl Identity {
                 self.answer(Form::Imds, fault, refuse_imds(metadata, &query)).await
             }
             (&Method::GET, [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
-                let host = request
-                    .headers()
-                    .get("host")
-                    .and_then(|host| host.to_str().ok())
-                    .unwrap_or("localhost");
+                let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
                 Ok(answers::json(200, &openid_configuration(host, tenant)))
             }
             _ => Ok(answers::json(404, &json!({"error": "not_found"}))),
@@ -197,11 +180,7 @@ impl Identity {
             _ => self.shared.signer.sign(&claims, settings.lifetime)?,
         };
         settings.last = Some((token.clone(), exp));
-        let token = if matches!(fault, Some(Fault::Malformed)) {
-            "not-a-jwt".to_owned()
-        } else {
-            token
-        };
+        let token = if matches!(fault, Some(Fault::Malformed)) { "not-a-jwt".to_owned() } else { token };
         let exp = (!matches!(fault, Some(Fault::NoExp | Fault::NoExpiresIn))).then_some(exp);
         Ok(answers::success(form, &token, exp))
     }
@@ -209,9 +188,7 @@ impl Identity {
 
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Identity")
-            .field("requests", &self.requests())
-            .finish_non_exhaustive()
+        f.debug_struct("Identity").field("requests", &self.requests()).finish_non_exhaustive()
     }
 }
 
@@ -228,18 +205,11 @@ fn form(body: &[u8]) -> HashMap<String, String> {
 /// What Microsoft Entra ID has against a client credentials grant; none if it is in order.
 fn refuse_grant(tenant: &str, form: &HashMap<String, String>) -> Option<Answer> {
     let field = |name: &str| form.get(name).map_or("", String::as_str);
-    let scope = field("scope")
-        .strip_suffix("/.default")
-        .map(|resource| resource.trim_end_matches('/'));
+    let scope = field("scope").strip_suffix("/.default").map(|resource| resource.trim_end_matches('/'));
     let problem = if tenant != TENANT_ID {
         (400, "invalid_request", 90_002, format!("Tenant '{tenant}' not found."))
     } else if field("grant_type") != "client_credentials" {
-        (
-            400,
-            "unsupported_grant_type",
-            70_003,
-            "The app requested an unsupported grant type.".to_owned(),
-        )
+        (400, "unsupported_grant_type", 70_003, "The app requested an unsupported grant type.".to_owned())
     } else if field("client_id") != CLIENT_ID {
         let id = field("client_id");
         (
@@ -251,12 +221,7 @@ fn refuse_grant(tenant: &str, form: &HashMap<String, String>) -> Option<Answer> 
     } else if field("client_secret") != CLIENT_SECRET {
         return Some(answers::wrong_secret());
     } else if !matches!(scope, Some(RESOURCE | RESOURCE_ID)) {
-        (
-            400,
-            "invalid_scope",
-            70_011,
-            "The provided value for the input parameter 'scope' is not valid.".to_owned(),
-        )
+        (400, "invalid_scope", 70_011, "The provided value for the input parameter 'scope' is not valid.".to_owned())
     } else {
         return None;
     };
@@ -274,18 +239,12 @@ fn refuse_imds(metadata: bool, query: &HashMap<String, String>) -> Option<Answer
         "Required query variable 'api-version' is missing"
     } else if resource != RESOURCE && resource != RESOURCE_ID {
         "AADSTS500011: The resource principal was not found in the tenant."
-    } else if ["client_id", "object_id", "msi_res_id"]
-        .iter()
-        .any(|name| query.contains_key(*name))
-    {
+    } else if ["client_id", "object_id", "msi_res_id"].iter().any(|name| query.contains_key(*name)) {
         "Identity not found"
     } else {
         return None;
     };
-    Some(answers::json(
-        400,
-        &json!({"error": "invalid_request", "error_description": problem}),
-    ))
+    Some(answers::json(400, &json!({"error": "invalid_request", "error_description": problem})))
 }
 
 /// What clients that check their authority before they use it ask for.

@@ -22,8 +22,7 @@ pub(crate) struct Request {
 impl Request {
     /// The command's name in upper case.
     pub(crate) fn name(&self) -> String {
-        self.arg(0)
-            .map_or_else(String::new, |name| String::from_utf8_lossy(name).to_ascii_uppercase())
+        self.arg(0).map_or_else(String::new, |name| String::from_utf8_lossy(name).to_ascii_uppercase())
     }
 
     pub(crate) fn arg(&self, index: usize) -> Option<&[u8]> {
@@ -52,15 +51,10 @@ fn parse_array(buf: &[u8]) -> Result<Option<Request>, String> {
             return too_long(&buf[at..]);
         };
         if buf[at] != b'$' {
-            return Err(format!(
-                "ERR Protocol error: expected '$', got '{}'",
-                char::from(buf[at])
-            ));
+            return Err(format!("ERR Protocol error: expected '$', got '{}'", char::from(buf[at])));
         }
         let len = number(&buf[header]).and_then(|len| usize::try_from(len).ok());
-        let len = len
-            .filter(|len| *len <= LARGEST_BULK)
-            .ok_or("ERR Protocol error: invalid bulk length")?;
+        let len = len.filter(|len| *len <= LARGEST_BULK).ok_or("ERR Protocol error: invalid bulk length")?;
         let Some(bytes) = buf.get(start..start + len + 2) else {
             return Ok(None);
         };
@@ -74,13 +68,8 @@ fn parse_inline(buf: &[u8]) -> Result<Option<Request>, String> {
     let Some(end) = buf.iter().position(|byte| *byte == b'\n') else {
         return too_long(buf);
     };
-    let words = buf[..end]
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
-    Ok(Some(Request {
-        args: words.map(<[u8]>::to_vec).collect(),
-        len: end + 1,
-    }))
+    let words = buf[..end].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    Ok(Some(Request { args: words.map(<[u8]>::to_vec).collect(), len: end + 1 }))
 }
 
 /// An unfinished line: more may come, unless it is longer than any line can be.
@@ -95,11 +84,7 @@ fn too_long(buf: &[u8]) -> Result<Option<Request>, String> {
 fn line(buf: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
     let rest = buf.get(at + 1..)?;
     let end = at + 1 + rest.iter().position(|byte| *byte == b'\n')?;
-    let text_end = if end > at + 1 && buf[end - 1] == b'\r' {
-        end - 1
-    } else {
-        end
-    };
+    let text_end = if end > at + 1 && buf[end - 1] == b'\r' { end - 1 } else { end };
     Some((at + 1..text_end, end + 1))
 }
 
@@ -228,10 +213,7 @@ mod tests {
     fn requests_come_whole_or_not_at_all() {
         let bytes = b"*2\r\n$3\r\nGET\r\n$4\r\nk\r\ny\r\nPING\r\n";
         let first = parse_request(bytes).unwrap().unwrap();
-        assert_eq!(
-            (first.name().as_str(), first.arg(1), first.len),
-            ("GET", Some(&b"k\r\ny"[..]), 23)
-        );
+        assert_eq!((first.name().as_str(), first.arg(1), first.len), ("GET", Some(&b"k\r\ny"[..]), 23));
         assert_eq!(parse_request(&bytes[first.len..]).unwrap().unwrap().name(), "PING");
         for cut in 0..first.len {
             assert_eq!(parse_request(&bytes[..cut]).unwrap(), None, "cut at {cut}");
@@ -240,13 +222,8 @@ mod tests {
 
     #[test]
     fn broken_requests_are_errors_not_panics() {
-        for bytes in [
-            &b"*x\r\n"[..],
-            b"*99999999999\r\n",
-            b"*1\r\n:1\r\n",
-            b"*1\r\n$-1\r\n",
-            b"*1\r\n$99999999999\r\n",
-        ] {
+        for bytes in [&b"*x\r\n"[..], b"*99999999999\r\n", b"*1\r\n:1\r\n", b"*1\r\n$-1\r\n", b"*1\r\n$99999999999\r\n"]
+        {
             assert!(parse_request(bytes).is_err(), "{bytes:?}");
         }
         assert!(parse_request(&[b'x'; LONGEST_LINE + 1]).is_err());
@@ -279,19 +256,9 @@ mod tests {
         for frame in frames {
             let mut two = frame.to_vec();
             two.extend_from_slice(frame);
-            assert_eq!(
-                frame_len(&two),
-                Ok(Some(frame.len())),
-                "{:?}",
-                String::from_utf8_lossy(frame)
-            );
+            assert_eq!(frame_len(&two), Ok(Some(frame.len())), "{:?}", String::from_utf8_lossy(frame));
             for cut in 0..frame.len() {
-                assert_eq!(
-                    frame_len(&frame[..cut]),
-                    Ok(None),
-                    "{:?} cut at {cut}",
-                    String::from_utf8_lossy(frame)
-                );
+                assert_eq!(frame_len(&frame[..cut]), Ok(None), "{:?} cut at {cut}", String::from_utf8_lossy(frame));
             }
         }
         assert!(frame_len(b"?x\r\n").is_err());

@@ -29,12 +29,7 @@ pub struct TokenClaims {
 
 impl Default for TokenClaims {
     fn default() -> Self {
-        Self {
-            oid: Some(OBJECT_ID.to_owned()),
-            expires: true,
-            lifetime: None,
-            expired: false,
-        }
+        Self { oid: Some(OBJECT_ID.to_owned()), expires: true, lifetime: None, expired: false }
     }
 }
 
@@ -150,16 +145,10 @@ impl Signer {
         let mut rules = Validation::new(Algorithm::ES256);
         rules.leeway = 0;
         rules.set_audience(&[RESOURCE]);
-        let claims = decode::<Claims>(token, &self.decoding, &rules)
-            .map_err(|_| Refused)?
-            .claims;
+        let claims = decode::<Claims>(token, &self.decoding, &rules).map_err(|_| Refused)?.claims;
         let expiry = UNIX_EPOCH + Duration::from_secs(claims.exp.ok_or(Refused)?);
         let ours = claims.oid.is_some_and(|oid| oid.as_bytes() == user);
-        if ours && expiry > SystemTime::now() {
-            Ok(expiry)
-        } else {
-            Err(Refused)
-        }
+        if ours && expiry > SystemTime::now() { Ok(expiry) } else { Err(Refused) }
     }
 
     pub(super) fn issued(&self) -> u64 {
@@ -183,11 +172,7 @@ mod tests {
         let token = |claims: TokenClaims| signer.sign(&claims, HOUR).unwrap().0;
         let ok = |token: String| signer.verify(OBJECT_ID.as_bytes(), token.as_bytes()).is_ok();
         assert!(ok(token(TokenClaims::new())));
-        assert!(
-            signer
-                .verify(CLIENT_ID.as_bytes(), token(TokenClaims::new()).as_bytes())
-                .is_err()
-        );
+        assert!(signer.verify(CLIENT_ID.as_bytes(), token(TokenClaims::new()).as_bytes()).is_err());
         assert!(!ok(token(TokenClaims::new().oid("somebody-else"))));
         assert!(!ok(token(TokenClaims::new().without_oid())));
         assert!(!ok(token(TokenClaims::new().without_exp())));

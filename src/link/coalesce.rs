@@ -24,10 +24,7 @@ pub(super) struct Pulse {
 
 impl Pulse {
     pub(super) fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            last_read: AtomicU64::new(0),
-        }
+        Self { began: Instant::now(), last_read: AtomicU64::new(0) }
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -65,12 +62,7 @@ pub(super) struct Coalesce<S> {
 
 impl<S> Coalesce<S> {
     pub(super) fn new(stream: S, pulse: Arc<Pulse>, load: Arc<State>) -> Self {
-        Self {
-            stream,
-            pulse,
-            load,
-            yielded: false,
-        }
+        Self { stream, pulse, load, yielded: false }
     }
 }
 

@@ -60,18 +60,13 @@ impl Dialer {
     /// Resolves the host anew (addresses change when Azure patches), and connects to the first address that answers.
     pub(super) async fn connect(&self) -> Result<Stream, Error> {
         let deadline = Instant::now() + self.connect_timeout;
-        timeout_at(deadline, self.connect_by(deadline))
-            .await
-            .unwrap_or_else(|_| Err(self.timed_out()))
+        timeout_at(deadline, self.connect_by(deadline)).await.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
     async fn connect_by(&self, deadline: Instant) -> Result<Stream, Error> {
         let addresses: Vec<_> = lookup_host((self.host.as_str(), self.port))
             .await
-            .map_err(|source| {
-                self.error(ErrorKind::Connect, "cannot resolve the host name of")
-                    .with_source(source)
-            })?
+            .map_err(|source| self.error(ErrorKind::Connect, "cannot resolve the host name of").with_source(source))?
             .collect();
         let mut last = self.error(ErrorKind::Connect, "no address for");
         for (tried, address) in addresses.iter().enumerate() {
@@ -97,8 +92,7 @@ impl Dialer {
             Transport::Tls { config, server_name } => {
                 let connector = TlsConnector::from(config.clone());
                 let tls = connector.connect(server_name.clone(), tcp).await;
-                tls.map(|tls| Box::pin(tls) as Stream)
-                    .map_err(|source| self.tls_error(source))
+                tls.map(|tls| Box::pin(tls) as Stream).map_err(|source| self.tls_error(source))
             }
         }
     }
@@ -118,22 +112,16 @@ impl Dialer {
             None => "the server closed the connection during the TLS handshake: does this port speak TLS?",
         };
         let what = source.to_string();
-        Error::new(
-            ErrorKind::Tls,
-            format!("TLS with {}:{} failed: {what}", self.host, self.port),
-        )
-        .with_hint(hint)
-        .with_source(source)
+        Error::new(ErrorKind::Tls, format!("TLS with {}:{} failed: {what}", self.host, self.port))
+            .with_hint(hint)
+            .with_source(source)
     }
 
     fn timed_out(&self) -> Error {
         let limit = self.connect_timeout;
         Error::new(
             ErrorKind::Timeout(Stage::Connect),
-            format!(
-                "no connection to {}:{} within {limit:?} (`connect_timeout`)",
-                self.host, self.port
-            ),
+            format!("no connection to {}:{} within {limit:?} (`connect_timeout`)", self.host, self.port),
         )
     }
 
@@ -145,9 +133,7 @@ impl Dialer {
 fn tune(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_EVERY);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;

@@ -28,9 +28,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     // RESP2 without a password is the one setup that sends nothing; replies are parsed in either protocol.
-    let info = RedisConnectionInfo::default()
-        .set_protocol(ProtocolVersion::RESP2)
-        .set_skip_set_lib_name();
+    let info = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_connection_timeout(None)
@@ -67,10 +65,7 @@ pub(super) async fn authenticate(
     }
     let replies = connection.send_packed_commands(&setup, 0, 3).await;
     // Servers before 7.2 do not know SETINFO: only the first answer counts.
-    first(replies)
-        .and_then(Value::extract_error)
-        .map(drop)
-        .map_err(|error| refusal(&error, current))
+    first(replies).and_then(Value::extract_error).map(drop).map_err(|error| refusal(&error, current))
 }
 
 fn first(replies: RedisResult<Vec<Value>>) -> RedisResult<Value> {
@@ -108,10 +103,9 @@ pub(super) fn refusal(error: &RedisError, current: &Current) -> Error {
 
 fn server_error(error: &RedisError, detail: &str) -> Error {
     match error.code() {
-        Some(code) => Error::new(
-            ErrorKind::Server,
-            format!("Redis answered the authentication with an error: {code} {detail}"),
-        ),
+        Some(code) => {
+            Error::new(ErrorKind::Server, format!("Redis answered the authentication with an error: {code} {detail}"))
+        }
         None if error.is_io_error() => {
             Error::new(ErrorKind::Connect, "the connection broke during authentication").with_source(error.clone())
         }

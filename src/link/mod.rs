@@ -103,9 +103,7 @@ impl Link {
             link.touch();
             Ok(link)
         };
-        timeout(dialer.auth_timeout(), opening)
-            .await
-            .unwrap_or_else(|_| Err(unanswered(dialer.auth_timeout())))
+        timeout(dialer.auth_timeout(), opening).await.unwrap_or_else(|_| Err(unanswered(dialer.auth_timeout())))
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -154,6 +152,11 @@ impl Link {
         self.pulse.now().saturating_sub(Duration::from_millis(last))
     }
 
+    /// Has the keeper find out whether Redis is still there.
+    pub(crate) fn suspect(&self) {
+        self.suspect.store(true, Relaxed);
+    }
+
     /// Whether somebody doubts that Redis is still there.
     pub(crate) fn is_suspect(&self) -> bool {
         self.suspect.load(Relaxed)
@@ -196,10 +199,8 @@ impl Link {
         };
         let outcome = match answer.and_then(Value::extract_error) {
             Ok(_) => {
-                *self.authenticated() = Authenticated {
-                    generation: current.generation,
-                    until: current.token.usable_until(),
-                };
+                *self.authenticated() =
+                    Authenticated { generation: current.generation, until: current.token.usable_until() };
                 Reauth::Done
             }
             Err(error) => {
@@ -233,11 +234,7 @@ impl Lease {
     }
 
     pub(crate) async fn pipeline(&self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
-        self.link
-            .connection
-            .clone()
-            .send_packed_commands(pipeline, offset, count)
-            .await
+        self.link.connection.clone().send_packed_commands(pipeline, offset, count).await
     }
 
     /// Whether not a byte has come from Redis since `moment`.
@@ -247,7 +244,7 @@ impl Lease {
 
     /// Has the keeper find out whether Redis is still there.
     pub(crate) fn suspect(&self) {
-        self.link.suspect.store(true, Relaxed);
+        self.link.suspect();
     }
 
     /// Takes the link out of traffic; the keeper replaces it.
@@ -257,8 +254,5 @@ impl Lease {
 }
 
 fn unanswered(waited: Duration) -> Error {
-    Error::new(
-        ErrorKind::Timeout(Stage::Auth),
-        format!("Redis did not answer AUTH within {waited:?} (`auth_timeout`)"),
-    )
+    Error::new(ErrorKind::Timeout(Stage::Auth), format!("Redis did not answer AUTH within {waited:?} (`auth_timeout`)"))
 }

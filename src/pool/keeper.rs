@@ -116,6 +116,8 @@ impl Keeper {
             let link = link.id();
             self.journal.record(Event::LinkDown { link, reason });
         }
+        // What took one link may have taken others: better a PING finds out than the commands of somebody.
+        self.slots.iter().flat_map(Slot::links).for_each(|link| link.suspect());
     }
 
     fn publish(&self) {
@@ -178,10 +180,7 @@ impl Keeper {
         if aside && busy >= ((others + busy).div_ceil(2)).max(1) {
             return;
         }
-        let limit = old_life
-            .saturating_sub(margin)
-            .max(SHORTEST_AUTH)
-            .min(self.options.auth_timeout);
+        let limit = old_life.saturating_sub(margin).max(SHORTEST_AUTH).min(self.options.auth_timeout);
         let link = Arc::clone(link);
         self.start(index, Task::Reauth, async move {
             let outcome = link.reauthenticate(&current, aside, now + limit).await;
@@ -192,9 +191,7 @@ impl Keeper {
     /// How many links other than `link` are in `condition`.
     fn count(&self, condition: Condition, link: &Arc<Link>) -> usize {
         let links = self.slots.iter().flat_map(Slot::links);
-        links
-            .filter(|other| other.condition() == condition && !Arc::ptr_eq(other, link))
-            .count()
+        links.filter(|other| other.condition() == condition && !Arc::ptr_eq(other, link)).count()
     }
 
     fn dial(&mut self, index: usize) {
@@ -259,11 +256,7 @@ impl Keeper {
         let reconnect = slot.dialed(link);
         self.publish();
         self.pool.note_error(None);
-        self.journal.record(Event::LinkUp {
-            link: id,
-            generation,
-            reconnect,
-        });
+        self.journal.record(Event::LinkUp { link: id, generation, reconnect });
         if let Some(first) = self.first.take() {
             // A caller that has given up on `connect` has dropped everything else, too.
             _ = first.send(Ok(()));
@@ -277,10 +270,7 @@ impl Keeper {
             self.tokens.request_refresh(generation);
         }
         self.pool.note_error(Some(error.clone()));
-        self.journal.record(Event::DialFailed {
-            error: error.clone(),
-            retry_in,
-        });
+        self.journal.record(Event::DialFailed { error: error.clone(), retry_in });
         if let Some(first) = self.first.take() {
             _ = first.send(Err(error));
         }
@@ -318,11 +308,7 @@ impl Keeper {
         let now = Instant::now();
         let idle = self.slots.iter().filter(|slot| slot.task == Task::None);
         let planned = idle.flat_map(|slot| [slot.dial_after, slot.reauth_after]);
-        let ends = self
-            .slots
-            .iter()
-            .flat_map(Slot::links)
-            .map(|link| link.authenticated_until());
+        let ends = self.slots.iter().flat_map(Slot::links).map(|link| link.authenticated_until());
         let next = planned.chain(ends).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }

@@ -115,10 +115,7 @@ impl Pool {
     /// Links that take commands.
     pub(crate) fn open_links(&self) -> usize {
         let links = self.links.load();
-        links
-            .iter()
-            .filter(|link| !matches!(link.condition(), Condition::Down(_)))
-            .count()
+        links.iter().filter(|link| !matches!(link.condition(), Condition::Down(_))).count()
     }
 
     /// The keeper's snapshot for the commands to read.

@@ -40,9 +40,7 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new() -> Self {
         let policy = |first: u64, last: u64| {
-            RetryPolicy::new()
-                .delay(Duration::from_millis(first))
-                .max_delay(Duration::from_millis(last))
+            RetryPolicy::new().delay(Duration::from_millis(first)).max_delay(Duration::from_millis(last))
         };
         let now = Instant::now();
         Self {

@@ -160,9 +160,7 @@ fn malformed(problem: &str) -> Error {
 
 /// `seconds` since the epoch as a time; none if it is not a time.
 pub(crate) fn wall_time(seconds: f64) -> Option<SystemTime> {
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .and_then(|since| UNIX_EPOCH.checked_add(since))
+    Duration::try_from_secs_f64(seconds).ok().and_then(|since| UNIX_EPOCH.checked_add(since))
 }
 
 /// How long a token lives from `now` on; none if nobody says.
@@ -179,10 +177,7 @@ fn lifetime(exp: Option<SystemTime>, hints: Hints, now: SystemTime) -> Option<Du
     }
     let clock = issuer_now.unwrap_or(now);
     let until = |end: SystemTime| end.duration_since(clock).unwrap_or(Duration::ZERO);
-    [exp.map(until), hints.expires_on.map(until), hints.expires_in]
-        .into_iter()
-        .flatten()
-        .min()
+    [exp.map(until), hints.expires_on.map(until), hints.expires_in].into_iter().flatten().min()
 }
 
 #[cfg(test)]
@@ -251,11 +246,7 @@ mod tests {
         let now = SystemTime::now();
         let ahead = now + 5 * HOUR;
         let life = |exp, expires_in, issuer_now| {
-            let hints = Hints {
-                expires_in,
-                expires_on: None,
-                issuer_now,
-            };
+            let hints = Hints { expires_in, expires_on: None, issuer_now };
             lifetime(exp, hints, now).unwrap()
         };
         // Our clock is right: the shorter promise counts, to the fraction of a second.

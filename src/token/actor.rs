@@ -68,11 +68,7 @@ impl Tokens {
 
     /// The token in use; waits for the first one.
     pub(crate) async fn current(&mut self) -> Result<Arc<Current>, Error> {
-        let state = self
-            .state
-            .wait_for(|state| !matches!(state, State::Pending))
-            .await
-            .map_err(|_| Error::closed())?;
+        let state = self.state.wait_for(|state| !matches!(state, State::Pending)).await.map_err(|_| Error::closed())?;
         match &*state {
             State::Live(current) => Ok(Arc::clone(current)),
             State::Dead(error) => Err(error.clone()),
@@ -139,10 +135,7 @@ impl TokenActor {
             due: Instant::now(),
             due_wall: SystemTime::now(),
         };
-        let tokens = Tokens {
-            state: state_view,
-            requests: request,
-        };
+        let tokens = Tokens { state: state_view, requests: request };
         (actor, tokens)
     }
 
@@ -206,16 +199,11 @@ impl TokenActor {
     /// Makes `token` the one in use, if it can be used, and plans its renewal.
     fn adopt(&mut self, token: AccessToken) -> Result<(), Error> {
         if !token.is_usable() {
-            return Err(
-                Error::new(ErrorKind::MalformedToken, "the token had already expired when it came")
-                    .with_transient(true),
-            );
+            return Err(Error::new(ErrorKind::MalformedToken, "the token had already expired when it came")
+                .with_transient(true));
         }
         let user_name = self.user_name_for(&token)?;
-        let same = self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.token.secret() == token.secret());
+        let same = self.current.as_ref().is_some_and(|current| current.token.secret() == token.secret());
         self.unchanged = if same { self.unchanged.saturating_add(1) } else { 0 };
         self.failures = 0;
         self.backoff.reset();
@@ -236,20 +224,12 @@ impl TokenActor {
         let lifetime = token.lifetime();
         let generation = self.generation() + 1;
         self.publish(token, generation, user_name);
-        self.journal.record(Event::TokenRefreshed {
-            generation,
-            lifetime,
-            next_refresh,
-        });
+        self.journal.record(Event::TokenRefreshed { generation, lifetime, next_refresh });
         Ok(())
     }
 
     fn publish(&mut self, token: AccessToken, generation: u64, user_name: Arc<str>) {
-        let current = Arc::new(Current {
-            token,
-            generation,
-            user_name,
-        });
+        let current = Arc::new(Current { token, generation, user_name });
         self.current = Some(Arc::clone(&current));
         self.state.send_replace(State::Live(current));
     }
@@ -271,16 +251,10 @@ impl TokenActor {
         let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
         let backoff = self.backoff.next_delay();
         let asked = error.retry_after().unwrap_or_default();
-        let retry_in = backoff
-            .min(schedule::retry_bound(lifetime, &self.config))
-            .max(asked.min(LONGEST_RETRY_AFTER));
+        let retry_in = backoff.min(schedule::retry_bound(lifetime, &self.config)).max(asked.min(LONGEST_RETRY_AFTER));
         self.plan(retry_in);
         self.last_error = Some(error.clone());
-        self.journal.record(Event::RefreshFailed {
-            error: error.clone(),
-            attempt: self.failures,
-            retry_in,
-        });
+        self.journal.record(Event::RefreshFailed { error: error.clone(), attempt: self.failures, retry_in });
         let spent = self.failures >= self.config.retry_policy.max_attempts;
         let without_any = self.current.is_none() && (spent || !error.is_transient());
         if without_any || self.announced() {
@@ -314,10 +288,7 @@ impl TokenActor {
     fn announce_expiry(&mut self) {
         if self.expiry_to_announce().is_some_and(|end| end <= Instant::now()) {
             let error = self.last_error.clone().unwrap_or_else(|| {
-                Error::new(
-                    ErrorKind::TokenEndpoint,
-                    "the token expired before its renewal was answered",
-                )
+                Error::new(ErrorKind::TokenEndpoint, "the token expired before its renewal was answered")
             });
             self.journal.record(Event::TokenExpired { error: error.clone() });
             self.state.send_replace(State::Dead(error));

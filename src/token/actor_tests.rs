@@ -58,11 +58,7 @@ impl Script {
 
     fn next(&self) -> Act {
         let mut acts = self.acts.lock().unwrap();
-        if acts.len() > 1 {
-            acts.pop_front().unwrap()
-        } else {
-            acts.front().cloned().unwrap()
-        }
+        if acts.len() > 1 { acts.pop_front().unwrap() } else { acts.front().cloned().unwrap() }
     }
 }
 
@@ -140,10 +136,7 @@ async fn short_tokens_never_make_a_hot_loop() {
         let (_tokens, _) = start(&script, TokenManagerConfig::new());
         sleep(MINUTE).await;
         let requests = script.requests();
-        assert!(
-            (55..=61).contains(&requests),
-            "{requests} requests in a minute for tokens of {life:?}"
-        );
+        assert!((55..=61).contains(&requests), "{requests} requests in a minute for tokens of {life:?}");
     }
 }
 
@@ -185,9 +178,7 @@ async fn every_waiter_gets_the_error_of_a_failed_start() {
 async fn a_permanent_error_is_reported_at_once_and_healed_without_a_restart() {
     let script = Script::new([Act::Permanent]);
     let (mut tokens, _) = start(&script, config());
-    let Err(error) = tokens.current().await else {
-        panic!("a token")
-    };
+    let Err(error) = tokens.current().await else { panic!("a token") };
     assert_eq!((error.kind(), script.requests()), (ErrorKind::CredentialRejected, 1));
 
     sleep(24 * HOUR).await;
@@ -209,10 +200,7 @@ async fn the_loop_goes_on_after_the_attempts_are_spent() {
     sleep(50 * MINUTE).await;
     assert!(script.requests() > 10);
     assert_eq!(generation(&tokens), Some(1));
-    assert!(
-        tokens.dead().is_none(),
-        "errors are nobody's business while the token is good"
-    );
+    assert!(tokens.dead().is_none(), "errors are nobody's business while the token is good");
     assert!(journal.last_token_error().is_some());
     // The token dies: now the error is everybody's.
     sleep(11 * MINUTE).await;
@@ -332,16 +320,10 @@ async fn an_expired_token_is_never_handed_out() {
     let stale = AccessToken::opaque("old", SECOND, "me").unwrap();
     sleep(MINUTE).await;
     let retries = RetryPolicy::new().max_attempts(2);
-    let (actor, mut tokens) = TokenActor::new(
-        Arc::new(Stale(stale)),
-        config().retry_policy(retries),
-        None,
-        Journal::new(),
-    );
+    let (actor, mut tokens) =
+        TokenActor::new(Arc::new(Stale(stale)), config().retry_policy(retries), None, Journal::new());
     tokio::spawn(actor.run());
-    let Err(error) = tokens.current().await else {
-        panic!("an expired token")
-    };
+    let Err(error) = tokens.current().await else { panic!("an expired token") };
     assert_eq!(error.kind(), ErrorKind::MalformedToken);
 }
 
@@ -357,9 +339,7 @@ async fn a_token_without_a_user_name_says_what_to_set() {
         tokio::spawn(actor.run());
         tokens
     };
-    let Err(error) = with_name(None).current().await else {
-        panic!("a token without a name")
-    };
+    let Err(error) = with_name(None).current().await else { panic!("a token without a name") };
     assert!(error.to_string().contains("user_name"), "{error}");
     let current = with_name(Some(Arc::from("me"))).current().await.unwrap();
     assert_eq!(&*current.user_name, "me");
@@ -384,9 +364,8 @@ async fn a_machine_that_was_suspended_refreshes_when_it_wakes() {
     // The paused clock stands still for the wall clock's jump, as the monotonic clock does during a suspend.
     static SLEPT: AtomicU64 = AtomicU64::new(0);
     let script = Script::new([Act::Token(HOUR)]);
-    let (mut tokens, _) = start_with_clock(&script, config(), || {
-        SystemTime::now() + Duration::from_secs(SLEPT.load(SeqCst))
-    });
+    let (mut tokens, _) =
+        start_with_clock(&script, config(), || SystemTime::now() + Duration::from_secs(SLEPT.load(SeqCst)));
     tokens.current().await.unwrap();
     sleep(MINUTE).await;
     assert_eq!(script.requests(), 1);

@@ -22,8 +22,7 @@ pub(super) fn delay(lifetime: Duration, age: Duration, floor: Duration, config: 
 /// The least interval between requests after the same token came back `unchanged` times in a row.
 pub(super) fn floor(unchanged: u32, config: &TokenManagerConfig) -> Duration {
     let base = config.min_refresh_interval;
-    base.saturating_mul(1_u32.checked_shl(unchanged).unwrap_or(u32::MAX))
-        .min(LONGEST_UNCHANGED_INTERVAL.max(base))
+    base.saturating_mul(1_u32.checked_shl(unchanged).unwrap_or(u32::MAX)).min(LONGEST_UNCHANGED_INTERVAL.max(base))
 }
 
 /// The longest delay between failing requests: what the policy says, but never more than a quarter of the last token's
@@ -43,9 +42,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn config(ratio: f64, bound: Duration) -> TokenManagerConfig {
-        TokenManagerConfig::new()
-            .expiration_refresh_ratio(ratio)
-            .lower_refresh_bound(bound)
+        TokenManagerConfig::new().expiration_refresh_ratio(ratio).lower_refresh_bound(bound)
     }
 
     #[test]
@@ -62,19 +59,13 @@ mod tests {
         let wait = |bound| delay(2 * HOUR, HOUR, SECOND, &config(0.75, bound));
         assert_eq!(wait(Duration::ZERO), 30 * MINUTE);
         assert_eq!(wait(45 * MINUTE), 15 * MINUTE);
-        assert_eq!(
-            delay(HOUR, Duration::ZERO, SECOND, &config(1.0, 10 * MINUTE)),
-            50 * MINUTE
-        );
+        assert_eq!(delay(HOUR, Duration::ZERO, SECOND, &config(1.0, 10 * MINUTE)), 50 * MINUTE);
     }
 
     #[test]
     fn overdue_tokens_wait_for_the_floor_only() {
         assert_eq!(delay(HOUR, 2 * HOUR, SECOND, &config(0.7, MINUTE)), SECOND);
-        assert_eq!(
-            delay(Duration::ZERO, Duration::ZERO, SECOND, &config(1.0, Duration::ZERO)),
-            SECOND
-        );
+        assert_eq!(delay(Duration::ZERO, Duration::ZERO, SECOND, &config(1.0, Duration::ZERO)), SECOND);
     }
 
     #[test]

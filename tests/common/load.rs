@@ -43,9 +43,7 @@ pub struct Report {
 impl Load {
     pub fn start(redis: &EntraRedis, tasks: u64) -> Self {
         let notes = Arc::new(Notes::default());
-        let tasks = (0..tasks)
-            .map(|task| tokio::spawn(work(redis.clone(), task, Arc::clone(&notes))))
-            .collect();
+        let tasks = (0..tasks).map(|task| tokio::spawn(work(redis.clone(), task, Arc::clone(&notes)))).collect();
         Self { notes, tasks }
     }
 
@@ -98,15 +96,9 @@ async fn work(mut redis: EntraRedis, task: u64, notes: Arc<Notes>) {
         let half = began.elapsed();
         let read = redis.get::<_, Option<String>>(&key).await;
         let slowest = half.max(began.elapsed() - half);
-        notes
-            .slowest_us
-            .fetch_max(u64::try_from(slowest.as_micros()).unwrap(), Relaxed);
+        notes.slowest_us.fetch_max(u64::try_from(slowest.as_micros()).unwrap(), Relaxed);
         notes.commands.fetch_add(2, Relaxed);
-        let failed = [written.as_ref().err(), read.as_ref().err()]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect::<Vec<_>>();
+        let failed = [written.as_ref().err(), read.as_ref().err()].into_iter().flatten().cloned().collect::<Vec<_>>();
         if failed.is_empty() {
             let wrong = read.ok().flatten() != Some(value);
             notes.wrong_reads.fetch_add(u64::from(wrong), Relaxed);

@@ -15,30 +15,21 @@ static START: Once = Once::new();
 pub fn watch() -> Watch {
     START.call_once(|| {
         forbid("eyJ");
-        tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(|| Search)
-            .init();
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(|| Search).init();
     });
     Watch
 }
 
 /// Adds a secret to search for.
 pub fn forbid(secret: &str) {
-    FORBIDDEN
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(secret.to_owned());
+    FORBIDDEN.lock().unwrap_or_else(PoisonError::into_inner).push(secret.to_owned());
 }
 
 /// Searches a text that a user would see.
 pub fn check(text: &str) {
     let forbidden = FORBIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
     if forbidden.iter().any(|secret| text.contains(secret)) {
-        LEAKS
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(text.to_owned());
+        LEAKS.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
     }
 }
 

@@ -27,9 +27,7 @@ pub async fn eventually<T>(what: &str, limit: Duration, mut condition: impl Asyn
 
 /// Fails the test if `work` takes longer than `limit`.
 pub async fn within<T>(what: &str, limit: Duration, work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| panic!("not within {limit:?}: {what}"))
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| panic!("not within {limit:?}: {what}"))
 }
 
 /// The emulator on a real redis-server, with tokens of this lifetime.
@@ -38,10 +36,7 @@ pub fn emulator(lifetime: Duration) -> EmulatorBuilder {
 }
 
 pub async fn start(builder: EmulatorBuilder) -> Emulator {
-    builder
-        .start()
-        .await
-        .expect("redis-server is needed for this test: `make test` installs it")
+    builder.start().await.expect("redis-server is needed for this test: `make test` installs it")
 }
 
 /// Renews at the ratio, without the three minutes that real tokens leave.
@@ -64,10 +59,8 @@ pub async fn links_up(redis: &EntraRedis, links: usize) {
 /// Waits until the token has rotated `times` more.
 pub async fn rotations(redis: &EntraRedis, times: u64, limit: Duration) {
     let before = redis.manager().counters().rotations;
-    eventually("rotations", limit, async || {
-        (redis.manager().counters().rotations >= before + times).then_some(())
-    })
-    .await;
+    eventually("rotations", limit, async || (redis.manager().counters().rotations >= before + times).then_some(()))
+        .await;
 }
 
 /// Waits until every link is on the newest token.
@@ -75,11 +68,7 @@ pub async fn all_current(redis: &EntraRedis) {
     eventually("every link is on the newest token", 10 * SECOND, async || {
         let stats = redis.manager().stats();
         let newest = stats.token?.generation;
-        stats
-            .links
-            .iter()
-            .all(|link| link.open && link.generation == newest)
-            .then_some(())
+        stats.links.iter().all(|link| link.open && link.generation == newest).then_some(())
     })
     .await;
 }

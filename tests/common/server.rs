@@ -27,11 +27,7 @@ impl Certificates {
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new([name.to_owned()]).unwrap();
         let cert = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
-        Self {
-            ca_pem,
-            cert_pem: cert.pem(),
-            key_pem: key.serialize_pem(),
-        }
+        Self { ca_pem, cert_pem: cert.pem(), key_pem: key.serialize_pem() }
     }
 }
 
@@ -66,13 +62,7 @@ impl Server {
         );
         let conf = file("redis.conf", &conf);
         let child = spawn(&conf, port);
-        Self {
-            child,
-            dir,
-            port,
-            ca_pem: certificates.ca_pem,
-            conf,
-        }
+        Self { child, dir, port, ca_pem: certificates.ca_pem, conf }
     }
 
     pub fn ca_file(&self) -> PathBuf {
@@ -108,10 +98,7 @@ fn spawn(conf: &str, port: u16) -> Child {
         child.expect("redis-server is needed for this test: `make test` installs it, or apt-get install redis-server");
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "redis-server ended at once, see {conf}"
-        );
+        assert!(child.try_wait().unwrap().is_none(), "redis-server ended at once, see {conf}");
         assert!(Instant::now() < deadline, "redis-server did not start");
         std::thread::sleep(Duration::from_millis(10));
     }

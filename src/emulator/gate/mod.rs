@@ -105,10 +105,7 @@ impl Gate {
     pub fn connections(&self) -> Vec<GateConnection> {
         let mut connections = lock(&self.shared.connections);
         connections.retain(|control| control.is_open());
-        connections
-            .iter()
-            .map(|control| GateConnection::new(Arc::clone(control)))
-            .collect()
+        connections.iter().map(|control| GateConnection::new(Arc::clone(control))).collect()
     }
 
     /// How many connections are open.
@@ -173,9 +170,7 @@ impl Gate {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate")
-            .field("stats", &self.stats())
-            .finish_non_exhaustive()
+        f.debug_struct("Gate").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
@@ -202,11 +197,7 @@ impl Shared {
     /// The delay and the fault of the next `AUTH`.
     fn next_auth(&self, reauth: bool) -> (Duration, Option<AuthFault>) {
         let mut faults = lock(&self.faults);
-        let script = if reauth {
-            &mut faults.reauths
-        } else {
-            &mut faults.first_auths
-        };
+        let script = if reauth { &mut faults.reauths } else { &mut faults.first_auths };
         let fault = script.pop_front();
         (faults.auth_delay, fault)
     }

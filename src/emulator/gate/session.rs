@@ -207,11 +207,7 @@ impl Session {
         let mut credentials = None;
         let mut at = 2;
         while let Some(option) = request.arg(at) {
-            match (
-                option.to_ascii_uppercase().as_slice(),
-                request.arg(at + 1),
-                request.arg(at + 2),
-            ) {
+            match (option.to_ascii_uppercase().as_slice(), request.arg(at + 1), request.arg(at + 2)) {
                 (b"AUTH", Some(user), Some(token)) => {
                     credentials = Some((user, token));
                     at += 3;

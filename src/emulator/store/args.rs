@@ -31,10 +31,7 @@ impl<'a> Args<'a> {
     /// Pairs of arguments; an odd one at the end makes none.
     pub(super) fn pairs(self) -> Option<impl Iterator<Item = (&'a [u8], &'a [u8])>> {
         let pairs = self.0.chunks_exact(2);
-        pairs
-            .remainder()
-            .is_empty()
-            .then(|| pairs.map(|pair| (pair[0].as_slice(), pair[1].as_slice())))
+        pairs.remainder().is_empty().then(|| pairs.map(|pair| (pair[0].as_slice(), pair[1].as_slice())))
     }
 
     pub(super) fn integer(self, index: usize) -> Result<i64, String> {
@@ -51,11 +48,7 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
 }
 
 pub(super) fn float(text: &[u8]) -> Option<f64> {
-    str::from_utf8(text)
-        .ok()?
-        .parse()
-        .ok()
-        .filter(|number: &f64| !number.is_nan())
+    str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| !number.is_nan())
 }
 
 /// The part of a sequence of `len` items between two indices that may count from the end, as Redis cuts it.

@@ -101,16 +101,9 @@ pub(super) fn find(name: &str, arguments: usize) -> Result<Run, String> {
             name.chars().filter(|c| !c.is_control()).take(64).collect::<String>()
         ));
     };
-    if (*least..=*most).contains(&arguments) {
-        Ok(*run)
-    } else {
-        Err(wrong_number(name))
-    }
+    if (*least..=*most).contains(&arguments) { Ok(*run) } else { Err(wrong_number(name)) }
 }
 
 pub(super) fn wrong_number(name: &str) -> String {
-    format!(
-        "ERR wrong number of arguments for '{}' command",
-        name.to_ascii_lowercase()
-    )
+    format!("ERR wrong number of arguments for '{}' command", name.to_ascii_lowercase())
 }

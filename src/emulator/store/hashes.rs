@@ -16,14 +16,9 @@ fn read(data: &mut Data, args: Args<'_>, look: impl FnOnce(&Hash) -> Reply) -> O
 }
 
 pub(super) fn hset(data: &mut Data, args: Args<'_>) -> Outcome {
-    let pairs = args
-        .from(1)
-        .pairs()
-        .ok_or("ERR wrong number of arguments for 'hset' command")?;
+    let pairs = args.from(1).pairs().ok_or("ERR wrong number of arguments for 'hset' command")?;
     data.update(args.at(0), |hash: &mut Hash| {
-        count_of(pairs, |(field, value)| {
-            hash.insert(field.to_vec(), value.to_vec()).is_none()
-        })
+        count_of(pairs, |(field, value)| hash.insert(field.to_vec(), value.to_vec()).is_none())
     })
 }
 
@@ -47,9 +42,7 @@ pub(super) fn hget(data: &mut Data, args: Args<'_>) -> Outcome {
 
 pub(super) fn hmget(data: &mut Data, args: Args<'_>) -> Outcome {
     let fields = args.from(1).iter();
-    read(data, args, |hash| {
-        Reply::Array(fields.map(|field| bulk_or_nil(hash.get(field))).collect())
-    })
+    read(data, args, |hash| Reply::Array(fields.map(|field| bulk_or_nil(hash.get(field))).collect()))
 }
 
 pub(super) fn hgetall(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -62,9 +55,7 @@ pub(super) fn hkeys(data: &mut Data, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn hvals(data: &mut Data, args: Args<'_>) -> Outcome {
-    read(data, args, |hash| {
-        Reply::Array(hash.values().map(Reply::bulk).collect())
-    })
+    read(data, args, |hash| Reply::Array(hash.values().map(Reply::bulk).collect()))
 }
 
 pub(super) fn hlen(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -77,16 +68,12 @@ pub(super) fn hexists(data: &mut Data, args: Args<'_>) -> Outcome {
 
 pub(super) fn hdel(data: &mut Data, args: Args<'_>) -> Outcome {
     let fields = args.from(1).iter();
-    data.update(args.at(0), |hash: &mut Hash| {
-        count_of(fields, |field| hash.remove(*field).is_some())
-    })
+    data.update(args.at(0), |hash: &mut Hash| count_of(fields, |field| hash.remove(*field).is_some()))
 }
 
 pub(super) fn hincrby(data: &mut Data, args: Args<'_>) -> Outcome {
     let by = args.integer(2)?;
-    change(data, args, |value| {
-        added(value, by).map_err(|error| error.replace("value is", "hash value is"))
-    })
+    change(data, args, |value| added(value, by).map_err(|error| error.replace("value is", "hash value is")))
 }
 
 pub(super) fn hincrbyfloat(data: &mut Data, args: Args<'_>) -> Outcome {

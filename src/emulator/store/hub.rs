@@ -40,10 +40,7 @@ impl Hub {
     }
 
     pub(super) fn subscribe(&mut self, topic: Topic, name: &[u8], session: u64, mailbox: &Mailbox) {
-        self.topics(topic)
-            .entry(name.to_vec())
-            .or_default()
-            .insert(session, mailbox.clone());
+        self.topics(topic).entry(name.to_vec()).or_default().insert(session, mailbox.clone());
     }
 
     pub(super) fn unsubscribe(&mut self, topic: Topic, name: &[u8], session: u64) {
@@ -58,10 +55,7 @@ impl Hub {
 
     /// What the session has subscribed to.
     pub(super) fn of_session(&mut self, topic: Topic, session: u64) -> Vec<Bytes> {
-        let mine = self
-            .topics(topic)
-            .iter()
-            .filter(|(_, subscribers)| subscribers.contains_key(&session));
+        let mine = self.topics(topic).iter().filter(|(_, subscribers)| subscribers.contains_key(&session));
         mine.map(|(name, _)| name.clone()).collect()
     }
 
@@ -84,11 +78,7 @@ impl Hub {
         for mailbox in self.channels.get(channel).into_iter().flat_map(BTreeMap::values) {
             send(mailbox, &[b"message", channel, message]);
         }
-        for (pattern, subscribers) in self
-            .patterns
-            .iter()
-            .filter(|(pattern, _)| glob::matches(pattern, channel))
-        {
+        for (pattern, subscribers) in self.patterns.iter().filter(|(pattern, _)| glob::matches(pattern, channel)) {
             for mailbox in subscribers.values() {
                 send(mailbox, &[b"pmessage", pattern, channel, message]);
             }

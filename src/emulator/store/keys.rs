@@ -11,14 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The moment `amount` units of `unit_ms` milliseconds from now.
 pub(super) fn deadline(command: &str, amount: i64, unit_ms: u64) -> Result<SystemTime, String> {
     let invalid = || format!("ERR invalid expire time in '{command}' command");
-    let amount = u64::try_from(amount)
-        .ok()
-        .filter(|amount| *amount > 0)
-        .ok_or_else(invalid)?;
+    let amount = u64::try_from(amount).ok().filter(|amount| *amount > 0).ok_or_else(invalid)?;
     let millis = amount.checked_mul(unit_ms).ok_or_else(invalid)?;
-    SystemTime::now()
-        .checked_add(Duration::from_millis(millis))
-        .ok_or_else(invalid)
+    SystemTime::now().checked_add(Duration::from_millis(millis)).ok_or_else(invalid)
 }
 
 /// The expiry that `EX`, `PX`, `EXAT` or `PXAT` and the argument after it describe.
@@ -32,22 +27,13 @@ pub(super) fn expiry_option(command: &str, option: &str, args: Args<'_>, at: usi
         return Err(SYNTAX.to_owned());
     }
     let amount = args.integer(at)?;
-    if option.ends_with("AT") {
-        moment(amount, unit)
-    } else {
-        deadline(command, amount, unit)
-    }
+    if option.ends_with("AT") { moment(amount, unit) } else { deadline(command, amount, unit) }
 }
 
 /// The moment `amount` units after the epoch.
 fn moment(amount: i64, unit_ms: u64) -> Result<SystemTime, String> {
-    let millis = u64::try_from(amount.max(0))
-        .unwrap_or(0)
-        .checked_mul(unit_ms)
-        .ok_or(NOT_AN_INTEGER)?;
-    UNIX_EPOCH
-        .checked_add(Duration::from_millis(millis))
-        .ok_or_else(|| NOT_AN_INTEGER.to_owned())
+    let millis = u64::try_from(amount.max(0)).unwrap_or(0).checked_mul(unit_ms).ok_or(NOT_AN_INTEGER)?;
+    UNIX_EPOCH.checked_add(Duration::from_millis(millis)).ok_or_else(|| NOT_AN_INTEGER.to_owned())
 }
 
 fn expire_at(data: &mut Data, key: &[u8], at: SystemTime) -> Outcome {
@@ -61,11 +47,7 @@ fn expire_at(data: &mut Data, key: &[u8], at: SystemTime) -> Outcome {
 fn expire_in(data: &mut Data, args: Args<'_>, command: &str, unit_ms: u64) -> Outcome {
     let amount = args.integer(1)?;
     // A time that is over deletes the key.
-    let at = if amount <= 0 {
-        UNIX_EPOCH
-    } else {
-        deadline(command, amount, unit_ms)?
-    };
+    let at = if amount <= 0 { UNIX_EPOCH } else { deadline(command, amount, unit_ms)? };
     expire_at(data, args.at(0), at)
 }
 
@@ -130,9 +112,7 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 pub(super) fn key_type(data: &mut Data, args: Args<'_>) -> Outcome {
-    Ok(Reply::Simple(
-        data.entry(args.at(0)).map_or("none", |entry| type_name(&entry.value)),
-    ))
+    Ok(Reply::Simple(data.entry(args.at(0)).map_or("none", |entry| type_name(&entry.value))))
 }
 
 pub(super) fn rename(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -157,9 +137,7 @@ pub(super) fn keys(data: &mut Data, args: Args<'_>) -> Outcome {
 
 /// `SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]`, in one step: that returns every key once, and exactly once.
 pub(super) fn scan(data: &mut Data, args: Args<'_>) -> Outcome {
-    let cursor = str::from_utf8(args.at(0))
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok());
+    let cursor = str::from_utf8(args.at(0)).ok().and_then(|text| text.parse::<u64>().ok());
     cursor.ok_or("ERR invalid cursor")?;
     let (mut pattern, mut wanted): (&[u8], Option<String>) = (b"*", None);
     for (option, value) in args.from(1).pairs().ok_or(SYNTAX)? {

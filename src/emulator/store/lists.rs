@@ -64,9 +64,7 @@ fn pop(data: &mut Data, args: Args<'_>, end: End) -> Outcome {
     let there = data.get::<List>(args.at(0))?.is_some();
     match wanted {
         _ if !there => Ok(if wanted.is_some() { Reply::NullArray } else { Reply::Nil }),
-        None => data.update(args.at(0), |list: &mut List| {
-            Ok(bulk_or_nil(pop_one(list, end).as_ref()))
-        }),
+        None => data.update(args.at(0), |list: &mut List| Ok(bulk_or_nil(pop_one(list, end).as_ref()))),
         Some(wanted) => data.update(args.at(0), |list: &mut List| {
             let items = (0..wanted.min(list.len())).filter_map(|_| pop_one(list, end));
             Ok(Reply::Array(items.map(Reply::Bulk).collect()))
@@ -88,26 +86,22 @@ pub(super) fn llen(data: &mut Data, args: Args<'_>) -> Outcome {
 
 pub(super) fn lrange(data: &mut Data, args: Args<'_>) -> Outcome {
     let (start, stop) = (args.integer(1)?, args.integer(2)?);
-    let items = data.get::<List>(args.at(0))?.map_or_else(Vec::new, |list| {
-        list.range(span(list.len(), start, stop)).map(Reply::bulk).collect()
-    });
+    let items = data
+        .get::<List>(args.at(0))?
+        .map_or_else(Vec::new, |list| list.range(span(list.len(), start, stop)).map(Reply::bulk).collect());
     Ok(Reply::Array(items))
 }
 
 pub(super) fn lindex(data: &mut Data, args: Args<'_>) -> Outcome {
     let index = args.integer(1)?;
     let list = data.get::<List>(args.at(0))?;
-    Ok(bulk_or_nil(
-        list.and_then(|list| list.get(position(list, index)?).cloned()).as_ref(),
-    ))
+    Ok(bulk_or_nil(list.and_then(|list| list.get(position(list, index)?).cloned()).as_ref()))
 }
 
 /// An index that may count from the end.
 fn position(list: &List, index: i64) -> Option<usize> {
     let offset = if index < 0 { i64::try_from(list.len()).ok()? } else { 0 };
-    usize::try_from(index.checked_add(offset)?)
-        .ok()
-        .filter(|at| *at < list.len())
+    usize::try_from(index.checked_add(offset)?).ok().filter(|at| *at < list.len())
 }
 
 pub(super) fn lset(data: &mut Data, args: Args<'_>) -> Outcome {

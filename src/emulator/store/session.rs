@@ -46,15 +46,7 @@ impl Session {
     pub(super) fn new(store: Store) -> Self {
         let (mailbox, mail) = unbounded_channel();
         let id = lock(&store.hub).register();
-        Self {
-            store,
-            id,
-            mailbox,
-            mail,
-            resp3: false,
-            name: Bytes::new(),
-            transaction: None,
-        }
+        Self { store, id, mailbox, mail, resp3: false, name: Bytes::new(), transaction: None }
     }
 
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite) -> io::Result<()> {
@@ -118,11 +110,7 @@ impl Session {
     /// The replies to one request: one, save for the confirmations of subscriptions.
     fn execute(&mut self, name: &str, request: Request) -> Vec<Reply> {
         let args = Args(&request.args).from(1);
-        let topic = if name.contains("PSUB") || name.contains("PUNSUB") {
-            Topic::Pattern
-        } else {
-            Topic::Channel
-        };
+        let topic = if name.contains("PSUB") || name.contains("PUNSUB") { Topic::Pattern } else { Topic::Channel };
         match name {
             "SUBSCRIBE" | "PSUBSCRIBE" if args.len() > 0 && self.transaction.is_none() => {
                 args.iter().map(|channel| self.subscribe(topic, channel)).collect()
@@ -152,11 +140,7 @@ impl Session {
 
     fn queue(&mut self, name: &str, request: Request) -> Outcome {
         let known = matches!(name, "CLIENT" | "PUBLISH" | "SELECT" | "TIME" | "COMMAND" | "INFO");
-        let problem = if known {
-            None
-        } else {
-            commands::find(name, request.args.len() - 1).err()
-        };
+        let problem = if known { None } else { commands::find(name, request.args.len() - 1).err() };
         if let Some(transaction) = &mut self.transaction {
             match problem {
                 Some(problem) => {
@@ -190,9 +174,7 @@ impl Session {
             "AUTH" | "QUIT" => Ok(Reply::OK),
             "CLIENT" => self.client(args),
             "COMMAND" => Ok(Reply::Array(Vec::new())),
-            "INFO" => Ok(Reply::bulk(
-                "# Server\r\nredis_version:7.4.0\r\nredis_mode:standalone\r\n",
-            )),
+            "INFO" => Ok(Reply::bulk("# Server\r\nredis_version:7.4.0\r\nredis_mode:standalone\r\n")),
             "PUBLISH" if args.len() == 2 => Ok(count(lock(&self.store.hub).publish(args.at(0), args.at(1)))),
             "SELECT" if args.at(0) == b"0" => Ok(Reply::OK),
             "SELECT" => Err("ERR DB index is out of range".to_owned()),
@@ -217,12 +199,7 @@ impl Session {
             ("role", Reply::bulk("master")),
             ("modules", Reply::Array(Vec::new())),
         ];
-        Ok(Reply::Map(
-            fields
-                .into_iter()
-                .map(|(name, value)| (Reply::bulk(name), value))
-                .collect(),
-        ))
+        Ok(Reply::Map(fields.into_iter().map(|(name, value)| (Reply::bulk(name), value)).collect()))
     }
 
     fn client(&mut self, args: Args<'_>) -> Outcome {
@@ -235,29 +212,18 @@ impl Session {
             "GETNAME" if self.name.is_empty() => Ok(Reply::Nil),
             "GETNAME" => Ok(Reply::bulk(&self.name)),
             "SETINFO" | "NO-EVICT" | "NO-TOUCH" => Ok(Reply::OK),
-            other => Err(format!(
-                "ERR unknown subcommand '{}'. Try CLIENT HELP.",
-                other.escape_debug()
-            )),
+            other => Err(format!("ERR unknown subcommand '{}'. Try CLIENT HELP.", other.escape_debug())),
         }
     }
 
     fn subscribe(&mut self, topic: Topic, name: &[u8]) -> Reply {
         lock(&self.store.hub).subscribe(topic, name, self.id, &self.mailbox);
-        let kind = if topic == Topic::Pattern {
-            "psubscribe"
-        } else {
-            "subscribe"
-        };
+        let kind = if topic == Topic::Pattern { "psubscribe" } else { "subscribe" };
         self.confirmation(kind, Reply::bulk(name))
     }
 
     fn unsubscribe(&mut self, topic: Topic, args: Args<'_>) -> Vec<Reply> {
-        let kind = if topic == Topic::Pattern {
-            "punsubscribe"
-        } else {
-            "unsubscribe"
-        };
+        let kind = if topic == Topic::Pattern { "punsubscribe" } else { "unsubscribe" };
         let names: Vec<Bytes> = match args.len() {
             0 => lock(&self.store.hub).of_session(topic, self.id),
             _ => args.iter().map(<[u8]>::to_vec).collect(),

@@ -16,16 +16,12 @@ fn reply(set: impl IntoIterator<Item = Vec<u8>>) -> Reply {
 
 pub(super) fn sadd(data: &mut Data, args: Args<'_>) -> Outcome {
     let members = args.from(1).iter();
-    data.update(args.at(0), |set: &mut Set| {
-        count_of(members, |member| set.insert(member.to_vec()))
-    })
+    data.update(args.at(0), |set: &mut Set| count_of(members, |member| set.insert(member.to_vec())))
 }
 
 pub(super) fn srem(data: &mut Data, args: Args<'_>) -> Outcome {
     let members = args.from(1).iter();
-    data.update(args.at(0), |set: &mut Set| {
-        count_of(members, |member| set.remove(*member))
-    })
+    data.update(args.at(0), |set: &mut Set| count_of(members, |member| set.remove(*member)))
 }
 
 pub(super) fn smembers(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -51,10 +47,7 @@ pub(super) fn smismember(data: &mut Data, args: Args<'_>) -> Outcome {
 pub(super) fn spop(data: &mut Data, args: Args<'_>) -> Outcome {
     let (wanted, many) = match args.len() {
         1 => (1, false),
-        _ => (
-            usize::try_from(args.integer(1)?).map_err(|_| "ERR value is out of range, must be positive")?,
-            true,
-        ),
+        _ => (usize::try_from(args.integer(1)?).map_err(|_| "ERR value is out of range, must be positive")?, true),
     };
     let popped: Vec<_> = data.update(args.at(0), |set: &mut Set| {
         let random = |set: &mut Set| {
@@ -63,18 +56,13 @@ pub(super) fn spop(data: &mut Data, args: Args<'_>) -> Outcome {
         };
         Ok((0..wanted.min(set.len())).filter_map(|_| random(set)).collect())
     })?;
-    Ok(if many {
-        reply(popped)
-    } else {
-        popped.into_iter().next().map_or(Reply::Nil, Reply::Bulk)
-    })
+    Ok(if many { reply(popped) } else { popped.into_iter().next().map_or(Reply::Nil, Reply::Bulk) })
 }
 
 fn combine(data: &mut Data, args: Args<'_>, step: impl Fn(&Set, &Set) -> Set) -> Outcome {
     let mut sets = args.iter().map(|key| read(data, key));
     let first = sets.next().unwrap_or_else(|| Ok(Set::new()))?;
-    sets.try_fold(first, |all, set| set.map(|set| step(&all, &set)))
-        .map(reply)
+    sets.try_fold(first, |all, set| set.map(|set| step(&all, &set))).map(reply)
 }
 
 pub(super) fn sinter(data: &mut Data, args: Args<'_>) -> Outcome {

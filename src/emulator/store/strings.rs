@@ -34,11 +34,7 @@ pub(super) fn set(data: &mut Data, args: Args<'_>) -> Outcome {
     if (absent && present) || (keep && expires.is_some()) {
         return Err(SYNTAX.to_owned());
     }
-    let old = if return_old {
-        bulk_or_nil(data.get::<Bytes>(key)?.as_deref())
-    } else {
-        Reply::Nil
-    };
+    let old = if return_old { bulk_or_nil(data.get::<Bytes>(key)?.as_deref()) } else { Reply::Nil };
     let existing = data.entry(key).map(|entry| entry.expires);
     if (absent && existing.is_some()) || (present && existing.is_none()) {
         return Ok(old);
@@ -121,10 +117,7 @@ pub(super) fn strlen(data: &mut Data, args: Args<'_>) -> Outcome {
 pub(super) fn getrange(data: &mut Data, args: Args<'_>) -> Outcome {
     let (start, stop) = (args.integer(1)?, args.integer(2)?);
     let value = data.get::<Bytes>(args.at(0))?;
-    Ok(value.map_or_else(
-        || Reply::bulk(""),
-        |value| Reply::bulk(&value[span(value.len(), start, stop)]),
-    ))
+    Ok(value.map_or_else(|| Reply::bulk(""), |value| Reply::bulk(&value[span(value.len(), start, stop)])))
 }
 
 pub(super) fn setrange(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -172,10 +165,7 @@ fn add(data: &mut Data, key: &[u8], by: i64) -> Outcome {
 /// Adds to a number kept as text; an empty text is a number that is not there yet.
 pub(super) fn added(value: &mut Bytes, by: i64) -> Outcome {
     let number = if value.is_empty() { Some(0) } else { integer(value) };
-    let sum = number
-        .ok_or(NOT_AN_INTEGER)?
-        .checked_add(by)
-        .ok_or("ERR increment or decrement would overflow")?;
+    let sum = number.ok_or(NOT_AN_INTEGER)?.checked_add(by).ok_or("ERR increment or decrement would overflow")?;
     *value = sum.to_string().into_bytes();
     Ok(Reply::Int(sum))
 }

@@ -54,10 +54,7 @@ async fn strings_counters_and_expiry() {
             ("GETRANGE s -2 -1", "$2|bc|"),
             ("GETRANGE s 5 9", "$0||"),
             ("SETRANGE s 5 x", ":6|"),
-            (
-                "SETRANGE s 999999999999 x",
-                "-ERR string exceeds maximum allowed size (proto-max-bulk-len)|",
-            ),
+            ("SETRANGE s 999999999999 x", "-ERR string exceeds maximum allowed size (proto-max-bulk-len)|"),
             ("MSET a 1 b 2", "+OK|"),
             ("MGET a b none", "*3|$1|1|$1|2|$-1|"),
             ("GETDEL a", "$1|1|"),
@@ -107,14 +104,8 @@ async fn collections() {
             ("SCARD s", ":3|"),
             ("SREM s a b c", ":3|"),
             ("SPOP s", "$-1|"),
-            (
-                "GET t",
-                "-WRONGTYPE Operation against a key holding the wrong kind of value|",
-            ),
-            (
-                "LPUSH t x",
-                "-WRONGTYPE Operation against a key holding the wrong kind of value|",
-            ),
+            ("GET t", "-WRONGTYPE Operation against a key holding the wrong kind of value|"),
+            ("LPUSH t x", "-WRONGTYPE Operation against a key holding the wrong kind of value|"),
             ("SCAN 0 MATCH t* TYPE set", "*2|$1|0|*1|$1|t|"),
             ("KEYS [st]", "*1|$1|t|"),
             ("RENAME t u", "+OK|"),
@@ -129,11 +120,7 @@ async fn the_two_protocols_and_what_is_unknown() {
     let mut con = client(&Store::default());
     talk(
         &mut con,
-        &[
-            ("HSET h a 1", ":1|"),
-            ("SADD s a", ":1|"),
-            ("HELLO 4", "-NOPROTO unsupported protocol version|"),
-        ],
+        &[("HSET h a 1", ":1|"), ("SADD s a", ":1|"), ("HELLO 4", "-NOPROTO unsupported protocol version|")],
     )
     .await;
     con.write_all(b"HELLO 3\r\n").await.unwrap();
@@ -143,20 +130,8 @@ async fn the_two_protocols_and_what_is_unknown() {
     let mut rest = vec![0; 1024];
     let read = con.read(&mut rest).await.unwrap();
     assert!(String::from_utf8_lossy(&rest[..read]).contains("$5\r\nproto\r\n:3\r\n"));
-    talk(
-        &mut con,
-        &[
-            ("HGETALL h", "%1|$1|a|$1|1|"),
-            ("SMEMBERS s", "~1|$1|a|"),
-            ("GET none", "_|"),
-        ],
-    )
-    .await;
-    talk(
-        &mut con,
-        &[("OBJECT ENCODING h", "-ERR unknown command 'OBJECT'"), ("", ":")],
-    )
-    .await;
+    talk(&mut con, &[("HGETALL h", "%1|$1|a|$1|1|"), ("SMEMBERS s", "~1|$1|a|"), ("GET none", "_|")]).await;
+    talk(&mut con, &[("OBJECT ENCODING h", "-ERR unknown command 'OBJECT'"), ("", ":")]).await;
 }
 
 #[tokio::test]
@@ -169,10 +144,7 @@ async fn transactions_run_whole_or_not_at_all() {
             ("INCR n", "+QUEUED|"),
             ("LPUSH n x", "+QUEUED|"),
             ("GET n", "+QUEUED|"),
-            (
-                "EXEC",
-                "*3|:1|-WRONGTYPE Operation against a key holding the wrong kind of value|$1|1|",
-            ),
+            ("EXEC", "*3|:1|-WRONGTYPE Operation against a key holding the wrong kind of value|$1|1|"),
             ("MULTI", "+OK|"),
             ("INCR n", "+QUEUED|"),
             ("GET", "-ERR wrong number of arguments for 'get' command|"),
@@ -192,24 +164,14 @@ async fn messages_reach_channels_and_patterns() {
     let (mut subscriber, mut publisher) = (client(&store), client(&store));
     talk(
         &mut subscriber,
-        &[
-            ("SUBSCRIBE news", "*3|$9|subscribe|$4|news|:1|"),
-            ("PSUBSCRIBE n*", "*3|$10|psubscribe|$2|n*|:2|"),
-        ],
+        &[("SUBSCRIBE news", "*3|$9|subscribe|$4|news|:1|"), ("PSUBSCRIBE n*", "*3|$10|psubscribe|$2|n*|:2|")],
     )
     .await;
-    talk(
-        &mut publisher,
-        &[("PUBLISH news hello", ":2|"), ("PUBLISH other hello", ":0|")],
-    )
-    .await;
+    talk(&mut publisher, &[("PUBLISH news hello", ":2|"), ("PUBLISH other hello", ":0|")]).await;
     talk(
         &mut subscriber,
         &[
-            (
-                "",
-                "*3|$7|message|$4|news|$5|hello|*4|$8|pmessage|$2|n*|$4|news|$5|hello|",
-            ),
+            ("", "*3|$7|message|$4|news|$5|hello|*4|$8|pmessage|$2|n*|$4|news|$5|hello|"),
             ("UNSUBSCRIBE", "*3|$11|unsubscribe|$4|news|:1|"),
             ("PUNSUBSCRIBE n*", "*3|$12|punsubscribe|$2|n*|:0|"),
             ("UNSUBSCRIBE", "*3|$11|unsubscribe|$-1|:0|"),
