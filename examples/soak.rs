@@ -187,8 +187,8 @@ impl Soak {
     /// A value that no other task and no other turn writes.
     fn value(&self, task: u64, turn: u64) -> Vec<u8> {
         let mut value = format!("{task}:{turn}:").into_bytes();
-        let seed = value.len();
-        value.extend((seed..self.value_size).map(|i| b'a' + (i as u64 + task + turn) as u8 % 26));
+        let alphabet = (b'a'..=b'z').cycle();
+        value.extend(alphabet.take(self.value_size.saturating_sub(value.len())));
         value
     }
 

@@ -33,6 +33,7 @@
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod client;
 mod config;

@@ -36,9 +36,8 @@ async fn settings_are_checked_before_anything_is_sent() {
         path
     };
     let (ours, other) = (Certificates::for_name("localhost"), Certificates::for_name("localhost"));
-    let mutual = |key: &str| {
-        Tls::new().ca_pem(&ours.ca_pem).client_cert_pem(&ours.cert_pem).client_key_file(file("key.pem", key))
-    };
+    let mutual =
+        |key: &str| Tls::new().ca_pem(&ours.ca).client_cert_pem(&ours.cert).client_key_file(file("key.pem", key));
     let principal = |secret: &str, tenant: &str| Config::new(Credential::service_principal("app", secret, tenant));
     let zero = Duration::ZERO;
     for (setting, host, port, config) in [
@@ -72,7 +71,7 @@ async fn settings_are_checked_before_anything_is_sent() {
         ("client_secret", "localhost", 1, principal("", "tenant")),
         ("tls.ca", "localhost", 1, config().tls(Tls::new().ca_file(dir.path().join("missing.pem")))),
         ("tls.ca", "localhost", 1, config().tls(Tls::new().ca_file(file("bad.pem", "not a certificate")))),
-        ("tls.client_key", "localhost", 1, config().tls(mutual(&other.key_pem))),
+        ("tls.client_key", "localhost", 1, config().tls(mutual(&other.key))),
         (
             "tls.client_key",
             "localhost",
@@ -142,7 +141,7 @@ async fn tls_problems_say_what_they_are() {
     let (host, port) = (emulator.host(), emulator.port());
 
     let stranger = Certificates::for_name("localhost");
-    let error = refused(host, port, emulator.config().tls(Tls::new().ca_pem(&stranger.ca_pem))).await;
+    let error = refused(host, port, emulator.config().tls(Tls::new().ca_pem(&stranger.ca))).await;
     assert_eq!(error.kind(), ErrorKind::Tls);
     assert!(error.to_string().contains("not trusted"), "{error}");
 

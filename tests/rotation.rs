@@ -102,7 +102,7 @@ async fn a_link_opened_during_rotations_ends_on_the_newest_token() {
     links_up(&redis, 4).await;
     let tokens = redis.manager().counters().tokens_fetched;
     while redis.manager().counters().tokens_fetched < tokens + 4 {
-        emulator.gate().connections().iter().for_each(|connection| connection.cut());
+        emulator.gate().cut_all();
         links_up(&redis, 4).await;
     }
     all_current(&redis).await;

@@ -3,7 +3,10 @@
 mod common;
 
 use common::{SECOND, eventually, links_up, load::Load, logs, server::Server, within};
-use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls, emulator::Emulator};
+use entra_redis::{
+    AccessToken, Config, Credential, EntraRedis, Tls,
+    emulator::{Emulator, GateConnection},
+};
 use redis::AsyncCommands;
 use std::{
     sync::{
@@ -52,13 +55,15 @@ async fn a_connection_killed_by_the_server_costs_only_what_was_in_flight_on_it()
     for _ in 0..5 {
         let list: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis.clone()).await.unwrap();
         let id = list.split("id=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
-        let lost = redis.manager().counters().links_lost;
+        let before = redis.manager().counters().links_lost;
         // Its own reply may be lost with the connection it kills.
         let mut kill = redis::cmd("CLIENT");
         kill.arg(&["KILL", "ID", &id, "SKIPME", "no"]);
         _ = kill.query_async::<i64>(&mut redis.clone()).await;
-        eventually("it is noticed", 5 * SECOND, async || (redis.manager().counters().links_lost > lost).then_some(()))
-            .await;
+        eventually("it is noticed", 5 * SECOND, async || {
+            (redis.manager().counters().links_lost > before).then_some(())
+        })
+        .await;
         links_up(&redis, 4).await;
     }
     let report = load.stop().await;
@@ -81,7 +86,7 @@ async fn a_half_open_connection_is_replaced_and_no_command_outlives_its_deadline
         let connections = emulator.gate().connections();
         let (first, last) = connections.split_at(if round == 1 { 3 } else { connections.len() - 3 });
         let frozen = if round == 1 { first } else { last };
-        frozen.iter().for_each(|connection| connection.freeze());
+        frozen.iter().for_each(GateConnection::freeze);
         eventually("all three are replaced", 15 * SECOND, async || {
             (redis.manager().counters().reconnects == 3 * round).then_some(())
         })

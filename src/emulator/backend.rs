@@ -63,7 +63,7 @@ impl Server {
             let port = TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port();
             match Self::spawn_on(port).await {
                 Ok(child) => return Ok(Self { child, port }),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(error)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(&error)),
                 Err(error) => last = error,
             }
         }
@@ -120,7 +120,7 @@ async fn answers(port: u16) -> bool {
     ping.await.unwrap_or(false)
 }
 
-fn missing(error: io::Error) -> io::Error {
+fn missing(error: &io::Error) -> io::Error {
     let text =
         format!("cannot run redis-server ({error}): install it, with `apt-get install redis-server` for example");
     io::Error::new(io::ErrorKind::NotFound, text)

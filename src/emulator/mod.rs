@@ -86,7 +86,7 @@ impl Emulator {
 
     /// The host name of the gate, for which its certificate is valid.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub fn host(&self) -> &'static str {
         "localhost"
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// The largest bulk string that is accepted, as in Redis (`proto-max-bulk-len`).
 const LARGEST_BULK: usize = 512 << 20;
-const MOST_ARGUMENTS: usize = 1 << 20;
+const MOST_ARGUMENTS: i64 = 1 << 20;
 /// Inline commands are for people who type; Redis has the same bound.
 const LONGEST_LINE: usize = 64 << 10;
 /// Replies of this crate's backends are nowhere near as deep.
@@ -43,7 +43,7 @@ fn parse_array(buf: &[u8]) -> Result<Option<Request>, String> {
     let Some((line, mut at)) = line(buf, 0) else {
         return too_long(buf);
     };
-    let count = number(&buf[line]).filter(|count| *count <= MOST_ARGUMENTS as i64);
+    let count = number(&buf[line]).filter(|count| *count <= MOST_ARGUMENTS);
     let count = count.ok_or("ERR Protocol error: invalid multibulk length")?;
     let mut args = Vec::new();
     for _ in 0..count.max(0) {
@@ -202,7 +202,9 @@ fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn all(out: &mut Vec<u8>, kind: char, items: &[Reply], resp3: bool) {
     put(out, kind, &items.len().to_string());
-    items.iter().for_each(|item| item.write(resp3, out));
+    for item in items {
+        item.write(resp3, out);
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +228,7 @@ mod tests {
         {
             assert!(parse_request(bytes).is_err(), "{bytes:?}");
         }
-        assert!(parse_request(&[b'x'; LONGEST_LINE + 1]).is_err());
+        assert!(parse_request(&vec![b'x'; LONGEST_LINE + 1]).is_err());
         assert_eq!(parse_request(b"*-1\r\n").unwrap().unwrap().args.len(), 0);
         assert_eq!(parse_request(b"\r\n").unwrap().unwrap().args.len(), 0);
     }

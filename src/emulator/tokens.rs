@@ -115,9 +115,10 @@ impl Signer {
     pub(super) fn sign(&self, claims: &TokenClaims, lifetime: Duration) -> io::Result<(String, u64)> {
         let now = since_epoch(SystemTime::now());
         let end = now.saturating_add(claims.lifetime.unwrap_or(lifetime));
-        let exp = match claims.expired {
-            true => now.as_secs().saturating_sub(3600),
-            false => end.as_secs() + u64::from(end.subsec_nanos() > 0),
+        let exp = if claims.expired {
+            now.as_secs().saturating_sub(3600)
+        } else {
+            end.as_secs().saturating_add(u64::from(end.subsec_nanos() > 0))
         };
         let subject = claims.oid.clone().unwrap_or_else(|| OBJECT_ID.to_owned());
         let body = Claims {

@@ -122,7 +122,7 @@ async fn refreshes_at_the_ratio_of_the_lifetime() {
         let script = Script::new([Act::Token(HOUR)]);
         let (mut tokens, _) = start(&script, config().expiration_refresh_ratio(ratio));
         tokens.current().await.unwrap();
-        sleep(HOUR.mul_f64(ratio) - SECOND).await;
+        sleep(HOUR.mul_f64(ratio).saturating_sub(SECOND)).await;
         assert_eq!(script.requests(), 1, "ratio {ratio}: too early");
         sleep(2 * SECOND).await;
         assert_eq!(generation(&tokens), Some(2), "ratio {ratio}: too late");

@@ -95,7 +95,7 @@ async fn work(mut redis: EntraRedis, task: u64, notes: Arc<Notes>) {
         let written = redis.set::<_, _, ()>(&key, &value).await;
         let half = began.elapsed();
         let read = redis.get::<_, Option<String>>(&key).await;
-        let slowest = half.max(began.elapsed() - half);
+        let slowest = half.max(began.elapsed().saturating_sub(half));
         notes.slowest_us.fetch_max(u64::try_from(slowest.as_micros()).unwrap(), Relaxed);
         notes.commands.fetch_add(2, Relaxed);
         let failed = [written.as_ref().err(), read.as_ref().err()].into_iter().flatten().cloned().collect::<Vec<_>>();

@@ -10,11 +10,11 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A CA and a certificate for `localhost` signed by it.
+/// A CA, a certificate signed by it, and that one's key, in PEM.
 pub struct Certificates {
-    pub ca_pem: String,
-    pub cert_pem: String,
-    pub key_pem: String,
+    pub ca: String,
+    pub cert: String,
+    pub key: String,
 }
 
 impl Certificates {
@@ -23,11 +23,11 @@ impl Certificates {
         let mut ca = CertificateParams::new([]).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.distinguished_name.push(DnType::CommonName, "test CA");
-        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let ca_cert = ca.self_signed(&ca_key).unwrap().pem();
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new([name.to_owned()]).unwrap();
         let cert = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
-        Self { ca_pem, cert_pem: cert.pem(), key_pem: key.serialize_pem() }
+        Self { ca: ca_cert, cert: cert.pem(), key: key.serialize_pem() }
     }
 }
 
@@ -44,29 +44,30 @@ impl Server {
     /// Starts a server that accepts any password for the user `tester`, over TLS.
     pub fn start() -> Self {
         let certificates = Certificates::for_name("localhost");
+        // Another program may take the port before redis-server does.
+        let started = (0..5).find_map(|_| Self::start_on(free_port(), &certificates));
+        started.expect("redis-server does not start: run it by hand to see why")
+    }
+
+    fn start_on(port: u16, certificates: &Certificates) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path: PathBuf = dir.path().join(name);
             fs::write(&path, text).unwrap();
             path.display().to_string()
         };
-        let port = free_port();
         let conf = format!(
             "port 0\ntls-port {port}\nbind 127.0.0.1\ntls-auth-clients no\nsave \"\"\nappendonly no\n\
              tls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ndir {}\nlogfile redis.log\n\
              user tester on nopass ~* &* +@all\n",
-            file("cert.pem", &certificates.cert_pem),
-            file("key.pem", &certificates.key_pem),
-            file("ca.pem", &certificates.ca_pem),
+            file("cert.pem", &certificates.cert),
+            file("key.pem", &certificates.key),
+            file("ca.pem", &certificates.ca),
             dir.path().display(),
         );
         let conf = file("redis.conf", &conf);
-        let child = spawn(&conf, port);
-        Self { child, dir, port, ca_pem: certificates.ca_pem, conf }
-    }
-
-    pub fn ca_file(&self) -> PathBuf {
-        self.dir.path().join("ca.pem")
+        let child = spawn(&conf, port)?;
+        Some(Self { child, dir, port, ca_pem: certificates.ca.clone(), conf })
     }
 
     /// Kills the server as a crash would.
@@ -77,7 +78,7 @@ impl Server {
 
     /// Starts it again on the same port, empty.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.conf, self.port);
+        self.child = spawn(&self.conf, self.port).expect("redis-server starts again");
     }
 
     pub fn pid(&self) -> u32 {
@@ -92,17 +93,20 @@ impl Drop for Server {
     }
 }
 
-fn spawn(conf: &str, port: u16) -> Child {
+/// None if the server ended at once, because its port was taken for example.
+fn spawn(conf: &str, port: u16) -> Option<Child> {
     let child = Command::new("redis-server").arg(conf).stdout(Stdio::null()).spawn();
     let mut child =
         child.expect("redis-server is needed for this test: `make test` installs it, or apt-get install redis-server");
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
-        assert!(child.try_wait().unwrap().is_none(), "redis-server ended at once, see {conf}");
-        assert!(Instant::now() < deadline, "redis-server did not start");
+        if child.try_wait().unwrap().is_some() {
+            return None;
+        }
+        assert!(Instant::now() < deadline, "redis-server does not listen");
         std::thread::sleep(Duration::from_millis(10));
     }
-    child
+    Some(child)
 }
 
 pub fn free_port() -> u16 {

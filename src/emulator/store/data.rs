@@ -1,6 +1,5 @@
 //! Keys, their values, and when they expire.
 
-use super::args::Outcome;
 use crate::emulator::resp::Reply;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -141,6 +140,6 @@ pub(super) fn bulk_or_nil(bytes: Option<&Bytes>) -> Reply {
 }
 
 /// How many of `items` satisfy `holds`.
-pub(super) fn count_of<I: Iterator>(items: I, holds: impl FnMut(&I::Item) -> bool) -> Outcome {
-    Ok(count(items.filter(holds).count()))
+pub(super) fn count_of<I: Iterator>(items: I, holds: impl FnMut(&I::Item) -> bool) -> Reply {
+    count(items.filter(holds).count())
 }

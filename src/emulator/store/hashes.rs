@@ -18,7 +18,7 @@ fn read(data: &mut Data, args: Args<'_>, look: impl FnOnce(&Hash) -> Reply) -> O
 pub(super) fn hset(data: &mut Data, args: Args<'_>) -> Outcome {
     let pairs = args.from(1).pairs().ok_or("ERR wrong number of arguments for 'hset' command")?;
     data.update(args.at(0), |hash: &mut Hash| {
-        count_of(pairs, |(field, value)| hash.insert(field.to_vec(), value.to_vec()).is_none())
+        Ok(count_of(pairs, |(field, value)| hash.insert(field.to_vec(), value.to_vec()).is_none()))
     })
 }
 
@@ -68,7 +68,7 @@ pub(super) fn hexists(data: &mut Data, args: Args<'_>) -> Outcome {
 
 pub(super) fn hdel(data: &mut Data, args: Args<'_>) -> Outcome {
     let fields = args.from(1).iter();
-    data.update(args.at(0), |hash: &mut Hash| count_of(fields, |field| hash.remove(*field).is_some()))
+    data.update(args.at(0), |hash: &mut Hash| Ok(count_of(fields, |field| hash.remove(*field).is_some())))
 }
 
 pub(super) fn hincrby(data: &mut Data, args: Args<'_>) -> Outcome {

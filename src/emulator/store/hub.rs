@@ -70,17 +70,17 @@ impl Hub {
     /// Sends the message to everybody who wants it; returns to how many.
     pub(super) fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
         let mut sent = 0;
-        let mut send = |mailbox: &Mailbox, parts: &[&[u8]]| {
+        let mut deliver = |mailbox: &Mailbox, parts: &[&[u8]]| {
             let push = Reply::Push(parts.iter().map(Reply::bulk).collect());
             // One that is gone leaves by itself.
             sent += usize::from(mailbox.send(push).is_ok());
         };
         for mailbox in self.channels.get(channel).into_iter().flat_map(BTreeMap::values) {
-            send(mailbox, &[b"message", channel, message]);
+            deliver(mailbox, &[b"message", channel, message]);
         }
         for (pattern, subscribers) in self.patterns.iter().filter(|(pattern, _)| glob::matches(pattern, channel)) {
             for mailbox in subscribers.values() {
-                send(mailbox, &[b"pmessage", pattern, channel, message]);
+                deliver(mailbox, &[b"pmessage", pattern, channel, message]);
             }
         }
         sent

@@ -95,11 +95,11 @@ pub(super) fn persist(data: &mut Data, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn del(data: &mut Data, args: Args<'_>) -> Outcome {
-    count_of(args.iter(), |key| data.remove(key).is_some())
+    Ok(count_of(args.iter(), |key| data.remove(key).is_some()))
 }
 
 pub(super) fn exists(data: &mut Data, args: Args<'_>) -> Outcome {
-    count_of(args.iter(), |key| data.exists(key))
+    Ok(count_of(args.iter(), |key| data.exists(key)))
 }
 
 fn type_name(value: &Value) -> &'static str {

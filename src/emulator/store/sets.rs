@@ -16,12 +16,12 @@ fn reply(set: impl IntoIterator<Item = Vec<u8>>) -> Reply {
 
 pub(super) fn sadd(data: &mut Data, args: Args<'_>) -> Outcome {
     let members = args.from(1).iter();
-    data.update(args.at(0), |set: &mut Set| count_of(members, |member| set.insert(member.to_vec())))
+    data.update(args.at(0), |set: &mut Set| Ok(count_of(members, |member| set.insert(member.to_vec()))))
 }
 
 pub(super) fn srem(data: &mut Data, args: Args<'_>) -> Outcome {
     let members = args.from(1).iter();
-    data.update(args.at(0), |set: &mut Set| count_of(members, |member| set.remove(*member)))
+    data.update(args.at(0), |set: &mut Set| Ok(count_of(members, |member| set.remove(*member))))
 }
 
 pub(super) fn smembers(data: &mut Data, args: Args<'_>) -> Outcome {
