@@ -60,6 +60,19 @@ pub(super) fn wrong_secret() -> Answer {
     entra_error(401, "invalid_client", 7_000_215, text)
 }
 
+/// What clients that look at their authority before they use it ask for.
+pub(super) fn openid_configuration(base: &str, tenant: &str) -> Value {
+    json!({
+        "issuer": format!("{base}/{tenant}/v2.0"),
+        "authorization_endpoint": format!("{base}/{tenant}/oauth2/v2.0/authorize"),
+        "token_endpoint": format!("{base}/{tenant}/oauth2/v2.0/token"),
+        "jwks_uri": format!("{base}/{tenant}/discovery/v2.0/keys"),
+        "response_types_supported": ["code", "id_token"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    })
+}
+
 pub(super) fn json(status: u16, body: &Value) -> Answer {
     raw(status, "application/json; charset=utf-8", body.to_string())
 }

@@ -67,7 +67,8 @@ impl EmulatorBuilder {
     /// If no port can be had, or `redis-server` cannot be run; the error then says what to install.
     pub async fn start(self) -> io::Result<Emulator> {
         let certificates = Certificates::generate()?;
-        let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config(self.client_certificates)?));
+        let identity_tls = TlsAcceptor::from(Arc::new(certificates.server_config(false)?));
+        let gate_tls = TlsAcceptor::from(Arc::new(certificates.server_config(self.client_certificates)?));
         let (server, backend) = match self.redis {
             Redis::Embedded => (None, Backend::Store(Store::default())),
             Redis::Address(address) => (None, Backend::Address(address)),
@@ -79,14 +80,14 @@ impl EmulatorBuilder {
         };
         let signer = Arc::new(Signer::generate()?);
         let identity = Identity::new(Arc::clone(&signer), self.token_lifetime);
-        let gate = Gate::new(signer, backend, acceptor);
+        let gate = Gate::new(signer, backend, gate_tls);
         let identity_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let gate_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         Ok(Emulator {
             identity_address: identity_listener.local_addr()?,
             gate_address: gate_listener.local_addr()?,
             tasks: [
-                tokio::spawn(identity.clone().serve(identity_listener)).abort_handle(),
+                tokio::spawn(identity.clone().serve(identity_listener, identity_tls)).abort_handle(),
                 tokio::spawn(gate.clone().serve(gate_listener)).abort_handle(),
             ],
             identity,

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{Method, Request, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::{HashMap, VecDeque},
     io,
@@ -20,10 +20,17 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
 
 /// A token request is a form of a few hundred bytes, or a few kilobytes with an assertion.
 const LARGEST_REQUEST: usize = 64 << 10;
+
+/// Microsoft Entra ID's own name.
+const PUBLIC_CLOUD: &str = "https://login.microsoftonline.com";
 
 /// The scope's other name: the application id of Azure Cache for Redis.
 const RESOURCE_ID: &str = "acca5fbb-b7e4-4009-81f1-37e38fd66d78";
@@ -100,24 +107,39 @@ impl Identity {
         self.shared.signer.sign(claims, lifetime).map(|(token, _)| token)
     }
 
-    /// Serves requests until it is dropped.
-    pub(super) async fn serve(self, listener: TcpListener) {
+    /// Serves requests, over http and https on the same port, until it is dropped.
+    pub(super) async fn serve(self, listener: TcpListener, tls: TlsAcceptor) {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            let identity = self.clone();
-            let service = service_fn(move |request| {
-                let identity = identity.clone();
-                async move { identity.respond(request).await }
-            });
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            connections.spawn(connection);
+            connections.spawn(self.clone().connection(stream, tls.clone()));
             // Those that are through are not kept.
             while connections.try_join_next().is_some() {}
         }
     }
 
+    /// Serves one connection. Why it ended is its client's business, who sees it close.
+    async fn connection(self, stream: TcpStream, tls: TlsAcceptor) {
+        /// The first byte of a TLS handshake.
+        const HANDSHAKE: u8 = 22;
+        let mut first = [0];
+        let peeked = stream.peek(&mut first).await;
+        let scheme = if first[0] == HANDSHAKE { "https" } else { "http" };
+        let service = service_fn(move |request| {
+            let identity = self.clone();
+            async move { identity.respond(request, scheme).await }
+        });
+        let http = hyper::server::conn::http1::Builder::new();
+        if peeked.is_ok() && scheme == "https" {
+            if let Ok(stream) = tls.accept(stream).await {
+                _ = http.serve_connection(TokioIo::new(stream), service).await;
+            }
+        } else {
+            _ = http.serve_connection(TokioIo::new(stream), service).await;
+        }
+    }
+
     /// Answers one request; an error closes the connection without an answer.
-    async fn respond(&self, request: Request<Incoming>) -> io::Result<Answer> {
+    async fn respond(&self, request: Request<Incoming>, scheme: &str) -> io::Result<Answer> {
         let url = Url::parse("http://emulator")
             .and_then(|base| base.join(&request.uri().to_string()))
             .map_err(io::Error::other)?;
@@ -137,8 +159,13 @@ impl Identity {
                 self.answer(Form::Imds, fault, refuse_imds(metadata, &query)).await
             }
             (&Method::GET, [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
-                let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-                Ok(answers::json(200, &openid_configuration(host, tenant)))
+                let host = request.headers().get("host").and_then(|host| host.to_str().ok());
+                let base = match host {
+                    Some(host) if scheme == "https" => format!("https://{host}"),
+                    // Clients that demand https get here through an http client of theirs which maps Entra's name to ours.
+                    _ => PUBLIC_CLOUD.to_owned(),
+                };
+                Ok(answers::json(200, &answers::openid_configuration(&base, tenant)))
             }
             _ => Ok(answers::json(404, &json!({"error": "not_found"}))),
         }
@@ -245,18 +272,4 @@ fn refuse_imds(metadata: bool, query: &HashMap<String, String>) -> Option<Answer
         return None;
     };
     Some(answers::json(400, &json!({"error": "invalid_request", "error_description": problem})))
-}
-
-/// What clients that check their authority before they use it ask for.
-fn openid_configuration(host: &str, tenant: &str) -> Value {
-    let base = format!("http://{host}/{tenant}");
-    json!({
-        "issuer": format!("{base}/v2.0"),
-        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
-        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
-        "jwks_uri": format!("{base}/discovery/v2.0/keys"),
-        "response_types_supported": ["code", "id_token"],
-        "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-    })
 }

@@ -109,7 +109,8 @@ impl Emulator {
         (client.cert_pem.clone(), client.key_pem.clone())
     }
 
-    /// The URL of the token endpoint's host.
+    /// The URL of the token endpoint's host. The same port speaks https, too, for clients that insist on it; the certificate is
+    /// for `localhost` and signed by [`ca_pem`](Self::ca_pem).
     #[must_use]
     pub fn authority_host(&self) -> String {
         format!("http://{}", self.identity_address)
