@@ -1,6 +1,6 @@
 //! The bodies that the identity provider and IMDS answer with.
 
-use super::tokens::{RESOURCE, since_epoch};
+use super::tokens::{RESOURCE, TENANT_ID, since_epoch};
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
@@ -70,6 +70,17 @@ pub(super) fn openid_configuration(base: &str, tenant: &str) -> Value {
         "response_types_supported": ["code", "id_token"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
+    })
+}
+
+/// Which host names are the same cloud.
+pub(super) fn instance_discovery() -> Value {
+    let names = ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"];
+    json!({
+        "tenant_discovery_endpoint":
+            format!("https://login.microsoftonline.com/{TENANT_ID}/v2.0/.well-known/openid-configuration"),
+        "api-version": "1.1",
+        "metadata": [{"preferred_network": names[0], "preferred_cache": names[1], "aliases": names}],
     })
 }
 

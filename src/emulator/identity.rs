@@ -167,6 +167,9 @@ impl Identity {
                 };
                 Ok(answers::json(200, &answers::openid_configuration(&base, tenant)))
             }
+            (&Method::GET, ["common", "discovery", "instance"]) => {
+                Ok(answers::json(200, &answers::instance_discovery()))
+            }
             _ => Ok(answers::json(404, &json!({"error": "not_found"}))),
         }
     }
