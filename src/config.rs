@@ -21,7 +21,7 @@ use std::time::Duration;
 #[must_use]
 pub struct Config {
     pub(crate) credential: Credential,
-    pub(crate) user_name: Option<String>,
+    pub(crate) username: Option<String>,
     pub(crate) token_manager: TokenManagerConfig,
     pub(crate) tls: Tls,
     pub(crate) protocol: ProtocolVersion,
@@ -41,7 +41,7 @@ impl Config {
     pub fn new(credential: Credential) -> Self {
         Self {
             credential,
-            user_name: None,
+            username: None,
             token_manager: TokenManagerConfig::default(),
             tls: Tls::default(),
             protocol: ProtocolVersion::RESP3,
@@ -64,8 +64,8 @@ impl Config {
     }
 
     /// The Redis user name; default the token's `oid` claim, the object id of the principal.
-    pub fn user_name(mut self, name: impl Into<String>) -> Self {
-        self.user_name = Some(name.into());
+    pub fn username(mut self, name: impl Into<String>) -> Self {
+        self.username = Some(name.into());
         self
     }
 
@@ -131,8 +131,8 @@ impl Config {
         if self.pool_size == 0 || self.pool_size > LARGEST_POOL {
             return Err(Error::config("pool_size", "must be between 1 and 10000"));
         }
-        if self.user_name.as_ref().is_some_and(|name| name.trim().is_empty()) {
-            return Err(Error::config("user_name", "is empty"));
+        if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(Error::config("username", "is empty"));
         }
         for (setting, value) in [
             ("startup_timeout", self.startup_timeout),
@@ -192,7 +192,7 @@ mod tests {
         for (config, setting) in [
             (config().pool_size(0), "`pool_size`"),
             (config().pool_size(usize::MAX), "`pool_size`"),
-            (config().user_name(" "), "`user_name`"),
+            (config().username(" "), "`username`"),
             (config().startup_timeout(zero), "`startup_timeout`"),
             (config().connect_timeout(zero), "`connect_timeout`"),
             (config().auth_timeout(zero), "`auth_timeout`"),

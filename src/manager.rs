@@ -59,7 +59,7 @@ pub struct TokenStats {
     /// Counts the tokens, from 1.
     pub generation: u64,
     /// The Redis user name that goes with it.
-    pub user_name: String,
+    pub username: String,
     /// How long it is still good.
     pub remaining: Duration,
 }
@@ -94,8 +94,8 @@ impl ConnectionManager {
             links_opened: 0.into(),
         };
         let journal = Journal::new();
-        let user_name = config.user_name.as_deref().map(Arc::from);
-        let (actor, tokens) = TokenActor::new(source, config.token_manager, user_name, journal.clone());
+        let username = config.username.as_deref().map(Arc::from);
+        let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
         let pool = Arc::new(Pool::new(tokens.clone()));
         let options = KeeperOptions {
             pool_size: config.pool_size,
@@ -156,7 +156,7 @@ impl ConnectionManager {
             counters: self.journal.counters(),
             token: self.tokens.live().map(|current| TokenStats {
                 generation: current.generation,
-                user_name: current.user_name.to_string(),
+                username: current.username.to_string(),
                 remaining: current.token.remaining(),
             }),
             last_token_error: self.journal.last_token_error(),

@@ -125,10 +125,10 @@ async fn the_identity_provider_refuses_with_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_wrong_user_name_is_an_authentication_error_that_names_it() {
+async fn a_wrong_username_is_an_authentication_error_that_names_it() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder()).await;
-    let error = refused(emulator.host(), emulator.port(), emulator.config().user_name("my-client-id")).await;
+    let error = refused(emulator.host(), emulator.port(), emulator.config().username("my-client-id")).await;
     assert_eq!(error.kind(), ErrorKind::AuthenticationRejected);
     let text = error.to_string();
     assert!(text.contains("my-client-id") && text.contains("object id"), "{text}");

@@ -104,7 +104,7 @@ async fn connect_reports_the_identity_providers_own_reason() {
         (IdentityFault::Oversized, ErrorKind::TokenEndpoint, "more than"),
         (IdentityFault::Malformed, ErrorKind::MalformedToken, "not a JWT"),
         (IdentityFault::NoExp, ErrorKind::MalformedToken, "`exp`"),
-        (IdentityFault::NoOid, ErrorKind::MalformedToken, "user_name"),
+        (IdentityFault::NoOid, ErrorKind::MalformedToken, "username"),
         (IdentityFault::Expired, ErrorKind::MalformedToken, "expired"),
         (IdentityFault::Status(503), ErrorKind::TokenEndpoint, "503"),
         (IdentityFault::TooManyRequests { retry_after: None }, ErrorKind::TokenEndpoint, "429"),
@@ -159,5 +159,5 @@ async fn a_managed_identity_connects_through_imds() {
     let emulator = common::start(Emulator::builder()).await;
     let redis = connect(&emulator, emulator.managed_identity_config()).await;
     let _: () = redis.clone().set("key", 1).await.unwrap();
-    assert_eq!(redis.manager().stats().token.unwrap().user_name, emulator.object_id());
+    assert_eq!(redis.manager().stats().token.unwrap().username, emulator.object_id());
 }

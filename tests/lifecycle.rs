@@ -78,6 +78,23 @@ async fn shutdown_drains_and_can_be_called_again() {
         .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_waits_for_slow_commands() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let redis = connect(&emulator).await;
+    let pause: String = redis::cmd("CLIENT").arg(&["PAUSE", "700"]).query_async(&mut redis.clone()).await.unwrap();
+    assert_eq!(pause, "OK");
+    let mut con = redis.clone();
+    let slow = tokio::spawn(async move { con.set::<_, _, ()>("slow", 1).await });
+    eventually("the command is in flight", SECOND / 2, async || {
+        redis.manager().stats().links.iter().any(|link| link.in_flight > 0).then_some(())
+    })
+    .await;
+    within("shutdown", 5 * SECOND, redis.shutdown()).await;
+    slow.await.unwrap().expect("a command in flight gets its reply");
+}
+
 #[tokio::test]
 async fn events_and_stats_tell_what_happens() {
     let _logs = logs::watch();
@@ -97,7 +114,7 @@ async fn events_and_stats_tell_what_happens() {
     let stats = redis.manager().stats();
     assert_eq!(stats.links.len(), 4);
     let token = stats.token.unwrap();
-    assert_eq!(token.user_name, emulator.object_id());
+    assert_eq!(token.username, emulator.object_id());
     assert!(token.remaining <= 3 * SECOND);
     assert!(stats.counters.tokens_fetched >= 2 && stats.counters.links_opened == 4);
     assert!(stats.last_token_error.is_none() && stats.last_connect_error.is_none());

@@ -2,11 +2,15 @@
 
 mod common;
 
-use common::{SECOND, all_current, eventually, links_up, load::Load, logs, rotations};
+use common::{SECOND, all_current, eventually, links_up, load::Load, logs, rotations, within};
 use entra_redis::{
-    EntraRedis,
+    EntraRedis, ErrorKind, Event,
     emulator::{AuthFault, Emulator},
 };
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Lets the `victim`-th connection answer its next AUTH with `fault`, under load, and looks three rotations later.
 /// Returns whether the victim's connection lived on.
@@ -59,6 +63,72 @@ async fn an_auth_that_is_never_answered_gets_the_link_replaced() {
     assert!(!survives(AuthFault::Silent, 0).await);
 }
 
+/// With an hour's token nothing but `auth_timeout` can have found it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_auth_is_given_up_after_auth_timeout() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(HOUR)).await;
+    let config = emulator.config().auth_timeout(SECOND);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    links_up(&redis, 4).await;
+    let mut events = redis.manager().events();
+    let load = Load::start(&redis, 16);
+    let victim = emulator.gate().connections().remove(1);
+    victim.next_auth(AuthFault::Silent);
+    redis.manager().refresh_token();
+    let reason = within("the link is given up", 10 * SECOND, link_down(&mut events)).await;
+    assert_eq!(reason, "AUTH was not answered");
+    links_up(&redis, 4).await;
+    all_current(&redis).await;
+    assert!(!victim.is_open());
+    load.stop().await.assert_unharmed();
+}
+
+/// A refused token may be a revoked one: a fresh one is fetched at once, not at the next refresh in an hour.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrongpass_fetches_a_fresh_token_at_once() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(HOUR)).await;
+    let redis = connect(&emulator).await;
+    links_up(&redis, 4).await;
+    let load = Load::start(&redis, 16);
+    let victim = emulator.gate().connections().remove(1);
+    victim.next_auth(AuthFault::WrongPass);
+    let mut events = redis.manager().events();
+    redis.manager().refresh_token();
+    rotations(&redis, 2, 10 * SECOND).await;
+    all_current(&redis).await;
+    assert!(victim.is_open());
+    // One for the start, one that was asked for, one because of the refusal.
+    assert_eq!(emulator.identity().requests(), 3);
+    let error = within("the refusal is told", SECOND, reauth_failed(&mut events)).await;
+    assert_eq!(error.kind(), ErrorKind::AuthenticationRejected);
+    assert!(error.to_string().contains("object id"), "{error}");
+    load.stop().await.assert_unharmed();
+}
+
+/// However slowly Redis validates tokens, half of the links take commands at any moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_most_half_of_the_links_are_aside_at_once() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(HOUR)).await;
+    let redis = connect(&emulator).await;
+    links_up(&redis, 4).await;
+    emulator.gate().auth_delay(SECOND / 2);
+    let load = Load::start(&redis, 16);
+    redis.manager().refresh_token();
+    let mut fewest = 4;
+    eventually("every link is on the new token", 15 * SECOND, async || {
+        let links = redis.manager().stats().links;
+        fewest = fewest.min(links.iter().filter(|link| link.open).count());
+        links.iter().all(|link| link.open && link.generation == 2).then_some(())
+    })
+    .await;
+    assert!(fewest >= 2, "{fewest} links took commands");
+    assert!(fewest < 4, "no link was seen aside: the test proves nothing");
+    load.stop().await.assert_unharmed();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_whose_auth_keeps_failing_is_replaced_before_its_token_dies() {
     let _logs = logs::watch();
@@ -66,6 +136,7 @@ async fn a_link_whose_auth_keeps_failing_is_replaced_before_its_token_dies() {
     let redis = connect(&emulator).await;
     links_up(&redis, 4).await;
     let victim = emulator.gate().connections().remove(0);
+    let mut events = redis.manager().events();
     let load = Load::start(&redis, 32);
     let broken = async || {
         // Each AUTH of this connection fails, however often it is tried.
@@ -73,7 +144,27 @@ async fn a_link_whose_auth_keeps_failing_is_replaced_before_its_token_dies() {
         (!victim.is_open()).then_some(())
     };
     eventually("the link is replaced", 20 * SECOND, broken).await;
+    // Before its end, and only once another one was there.
+    assert_eq!(within("it is told", SECOND, link_down(&mut events)).await, "replaced: its AUTH kept failing");
     links_up(&redis, 4).await;
     load.stop().await.assert_unharmed();
     assert_eq!(emulator.gate().stats().expired, 0);
+}
+
+/// Why the next link goes down.
+async fn link_down(events: &mut broadcast::Receiver<Event>) -> &'static str {
+    loop {
+        if let Event::LinkDown { reason, .. } = events.recv().await.unwrap() {
+            return reason;
+        }
+    }
+}
+
+/// Why the next re-AUTH fails.
+async fn reauth_failed(events: &mut broadcast::Receiver<Event>) -> entra_redis::Error {
+    loop {
+        if let Event::ReauthFailed { error, .. } = events.recv().await.unwrap() {
+            return error;
+        }
+    }
 }

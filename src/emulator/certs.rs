@@ -12,15 +12,15 @@ use rustls::{
 use std::{io, sync::Arc};
 
 /// A certificate and its key, in PEM.
-pub(super) struct Identity {
+pub(super) struct Leaf {
     pub(super) cert_pem: String,
     pub(super) key_pem: String,
 }
 
 pub(super) struct Certificates {
     pub(super) ca_pem: String,
-    pub(super) server: Identity,
-    pub(super) client: Identity,
+    pub(super) server: Leaf,
+    pub(super) client: Leaf,
 }
 
 impl Certificates {
@@ -64,7 +64,7 @@ impl Certificates {
     }
 }
 
-fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], usage: ExtendedKeyUsagePurpose) -> io::Result<Identity> {
+fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], usage: ExtendedKeyUsagePurpose) -> io::Result<Leaf> {
     let key = KeyPair::generate().map_err(io::Error::other)?;
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
@@ -72,7 +72,7 @@ fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], usage: ExtendedKeyUsageP
     params.use_authority_key_identifier_extension = true;
     params.distinguished_name.push(DnType::CommonName, "entra-redis emulator");
     let cert = params.signed_by(&key, issuer).map_err(io::Error::other)?;
-    Ok(Identity { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
+    Ok(Leaf { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
 }
 
 fn chain(pem: &str) -> io::Result<Vec<CertificateDer<'static>>> {

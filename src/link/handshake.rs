@@ -54,7 +54,7 @@ pub(super) async fn authenticate(
         auth_command(current)
     } else {
         let mut hello = redis::cmd("HELLO");
-        hello.arg(3).arg("AUTH").arg(&*current.user_name);
+        hello.arg(3).arg("AUTH").arg(&*current.username);
         hello.arg(current.token.secret().expose());
         hello
     };
@@ -75,7 +75,7 @@ fn first(replies: RedisResult<Vec<Value>>) -> RedisResult<Value> {
 /// `AUTH` with the token. Never log a [`Cmd`]: its `Debug` shows the arguments.
 pub(super) fn auth_command(current: &Current) -> Cmd {
     let mut auth = redis::cmd("AUTH");
-    auth.arg(&*current.user_name);
+    auth.arg(&*current.username);
     auth.arg(current.token.secret().expose());
     auth
 }
@@ -90,10 +90,10 @@ pub(super) fn refusal(error: &RedisError, current: &Current) -> Error {
     if !rejected {
         return server_error(error, &detail);
     }
-    let user_name = &current.user_name;
+    let username = &current.username;
     Error::new(
         ErrorKind::AuthenticationRejected,
-        format!("Redis refused the token for the user `{user_name}`: {code} {detail}"),
+        format!("Redis refused the token for the user `{username}`: {code} {detail}"),
     )
     .with_hint(
         "the user name must be the principal's object id (not its client id), and the cache needs an access policy \

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct AccessToken {
     secret: Secret,
-    user_name: Option<String>,
+    username: Option<String>,
     lifetime: Duration,
     received_at: Instant,
     received_wall: SystemTime,
@@ -64,12 +64,12 @@ impl AccessToken {
     /// # Errors
     ///
     /// [`ErrorKind::MalformedToken`] if `token` is empty or `expires_in` is zero.
-    pub fn opaque(token: impl Into<Secret>, expires_in: Duration, user_name: impl Into<String>) -> Result<Self, Error> {
+    pub fn opaque(token: impl Into<Secret>, expires_in: Duration, username: impl Into<String>) -> Result<Self, Error> {
         let token = token.into();
         if token.expose().is_empty() {
             return Err(malformed("the token is empty"));
         }
-        Self::received_now(token, Some(user_name.into()), expires_in)
+        Self::received_now(token, Some(username.into()), expires_in)
     }
 
     pub(crate) fn from_answer(secret: Secret, hints: Hints) -> Result<Self, Error> {
@@ -84,7 +84,7 @@ impl AccessToken {
         Self::received_now(secret, claims.oid.filter(|oid| !oid.is_empty()), lifetime)
     }
 
-    fn received_now(secret: Secret, user_name: Option<String>, lifetime: Duration) -> Result<Self, Error> {
+    fn received_now(secret: Secret, username: Option<String>, lifetime: Duration) -> Result<Self, Error> {
         if lifetime.is_zero() {
             return Err(malformed(
                 "the token had already expired when it came; check this machine's clock and the token source",
@@ -93,7 +93,7 @@ impl AccessToken {
         }
         Ok(Self {
             secret,
-            user_name,
+            username,
             lifetime: lifetime.min(LONGEST),
             received_at: Instant::now(),
             received_wall: SystemTime::now(),
@@ -108,8 +108,8 @@ impl AccessToken {
 
     /// The Redis user name that goes with the token: its `oid` claim, the principal's object id.
     #[must_use]
-    pub fn user_name(&self) -> Option<&str> {
-        self.user_name.as_deref()
+    pub fn username(&self) -> Option<&str> {
+        self.username.as_deref()
     }
 
     /// How long the token lives, from the moment it was received.
@@ -148,7 +148,7 @@ impl AccessToken {
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken")
-            .field("user_name", &self.user_name)
+            .field("username", &self.username)
             .field("lifetime", &self.lifetime)
             .finish_non_exhaustive()
     }
@@ -204,7 +204,7 @@ mod tests {
     fn expiry_in_seconds_parses_exactly() {
         let exp = SystemTime::now() + Duration::from_secs(3600);
         let token = AccessToken::from_jwt(jwt(&json!({"exp": epoch(exp).floor(), "oid": "me"}))).unwrap();
-        assert_eq!(token.user_name(), Some("me"));
+        assert_eq!(token.username(), Some("me"));
         let parsed = epoch(token.expires_at());
         assert!((parsed - epoch(exp).floor()).abs() < 0.5, "{parsed}");
     }

@@ -30,7 +30,7 @@ pub(crate) struct Current {
     pub(crate) token: AccessToken,
     /// Counts the tokens, from 1: a link remembers which one it authenticated with.
     pub(crate) generation: u64,
-    pub(crate) user_name: Arc<str>,
+    pub(crate) username: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -94,7 +94,7 @@ impl Tokens {
 pub(crate) struct TokenActor {
     source: Arc<dyn TokenSource>,
     config: TokenManagerConfig,
-    user_name: Option<Arc<str>>,
+    username: Option<Arc<str>>,
     journal: Journal,
     wall_clock: fn() -> SystemTime,
     state: watch::Sender<State>,
@@ -113,7 +113,7 @@ impl TokenActor {
     pub(crate) fn new(
         source: Arc<dyn TokenSource>,
         config: TokenManagerConfig,
-        user_name: Option<Arc<str>>,
+        username: Option<Arc<str>>,
         journal: Journal,
     ) -> (Self, Tokens) {
         let (state, state_view) = watch::channel(State::Pending);
@@ -122,7 +122,7 @@ impl TokenActor {
             backoff: Backoff::new(&config.retry_policy),
             source,
             config,
-            user_name,
+            username,
             journal,
             wall_clock: SystemTime::now,
             state,
@@ -202,7 +202,7 @@ impl TokenActor {
             return Err(Error::new(ErrorKind::MalformedToken, "the token had already expired when it came")
                 .with_transient(true));
         }
-        let user_name = self.user_name_for(&token)?;
+        let username = self.username_for(&token)?;
         let same = self.current.as_ref().is_some_and(|current| current.token.secret() == token.secret());
         self.unchanged = if same { self.unchanged.saturating_add(1) } else { 0 };
         self.failures = 0;
@@ -217,31 +217,31 @@ impl TokenActor {
             self.journal.record(Event::TokenUnchanged { next_refresh });
             if self.announced() {
                 // Its issuer vouches for it once more: it was our clock that buried it.
-                self.publish(token, self.generation(), user_name);
+                self.publish(token, self.generation(), username);
             }
             return Ok(());
         }
         let lifetime = token.lifetime();
         let generation = self.generation() + 1;
-        self.publish(token, generation, user_name);
+        self.publish(token, generation, username);
         self.journal.record(Event::TokenRefreshed { generation, lifetime, next_refresh });
         Ok(())
     }
 
-    fn publish(&mut self, token: AccessToken, generation: u64, user_name: Arc<str>) {
-        let current = Arc::new(Current { token, generation, user_name });
+    fn publish(&mut self, token: AccessToken, generation: u64, username: Arc<str>) {
+        let current = Arc::new(Current { token, generation, username });
         self.current = Some(Arc::clone(&current));
         self.state.send_replace(State::Live(current));
     }
 
-    fn user_name_for(&self, token: &AccessToken) -> Result<Arc<str>, Error> {
-        if let Some(configured) = &self.user_name {
+    fn username_for(&self, token: &AccessToken) -> Result<Arc<str>, Error> {
+        if let Some(configured) = &self.username {
             return Ok(Arc::clone(configured));
         }
-        token.user_name().map(Arc::from).ok_or_else(|| {
+        token.username().map(Arc::from).ok_or_else(|| {
             Error::new(
                 ErrorKind::MalformedToken,
-                "the token has no `oid` claim to take the Redis user name from; set it with `Config::user_name`",
+                "the token has no `oid` claim to take the Redis user name from; set it with `Config::username`",
             )
         })
     }

@@ -328,7 +328,7 @@ async fn an_expired_token_is_never_handed_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_without_a_user_name_says_what_to_set() {
+async fn a_token_without_a_username_says_what_to_set() {
     let nameless = || async {
         let claims = serde_json::json!({"exp": 4_000_000_000_u64});
         let key = jsonwebtoken::EncodingKey::from_secret(b"k");
@@ -340,9 +340,9 @@ async fn a_token_without_a_user_name_says_what_to_set() {
         tokens
     };
     let Err(error) = with_name(None).current().await else { panic!("a token without a name") };
-    assert!(error.to_string().contains("user_name"), "{error}");
+    assert!(error.to_string().contains("username"), "{error}");
     let current = with_name(Some(Arc::from("me"))).current().await.unwrap();
-    assert_eq!(&*current.user_name, "me");
+    assert_eq!(&*current.username, "me");
 }
 
 #[tokio::test(start_paused = true)]
