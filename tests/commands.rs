@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::server::Server;
+use common::{logs, server::Server};
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls};
 use redis::{AsyncCommands, AsyncIter, RedisResult, Script, Value};
 use std::time::Duration;
@@ -18,6 +18,7 @@ fn config(server: &Server) -> Config {
 
 #[tokio::test]
 async fn async_commands_pipelines_scripts_and_scans() {
+    let _logs = logs::watch();
     let server = Server::start();
     let redis = connect(&server).await;
     let mut con = redis.clone();
@@ -59,6 +60,7 @@ async fn async_commands_pipelines_scripts_and_scans() {
 
 #[tokio::test]
 async fn errors_are_those_of_the_server() {
+    let _logs = logs::watch();
     let server = Server::start();
     let mut con = connect(&server).await;
     let _: () = con.set("s", "text").await.unwrap();
@@ -72,6 +74,7 @@ async fn errors_are_those_of_the_server() {
 
 #[tokio::test]
 async fn what_a_shared_connection_cannot_carry_is_refused_before_it_is_sent() {
+    let _logs = logs::watch();
     let server = Server::start();
     let mut con = connect(&server).await;
     for (name, args) in [("BLPOP", vec!["k", "0"]), ("SUBSCRIBE", vec!["c"]), ("SELECT", vec!["1"]), ("MULTI", vec![])]
@@ -88,6 +91,7 @@ async fn what_a_shared_connection_cannot_carry_is_refused_before_it_is_sent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_belong_to_their_requests() {
+    let _logs = logs::watch();
     let server = Server::start();
     let redis = connect(&server).await;
     let tasks = (0..64_u32).map(|task| {
@@ -107,6 +111,7 @@ async fn replies_belong_to_their_requests() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_values_both_ways_do_not_deadlock() {
+    let _logs = logs::watch();
     let server = Server::start();
     let redis = connect(&server).await;
     let value = vec![7_u8; 8 << 20];

@@ -4,11 +4,11 @@ mod common;
 
 use common::{SECOND, eventually, links_up, load::Load, logs, within};
 use entra_redis::{
-    EntraRedis, Event, Tls,
+    AccessToken, EntraRedis, Event, Tls,
     emulator::{Emulator, IdentityFault},
 };
 use redis::AsyncCommands;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 async fn connect(emulator: &Emulator) -> EntraRedis {
     EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap()
@@ -83,6 +83,7 @@ async fn shutdown_waits_for_slow_commands() {
     let _logs = logs::watch();
     let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
     let redis = connect(&emulator).await;
+    let paused = Instant::now();
     let pause: String = redis::cmd("CLIENT").arg(&["PAUSE", "700"]).query_async(&mut redis.clone()).await.unwrap();
     assert_eq!(pause, "OK");
     let mut con = redis.clone();
@@ -92,6 +93,7 @@ async fn shutdown_waits_for_slow_commands() {
     })
     .await;
     within("shutdown", 5 * SECOND, redis.shutdown()).await;
+    assert!(paused.elapsed() >= Duration::from_millis(700), "it did not wait for the command");
     slow.await.unwrap().expect("a command in flight gets its reply");
 }
 
@@ -153,4 +155,24 @@ async fn reconnects_resume_the_tls_session() {
     emulator.gate().cut_all();
     eventually("reconnects", 10 * SECOND, async || (redis.manager().counters().reconnects == 4).then_some(())).await;
     assert!(emulator.gate().stats().resumed > before);
+}
+
+#[tokio::test]
+async fn nothing_that_can_be_printed_shows_a_secret() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    logs::forbid(emulator.client_secret());
+    let (cert, key) = emulator.client_identity_pem();
+    let middle = key.lines().nth(1).unwrap();
+    logs::forbid(middle);
+    let tls = Tls::new().ca_pem(emulator.ca_pem()).client_cert_pem(cert).client_key_pem(key.clone());
+    let config = emulator.config().tls(tls);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config.clone()).await.unwrap();
+    let jwt = emulator.identity().issue_token().unwrap();
+    let token = AccessToken::from_jwt(jwt).unwrap();
+    let stats = redis.manager().stats();
+    let shown = format!("{config:?} {redis:?} {:?} {stats:?} {token:?} {:?}", redis.manager(), token.secret());
+    logs::check(&shown);
+    logs::check(&format!("{emulator:?} {:?} {:?}", emulator.identity(), emulator.gate()));
+    assert!(shown.contains(emulator.client_id()), "{shown}");
 }
