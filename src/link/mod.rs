@@ -177,13 +177,17 @@ impl Link {
         matches!(timeout(limit, connection.send_packed_command(&ping)).await, Ok(Ok(_)))
     }
 
+    /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.
+    pub(crate) fn step_aside(&self) {
+        self.state.swap(Condition::Open, Condition::Aside);
+    }
+
     /// Sends `AUTH` with a new token, and waits for its answer until `deadline` at most.
     ///
-    /// With `aside`, traffic goes around the link until the answer is there: a server may take seconds to validate a
-    /// token, and everything sent behind the `AUTH` would wait for it.
-    pub(crate) async fn reauthenticate(&self, current: &Current, aside: bool, deadline: Instant) -> Reauth {
-        if aside {
-            self.state.swap(Condition::Open, Condition::Aside);
+    /// A server may take seconds to validate a token, and everything sent behind the `AUTH` would wait for it: if there
+    /// are other links, this one should have stepped aside.
+    pub(crate) async fn reauthenticate(&self, current: &Current, deadline: Instant) -> Reauth {
+        if self.condition() == Condition::Aside {
             // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered at
             // half-time is left to itself: the AUTH needs the other half.
             let now = Instant::now();

@@ -170,20 +170,24 @@ impl Keeper {
             return;
         }
         let (may_dial, has_spare) = (now >= slot.dial_after, slot.spare.is_some());
-        let others = self.count(Condition::Open, link);
-        let aside = others > 0;
-        if !aside && !has_spare && may_dial {
-            // Alone: a second link first, so that no command waits for this one's AUTH.
+        let (open, aside) = (self.count(Condition::Open, link), self.count(Condition::Aside, link));
+        if aside > 0 && aside >= (open + aside).div_ceil(2) {
+            // Half of the links keep up the service; those that are aside will be back.
+            return;
+        }
+        let alone = open == 0;
+        if alone && !has_spare && may_dial {
+            // A second link first, so that no command waits for this one's AUTH.
             return self.dial(index);
         }
-        let busy = self.count(Condition::Aside, link);
-        if aside && busy >= ((others + busy).div_ceil(2)).max(1) {
-            return;
+        if !alone {
+            // At once, so that the next slot counts it.
+            link.step_aside();
         }
         let limit = old_life.saturating_sub(margin).max(SHORTEST_AUTH).min(self.options.auth_timeout);
         let link = Arc::clone(link);
         self.start(index, Task::Reauth, async move {
-            let outcome = link.reauthenticate(&current, aside, now + limit).await;
+            let outcome = link.reauthenticate(&current, now + limit).await;
             Done::Reauthenticated(index, link, current, outcome)
         });
     }
