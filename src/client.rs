@@ -1,9 +1,16 @@
 //! The handle that tasks share.
 
 use crate::{Config, ConnectionManager, Error, ErrorKind, error::Stage, guard, link::Lease};
-use redis::{Cmd, Pipeline, RedisFuture, RedisResult, ServerError, Value, aio::ConnectionLike};
-use std::{sync::Arc, time::Duration};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, ServerError, Value, aio::ConnectionLike};
+use std::{
+    io::{Error as IoError, ErrorKind as IoErrorKind},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
+
+/// How often a command that waits for its reply looks whether its connection is still there.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// A link from which not a byte has come for this long, though commands wait, is given up at once; after less, it is
 /// asked whether it lives.
@@ -60,7 +67,7 @@ impl EntraRedis {
         let limit = self.manager.command_timeout();
         let deadline = Instant::now() + limit;
         let reply = self.attempt(&request, deadline).await?;
-        if !R::unauthenticated(&reply) {
+        if !request.was_refused(&reply) {
             return reply;
         }
         // Redis refused to look at it, so it has not run, and may be sent again: once, on another link.
@@ -71,16 +78,32 @@ impl EntraRedis {
     async fn attempt<R: Request>(&self, request: &R, deadline: Instant) -> RedisResult<RedisResult<R::Reply>> {
         let lease = self.manager.pool().lease(deadline).await?;
         let sent = Instant::now();
-        match timeout_at(deadline, request.send(&lease)).await {
-            Ok(reply) => {
-                if R::unauthenticated(&reply) {
-                    lease.retire("NOAUTH");
-                    self.manager.pool().wake_keeper();
+        let reply = request.send(&lease);
+        tokio::pin!(reply);
+        loop {
+            let now = Instant::now();
+            match timeout_at(deadline.min(now + LOOK), reply.as_mut()).await {
+                Ok(reply) => {
+                    self.judge(&lease, &reply, request.was_refused(&reply));
+                    return Ok(reply);
                 }
-                Ok(reply)
+                // The request came into the queue of a connection while that was going down.
+                Err(_) if lease.is_gone() => return Err(lost()),
+                Err(_) if Instant::now() >= deadline => return Err(self.timed_out(&lease, sent).into()),
+                Err(_) => {}
             }
-            Err(_) => Err(self.timed_out(&lease, sent).into()),
         }
+    }
+
+    /// What a reply says about the link.
+    fn judge<T>(&self, lease: &Lease, reply: &RedisResult<T>, refused: bool) {
+        let reason = match reply {
+            _ if refused => "NOAUTH",
+            Err(error) if error.is_connection_dropped() => "connection closed",
+            _ => return,
+        };
+        lease.retire(reason);
+        self.manager.pool().wake_keeper();
     }
 
     #[cold]
@@ -132,8 +155,9 @@ trait Request: Sync {
 
     fn send(&self, lease: &Lease) -> impl Future<Output = RedisResult<Self::Reply>> + Send;
 
-    /// Whether Redis refused to run any of it because the connection is not authenticated.
-    fn unauthenticated(reply: &RedisResult<Self::Reply>) -> bool;
+    /// Whether Redis refused to run any of it because the connection is not authenticated. A script can answer as if it
+    /// had been refused after it has run, so that its word counts for nothing.
+    fn was_refused(&self, reply: &RedisResult<Self::Reply>) -> bool;
 }
 
 impl Request for &Cmd {
@@ -143,8 +167,8 @@ impl Request for &Cmd {
         lease.command(self).await
     }
 
-    fn unauthenticated(reply: &RedisResult<Value>) -> bool {
-        matches!(reply, Ok(Value::ServerError(error)) if is_noauth(error))
+    fn was_refused(&self, reply: &RedisResult<Value>) -> bool {
+        matches!(reply, Ok(Value::ServerError(error)) if is_noauth(error)) && !guard::runs_script(self)
     }
 }
 
@@ -161,21 +185,27 @@ impl Request for PipelineCall<'_> {
         lease.pipeline(self.pipeline, self.offset, self.count).await
     }
 
-    fn unauthenticated(reply: &RedisResult<Vec<Value>>) -> bool {
-        // A pipeline reaches Redis in one piece, without an AUTH in between: if its first command was not authenticated,
-        // none was, and if any was, all were.
-        match reply {
+    fn was_refused(&self, reply: &RedisResult<Vec<Value>>) -> bool {
+        let refused = match reply {
             Ok(values) => {
-                matches!(values.first(), Some(Value::ServerError(error)) if is_noauth(error))
+                let refused = |value: &Value| matches!(value, Value::ServerError(error) if is_noauth(error));
+                !values.is_empty() && values.iter().all(refused)
             }
             Err(error) => error
                 .clone()
                 .into_server_errors()
-                .is_some_and(|errors| errors.first().is_some_and(|(_, error)| is_noauth(error))),
-        }
+                .is_some_and(|errors| !errors.is_empty() && errors.iter().all(|(_, error)| is_noauth(error))),
+        };
+        refused && !self.pipeline.cmd_iter().any(guard::runs_script)
     }
 }
 
 fn is_noauth(error: &ServerError) -> bool {
-    error.code() == "NOAUTH"
+    error.code() == "NOAUTH" && error.details() == Some("Authentication required.")
+}
+
+#[cold]
+fn lost() -> RedisError {
+    IoError::new(IoErrorKind::BrokenPipe, "the connection was lost with the command in its queue; it may have run")
+        .into()
 }

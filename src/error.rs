@@ -69,7 +69,8 @@ struct Inner {
 impl Error {
     /// An error of `kind`; `message` says what failed, where, and what to look at, and must not hold a secret.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let transient = matches!(kind, ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Server);
+        let transient =
+            matches!(kind, ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Server | ErrorKind::TokenEndpoint);
         Self(Arc::new(Inner {
             kind,
             message: message.into(),
@@ -102,7 +103,8 @@ impl Error {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
     }
 
-    /// Says whether the same request may well succeed soon; by default only timeouts and connect errors are transient.
+    /// Says whether the same request may well succeed soon; by default timeouts and errors of
+    /// connections, servers and token endpoints are transient.
     #[must_use]
     pub fn with_transient(self, transient: bool) -> Self {
         self.edit(|inner| inner.transient = transient)
@@ -222,9 +224,9 @@ impl From<Error> for redis::RedisError {
                 (redis::ErrorKind::AuthenticationFailed, "no valid token", error.to_string()).into()
             }
             ErrorKind::Timeout(_) => IoError::new(Io::TimedOut, error).into(),
-            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server | ErrorKind::Closed => {
-                IoError::new(Io::NotConnected, error).into()
-            }
+            // Not an I/O error: a loop that reconnects on those must end here.
+            ErrorKind::Closed => (redis::ErrorKind::Client, "closed", error.to_string()).into(),
+            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server => IoError::new(Io::NotConnected, error).into(),
         }
     }
 }

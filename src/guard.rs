@@ -31,6 +31,15 @@ pub(crate) fn check_pipeline(pipeline: &Pipeline) -> RedisResult<()> {
     })
 }
 
+/// Whether the command runs a script or a function.
+pub(crate) fn runs_script(cmd: &Cmd) -> bool {
+    let Some(Arg::Simple(name)) = cmd.args_iter().next() else {
+        return false;
+    };
+    let starts_with = |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    starts_with(b"EVAL") || starts_with(b"FCALL")
+}
+
 /// Longer than any name below, so that a longer one needs no look.
 const LONGEST_NAME: usize = 16;
 
@@ -48,12 +57,19 @@ fn effect(cmd: &Cmd) -> Effect {
         | b"WAIT" | b"WAITAOF" => Effect::Blocks,
         // Keys and ids follow STREAMS; only options stand before it.
         b"XREAD" | b"XREADGROUP" => {
+            if name == b"XREADGROUP" {
+                // GROUP, the group's name and the consumer's, which may be called anything.
+                args.by_ref().take(3).for_each(drop);
+            }
             let mut options = args.take_while(|arg| !arg.eq_ignore_ascii_case(b"STREAMS"));
             if options.any(|option| option.eq_ignore_ascii_case(b"BLOCK")) { Effect::Blocks } else { Effect::None }
         }
         b"SUBSCRIBE" | b"UNSUBSCRIBE" | b"PSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SSUBSCRIBE" | b"SUNSUBSCRIBE"
         | b"MONITOR" | b"HELLO" | b"AUTH" | b"RESET" | b"SELECT" | b"QUIT" | b"MULTI" | b"EXEC" | b"DISCARD"
-        | b"WATCH" | b"UNWATCH" | b"SYNC" | b"PSYNC" | b"ASKING" | b"READONLY" | b"READWRITE" => Effect::ChangesState,
+        | b"WATCH" | b"UNWATCH" | b"SYNC" | b"PSYNC" | b"ASKING" | b"READONLY" | b"READWRITE" | b"REPLCONF" => {
+            Effect::ChangesState
+        }
+        b"SCRIPT" if args.next().is_some_and(|sub| sub.eq_ignore_ascii_case(b"DEBUG")) => Effect::ChangesState,
         b"CLIENT" => client_effect(args.next().unwrap_or_default()),
         _ => Effect::None,
     }
@@ -102,10 +118,32 @@ mod tests {
         for line in ["BLPOP k 0", "blpop k 0", "XREAD COUNT 1 BLOCK 0 STREAMS s $", "WAIT 1 0"] {
             assert_eq!(of(line), Effect::Blocks, "{line}");
         }
-        for line in ["SUBSCRIBE c", "Select 1", "MULTI", "WATCH k", "AUTH u p", "client reply off"] {
+        for line in ["XREADGROUP GROUP streams c BLOCK 0 STREAMS s >", "xreadgroup group g streams block 0 streams s >"]
+        {
+            assert_eq!(of(line), Effect::Blocks, "{line}");
+        }
+        for line in [
+            "SUBSCRIBE c",
+            "Select 1",
+            "MULTI",
+            "WATCH k",
+            "AUTH u p",
+            "client reply off",
+            "script debug yes",
+            "REPLCONF ACK 0",
+        ] {
             assert_eq!(of(line), Effect::ChangesState, "{line}");
         }
         assert_eq!(effect(&Cmd::new()), Effect::None);
+    }
+
+    #[test]
+    fn scripts_are_told_apart() {
+        for (name, is_script) in [("EVAL", true), ("evalsha_ro", true), ("fcall", true), ("GET", false), ("EV", false)]
+        {
+            assert_eq!(runs_script(&redis::cmd(name)), is_script, "{name}");
+        }
+        assert!(!runs_script(&Cmd::new()));
     }
 
     #[test]

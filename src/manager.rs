@@ -9,11 +9,12 @@ use crate::{
     pool::{Keeper, KeeperOptions, Pool},
     token::{TokenActor, Tokens},
 };
+use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, broadcast},
     task::JoinHandle,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 
 /// Owns the connections and the token, for as long as a handle exists.
@@ -101,7 +102,7 @@ impl ConnectionManager {
             pool_size: config.pool_size,
             auth_timeout: config.auth_timeout,
             ping_after: config.ping_interval,
-            ping_timeout: config.command_timeout,
+            ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
         };
         let (keeper, ready) = Keeper::new(Arc::clone(&pool), dialer, tokens.clone(), journal.clone(), options);
         // Whatever ends this function early drops the manager, and with it the tasks.
@@ -187,11 +188,10 @@ impl ConnectionManager {
 
     /// Asks for a new token before its time, when a role or an access policy has changed, say.
     ///
-    /// It returns at once; any number of calls while a request is under way make one. The minimum refresh interval holds.
+    /// It returns at once; any number of calls while a request is under way make one. The minimum refresh interval holds,
+    /// and so does a `Retry-After` of the identity provider; a delay between retries is cut short.
     pub fn refresh_token(&self) {
-        if let Some(current) = self.tokens.live() {
-            self.tokens.request_refresh(current.generation);
-        }
+        self.tokens.wish_refresh();
     }
 
     /// Refuses new commands, waits for those in flight, for a command's timeout at most, and ends everything.
@@ -201,16 +201,19 @@ impl ConnectionManager {
         self.pool.close();
         // The lock makes a second caller wait until the first is through.
         let mut tasks = self.tasks.lock().await;
-        for task in tasks.0.drain(..) {
-            task.abort();
+        tasks.0.iter().for_each(JoinHandle::abort);
+        while let Some(task) = tasks.0.last_mut() {
             // It ends by being aborted; there is nothing to learn from that.
             _ = task.await;
+            tasks.0.pop();
         }
         let deadline = Instant::now() + self.command_timeout;
-        for link in self.pool.links() {
+        let links = self.pool.links();
+        join_all(links.iter().map(|link| {
             link.retire("shut down");
-            _ = timeout_at(deadline, link.drained()).await;
-        }
+            link.settled(deadline)
+        }))
+        .await;
         self.pool.clear();
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Delays grow exponentially from `delay` to `max_delay` with full jitter (each is drawn between zero and its bound); a
 /// `Retry-After` of the identity provider that asks for more wins. When `max_attempts` are spent, `connect` reports the
 /// error; a running service goes on trying, for ever, at the longest delay. A delay never exceeds a quarter of the
-/// last token's lifetime (nor is that bound ever below the minimum refresh interval), so short-lived tokens heal fast.
+/// last token's lifetime (nor is that bound ever below the minimum refresh interval), so short-lived tokens heal fast;
+/// nor is it ever below 10 ms.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct RetryPolicy {

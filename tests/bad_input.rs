@@ -4,11 +4,14 @@ mod common;
 
 use common::{SECOND, logs, server::Certificates, within};
 use entra_redis::{
-    Config, Credential, EntraRedis, Error, ErrorKind, ManagedIdentity, RetryPolicy, Tls, TokenManagerConfig,
-    emulator::Emulator,
+    AccessToken, Config, Credential, EntraRedis, Error, ErrorKind, ManagedIdentity, RetryPolicy, Tls,
+    TokenManagerConfig, emulator::Emulator,
 };
 use std::{fs, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 async fn refused(host: &str, port: u16, config: Config) -> Error {
     let attempt = EntraRedis::connect(host, port, config);
@@ -185,4 +188,22 @@ async fn a_server_that_accepts_and_says_nothing_is_a_timeout() {
     let error = refused("127.0.0.1", silent.local_addr().unwrap().port(), config).await;
     assert_eq!(error.kind(), ErrorKind::Timeout(entra_redis::Stage::Connect));
     assert!(error.to_string().contains("connect_timeout"), "{error}");
+}
+
+/// What the server has said counts, though it hangs up on the rest.
+#[tokio::test]
+async fn a_refusal_is_told_though_the_server_closes_after_it() {
+    let _logs = logs::watch();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut request = [0; 1024];
+        assert!(client.read(&mut request).await.unwrap() > 0);
+        client.write_all(b"-WRONGPASS invalid username-password pair or user is disabled.\r\n").await.unwrap();
+    });
+    let token = || async { AccessToken::opaque("any token", Duration::from_secs(3600), "tester") };
+    let config = Config::new(Credential::custom(token)).tls(Tls::dangerously_unencrypted());
+    let error = refused("127.0.0.1", port, config).await;
+    assert_eq!(error.kind(), ErrorKind::AuthenticationRejected);
 }

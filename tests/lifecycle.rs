@@ -176,3 +176,49 @@ async fn nothing_that_can_be_printed_shows_a_secret() {
     logs::check(&format!("{emulator:?} {:?} {:?}", emulator.identity(), emulator.gate()));
     assert!(shown.contains(emulator.client_id()), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_that_is_cancelled_ends_every_task_all_the_same() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let before = tasks();
+    let redis = connect(&emulator).await;
+    links_up(&redis, 4).await;
+    {
+        let shutdown = std::pin::pin!(redis.shutdown());
+        assert!(futures_util::poll!(shutdown).is_pending(), "it had nothing to wait for: the test proves nothing");
+    }
+    drop(redis);
+    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
+        .await;
+    eventually("tasks are gone", 5 * SECOND, async || (tasks() <= before).then_some(())).await;
+}
+
+/// Loops that reconnect on I/O errors end here.
+#[tokio::test]
+async fn a_command_after_shutdown_says_so_and_is_no_lost_connection() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let redis = connect(&emulator).await;
+    redis.shutdown().await;
+    let error = redis.clone().get::<_, Option<String>>("key").await.unwrap_err();
+    assert_eq!(error.kind(), redis::ErrorKind::Client);
+    assert!(!error.is_connection_dropped() && !error.is_io_error(), "{error}");
+    assert!(error.to_string().contains("shut down"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_without_a_reply_reach_redis_before_the_end() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let (writer, reader) = (connect(&emulator).await, connect(&emulator).await);
+    let value = vec![b'x'; 64 << 10];
+    for n in 0..200 {
+        let mut set = redis::cmd("SET");
+        set.arg(format!("key-{n}")).arg(&value).set_no_response(true);
+        let () = set.query_async(&mut writer.clone()).await.unwrap();
+    }
+    writer.shutdown().await;
+    let keys: u64 = redis::cmd("DBSIZE").query_async(&mut reader.clone()).await.unwrap();
+    assert_eq!(keys, 200);
+}

@@ -158,6 +158,35 @@ async fn a_link_whose_auth_keeps_failing_is_replaced_before_its_token_dies() {
     assert_eq!(emulator.gate().stats().expired, 0);
 }
 
+/// While there is time, a lone link waits for its stand-in, however often that cannot connect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_link_waits_for_its_stand_in() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(HOUR)).await;
+    let config = emulator.config().pool_size(1);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    let mut events = redis.manager().events();
+    emulator.gate().refuse_connections(true);
+    redis.manager().refresh_token();
+    let mut refused = 0;
+    let mut stood_in = false;
+    let told = async {
+        loop {
+            match events.recv().await.unwrap() {
+                Event::DialFailed { .. } => {
+                    refused += 1;
+                    emulator.gate().refuse_connections(refused < 3);
+                }
+                Event::LinkUp { .. } => stood_in = true,
+                Event::Reauthenticated { .. } => break,
+                _ => {}
+            }
+        }
+    };
+    within("the link re-authenticates", 20 * SECOND, told).await;
+    assert!(stood_in && refused >= 3, "{refused} refused, stand-in: {stood_in}");
+}
+
 /// Why the next link goes down.
 async fn link_down(events: &mut broadcast::Receiver<Event>) -> &'static str {
     loop {

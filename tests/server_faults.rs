@@ -188,3 +188,37 @@ async fn noauth_is_healed_without_the_caller_noticing() {
     within("transactions", 20 * SECOND, transactions).await.unwrap();
     load.stop().await.assert_unharmed();
 }
+
+/// A script can answer with what looks like a refusal, after it has run.
+#[tokio::test]
+async fn a_script_that_answers_noauth_is_not_run_twice() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap();
+    let text = "redis.call('INCR', KEYS[1]) return redis.error_reply('NOAUTH Authentication required.')";
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(text).arg(1).arg("count");
+    let error = eval.query_async::<()>(&mut redis.clone()).await.unwrap_err();
+    assert_eq!(error.code(), Some("NOAUTH"));
+    let mut pipeline = redis::pipe();
+    pipeline.add_command(eval);
+    pipeline.query_async::<()>(&mut redis.clone()).await.unwrap_err();
+    let count: u64 = redis.clone().get("count").await.unwrap();
+    assert_eq!(count, 2);
+    assert_eq!(redis.manager().counters().links_lost, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_closes_what_it_accepts_is_not_dialed_in_a_hot_loop() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config().pool_size(1)).await.unwrap();
+    let begin = tokio::time::Instant::now();
+    while begin.elapsed() < 3 * SECOND {
+        emulator.gate().cut_all();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let accepted = emulator.gate().stats().accepted;
+    assert!((3..=30).contains(&accepted), "{accepted} connections in 3 s");
+    links_up(&redis, 1).await;
+}

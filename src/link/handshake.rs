@@ -2,9 +2,9 @@
 
 use super::dial::Dialer;
 use crate::{Error, ErrorKind, token::Current};
+use futures_util::future::join;
 use redis::{
-    AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisError, Value, aio::MultiplexedConnection,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -38,10 +38,23 @@ where
         .await
         .map_err(|error| server_error(&error, ""))?;
     let task = tokio::spawn(async move {
-        driver.await;
-        ended();
+        let mut driver = Box::pin(driver);
+        // Dropped before the driver, however this ends: whoever learns of its end from the driver finds it told.
+        let _ended = OnDrop(Some(ended));
+        driver.as_mut().await;
     });
     Ok((connection, task.abort_handle()))
+}
+
+/// Calls what it holds when it is dropped, by a panic or an abort too.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call();
+        }
+    }
 }
 
 /// `HELLO 3 AUTH …` (or `AUTH …` for RESP2) and the library's name, in one round trip.
@@ -58,18 +71,16 @@ pub(super) async fn authenticate(
         hello.arg(current.token.secret().expose());
         hello
     };
-    let mut setup = redis::pipe();
-    setup.add_command(hello);
+    let mut names = redis::pipe();
     for (field, value) in [("LIB-NAME", "entra-redis"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
-        setup.cmd("CLIENT").arg("SETINFO").arg(field).arg(value);
+        names.cmd("CLIENT").arg("SETINFO").arg(field).arg(value);
     }
-    let replies = connection.send_packed_commands(&setup, 0, 3).await;
-    // Servers before 7.2 do not know SETINFO: only the first answer counts.
-    first(replies).and_then(Value::extract_error).map(drop).map_err(|error| refusal(&error, current))
-}
-
-fn first(replies: RedisResult<Vec<Value>>) -> RedisResult<Value> {
-    Ok(replies?.into_iter().next().unwrap_or(Value::Nil))
+    let mut second = connection.clone();
+    // Servers before 7.2 do not know SETINFO, and one that refuses the token may close at once: only the answer to HELLO
+    // counts.
+    let answers = join(connection.send_packed_command(&hello), second.send_packed_commands(&names, 0, 2));
+    let (answer, _) = answers.await;
+    answer.and_then(Value::extract_error).map(drop).map_err(|error| refusal(&error, current))
 }
 
 /// `AUTH` with the token. Never log a [`Cmd`]: its `Debug` shows the arguments.

@@ -25,6 +25,9 @@ use tokio::{
 pub(crate) use dial::Dialer;
 pub(crate) use state::Condition;
 
+/// How long a link that is let go waits for Redis to answer its last `PING`.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
+
 /// What a link authenticated with.
 #[derive(Clone, Copy)]
 struct Authenticated {
@@ -55,6 +58,8 @@ pub(crate) struct Link {
     authenticated: Mutex<Authenticated>,
     last_used: AtomicU64,
     suspect: AtomicBool,
+    /// An `AUTH` is under way: Redis may be silent until it is validated.
+    validating: AtomicBool,
 }
 
 impl Drop for Link {
@@ -98,6 +103,7 @@ impl Link {
                 }),
                 last_used: AtomicU64::new(0),
                 suspect: AtomicBool::new(false),
+                validating: AtomicBool::new(false),
             };
             handshake::authenticate(&mut connection, dialer, &current).await?;
             link.touch();
@@ -162,6 +168,20 @@ impl Link {
         self.suspect.load(Relaxed)
     }
 
+    /// How long ago the link was opened.
+    pub(crate) fn age(&self) -> Duration {
+        self.pulse.now()
+    }
+
+    /// Waits until everything sent has reached Redis, what expects no reply included; meant for a link that takes no new
+    /// commands.
+    pub(crate) async fn settled(&self, deadline: Instant) {
+        if timeout_at(deadline, self.drained()).await.is_ok() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.ping(left.min(LONGEST_FAREWELL)).await;
+        }
+    }
+
     fn touch(&self) {
         // Milliseconds of uptime fit for 584 million years.
         #[allow(clippy::cast_possible_truncation)]
@@ -197,7 +217,9 @@ impl Link {
         let mut connection = self.connection.clone();
         let auth = handshake::auth_command(current);
         let started = Instant::now();
+        self.validating.store(true, Relaxed);
         let answer = timeout_at(deadline, connection.send_packed_command(&auth)).await;
+        self.validating.store(false, Relaxed);
         let Ok(answer) = answer else {
             return Reauth::Silent(unanswered(started.elapsed()));
         };
@@ -241,9 +263,14 @@ impl Lease {
         self.link.connection.clone().send_packed_commands(pipeline, offset, count).await
     }
 
-    /// Whether not a byte has come from Redis since `moment`.
+    /// Whether not a byte has come from Redis since `moment`, for no good reason.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
-        self.link.pulse.silent_since(moment)
+        self.link.pulse.silent_since(moment) && !self.link.validating.load(Relaxed)
+    }
+
+    /// Whether the connection is gone: no reply will come any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.link.driver.is_finished()
     }
 
     /// Has the keeper find out whether Redis is still there.

@@ -8,6 +8,9 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
+/// A link that lives this long was a good one.
+const STEADY: Duration = Duration::from_secs(1);
+
 /// What is under way for a slot; one thing at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
@@ -28,6 +31,7 @@ pub(super) struct Slot {
     /// Dials wait until then.
     pub(super) dial_after: Instant,
     dial_backoff: Backoff,
+    refusal_backoff: Backoff,
     /// Re-AUTHs wait until then.
     pub(super) reauth_after: Instant,
     reauth_backoff: Backoff,
@@ -50,6 +54,7 @@ impl Slot {
             task: Task::None,
             dial_after: now,
             dial_backoff: Backoff::new(&policy(100, 2_000)),
+            refusal_backoff: Backoff::new(&policy(1_000, 30_000)),
             reauth_after: now,
             reauth_backoff: Backoff::new(&policy(100, 5_000)),
             reauth_failed: false,
@@ -65,7 +70,7 @@ impl Slot {
 
     /// Takes in a new link; true if it replaces one that was lost.
     pub(super) fn dialed(&mut self, link: Arc<Link>) -> bool {
-        self.dial_backoff.reset();
+        self.refusal_backoff.reset();
         if self.link.is_some() {
             self.spare = Some(link);
             return false;
@@ -74,8 +79,10 @@ impl Slot {
         std::mem::replace(&mut self.had_link, true)
     }
 
-    pub(super) fn dial_failed(&mut self) -> Duration {
-        let delay = self.dial_backoff.next_delay();
+    /// When to try again; what Redis refuses, it will go on refusing for a while.
+    pub(super) fn dial_failed(&mut self, refused: bool) -> Duration {
+        let backoff = if refused { &mut self.refusal_backoff } else { &mut self.dial_backoff };
+        let delay = backoff.next_delay();
         self.dial_after = Instant::now() + delay;
         delay
     }
@@ -111,6 +118,12 @@ impl Slot {
         let mut gone = Vec::new();
         for place in [&mut self.link, &mut self.spare] {
             if let Some(link) = place.take_if(|link| down(link).is_some()) {
+                if link.age() >= STEADY {
+                    self.dial_backoff.reset();
+                } else {
+                    // A server that accepts and closes is no reason to dial as fast as it does.
+                    self.dial_after = Instant::now() + self.dial_backoff.next_delay();
+                }
                 let reason = down(&link).unwrap_or("down");
                 gone.push((link, reason));
             }

@@ -59,7 +59,8 @@ impl AccessToken {
         Self::from_answer(jwt.into(), Hints::default())
     }
 
-    /// A token of any form, received now, with its life and the Redis user name that goes with it.
+    /// A token of any form, received now, with its life and the Redis user name that goes with it; an empty one leaves that
+    /// to [`Config::username`](crate::Config::username).
     ///
     /// # Errors
     ///
@@ -69,7 +70,7 @@ impl AccessToken {
         if token.expose().is_empty() {
             return Err(malformed("the token is empty"));
         }
-        Self::received_now(token, Some(username.into()), expires_in)
+        Self::received_now(token, Some(username.into()).filter(|name| !name.trim().is_empty()), expires_in)
     }
 
     pub(crate) fn from_answer(secret: Secret, hints: Hints) -> Result<Self, Error> {

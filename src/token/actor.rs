@@ -1,13 +1,18 @@
 //! The task that keeps a valid token, whatever the identity provider does.
 
-use super::{AccessToken, TokenManagerConfig, TokenSource, schedule};
+use super::{
+    AccessToken, TokenManagerConfig, TokenSource, schedule,
+    tokens::{Current, State, Tokens, Wish},
+};
 use crate::{
     Error, ErrorKind,
     error::Stage,
     event::{Event, Journal},
     retry::Backoff,
 };
+use futures_util::FutureExt;
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -25,70 +30,8 @@ const WALL_SLACK: Duration = Duration::from_secs(2);
 /// No identity provider may silence the client for longer (MSAL's bound for `Retry-After`).
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// The token in use, which number it has, and who it is for.
-pub(crate) struct Current {
-    pub(crate) token: AccessToken,
-    /// Counts the tokens, from 1: a link remembers which one it authenticated with.
-    pub(crate) generation: u64,
-    pub(crate) username: Arc<str>,
-}
-
-#[derive(Clone)]
-enum State {
-    /// The first token has not come yet, and may still come.
-    Pending,
-    Live(Arc<Current>),
-    /// No valid token, and why. The actor goes on trying.
-    Dead(Error),
-}
-
-/// A view of the newest token, cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Tokens {
-    state: watch::Receiver<State>,
-    requests: mpsc::Sender<u64>,
-}
-
-impl Tokens {
-    /// The token in use, if it is still valid.
-    pub(crate) fn live(&self) -> Option<Arc<Current>> {
-        match &*self.state.borrow() {
-            State::Live(current) if current.token.is_usable() => Some(Arc::clone(current)),
-            _ => None,
-        }
-    }
-
-    /// Why there is no valid token, once it is certain that there is none.
-    pub(crate) fn dead(&self) -> Option<Error> {
-        match &*self.state.borrow() {
-            State::Dead(error) => Some(error.clone()),
-            _ => None,
-        }
-    }
-
-    /// The token in use; waits for the first one.
-    pub(crate) async fn current(&mut self) -> Result<Arc<Current>, Error> {
-        let state = self.state.wait_for(|state| !matches!(state, State::Pending)).await.map_err(|_| Error::closed())?;
-        match &*state {
-            State::Live(current) => Ok(Arc::clone(current)),
-            State::Dead(error) => Err(error.clone()),
-            // Excluded by the wait above.
-            State::Pending => Err(Error::closed()),
-        }
-    }
-
-    /// Waits for a new token, or for the certainty that there is none; false once the actor has ended.
-    pub(crate) async fn changed(&mut self) -> bool {
-        self.state.changed().await.is_ok()
-    }
-
-    /// Asks for a new token because this one was refused or is not wanted any more. A newer token than `generation`
-    /// stays; any number of requests make one refresh.
-    pub(crate) fn request_refresh(&self, generation: u64) {
-        // A full queue means that a refresh has been asked for already.
-        _ = self.requests.try_send(generation);
-    }
-}
+/// However short the policy's delays are: no hot loop.
+const SHORTEST_RETRY: Duration = Duration::from_millis(10);
 
 /// Fetches tokens, renews them in time and tells everybody. It ends when the last [`Tokens`] is gone, and never before.
 pub(crate) struct TokenActor {
@@ -98,11 +41,15 @@ pub(crate) struct TokenActor {
     journal: Journal,
     wall_clock: fn() -> SystemTime,
     state: watch::Sender<State>,
-    requests: mpsc::Receiver<u64>,
+    requests: mpsc::Receiver<Wish>,
     current: Option<Arc<Current>>,
     last_error: Option<Error>,
     failures: u32,
     unchanged: u32,
+    /// Tokens in a row that were fetched because the one before was refused.
+    refused: u32,
+    /// Until then the identity provider asked to be left alone.
+    not_before: Instant,
     backoff: Backoff,
     last_fetch: Option<Instant>,
     due: Instant,
@@ -116,8 +63,7 @@ impl TokenActor {
         username: Option<Arc<str>>,
         journal: Journal,
     ) -> (Self, Tokens) {
-        let (state, state_view) = watch::channel(State::Pending);
-        let (request, requests) = mpsc::channel(1);
+        let (tokens, state, requests) = Tokens::new();
         let actor = Self {
             backoff: Backoff::new(&config.retry_policy),
             source,
@@ -131,11 +77,12 @@ impl TokenActor {
             last_error: None,
             failures: 0,
             unchanged: 0,
+            refused: 0,
+            not_before: Instant::now(),
             last_fetch: None,
             due: Instant::now(),
             due_wall: SystemTime::now(),
         };
-        let tokens = Tokens { state: state_view, requests: request };
         (actor, tokens)
     }
 
@@ -153,14 +100,16 @@ impl TokenActor {
 
     /// Waits until the next request is due; none when nobody is left to fetch for.
     async fn until_due(&mut self) -> Option<()> {
+        let mut refused = false;
         while !self.is_due() {
             let slice = self.due.min(Instant::now() + WALL_CHECK);
             let wake = self.expiry_to_announce().map_or(slice, |end| end.min(slice));
             tokio::select! {
-                request = self.requests.recv() => self.hasten(request?),
+                wish = self.requests.recv() => refused |= self.hasten(&wish?),
                 () = sleep_until(wake) => self.announce_expiry(),
             }
         }
+        self.refused = if refused { self.refused.saturating_add(1) } else { 0 };
         Some(())
     }
 
@@ -168,14 +117,21 @@ impl TokenActor {
         Instant::now() >= self.due || (self.wall_clock)() >= self.due_wall + WALL_SLACK
     }
 
-    /// Brings the next request forward, as far as the floor allows, if it is the newest token that was refused. After a
-    /// failure the plan stands: a retry is on its way, and the identity provider may have asked to be left alone.
-    fn hasten(&mut self, generation: u64) {
-        if self.generation() == generation && self.failures == 0 {
-            let floor = schedule::floor(self.unchanged, &self.config);
-            let earliest = self.last_fetch.map_or_else(Instant::now, |at| at + floor);
-            self.plan(earliest.min(self.due).saturating_duration_since(Instant::now()));
-        }
+    /// Brings the next request forward, as far as the floor allows; true if that is because the newest token was refused.
+    ///
+    /// After a failure a retry is on its way, and no refusal changes that.
+    fn hasten(&mut self, wish: &Wish) -> bool {
+        let refused = match wish {
+            Wish::Instead(generation) if *generation != self.generation() || self.failures > 0 => return false,
+            Wish::Instead(_) => true,
+            Wish::Anyway => false,
+        };
+        // Tokens that are refused one after the other are asked for ever more slowly, as those that do not change.
+        let repeated = if refused { self.unchanged.max(self.refused) } else { self.unchanged };
+        let floor = schedule::floor(repeated, &self.config);
+        let earliest = self.last_fetch.map_or_else(Instant::now, |at| at + floor).max(self.not_before);
+        self.plan(earliest.min(self.due).saturating_duration_since(Instant::now()));
+        refused
     }
 
     /// One request, within its time limit; none when nobody is left to fetch for.
@@ -183,12 +139,16 @@ impl TokenActor {
         self.last_fetch = Some(Instant::now());
         let source = Arc::clone(&self.source);
         let limit = self.config.token_request_execution_timeout;
-        let request = timeout(limit, source.fetch());
+        // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
+        let request = AssertUnwindSafe(timeout(limit, async move { source.fetch().await })).catch_unwind();
         tokio::pin!(request);
         loop {
             let expiry = self.expiry_to_announce();
             tokio::select! {
-                result = &mut request => return Some(result.unwrap_or_else(|_| Err(timed_out(limit)))),
+                result = &mut request => return Some(match result {
+                    Ok(answer) => answer.unwrap_or_else(|_| Err(timed_out(limit))),
+                    Err(_) => Err(Error::new(ErrorKind::TokenEndpoint, "the token source panicked")),
+                }),
                 // The request under way serves this wish too.
                 wish = self.requests.recv() => { wish?; }
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => self.announce_expiry(),
@@ -251,7 +211,9 @@ impl TokenActor {
         let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
         let backoff = self.backoff.next_delay();
         let asked = error.retry_after().unwrap_or_default();
-        let retry_in = backoff.min(schedule::retry_bound(lifetime, &self.config)).max(asked.min(LONGEST_RETRY_AFTER));
+        let asked = asked.min(LONGEST_RETRY_AFTER);
+        let retry_in = backoff.min(schedule::retry_bound(lifetime, &self.config)).max(asked).max(SHORTEST_RETRY);
+        self.not_before = Instant::now() + asked;
         self.plan(retry_in);
         self.last_error = Some(error.clone());
         self.journal.record(Event::RefreshFailed { error: error.clone(), attempt: self.failures, retry_in });

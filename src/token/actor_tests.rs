@@ -24,6 +24,7 @@ enum Act {
     RetryAfter(Duration),
     Permanent,
     Hang,
+    Panic,
 }
 
 /// A token source that follows a script, then repeats its last act, and notes when it was asked.
@@ -80,6 +81,7 @@ impl TokenSource for Source {
                 Act::Transient => Err(failed().with_transient(true)),
                 Act::RetryAfter(delay) => Err(failed().with_transient(true).with_retry_after(delay)),
                 Act::Permanent => Err(Error::new(ErrorKind::CredentialRejected, "wrong secret")),
+                Act::Panic => panic!("scripted panic"),
                 Act::Hang => std::future::pending().await,
             }
         })
@@ -261,12 +263,12 @@ async fn a_valid_token_is_served_without_a_request_and_demands_share_one() {
     assert_eq!(script.requests(), 1);
 
     sleep(MINUTE).await;
-    (0..100).for_each(|_| tokens.request_refresh(1));
+    (0..100).for_each(|_| tokens.refused(1));
     settle().await;
     assert_eq!((script.requests(), generation(&tokens)), (2, Some(2)));
     // A late complaint about the first token does not throw the second away.
     sleep(MINUTE).await;
-    tokens.request_refresh(1);
+    tokens.refused(1);
     settle().await;
     assert_eq!(script.requests(), 2);
 }
@@ -278,10 +280,50 @@ async fn refusals_of_every_token_do_not_make_a_hot_loop() {
     let end = Instant::now() + MINUTE;
     while Instant::now() < end {
         let current = tokens.current().await.unwrap();
-        tokens.request_refresh(current.generation);
+        tokens.refused(current.generation);
         settle().await;
     }
-    assert!(script.requests() <= 61, "{} requests in a minute", script.requests());
+    // After 1, 2, 4, 8, 16 s, then every 30 s.
+    assert!(script.requests() <= 7, "{} requests in a minute", script.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_a_source_that_failed() {
+    let script = Script::new([Act::Token(HOUR), Act::Panic, Act::Token(HOUR)]);
+    let (mut tokens, journal) = start(&script, config());
+    tokens.current().await.unwrap();
+    sleep(HOUR.mul_f64(0.7) + MINUTE).await;
+    assert_eq!((script.requests(), generation(&tokens)), (3, Some(2)));
+    assert_eq!(journal.counters().token_failures, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_without_delay_do_not_make_a_hot_loop() {
+    let script = Script::new([Act::Transient]);
+    let none = Duration::from_nanos(1);
+    let (_tokens, _) = start(&script, config().retry_policy(RetryPolicy::new().delay(none).max_delay(none)));
+    sleep(10 * SECOND).await;
+    assert!(script.requests() <= 1001, "{} requests in 10 s", script.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebodys_wish_cuts_a_retry_delay_short_but_not_retry_after() {
+    let slow = config().retry_policy(RetryPolicy::new().delay(HOUR).max_delay(HOUR));
+    let script = Script::new([Act::Transient, Act::Token(HOUR)]);
+    let (tokens, _) = start(&script, slow.clone());
+    settle().await;
+    tokens.wish_refresh();
+    sleep(2 * SECOND).await;
+    assert_eq!(generation(&tokens), Some(1));
+
+    let script = Script::new([Act::RetryAfter(5 * MINUTE), Act::Token(HOUR)]);
+    let (tokens, _) = start(&script, slow);
+    settle().await;
+    tokens.wish_refresh();
+    sleep(4 * MINUTE + 59 * SECOND).await;
+    assert_eq!(script.requests(), 1);
+    sleep(2 * SECOND).await;
+    assert_eq!(generation(&tokens), Some(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,7 +333,7 @@ async fn a_refused_token_does_not_override_retry_after() {
     tokens.current().await.unwrap();
     sleep(MINUTE).await;
     for _ in 0..100 {
-        tokens.request_refresh(1);
+        tokens.refused(1);
         sleep(SECOND).await;
     }
     assert_eq!(script.requests(), 2);
@@ -352,7 +394,7 @@ async fn late_subscribers_see_the_newest_token_and_missed_ones_are_skipped() {
     let mut slow = tokens.clone();
     tokens.current().await.unwrap();
     for generation in 1..=5 {
-        tokens.request_refresh(generation);
+        tokens.wish_refresh();
         sleep(2 * SECOND).await;
     }
     assert_eq!(slow.current().await.unwrap().generation, 6);

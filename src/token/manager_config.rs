@@ -47,6 +47,8 @@ impl TokenManagerConfig {
     }
 
     /// The part of a token's life after which it is renewed, in (0, 1]; default 0.7.
+    ///
+    /// Whatever it is, a tenth of the token's life, 10 s at most, is left for the request.
     pub fn expiration_refresh_ratio(mut self, ratio: f64) -> Self {
         self.expiration_refresh_ratio = ratio;
         self
@@ -62,9 +64,10 @@ impl TokenManagerConfig {
         self
     }
 
-    /// The shortest time between two token requests, whatever the tokens' lifetime; at least 10 ms, default 1 s.
+    /// The shortest time between a token and the request for the next one, whatever the tokens' lifetime; at least 10 ms,
+    /// default 1 s. After a failed request the [`retry_policy`](Self::retry_policy) decides instead.
     ///
-    /// It doubles, up to 30 s, each time the token source returns the same token again.
+    /// It doubles, up to 30 s, each time the token source returns the same token again, or Redis refuses the new one too.
     pub fn min_refresh_interval(mut self, interval: Duration) -> Self {
         self.min_refresh_interval = interval;
         self

@@ -5,9 +5,11 @@ mod actor;
 mod manager_config;
 mod schedule;
 mod source;
+mod tokens;
 
 pub use access_token::AccessToken;
 pub(crate) use access_token::{Hints, wall_time};
-pub(crate) use actor::{Current, TokenActor, Tokens};
+pub(crate) use actor::TokenActor;
 pub use manager_config::TokenManagerConfig;
 pub use source::{TokenFuture, TokenSource};
+pub(crate) use tokens::{Current, Tokens};

@@ -6,11 +6,15 @@ use std::time::Duration;
 /// The bound of the interval between requests that keep returning the same token.
 const LONGEST_UNCHANGED_INTERVAL: Duration = Duration::from_secs(30);
 
+/// No more of a token's life than this is reserved for the request that renews it, unless the lower bound says so.
+const LONGEST_LEAD: Duration = Duration::from_secs(10);
+
 /// How long after its receipt a token that lives for `lifetime` is renewed: after `ratio` of its life or `lower bound`
 /// before its end, whichever is earlier. Zero for a token that lives no longer than the lower bound.
 pub(super) fn renew_at_age(lifetime: Duration, config: &TokenManagerConfig) -> Duration {
     let by_ratio = lifetime.mul_f64(config.expiration_refresh_ratio);
-    let by_bound = lifetime.saturating_sub(config.lower_refresh_bound);
+    let time_for_the_request = config.token_request_execution_timeout.min(LONGEST_LEAD).min(lifetime / 10);
+    let by_bound = lifetime.saturating_sub(config.lower_refresh_bound.max(time_for_the_request));
     by_ratio.min(by_bound)
 }
 
@@ -63,6 +67,14 @@ mod tests {
     }
 
     #[test]
+    fn some_life_is_left_for_the_request_whatever_the_settings() {
+        assert_eq!(renew_at_age(HOUR, &config(1.0, Duration::ZERO)), 3590 * SECOND);
+        assert_eq!(renew_at_age(10 * SECOND, &config(1.0, Duration::ZERO)), 9 * SECOND);
+        let quick = config(1.0, Duration::ZERO).token_request_execution_timeout(2 * SECOND);
+        assert_eq!(renew_at_age(HOUR, &quick), 3598 * SECOND);
+    }
+
+    #[test]
     fn overdue_tokens_wait_for_the_floor_only() {
         assert_eq!(delay(HOUR, 2 * HOUR, SECOND, &config(0.7, MINUTE)), SECOND);
         assert_eq!(delay(Duration::ZERO, Duration::ZERO, SECOND, &config(1.0, Duration::ZERO)), SECOND);
@@ -72,7 +84,7 @@ mod tests {
     fn a_year_does_not_overflow() {
         let year = Duration::from_secs(366 * 24 * 3600);
         let wait = delay(10 * year, Duration::ZERO, SECOND, &config(1.0, Duration::ZERO));
-        assert_eq!(wait, 10 * year);
+        assert_eq!(wait + 10 * SECOND, 10 * year);
     }
 
     #[test]

@@ -3,12 +3,15 @@
 //! It works level-triggered: after every event it compares how the slots are with how they should be, and starts what is
 //! missing. No event carries a meaning of its own, so none can be lost or come too late.
 
+mod outcome;
+
 use super::{
     Pool,
     slot::{Slot, Task},
 };
 use crate::{
     Error, ErrorKind,
+    error::Stage,
     event::{Event, Journal},
     link::{Condition, Dialer, Link, Reauth},
     token::{Current, Tokens},
@@ -17,7 +20,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 /// Azure limits the rate of new connections.
@@ -48,6 +51,28 @@ enum Done {
     Dialed(usize, u64, Result<Link, Error>),
     Reauthenticated(usize, Arc<Link>, Arc<Current>, Reauth),
     Pinged(usize, Arc<Link>, bool),
+    LetGo,
+}
+
+/// Counts over all slots, taken once for a look at them and kept right during it.
+struct Census {
+    dialing: usize,
+    open: usize,
+    aside: usize,
+}
+
+impl Census {
+    /// How many links are open, and aside, without counting one in this condition.
+    fn without(&self, condition: Condition) -> (usize, usize) {
+        let is = |other| usize::from(condition == other);
+        (self.open.saturating_sub(is(Condition::Open)), self.aside.saturating_sub(is(Condition::Aside)))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.pool.close();
+    }
 }
 
 pub(crate) struct Keeper {
@@ -84,6 +109,7 @@ impl Keeper {
         (keeper, ready)
     }
 
+    /// Works until the token actor has ended or the task is aborted; the pool is closed then, for want of a keeper.
     pub(crate) async fn run(mut self) {
         let rung = Arc::clone(&self.pool.keeper);
         loop {
@@ -107,14 +133,19 @@ impl Keeper {
 
     /// Takes what is down out of its slot, and shows the commands what there is.
     fn tidy(&mut self) {
+        let now = Instant::now();
+        for link in self.slots.iter().flat_map(Slot::links).filter(|link| link.authenticated_until() <= now) {
+            // The server is about to cut it, and whatever is in flight with it.
+            link.retire("its token has expired");
+        }
         let gone: Vec<_> = self.slots.iter_mut().flat_map(Slot::tidy).collect();
         if gone.is_empty() {
             return;
         }
         self.publish();
         for (link, reason) in gone {
-            let link = link.id();
-            self.journal.record(Event::LinkDown { link, reason });
+            self.journal.record(Event::LinkDown { link: link.id(), reason });
+            self.let_go(link);
         }
         // What took one link may have taken others: better a PING finds out than the commands of somebody.
         self.slots.iter().flat_map(Slot::links).for_each(|link| link.suspect());
@@ -125,64 +156,85 @@ impl Keeper {
         self.pool.publish(links.map(Arc::clone).collect());
     }
 
+    /// Lets what is on its way on a link that was taken out reach Redis before its connection closes.
+    fn let_go(&mut self, link: Arc<Link>) {
+        let limit = Instant::now() + self.options.ping_timeout;
+        self.tasks.push(Box::pin(async move {
+            link.settled(limit).await;
+            Done::LetGo
+        }));
+    }
+
+    fn census(&self) -> Census {
+        let count =
+            |condition| self.slots.iter().flat_map(Slot::links).filter(|link| link.condition() == condition).count();
+        Census {
+            dialing: self.slots.iter().filter(|slot| slot.task == Task::Dial).count(),
+            open: count(Condition::Open),
+            aside: count(Condition::Aside),
+        }
+    }
+
     fn reconcile(&mut self) {
+        let mut census = self.census();
         for index in 0..self.slots.len() {
             if self.slots[index].task == Task::None {
                 match self.slots[index].link.clone() {
-                    None => self.dial(index),
-                    Some(link) => self.maintain(index, &link),
+                    None => self.dial(index, &mut census, None),
+                    Some(link) => self.maintain(index, &link, &mut census),
                 }
             }
         }
     }
 
     /// Brings a live link to where it should be: on the newest token, and known to be alive.
-    fn maintain(&mut self, index: usize, link: &Arc<Link>) {
-        if link.authenticated_until() <= Instant::now() {
-            // The server is about to cut it, and whatever is in flight with it.
-            link.retire("its token has expired");
-            self.pool.wake_keeper();
-        } else if let Some(current) = self.tokens.live()
+    fn maintain(&mut self, index: usize, link: &Arc<Link>, census: &mut Census) {
+        if let Some(current) = self.tokens.live()
             && link.generation() < current.generation
         {
-            self.rotate(index, link, current);
+            self.rotate(index, link, current, census);
         } else if let Some(spare) = self.slots[index].spare.take() {
             spare.retire("stand-in not needed any more");
             self.publish();
             self.journal.record(Event::LinkRetired { link: spare.id() });
+            self.let_go(spare);
         } else if link.is_suspect() || link.idle() >= self.options.ping_after {
             self.ping(index, link);
         }
     }
 
     /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
-    fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>) {
+    fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>, census: &mut Census) {
         let now = Instant::now();
-        let margin = LONGEST_MARGIN.min(current.token.lifetime() / 10);
+        let tenth = current.token.lifetime() / 10;
+        let margin = LONGEST_MARGIN.min(tenth);
         let old_life = link.authenticated_until().saturating_duration_since(now);
         let slot = &mut self.slots[index];
         slot.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10));
         slot.doomed |= slot.reauth_failed_before() && old_life <= margin;
         if slot.doomed {
-            return self.dial(index);
+            return self.dial(index, census, None);
         }
         if now < slot.reauth_after {
             return;
         }
-        let (may_dial, has_spare) = (now >= slot.dial_after, slot.spare.is_some());
-        let (open, aside) = (self.count(Condition::Open, link), self.count(Condition::Aside, link));
+        let has_spare = slot.spare.is_some();
+        let is_open = link.condition() == Condition::Open;
+        let (open, aside) = census.without(link.condition());
         if aside > 0 && aside >= (open + aside).div_ceil(2) {
             // Half of the links keep up the service; those that are aside will be back.
             return;
         }
         let alone = open == 0;
-        if alone && !has_spare && may_dial {
-            // A second link first, so that no command waits for this one's AUTH.
-            return self.dial(index);
+        let patience = old_life.saturating_sub(margin + self.options.auth_timeout.min(tenth));
+        if alone && !has_spare && !patience.is_zero() {
+            // A second link first, so that no command waits for this one's AUTH; while there is time for one.
+            return self.dial(index, census, Some(now + patience));
         }
-        if !alone {
+        if !alone && is_open {
             // At once, so that the next slot counts it.
             link.step_aside();
+            (census.open, census.aside) = (open, aside + 1);
         }
         let limit = old_life.saturating_sub(margin).max(SHORTEST_AUTH).min(self.options.auth_timeout);
         let link = Arc::clone(link);
@@ -192,20 +244,15 @@ impl Keeper {
         });
     }
 
-    /// How many links other than `link` are in `condition`.
-    fn count(&self, condition: Condition, link: &Arc<Link>) -> usize {
-        let links = self.slots.iter().flat_map(Slot::links);
-        links.filter(|other| other.condition() == condition && !Arc::ptr_eq(other, link)).count()
-    }
-
-    fn dial(&mut self, index: usize) {
-        let busy = |task| self.slots.iter().filter(|slot| slot.task == task).count();
+    /// Opens a link, if it is time, and gives up at `deadline`.
+    fn dial(&mut self, index: usize, census: &mut Census, deadline: Option<Instant>) {
         let at_once = if self.first.is_some() { 1 } else { DIALS_AT_ONCE };
         // The first dial is made all the same: it is how `connect` learns why there is no token.
         let no_token = self.tokens.dead().is_some() && self.first.is_none();
-        if no_token || busy(Task::Dial) >= at_once || Instant::now() < self.slots[index].dial_after {
+        if no_token || census.dialing >= at_once || Instant::now() < self.slots[index].dial_after {
             return;
         }
+        census.dialing += 1;
         let dialer = Arc::clone(&self.dialer);
         let mut tokens = self.tokens.clone();
         let keeper = Arc::clone(&self.pool.keeper);
@@ -216,7 +263,11 @@ impl Keeper {
                 generation = current.generation;
                 Ok(current)
             };
-            let result = Link::open(&dialer, token, keeper).await;
+            let open = Link::open(&dialer, token, keeper);
+            let result = match deadline {
+                None => open.await,
+                Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),
+            };
             Done::Dialed(index, generation, result)
         });
     }
@@ -234,79 +285,6 @@ impl Keeper {
         self.tasks.push(Box::pin(work));
     }
 
-    fn settle(&mut self, done: Done) {
-        match done {
-            Done::Dialed(index, _, Ok(link)) => self.dialed(index, Arc::new(link)),
-            Done::Dialed(index, generation, Err(error)) => {
-                self.dial_failed(index, generation, error);
-            }
-            Done::Reauthenticated(index, link, current, outcome) => {
-                self.reauthenticated(index, &link, &current, outcome);
-            }
-            Done::Pinged(index, link, alive) => {
-                self.slots[index].task = Task::None;
-                if !alive {
-                    link.retire("PING was not answered");
-                }
-            }
-        }
-    }
-
-    fn dialed(&mut self, index: usize, link: Arc<Link>) {
-        // A token that came while the link was being opened is seen by the next look at this slot.
-        let (id, generation) = (link.id(), link.generation());
-        let slot = &mut self.slots[index];
-        slot.task = Task::None;
-        let reconnect = slot.dialed(link);
-        self.publish();
-        self.pool.note_error(None);
-        self.journal.record(Event::LinkUp { link: id, generation, reconnect });
-        if let Some(first) = self.first.take() {
-            // A caller that has given up on `connect` has dropped everything else, too.
-            _ = first.send(Ok(()));
-        }
-    }
-
-    fn dial_failed(&mut self, index: usize, generation: u64, error: Error) {
-        self.slots[index].task = Task::None;
-        let retry_in = self.slots[index].dial_failed();
-        if error.kind() == ErrorKind::AuthenticationRejected {
-            self.tokens.request_refresh(generation);
-        }
-        self.pool.note_error(Some(error.clone()));
-        self.journal.record(Event::DialFailed { error: error.clone(), retry_in });
-        if let Some(first) = self.first.take() {
-            _ = first.send(Err(error));
-        }
-    }
-
-    fn reauthenticated(&mut self, index: usize, link: &Arc<Link>, current: &Current, outcome: Reauth) {
-        let slot = &mut self.slots[index];
-        slot.task = Task::None;
-        let (id, generation) = (link.id(), current.generation);
-        let error = match outcome {
-            Reauth::Done => {
-                slot.reauthenticated();
-                let event = Event::Reauthenticated { link: id, generation };
-                return self.journal.record(event);
-            }
-            Reauth::Rejected(error) => {
-                slot.reauth_failed();
-                self.tokens.request_refresh(generation);
-                error
-            }
-            Reauth::Failed(error) => {
-                slot.reauth_failed();
-                error
-            }
-            Reauth::Silent(error) => {
-                link.retire("AUTH was not answered");
-                error
-            }
-        };
-        self.journal.record(Event::ReauthFailed { link: id, error });
-    }
-
     /// When to look around without being told to.
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
@@ -316,4 +294,8 @@ impl Keeper {
         let next = planned.chain(ends).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }
+}
+
+fn too_late() -> Error {
+    Error::new(ErrorKind::Timeout(Stage::Connect), "no second connection came up in time to stand in for the only one")
 }

@@ -1,0 +1,88 @@
+//! What the keeper makes of the end of a dial, an `AUTH` or a `PING`.
+
+use super::{Done, Keeper};
+use crate::{
+    Error, ErrorKind,
+    event::Event,
+    link::{Link, Reauth},
+    pool::slot::Task,
+    token::Current,
+};
+use std::sync::Arc;
+
+impl Keeper {
+    pub(super) fn settle(&mut self, done: Done) {
+        match done {
+            Done::LetGo => {}
+            Done::Dialed(index, _, Ok(link)) => self.dialed(index, Arc::new(link)),
+            Done::Dialed(index, generation, Err(error)) => {
+                self.dial_failed(index, generation, error);
+            }
+            Done::Reauthenticated(index, link, current, outcome) => {
+                self.reauthenticated(index, &link, &current, outcome);
+            }
+            Done::Pinged(index, link, alive) => {
+                self.slots[index].task = Task::None;
+                if !alive {
+                    link.retire("PING was not answered");
+                }
+            }
+        }
+    }
+
+    fn dialed(&mut self, index: usize, link: Arc<Link>) {
+        // A token that came while the link was being opened is seen by the next look at this slot.
+        let (id, generation) = (link.id(), link.generation());
+        let slot = &mut self.slots[index];
+        slot.task = Task::None;
+        let reconnect = slot.dialed(link);
+        self.publish();
+        self.pool.note_error(None);
+        self.journal.record(Event::LinkUp { link: id, generation, reconnect });
+        if let Some(first) = self.first.take() {
+            // A caller that has given up on `connect` has dropped everything else, too.
+            _ = first.send(Ok(()));
+        }
+    }
+
+    fn dial_failed(&mut self, index: usize, generation: u64, error: Error) {
+        self.slots[index].task = Task::None;
+        let refused = error.kind() == ErrorKind::AuthenticationRejected;
+        let retry_in = self.slots[index].dial_failed(refused);
+        if refused {
+            self.tokens.refused(generation);
+        }
+        self.pool.note_error(Some(error.clone()));
+        self.journal.record(Event::DialFailed { error: error.clone(), retry_in });
+        if let Some(first) = self.first.take() {
+            _ = first.send(Err(error));
+        }
+    }
+
+    fn reauthenticated(&mut self, index: usize, link: &Arc<Link>, current: &Current, outcome: Reauth) {
+        let slot = &mut self.slots[index];
+        slot.task = Task::None;
+        let (id, generation) = (link.id(), current.generation);
+        let error = match outcome {
+            Reauth::Done => {
+                slot.reauthenticated();
+                let event = Event::Reauthenticated { link: id, generation };
+                return self.journal.record(event);
+            }
+            Reauth::Rejected(error) => {
+                slot.reauth_failed();
+                self.tokens.refused(generation);
+                error
+            }
+            Reauth::Failed(error) => {
+                slot.reauth_failed();
+                error
+            }
+            Reauth::Silent(error) => {
+                link.retire("AUTH was not answered");
+                error
+            }
+        };
+        self.journal.record(Event::ReauthFailed { link: id, error });
+    }
+}
