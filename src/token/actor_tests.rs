@@ -393,7 +393,7 @@ async fn late_subscribers_see_the_newest_token_and_missed_ones_are_skipped() {
     let (mut tokens, _) = start(&script, config());
     let mut slow = tokens.clone();
     tokens.current().await.unwrap();
-    for generation in 1..=5 {
+    for _ in 1..=5 {
         tokens.wish_refresh();
         sleep(2 * SECOND).await;
     }
