@@ -1,16 +1,18 @@
 //! The handle that tasks share.
 
-use crate::{Config, ConnectionManager, Error, ErrorKind, error::Stage, guard, link::Lease};
+use crate::{
+    Config, ConnectionManager, Error, ErrorKind,
+    error::Stage,
+    guard,
+    link::{Outcome, PipelineCall, Request},
+};
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, ServerError, Value, aio::ConnectionLike};
 use std::{
     io::{Error as IoError, ErrorKind as IoErrorKind},
     sync::Arc,
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
-
-/// How often a command that waits for its reply looks whether its connection is still there.
-const LOOK: Duration = Duration::from_millis(250);
+use tokio::time::Instant;
 
 /// A link from which not a byte has come for this long, though commands wait, is given up at once; after less, it is
 /// asked whether it lives.
@@ -34,6 +36,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct EntraRedis {
     manager: Arc<ConnectionManager>,
+    /// Whether the last command of this clone, or its reply, was large.
+    bulky: bool,
 }
 
 impl EntraRedis {
@@ -48,7 +52,7 @@ impl EntraRedis {
     /// token endpoint that does not work. After `startup_timeout`: [`ErrorKind::Timeout`].
     pub async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         let manager = ConnectionManager::connect(host, port, config).await?;
-        Ok(Self { manager: Arc::new(manager) })
+        Ok(Self { manager: Arc::new(manager), bulky: false })
     }
 
     /// The owner of the connections and the token: `stats`, `events`, `ready`, `shutdown`.
@@ -63,57 +67,62 @@ impl EntraRedis {
     }
 
     /// Sends a request within one deadline, which covers finding a link, queueing and the reply.
-    async fn run<R: Request>(&self, request: R) -> RedisResult<R::Reply> {
-        let limit = self.manager.command_timeout();
-        let deadline = Instant::now() + limit;
-        let reply = self.attempt(&request, deadline).await?;
-        if !request.was_refused(&reply) {
-            return reply;
-        }
-        // Redis refused to look at it, so it has not run, and may be sent again: once, on another link.
-        self.attempt(&request, deadline).await?
-    }
-
-    /// One attempt. The outer error: it got no reply.
-    async fn attempt<R: Request>(&self, request: &R, deadline: Instant) -> RedisResult<RedisResult<R::Reply>> {
-        let lease = self.manager.pool().lease(deadline).await?;
-        let sent = Instant::now();
-        let reply = request.send(&lease);
-        tokio::pin!(reply);
+    ///
+    /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused to
+    /// look at it, and then once.
+    async fn run<R: Request>(&mut self, request: R) -> RedisResult<R::Reply> {
+        let called = Instant::now();
+        let deadline = called + self.manager.command_timeout();
+        let mut refused = false;
         loop {
-            let now = Instant::now();
-            match timeout_at(deadline.min(now + LOOK), reply.as_mut()).await {
-                Ok(reply) => {
-                    self.judge(&lease, &reply, request.was_refused(&reply));
-                    return Ok(reply);
+            let sent = self.manager.pool().send(&request, deadline, self.bulky).await?;
+            let answer = sent.reply.await;
+            self.bulky = sent.large || answer.large;
+            let reply = match answer.outcome {
+                Outcome::Answered(value) => Ok(request.reply(value)),
+                Outcome::Aborted(errors) => request.aborted(errors).await,
+                Outcome::Unsent => continue,
+                Outcome::Lost(reason) => return Err(self.lost(sent.link, reason)),
+                Outcome::TimedOut => {
+                    return Err(self.timed_out(sent.link, sent.waited_until.unwrap_or(called)).into());
                 }
-                // The request came into the queue of a connection while that was going down.
-                Err(_) if lease.is_gone() => return Err(lost()),
-                Err(_) if Instant::now() >= deadline => return Err(self.timed_out(&lease, sent).into()),
-                Err(_) => {}
+            };
+            if !request.refusal(&reply).is_some_and(|error| is_noauth(&error)) {
+                return reply;
             }
+            self.retire(sent.link, "NOAUTH");
+            if refused {
+                return reply;
+            }
+            refused = true;
         }
     }
 
-    /// What a reply says about the link.
-    fn judge<T>(&self, lease: &Lease, reply: &RedisResult<T>, refused: bool) {
-        let reason = match reply {
-            _ if refused => "NOAUTH",
-            Err(error) if error.is_connection_dropped() => "connection closed",
-            _ => return,
-        };
-        lease.retire(reason);
+    #[cold]
+    fn retire(&self, link: u64, reason: &'static str) {
+        if let Some(link) = self.manager.pool().link(link) {
+            link.retire(reason);
+        }
         self.manager.pool().wake_keeper();
     }
 
     #[cold]
-    fn timed_out(&self, lease: &Lease, sent: Instant) -> Error {
+    fn lost(&self, link: u64, reason: &'static str) -> RedisError {
+        self.retire(link, reason);
+        let text = format!("the connection was lost with the command on its way ({reason}); it may have run");
+        IoError::new(IoErrorKind::BrokenPipe, text).into()
+    }
+
+    #[cold]
+    fn timed_out(&self, link: u64, sent: Instant) -> Error {
         let limit = self.manager.command_timeout();
-        if lease.silent_since(sent) {
+        if let Some(link) = self.manager.pool().link(link)
+            && link.silent_since(sent)
+        {
             if sent.elapsed() >= SILENCE {
-                lease.retire("not a byte within a command's deadline");
+                link.retire("not a byte within a command's deadline");
             } else {
-                lease.suspect();
+                link.suspect();
             }
             self.manager.pool().wake_keeper();
         }
@@ -128,6 +137,9 @@ impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
             guard::check(cmd)?;
+            if cmd.args_iter().next().is_none() {
+                return Err(empty());
+            }
             self.run(cmd).await
         })
     }
@@ -140,6 +152,9 @@ impl ConnectionLike for EntraRedis {
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
             guard::check_pipeline(pipeline)?;
+            if pipeline.is_empty() && !pipeline.is_transaction() {
+                return Err(empty());
+            }
             self.run(PipelineCall { pipeline, offset, count }).await
         })
     }
@@ -149,63 +164,11 @@ impl ConnectionLike for EntraRedis {
     }
 }
 
-/// A command or a pipeline, on its way to a link.
-trait Request: Sync {
-    type Reply: Send;
-
-    fn send(&self, lease: &Lease) -> impl Future<Output = RedisResult<Self::Reply>> + Send;
-
-    /// Whether Redis refused to run any of it because the connection is not authenticated. A script can answer as if it
-    /// had been refused after it has run, so that its word counts for nothing.
-    fn was_refused(&self, reply: &RedisResult<Self::Reply>) -> bool;
-}
-
-impl Request for &Cmd {
-    type Reply = Value;
-
-    async fn send(&self, lease: &Lease) -> RedisResult<Value> {
-        lease.command(self).await
-    }
-
-    fn was_refused(&self, reply: &RedisResult<Value>) -> bool {
-        matches!(reply, Ok(Value::ServerError(error)) if is_noauth(error)) && !guard::runs_script(self)
-    }
-}
-
-struct PipelineCall<'a> {
-    pipeline: &'a Pipeline,
-    offset: usize,
-    count: usize,
-}
-
-impl Request for PipelineCall<'_> {
-    type Reply = Vec<Value>;
-
-    async fn send(&self, lease: &Lease) -> RedisResult<Vec<Value>> {
-        lease.pipeline(self.pipeline, self.offset, self.count).await
-    }
-
-    fn was_refused(&self, reply: &RedisResult<Vec<Value>>) -> bool {
-        let refused = match reply {
-            Ok(values) => {
-                let refused = |value: &Value| matches!(value, Value::ServerError(error) if is_noauth(error));
-                !values.is_empty() && values.iter().all(refused)
-            }
-            Err(error) => error
-                .clone()
-                .into_server_errors()
-                .is_some_and(|errors| !errors.is_empty() && errors.iter().all(|(_, error)| is_noauth(error))),
-        };
-        refused && !self.pipeline.cmd_iter().any(guard::runs_script)
-    }
-}
-
 fn is_noauth(error: &ServerError) -> bool {
     error.code() == "NOAUTH" && error.details() == Some("Authentication required.")
 }
 
 #[cold]
-fn lost() -> RedisError {
-    IoError::new(IoErrorKind::BrokenPipe, "the connection was lost with the command in its queue; it may have run")
-        .into()
+fn empty() -> RedisError {
+    (redis::ErrorKind::Client, "empty command").into()
 }

@@ -211,7 +211,7 @@ impl ConnectionManager {
         let links = self.pool.links();
         join_all(links.iter().map(|link| {
             link.retire("shut down");
-            link.settled(deadline)
+            link.drained(deadline)
         }))
         .await;
         self.pool.clear();

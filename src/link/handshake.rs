@@ -1,68 +1,16 @@
 //! The first words on a connection, and the later `AUTH`s.
 
-use super::dial::Dialer;
-use crate::{Error, ErrorKind, token::Current};
-use futures_util::future::join;
-use redis::{
-    AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisError, Value, aio::MultiplexedConnection,
+use super::{
+    dial::Dialer,
+    wire::{Admission, GARBAGE, Outcome, Wire},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::AbortHandle,
-};
-
-/// Commands that may wait for the link's task; beyond it callers wait for room.
-const REQUEST_QUEUE: usize = 4096;
-
-/// Bytes that gather before a write is forced.
-const WRITE_BOUNDARY: usize = 64 * 1024;
-
-/// Makes a connection over `stream` without a word, and spawns its driver, which calls `ended` when the connection is gone.
-///
-/// What the `redis` crate would say first, [`authenticate`] says, so that errors keep their codes.
-pub(super) async fn start<S>(
-    stream: S,
-    ended: impl FnOnce() + Send + 'static,
-) -> Result<(MultiplexedConnection, AbortHandle), Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    // RESP2 without a password is the one setup that sends nothing; replies are parsed in either protocol.
-    let info = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
-    let config = AsyncConnectionConfig::new()
-        .set_response_timeout(None)
-        .set_connection_timeout(None)
-        .set_pipeline_buffer_size(REQUEST_QUEUE)
-        .set_write_backpressure_boundary(WRITE_BOUNDARY);
-    let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
-        .await
-        .map_err(|error| server_error(&error, ""))?;
-    let task = tokio::spawn(async move {
-        let mut driver = Box::pin(driver);
-        // Dropped before the driver, however this ends: whoever learns of its end from the driver finds it told.
-        let _ended = OnDrop(Some(ended));
-        driver.as_mut().await;
-    });
-    Ok((connection, task.abort_handle()))
-}
-
-/// Calls what it holds when it is dropped, by a panic or an abort too.
-struct OnDrop<F: FnOnce()>(Option<F>);
-
-impl<F: FnOnce()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        if let Some(call) = self.0.take() {
-            call();
-        }
-    }
-}
+use crate::{Error, ErrorKind, error::Stage, token::Current};
+use redis::{Cmd, ErrorKind as RedisErrorKind, ProtocolVersion, RedisError};
+use std::{io, time::Duration};
+use tokio::time::Instant;
 
 /// `HELLO 3 AUTH …` (or `AUTH …` for RESP2) and the library's name, in one round trip.
-pub(super) async fn authenticate(
-    connection: &mut MultiplexedConnection,
-    dialer: &Dialer,
-    current: &Current,
-) -> Result<(), Error> {
+pub(super) async fn authenticate(wire: &Wire, dialer: &Dialer, current: &Current) -> Result<(), Error> {
     let hello = if dialer.protocol() == ProtocolVersion::RESP2 {
         auth_command(current)
     } else {
@@ -71,16 +19,37 @@ pub(super) async fn authenticate(
         hello.arg(current.token.secret().expose());
         hello
     };
-    let mut names = redis::pipe();
-    for (field, value) in [("LIB-NAME", "entra-redis"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
-        names.cmd("CLIENT").arg("SETINFO").arg(field).arg(value);
-    }
-    let mut second = connection.clone();
+    let deadline = Instant::now() + dialer.auth_timeout();
+    let answer = wire.command(Admission::Own, &hello, deadline);
     // Servers before 7.2 do not know SETINFO, and one that refuses the token may close at once: only the answer to HELLO
     // counts.
-    let answers = join(connection.send_packed_command(&hello), second.send_packed_commands(&names, 0, 2));
-    let (answer, _) = answers.await;
-    answer.and_then(Value::extract_error).map(drop).map_err(|error| refusal(&error, current))
+    for (field, value) in [("LIB-NAME", "entra-redis"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
+        let mut name = redis::cmd("CLIENT");
+        name.arg("SETINFO").arg(field).arg(value);
+        drop(wire.command(Admission::Own, &name, deadline));
+    }
+    let outcome = match answer {
+        Some((reply, _)) => reply.await.outcome,
+        None => Outcome::Unsent,
+    };
+    verdict(outcome, current, dialer.auth_timeout())
+}
+
+/// What the end of a `HELLO` or `AUTH` means, which was waited for up to `limit`.
+pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Duration) -> Result<(), Error> {
+    let error = match outcome {
+        Outcome::Answered(value) => match value.extract_error() {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        },
+        Outcome::TimedOut => {
+            let text = format!("Redis did not answer AUTH within {limit:?} (`auth_timeout`)");
+            return Err(Error::new(ErrorKind::Timeout(Stage::Auth), text));
+        }
+        Outcome::Lost(GARBAGE) => (RedisErrorKind::Parse, GARBAGE).into(),
+        Outcome::Unsent | Outcome::Lost(_) | Outcome::Aborted(_) => io::Error::from(io::ErrorKind::BrokenPipe).into(),
+    };
+    Err(refusal(&error, current))
 }
 
 /// `AUTH` with the token. Never log a [`Cmd`]: its `Debug` shows the arguments.
@@ -92,7 +61,7 @@ pub(super) fn auth_command(current: &Current) -> Cmd {
 }
 
 /// What Redis's refusal of `HELLO` or `AUTH` means.
-pub(super) fn refusal(error: &RedisError, current: &Current) -> Error {
+fn refusal(error: &RedisError, current: &Current) -> Error {
     let code = error.code().unwrap_or_default();
     // A server that quotes the command must not put the token into an error text.
     let detail = current.token.secret().scrub(error.detail().unwrap_or_default());

@@ -6,7 +6,7 @@ mod slot;
 use crate::{
     Error, ErrorKind,
     error::Stage,
-    link::{Condition, Lease, Link},
+    link::{Admission, Condition, LARGE, Link, Queued, Reply, Request},
     lock::lock,
     token::Tokens,
 };
@@ -51,30 +51,37 @@ impl Pool {
         }
     }
 
-    /// A place for one command. It waits, if it has to, until a link is up, and `deadline` at most.
-    pub(crate) async fn lease(&self, deadline: Instant) -> Result<Lease, Error> {
-        match self.try_lease() {
-            Some(lease) => Ok(lease),
-            None => self.wait_for_lease(deadline).await,
+    /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
+    ///
+    /// Somebody whose last request was `bulky` is expected to send another such: it goes where it is in nobody's way.
+    pub(crate) async fn send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
+        match self.try_send(request, deadline, bulky) {
+            Some(sent) => Ok(sent),
+            None => Box::pin(self.wait_and_send(request, deadline, bulky)).await,
         }
     }
 
-    fn try_lease(&self) -> Option<Lease> {
+    fn try_send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Option<Sent> {
         if self.closed.load(SeqCst) {
             return None;
         }
         let links = self.links.load();
-        links
-            .iter()
-            .filter(|link| link.in_flight() < SPILL_AT)
-            .find_map(|link| link.lease(Condition::Open))
-            .or_else(|| least_busy(&links, Condition::Open))
+        let queue = |link: &Arc<Link>, admission| Some(Sent::new(link, request.queue(link, admission, deadline)?));
+        let preferred = if bulky {
+            // The back half, so that the front stays free for small replies.
+            least_busy(&links[links.len() / 2..], Link::is_open).and_then(|link| queue(link, Admission::Open))
+        } else {
+            let has_room = |link: &&Arc<Link>| link.is_open() && link.in_flight() < SPILL_AT && !link.is_congested();
+            links.iter().filter(has_room).find_map(|link| queue(link, Admission::Open))
+        };
+        preferred
+            .or_else(|| queue(least_busy(&links, Link::is_open)?, Admission::Open))
             // Better behind an AUTH than not at all.
-            .or_else(|| least_busy(&links, Condition::Aside))
+            .or_else(|| queue(least_busy(&links, Link::is_aside)?, Admission::Aside))
     }
 
     #[cold]
-    async fn wait_for_lease(&self, deadline: Instant) -> Result<Lease, Error> {
+    async fn wait_and_send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -83,8 +90,8 @@ impl Pool {
             if self.is_closed() {
                 return Err(Error::closed());
             }
-            if let Some(lease) = self.try_lease() {
-                return Ok(lease);
+            if let Some(sent) = self.try_send(request, deadline, bulky) {
+                return Ok(Sent { waited_until: Some(Instant::now()), ..sent });
             }
             if let Some(error) = self.tokens.dead() {
                 return Err(error);
@@ -93,6 +100,11 @@ impl Pool {
                 return Err(self.no_link());
             }
         }
+    }
+
+    /// The link of this number, if it is still in use.
+    pub(crate) fn link(&self, id: u64) -> Option<Arc<Link>> {
+        self.links.load().iter().find(|link| link.id() == id).map(Arc::clone)
     }
 
     fn no_link(&self) -> Error {
@@ -157,7 +169,23 @@ impl Pool {
     }
 }
 
-fn least_busy(links: &[Arc<Link>], condition: Condition) -> Option<Lease> {
-    let candidates = links.iter().filter(|link| link.condition() == condition);
-    candidates.min_by_key(|link| link.in_flight())?.lease(condition)
+/// A request on its way.
+pub(crate) struct Sent {
+    pub(crate) reply: Reply,
+    /// The number of the link that carries it.
+    pub(crate) link: u64,
+    /// Whether it has many bytes.
+    pub(crate) large: bool,
+    /// When it was queued, if it had to wait for that.
+    pub(crate) waited_until: Option<Instant>,
+}
+
+impl Sent {
+    fn new(link: &Link, (reply, bytes): Queued) -> Self {
+        Self { reply, link: link.id(), large: bytes > LARGE, waited_until: None }
+    }
+}
+
+fn least_busy(links: &[Arc<Link>], takes_commands: fn(&Link) -> bool) -> Option<&Arc<Link>> {
+    links.iter().filter(|link| takes_commands(link)).min_by_key(|link| link.in_flight())
 }

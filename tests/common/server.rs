@@ -36,6 +36,8 @@ pub struct Server {
     child: Child,
     dir: TempDir,
     pub port: u16,
+    /// The same server without TLS.
+    pub plain_port: u16,
     pub ca_pem: String,
     conf: String,
 }
@@ -45,11 +47,11 @@ impl Server {
     pub fn start() -> Self {
         let certificates = Certificates::for_name("localhost");
         // Another program may take the port before redis-server does.
-        let started = (0..5).find_map(|_| Self::start_on(free_port(), &certificates));
+        let started = (0..5).find_map(|_| Self::start_on(free_port(), free_port(), &certificates));
         started.expect("redis-server does not start: run it by hand to see why")
     }
 
-    fn start_on(port: u16, certificates: &Certificates) -> Option<Self> {
+    fn start_on(port: u16, plain_port: u16, certificates: &Certificates) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path: PathBuf = dir.path().join(name);
@@ -57,8 +59,9 @@ impl Server {
             path.display().to_string()
         };
         let conf = format!(
-            "port 0\ntls-port {port}\nbind 127.0.0.1\ntls-auth-clients no\nsave \"\"\nappendonly no\n\
+            "port {plain_port}\ntls-port {port}\nbind 127.0.0.1\ntls-auth-clients no\nsave \"\"\nappendonly no\n\
              tls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ndir {}\nlogfile redis.log\n\
+             enable-debug-command local\n\
              user tester on nopass ~* &* +@all\n",
             file("cert.pem", &certificates.cert),
             file("key.pem", &certificates.key),
@@ -67,7 +70,7 @@ impl Server {
         );
         let conf = file("redis.conf", &conf);
         let child = spawn(&conf, port)?;
-        Some(Self { child, dir, port, ca_pem: certificates.ca.clone(), conf })
+        Some(Self { child, dir, port, plain_port, ca_pem: certificates.ca.clone(), conf })
     }
 
     /// Kills the server as a crash would.

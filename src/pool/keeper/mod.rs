@@ -160,7 +160,7 @@ impl Keeper {
     fn let_go(&mut self, link: Arc<Link>) {
         let limit = Instant::now() + self.options.ping_timeout;
         self.tasks.push(Box::pin(async move {
-            link.settled(limit).await;
+            link.drained(limit).await;
             Done::LetGo
         }));
     }

@@ -1,0 +1,111 @@
+//! What callers send: a command or a pipeline.
+
+use super::{
+    Link, aborted,
+    wire::{Admission, Queued},
+};
+use crate::guard;
+use futures_util::future::BoxFuture;
+use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
+use tokio::time::Instant;
+
+/// A command or a pipeline on its way to a link, as often as it takes.
+pub(crate) trait Request: Sync {
+    /// What its caller gets.
+    type Reply: Send;
+
+    /// Queues it on `link`; none if that does not take it now.
+    fn queue(&self, link: &Link, admission: Admission, deadline: Instant) -> Option<Queued>;
+
+    /// What its caller gets for Redis's answer.
+    fn reply(&self, value: Value) -> Self::Reply;
+
+    /// What its caller gets for a transaction that Redis refused to queue.
+    fn aborted(&self, refused: Vec<(usize, ServerError)>) -> BoxFuture<'_, RedisResult<Self::Reply>>;
+
+    /// The error with which Redis refused to run any of it. A script can answer like that after it has run, so that its
+    /// word counts for nothing.
+    fn refusal<'a>(&self, reply: &'a RedisResult<Self::Reply>) -> Option<Refusal<'a>>;
+}
+
+/// An error of Redis's that says that nothing has run.
+pub(crate) type Refusal<'a> = std::borrow::Cow<'a, ServerError>;
+
+impl Request for &Cmd {
+    type Reply = Value;
+
+    fn queue(&self, link: &Link, admission: Admission, deadline: Instant) -> Option<Queued> {
+        link.wire.command(admission, self, deadline)
+    }
+
+    fn reply(&self, value: Value) -> Value {
+        value
+    }
+
+    fn aborted(&self, refused: Vec<(usize, ServerError)>) -> BoxFuture<'_, RedisResult<Value>> {
+        // Single commands queue nothing: there is nothing but the first.
+        let first = refused.into_iter().next().map_or(Value::Nil, |(_, error)| Value::ServerError(error));
+        Box::pin(async { Ok(first) })
+    }
+
+    fn refusal<'a>(&self, reply: &'a RedisResult<Value>) -> Option<Refusal<'a>> {
+        match reply {
+            Ok(Value::ServerError(error)) if !guard::runs_script(self) => Some(Refusal::Borrowed(error)),
+            _ => None,
+        }
+    }
+}
+
+/// A pipeline, and which of its replies its caller wants.
+pub(crate) struct PipelineCall<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) offset: usize,
+    pub(crate) count: usize,
+}
+
+impl Request for PipelineCall<'_> {
+    type Reply = Vec<Value>;
+
+    fn queue(&self, link: &Link, admission: Admission, deadline: Instant) -> Option<Queued> {
+        link.wire.pipeline(admission, self.pipeline, (self.offset, self.count), deadline)
+    }
+
+    fn reply(&self, value: Value) -> Vec<Value> {
+        match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        }
+    }
+
+    fn aborted(&self, refused: Vec<(usize, ServerError)>) -> BoxFuture<'_, RedisResult<Vec<Value>>> {
+        Box::pin(aborted::aborted(self.pipeline, (self.offset, self.count), refused))
+    }
+
+    fn refusal<'a>(&self, reply: &'a RedisResult<Vec<Value>>) -> Option<Refusal<'a>> {
+        let first = match reply {
+            // All commands of a pipeline were refused, for the same reason.
+            Ok(values) => {
+                let Some(Value::ServerError(first)) = values.first() else {
+                    return None;
+                };
+                let same = |value: &Value| matches!(value, Value::ServerError(error) if error.code() == first.code());
+                if !values.iter().all(same) {
+                    return None;
+                }
+                Refusal::Borrowed(first)
+            }
+            // The MULTI of a transaction was.
+            Err(error) if self.pipeline.is_transaction() => Refusal::Owned(multi_refused(error)?),
+            Err(_) => return None,
+        };
+        (!self.pipeline.cmd_iter().any(guard::runs_script)).then_some(first)
+    }
+}
+
+/// The error with which the MULTI of a transaction was refused, if `error` says so.
+fn multi_refused(error: &RedisError) -> Option<ServerError> {
+    match error.clone().into_server_errors()?.as_ref() {
+        [(0, error)] => Some(error.clone()),
+        _ => None,
+    }
+}

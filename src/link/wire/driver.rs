@@ -1,0 +1,334 @@
+//! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
+
+use super::{
+    inbox::Inbox,
+    parse::{Stop, parse},
+    pulse::Pulse,
+    queue::{Entry, Hand, LARGEST_IDLE_BUFFER, Queue, Taken},
+    reply::{Answer, Expect, LARGE, Outcome},
+    scan::Scan,
+};
+use redis::Value;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    runtime::{Handle, RuntimeFlavor},
+    sync::Notify,
+    time::{Instant, Sleep, sleep_until},
+};
+
+/// Why a connection ended.
+type Reason = &'static str;
+
+/// Drives one connection until it ends or is dropped; either way every request gets its outcome.
+pub(super) struct Driver<S> {
+    stream: S,
+    queue: Arc<Queue>,
+    pulse: Arc<Pulse>,
+    keeper: Arc<Notify>,
+    inbox: Inbox,
+    /// Where the search for the end of a reply stopped that has come in part.
+    scan: Option<Scan>,
+    hand: Hand,
+    /// Requests that end when they are written, apart from their entries in `hand`, which wait for the replies.
+    quiet: Vec<Entry>,
+    /// How much of `hand.bytes` is written, and how much has been since the beginning.
+    sent: usize,
+    written: u64,
+    flushed: bool,
+    wakers: Vec<Waker>,
+    /// Whether other threads may be about to queue more.
+    many_threads: bool,
+    yielded: bool,
+    alarm: Pin<Box<Sleep>>,
+    alarm_at: Option<Instant>,
+    reason: Reason,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Must be called on a runtime.
+    pub(super) fn new(stream: S, queue: Arc<Queue>, pulse: Arc<Pulse>, keeper: Arc<Notify>) -> Self {
+        Self {
+            stream,
+            queue,
+            pulse,
+            keeper,
+            inbox: Inbox::new(),
+            scan: None,
+            hand: Hand::default(),
+            quiet: Vec::new(),
+            sent: 0,
+            written: 0,
+            flushed: true,
+            wakers: Vec::new(),
+            many_threads: Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread,
+            yielded: false,
+            alarm: Box::pin(sleep_until(Instant::now())),
+            alarm_at: None,
+            reason: "the connection's task was ended",
+        }
+    }
+
+    /// Reads, takes and writes as far as it goes.
+    ///
+    /// Reading comes first and does not depend on writing, so that a server that reads no more before it is read itself
+    /// gets what it wants.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        self.read(cx)?;
+        loop {
+            // On many threads each command would travel alone: what is ready to run gets one chance to join it.
+            let patience = self.many_threads && !self.yielded;
+            let known = self.hand.entries.len();
+            match self.queue.take(&mut self.hand, patience, cx) {
+                Taken::Nothing => {
+                    self.write(cx)?;
+                    break;
+                }
+                Taken::Later => {
+                    self.yielded = true;
+                    cx.waker().wake_by_ref();
+                    break;
+                }
+                Taken::Something => {
+                    self.yielded = false;
+                    self.note_new(known);
+                    self.write(cx)?;
+                }
+            }
+        }
+        self.watch(cx);
+        Ok(())
+    }
+
+    /// Looks at the entries that came last: the first `known` are not new.
+    fn note_new(&mut self, known: usize) {
+        let new = self.hand.entries.iter_mut().skip(known);
+        let mut earliest = self.alarm_at;
+        for entry in new {
+            if earliest.is_none_or(|at| entry.deadline < at) {
+                earliest = Some(entry.deadline);
+            }
+            if entry.quiet {
+                let slot = entry.slot.take();
+                self.quiet.push(Entry { slot, expect: Expect::One, ..*entry });
+            }
+        }
+        if earliest != self.alarm_at {
+            self.set_alarm(earliest);
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        while let Poll::Ready(read) = self.inbox.fill(Pin::new(&mut self.stream), cx) {
+            match read {
+                Ok(0) => return Err("connection closed"),
+                Ok(_) => self.pulse.beat(),
+                Err(_) => return Err("connection broken"),
+            }
+            let outcome = self.replies();
+            self.wake();
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Completes requests with what has come.
+    fn replies(&mut self) -> Result<(), Reason> {
+        let mut answered = 0;
+        let outcome = loop {
+            match self.next_reply() {
+                Ok(None) => break Ok(()),
+                Ok(Some((value, len))) => match self.complete(value, len) {
+                    Ok(done) => answered += usize::from(done),
+                    Err(reason) => break Err(reason),
+                },
+                Err(reason) => break Err(reason),
+            }
+        };
+        self.queue.left(answered);
+        outcome
+    }
+
+    fn next_reply(&mut self) -> Result<Option<(Value, usize)>, Reason> {
+        let bytes = self.inbox.bytes();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if let Some(scan) = &mut self.scan {
+            match scan.resume(bytes) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    self.queue.set_congested(scan.least().max(bytes.len()) > LARGE);
+                    return Ok(None);
+                }
+                Err(Stop::Garbage(problem)) => return Err(is_garbage(problem)),
+                Err(Stop::Incomplete) => return Ok(None),
+            }
+        }
+        match parse(bytes) {
+            Ok((value, len)) => {
+                if self.scan.take().is_some() {
+                    self.queue.set_congested(false);
+                }
+                self.inbox.consume(len);
+                Ok(Some((value, len)))
+            }
+            Err(Stop::Incomplete) if self.scan.is_none() => {
+                self.scan = Some(Scan::new());
+                self.next_reply()
+            }
+            Err(Stop::Incomplete) => Err(is_garbage("a reply is shorter than it looked")),
+            Err(Stop::Garbage(problem)) => Err(is_garbage(problem)),
+        }
+    }
+
+    /// Gives the oldest request its reply; true if that was its last.
+    fn complete(&mut self, value: Value, len: usize) -> Result<bool, Reason> {
+        if let Value::Push { .. } = value {
+            // It answers no request, and nobody on a shared connection has asked for it.
+            return Ok(false);
+        }
+        let oldest = self.hand.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
+        let outcome = match &mut oldest.expect {
+            Expect::One => Outcome::Answered(value),
+            Expect::Many(gather) => match gather.take(value) {
+                Some(outcome) => outcome,
+                None => return Ok(false),
+            },
+        };
+        if let Some(entry) = self.hand.entries.pop_front() {
+            let answer = Answer { outcome, large: len > LARGE };
+            self.tell(entry, answer);
+        }
+        Ok(true)
+    }
+
+    fn tell(&mut self, mut entry: Entry, answer: Answer) {
+        if let Some(slot) = entry.slot.take() {
+            self.wakers.extend(slot.fill(answer));
+            self.hand.spent.push_back(slot);
+        }
+    }
+
+    fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        match self.poll_write(cx) {
+            Poll::Ready(Err(_)) => Err("connection broken"),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        while self.sent < self.hand.bytes.len() {
+            self.flushed = false;
+            let rest = &self.hand.bytes[self.sent..];
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            if sent == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += sent;
+            self.written += sent as u64;
+            self.acknowledge_quiet();
+        }
+        if self.sent > 0 {
+            self.sent = 0;
+            self.hand.bytes.clear();
+            if self.hand.bytes.capacity() > LARGEST_IDLE_BUFFER {
+                self.hand.bytes = Vec::new();
+            }
+        }
+        if !self.flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn acknowledge_quiet(&mut self) {
+        let through = self.quiet.iter().take_while(|entry| entry.ends <= self.written).count();
+        let through: Vec<_> = self.quiet.drain(..through).collect();
+        for entry in through {
+            self.tell(entry, Answer { outcome: Outcome::Answered(Value::Nil), large: false });
+        }
+        self.wake();
+    }
+
+    fn set_alarm(&mut self, at: Option<Instant>) {
+        self.alarm_at = at;
+        if let Some(at) = at {
+            self.alarm.as_mut().reset(at);
+        }
+    }
+
+    /// One timer for all requests: it is set to the earliest deadline there was, and looks at all of them when it fires.
+    fn watch(&mut self, cx: &mut Context<'_>) {
+        while self.alarm_at.is_some() && self.alarm.as_mut().poll(cx).is_ready() {
+            let next = self.expire(Instant::now());
+            self.set_alarm(next);
+        }
+    }
+
+    /// Ends what is past its deadline; its reply, should it come, is passed over. Returns the next deadline.
+    fn expire(&mut self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for entry in self.hand.entries.iter_mut().chain(&mut self.quiet) {
+            if entry.slot.is_none() {
+                continue;
+            }
+            if entry.deadline > now {
+                next = Some(next.map_or(entry.deadline, |at| at.min(entry.deadline)));
+            } else if let Some(slot) = entry.slot.take() {
+                self.wakers.extend(slot.fill(Answer { outcome: Outcome::TimedOut, large: false }));
+            }
+        }
+        self.wake();
+        next
+    }
+}
+
+/// The reason when what came is no Redis reply.
+pub(crate) const GARBAGE: Reason = "the server sent something that is no Redis reply";
+
+#[cold]
+fn is_garbage(problem: &'static str) -> Reason {
+    tracing::warn!(problem, "{GARBAGE}");
+    GARBAGE
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.turn(cx) {
+            Ok(()) => Poll::Pending,
+            Err(reason) => {
+                self.reason = reason;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        let queued = self.queue.end(self.reason);
+        let count = self.hand.entries.len() + queued.len();
+        let entries = self.hand.entries.drain(..).chain(self.quiet.drain(..)).chain(queued);
+        for entry in entries {
+            // A byte that the TLS layer has taken may have gone.
+            let outcome = if entry.begins >= self.written { Outcome::Unsent } else { Outcome::Lost(self.reason) };
+            if let Some(waker) = entry.slot.and_then(|slot| slot.fill(Answer { outcome, large: false })) {
+                waker.wake();
+            }
+        }
+        self.queue.left(count);
+        self.keeper.notify_one();
+    }
+}

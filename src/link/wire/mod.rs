@@ -1,0 +1,93 @@
+//! The Redis protocol over one stream: a queue that callers fill, and a task that empties it.
+//!
+//! Callers encode straight into the queue's buffer and go to sleep; the driver writes what has gathered in one piece, parses
+//! replies in place and wakes their callers. One command costs two short locks and no allocation but its value's own.
+
+mod driver;
+mod inbox;
+mod parse;
+mod pulse;
+mod queue;
+mod reply;
+mod scan;
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
+
+use driver::Driver;
+use queue::{Order, Queue};
+use redis::{Cmd, Pipeline};
+use reply::{Expect, Gather};
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    task::AbortHandle,
+    time::Instant,
+};
+
+pub(super) use driver::GARBAGE;
+pub(super) use pulse::Pulse;
+pub(crate) use queue::{Admission, Condition};
+pub(crate) use reply::{LARGE, Outcome, Reply};
+
+/// What was queued: its reply to come, and how many bytes it has.
+pub(crate) type Queued = (Reply, usize);
+
+/// A connection; it ends when dropped.
+pub(super) struct Wire {
+    pub(super) queue: Arc<Queue>,
+    pub(super) pulse: Arc<Pulse>,
+    driver: AbortHandle,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Wire {
+    /// Spawns the driver of `stream`, which notifies `keeper` when it ends.
+    pub(super) fn start<S>(stream: S, keeper: Arc<Notify>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let queue = Arc::new(Queue::new());
+        let pulse = Arc::new(Pulse::new());
+        let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), keeper);
+        Self { queue, pulse, driver: tokio::spawn(driver).abort_handle() }
+    }
+
+    /// Queues a command, which must not be empty; none if the link does not take it now.
+    pub(super) fn command(&self, admission: Admission, cmd: &Cmd, deadline: Instant) -> Option<Queued> {
+        let order = Order { deadline, expect: Expect::One, quiet: cmd.is_no_response() };
+        self.queue.push(admission, order, |bytes| cmd.write_packed_command(bytes))
+    }
+
+    /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.
+    pub(super) fn pipeline(
+        &self,
+        admission: Admission,
+        pipeline: &Pipeline,
+        (offset, count): (usize, usize),
+        deadline: Instant,
+    ) -> Option<Queued> {
+        let transaction = pipeline.is_transaction();
+        // MULTI and EXEC are answered, too.
+        let total = pipeline.len() + if transaction { 2 } else { 0 };
+        let expect = Expect::Many(Box::new(Gather::new(transaction, total, offset, count)));
+        // Packed before the lock is taken: it may be long.
+        let packed = pipeline.get_packed_pipeline();
+        let order = Order { deadline, expect, quiet: false };
+        self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed))
+    }
+
+    /// One of the link's own commands, sent in whatever condition the link is.
+    pub(super) async fn own(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
+        match self.command(Admission::Own, cmd, deadline) {
+            Some((reply, _)) => reply.await.outcome,
+            None => Outcome::Unsent,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What a request waits for, and the place where its answer is put.
+
+use crate::lock::lock;
+use redis::{ServerError, Value};
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+/// How a request ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Redis answered; a pipeline's answers come as one array.
+    Answered(Value),
+    /// Redis refused commands of a transaction while it was being queued: their replies' places, and why.
+    Aborted(Vec<(usize, ServerError)>),
+    /// The connection went down before a byte of the request left this process.
+    Unsent,
+    /// The connection went down with the request on its way, for this reason.
+    Lost(&'static str),
+    /// The deadline passed.
+    TimedOut,
+}
+
+/// Replies larger than this hold up small ones behind them.
+pub(crate) const LARGE: usize = 32 << 10;
+
+/// An outcome, and whether it took many bytes on the wire.
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    pub(crate) large: bool,
+}
+
+/// Where the driver puts the outcome of one request. Slots are used again and again, so that a request allocates none.
+#[derive(Default)]
+pub(super) struct Slot(Mutex<Filling>);
+
+#[derive(Default)]
+enum Filling {
+    #[default]
+    Empty,
+    Awaited(Waker),
+    Full(Answer),
+}
+
+impl Slot {
+    /// Fills the slot; returns whom to wake.
+    #[must_use]
+    pub(super) fn fill(&self, answer: Answer) -> Option<Waker> {
+        match std::mem::replace(&mut *lock(&self.0), Filling::Full(answer)) {
+            Filling::Awaited(waker) => Some(waker),
+            Filling::Empty | Filling::Full(_) => None,
+        }
+    }
+
+    /// Makes the slot ready for another request, if nobody else holds it any more.
+    pub(super) fn reset(slot: &mut Arc<Self>) -> bool {
+        let alone = Arc::get_mut(slot);
+        if let Some(slot) = alone {
+            *slot = Self::default();
+            return true;
+        }
+        false
+    }
+}
+
+/// The end of one request: always comes, by the request's deadline at the latest. Dropping it leaves nothing behind.
+#[must_use]
+pub(crate) struct Reply(pub(super) Arc<Slot>);
+
+impl Future for Reply {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let mut filling = lock(&self.0.0);
+        match &mut *filling {
+            Filling::Full(_) => {}
+            Filling::Awaited(waker) => {
+                waker.clone_from(cx.waker());
+                return Poll::Pending;
+            }
+            Filling::Empty => {
+                *filling = Filling::Awaited(cx.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        match std::mem::take(&mut *filling) {
+            Filling::Full(answer) => Poll::Ready(answer),
+            Filling::Empty | Filling::Awaited(_) => Poll::Pending,
+        }
+    }
+}
+
+/// The replies that a request gets.
+pub(super) enum Expect {
+    One,
+    Many(Box<Gather>),
+}
+
+/// The replies of a pipeline, as they come.
+pub(super) struct Gather {
+    transaction: bool,
+    /// Replies that are passed over, then those that are kept.
+    skip: usize,
+    keep: usize,
+    /// Replies that will come in all.
+    total: usize,
+    seen: usize,
+    kept: Vec<Value>,
+    refused: Vec<(usize, ServerError)>,
+}
+
+impl Gather {
+    /// Of `total` replies, `keep` after the first `skip`.
+    pub(super) fn new(transaction: bool, total: usize, skip: usize, keep: usize) -> Self {
+        let kept = Vec::with_capacity(keep.min(total));
+        Self { transaction, skip, keep, total, seen: 0, kept, refused: Vec::new() }
+    }
+
+    /// Takes the next reply; the outcome with the last one.
+    pub(super) fn take(&mut self, value: Value) -> Option<Outcome> {
+        let place = self.seen;
+        self.seen += 1;
+        if place < self.skip {
+            // What is passed over in a transaction are the answers to MULTI and to queueing.
+            if let Value::ServerError(error) = value
+                && self.transaction
+            {
+                self.refused.push((place, error));
+            }
+        } else if place - self.skip < self.keep {
+            self.kept.push(value);
+        }
+        if self.seen < self.total {
+            return None;
+        }
+        Some(if self.refused.is_empty() {
+            Outcome::Answered(Value::Array(std::mem::take(&mut self.kept)))
+        } else {
+            Outcome::Aborted(std::mem::take(&mut self.refused))
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! The driver against a server of a few lines, over a stream in memory.
+
+use super::*;
+use redis::Value;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    task::yield_now,
+    time::timeout,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn wire(buffer: usize) -> (Wire, DuplexStream) {
+    let (near, far) = duplex(buffer);
+    (Wire::start(near, Arc::new(Notify::new())), far)
+}
+
+fn get(wire: &Wire, key: &str) -> Reply {
+    send(wire, redis::cmd("GET").arg(key))
+}
+
+fn send(wire: &Wire, cmd: &Cmd) -> Reply {
+    wire.command(Admission::Open, cmd, Instant::now() + HOUR).expect("the link is open").0
+}
+
+async fn answered(reply: Reply) -> Value {
+    match timeout(10 * SECOND, reply).await.expect("an outcome").outcome {
+        Outcome::Answered(value) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn text(value: &str) -> Value {
+    Value::BulkString(value.as_bytes().to_vec())
+}
+
+fn packed(key: &str) -> Vec<u8> {
+    redis::cmd("GET").arg(key).get_packed_command()
+}
+
+/// Reads exactly what these commands are.
+async fn expect(far: &mut DuplexStream, keys: &[&str]) {
+    let expected: Vec<u8> = keys.iter().flat_map(|key| packed(key)).collect();
+    let mut came = vec![0; expected.len()];
+    far.read_exact(&mut came).await.unwrap();
+    assert_eq!(came, expected);
+}
+
+async fn down(wire: &Wire) -> &'static str {
+    for _ in 0..10_000 {
+        if let Condition::Down(reason) = wire.queue.condition() {
+            return reason;
+        }
+        yield_now().await;
+    }
+    panic!("the link stays up");
+}
+
+#[tokio::test]
+async fn replies_go_to_their_requests_in_order_also_past_cancelled_ones() {
+    let (wire, mut far) = wire(1024);
+    let first = get(&wire, "a");
+    drop(get(&wire, "cancelled"));
+    let third = get(&wire, "c");
+    expect(&mut far, &["a", "cancelled", "c"]).await;
+    far.write_all(b"$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n").await.unwrap();
+    assert_eq!(answered(third).await, text("3"));
+    assert_eq!(answered(first).await, text("1"));
+    assert_eq!(wire.queue.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn replies_in_pieces_and_pushes_in_between() {
+    let (wire, mut far) = wire(1024);
+    let (first, second) = (get(&wire, "a"), get(&wire, "b"));
+    expect(&mut far, &["a", "b"]).await;
+    for byte in b">2\r\n+invalidate\r\n*0\r\n$3\r\none\r\n>1\r\n+x\r\n*2\r\n:1\r\n$2\r\nab\r\n" {
+        far.write_all(&[*byte]).await.unwrap();
+        yield_now().await;
+    }
+    assert_eq!(answered(first).await, text("one"));
+    assert_eq!(answered(second).await, Value::Array(vec![Value::Int(1), text("ab")]));
+}
+
+#[tokio::test]
+async fn what_had_not_left_is_told_from_what_had() {
+    let (wire, mut far) = wire(8);
+    let begun = get(&wire, "the first one does not fit");
+    let waiting = get(&wire, "b");
+    let mut part = [0; 20];
+    far.read_exact(&mut part).await.unwrap();
+    let late = get(&wire, "c");
+    drop(far);
+    assert!(matches!(begun.await.outcome, Outcome::Lost("connection closed" | "connection broken")));
+    assert!(matches!(waiting.await.outcome, Outcome::Unsent));
+    assert!(matches!(late.await.outcome, Outcome::Unsent));
+    assert!(wire.command(Admission::Own, &redis::cmd("PING"), Instant::now() + HOUR).is_none());
+    assert_eq!(wire.queue.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_ends_by_its_own_deadline_and_late_replies_go_to_nobody() {
+    let (wire, mut far) = wire(1024);
+    let begin = Instant::now();
+    let with =
+        |key: &str, limit| wire.command(Admission::Open, redis::cmd("GET").arg(key), begin + limit).expect("open").0;
+    let (slow, fast, patient) = (with("a", 5 * SECOND), with("b", SECOND), with("c", HOUR));
+    assert!(matches!(fast.await.outcome, Outcome::TimedOut));
+    assert!(begin.elapsed() < 2 * SECOND, "{:?}", begin.elapsed());
+    assert!(matches!(slow.await.outcome, Outcome::TimedOut));
+    assert!(begin.elapsed() < 6 * SECOND, "{:?}", begin.elapsed());
+    far.write_all(b":1\r\n:2\r\n:3\r\n").await.unwrap();
+    assert_eq!(answered(patient).await, Value::Int(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_cannot_even_be_written_end_by_their_deadline() {
+    let (wire, _far) = wire(8);
+    let deadline = Instant::now() + SECOND;
+    let requests: Vec<_> =
+        (0..50).map(|n| wire.command(Admission::Open, redis::cmd("GET").arg(n), deadline).expect("open").0).collect();
+    for request in requests {
+        assert!(matches!(request.await.outcome, Outcome::TimedOut));
+    }
+    assert!(deadline.elapsed() < SECOND);
+}
+
+#[tokio::test]
+async fn a_command_without_reply_ends_when_it_is_written_and_its_reply_is_passed_over() {
+    let (wire, mut far) = wire(1024);
+    let mut quiet = redis::cmd("SET");
+    quiet.arg("k").arg("v").set_no_response(true);
+    assert_eq!(answered(send(&wire, &quiet)).await, Value::Nil);
+    assert_eq!(wire.queue.in_flight(), 1);
+    let next = get(&wire, "k");
+    far.read_exact(&mut vec![0; quiet.get_packed_command().len()]).await.unwrap();
+    expect(&mut far, &["k"]).await;
+    far.write_all(b"+OK\r\n$1\r\nv\r\n").await.unwrap();
+    assert_eq!(answered(next).await, text("v"));
+    assert_eq!(wire.queue.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn garbage_and_replies_to_nothing_end_the_link() {
+    let (wire_1, mut far) = wire(1024);
+    let reply = get(&wire_1, "a");
+    expect(&mut far, &["a"]).await;
+    far.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.unwrap();
+    assert!(matches!(reply.await.outcome, Outcome::Lost(GARBAGE)));
+    assert_eq!(down(&wire_1).await, GARBAGE);
+
+    let (wire_2, mut far) = wire(1024);
+    far.write_all(b"+OK\r\n").await.unwrap();
+    assert!(down(&wire_2).await.contains("nothing asked for"));
+}
+
+/// A server that reads nothing while it cannot write must not stop us from reading.
+#[tokio::test]
+async fn large_payloads_in_both_directions_do_not_deadlock() {
+    let (wire, far) = wire(4096);
+    let value = vec![b'x'; 4 << 20];
+    let replies: Vec<_> = (0..4).map(|_| send(&wire, redis::cmd("ECHO").arg(&value))).collect();
+    let (mut requests, mut out) = tokio::io::split(far);
+    // Writes each byte back before it reads the next one; the header is made up in front.
+    let server = async {
+        let request = redis::cmd("ECHO").arg(&value).get_packed_command();
+        let header = format!("${}\r\n", request.len());
+        let mut chunk = vec![0; 1024];
+        for _ in 0..4 {
+            out.write_all(header.as_bytes()).await.unwrap();
+            let mut left = request.len();
+            while left > 0 {
+                let room = left.min(chunk.len());
+                let came = requests.read(&mut chunk[..room]).await.unwrap();
+                out.write_all(&chunk[..came]).await.unwrap();
+                left -= came;
+            }
+            out.write_all(b"\r\n").await.unwrap();
+        }
+    };
+    let client = async {
+        for reply in replies {
+            let answer = reply.await;
+            assert!(answer.large);
+            assert!(matches!(answer.outcome, Outcome::Answered(Value::BulkString(bytes)) if bytes.len() > value.len()));
+        }
+    };
+    timeout(30 * SECOND, futures_util::future::join(server, client)).await.expect("no deadlock");
+}
+
+#[tokio::test]
+async fn a_large_reply_on_its_way_shows_until_it_is_through() {
+    let (wire, mut far) = wire(1 << 20);
+    let reply = get(&wire, "big");
+    expect(&mut far, &["big"]).await;
+    let size = 200_000;
+    far.write_all(format!("${size}\r\n").as_bytes()).await.unwrap();
+    far.write_all(&vec![b'x'; 1000]).await.unwrap();
+    while !wire.queue.is_congested() {
+        yield_now().await;
+    }
+    far.write_all(&vec![b'x'; size - 1000]).await.unwrap();
+    far.write_all(b"\r\n").await.unwrap();
+    assert!(matches!(answered(reply).await, Value::BulkString(bytes) if bytes.len() == size));
+    assert!(!wire.queue.is_congested());
+}
+
+#[tokio::test]
+async fn a_link_takes_what_its_condition_admits() {
+    let (wire, mut far) = wire(1024);
+    let try_as = |admission| wire.command(admission, redis::cmd("GET").arg("k"), Instant::now() + HOUR);
+    assert!(try_as(Admission::Aside).is_none());
+    let first = get(&wire, "k");
+    wire.queue.swap(Condition::Open, Condition::Aside);
+    assert!(try_as(Admission::Open).is_none());
+    let second = try_as(Admission::Aside).expect("aside").0;
+    expect(&mut far, &["k", "k"]).await;
+    far.write_all(b":1\r\n:2\r\n").await.unwrap();
+    timeout(SECOND, wire.queue.drained()).await.expect("drained");
+    assert_eq!((answered(first).await, answered(second).await), (Value::Int(1), Value::Int(2)));
+    wire.queue.set(Condition::Down("enough"));
+    wire.queue.set(Condition::Open);
+    assert!(try_as(Admission::Open).is_none());
+    assert_eq!(wire.queue.condition(), Condition::Down("enough"));
+    let own = try_as(Admission::Own).expect("the connection is still there").0;
+    expect(&mut far, &["k"]).await;
+    far.write_all(b":3\r\n").await.unwrap();
+    assert_eq!(answered(own).await, Value::Int(3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_the_wire_ends_every_request() {
+    let (wire, _far) = wire(1024);
+    let replies: Vec<_> = (0..100).map(|n| get(&wire, &n.to_string())).collect();
+    drop(wire);
+    for reply in replies {
+        let outcome = timeout(10 * SECOND, reply).await.expect("an outcome").outcome;
+        assert!(matches!(outcome, Outcome::Lost(_) | Outcome::Unsent), "{outcome:?}");
+    }
+}
