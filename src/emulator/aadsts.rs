@@ -26,18 +26,8 @@ const DOCUMENTED: &[Documented] = &[
                has not been installed by the administrator of the tenant or consented to by any user in the \
                tenant. You might have sent your authentication request to the wrong tenant.",
     },
-    Documented {
-        codes: &[50_013],
-        status: 401,
-        error: "invalid_client",
-        text: "Assertion is invalid: {}.",
-    },
-    Documented {
-        codes: &[50_027],
-        status: 400,
-        error: "invalid_request",
-        text: "JWT token is invalid or malformed.",
-    },
+    Documented { codes: &[50_013], status: 401, error: "invalid_client", text: "Assertion is invalid: {}." },
+    Documented { codes: &[50_027], status: 400, error: "invalid_request", text: "JWT token is invalid or malformed." },
     Documented {
         codes: &[50_196],
         status: 400,

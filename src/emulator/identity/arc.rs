@@ -1,10 +1,7 @@
 //! The agent of Azure Arc, which gives tokens to those who can read a file of its.
 
 use super::{Grant, asked::Asked, imds};
-use crate::{
-    emulator::answers::Refusal,
-    lock::lock,
-};
+use crate::{emulator::answers::Refusal, lock::lock};
 use std::{collections::HashMap, fs, io, path::PathBuf, sync::Mutex};
 use uuid::Uuid;
 

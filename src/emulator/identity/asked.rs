@@ -1,7 +1,7 @@
 //! A token request, as far as the endpoints look at it.
 
-use hyper::{HeaderMap, Method, Request, body::Incoming, header::HOST};
 use http_body_util::{BodyExt, Limited};
+use hyper::{HeaderMap, Method, Request, body::Incoming, header::HOST};
 use reqwest::Url;
 use std::{collections::HashMap, io};
 
@@ -52,14 +52,11 @@ fn form(body: &[u8]) -> HashMap<String, String> {
 }
 
 #[cfg(test)]
-use hyper::header::HeaderValue;
-
-#[cfg(test)]
 impl Asked {
     /// A `GET` without anything, to the host `emulator:1`.
     pub(super) fn get() -> Self {
         let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static("emulator:1"));
+        headers.insert(HOST, hyper::header::HeaderValue::from_static("emulator:1"));
         Self { method: Method::GET, https: false, parameters: HashMap::new(), headers }
     }
 
@@ -75,7 +72,8 @@ impl Asked {
     }
 
     pub(super) fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.insert(name, HeaderValue::from_str(value).expect("a value that can stand in a header"));
+        self.headers
+            .insert(name, hyper::header::HeaderValue::from_str(value).expect("a value that can stand in a header"));
         self
     }
 }

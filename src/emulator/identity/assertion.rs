@@ -105,8 +105,9 @@ impl Registered {
     fn parse(pem: &str) -> io::Result<Self> {
         let problem = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned());
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| problem("the PEM has no certificate"))?;
-        let key = ParsedCertificate::try_from(&der).map_err(|_| problem("the certificate cannot be read"))?;
-        let key = key.subject_public_key_info();
+        let key = ParsedCertificate::try_from(&der)
+            .map_err(|_| problem("the certificate cannot be read"))?
+            .subject_public_key_info();
         ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, &*key)
             .map_err(|_| problem("the certificate's key is not RSA"))?;
         Ok(Self { key: DecodingKey::from_rsa_der(&key), der })

@@ -24,7 +24,8 @@ struct Claims {
     exp: u64,
 }
 
-/// A token such as a cluster writes into a pod's file. `exp` is in whole seconds, rounded down: none is left of no lifetime.
+/// A token such as a cluster writes into a pod's file. `exp` is in whole seconds, rounded down:
+/// a lifetime of zero has expired already.
 pub(super) fn issue(signer: &Signer, lifetime: Duration) -> io::Result<String> {
     let now = since_epoch(SystemTime::now());
     signer.jwt(&Claims {
@@ -47,8 +48,9 @@ pub(super) fn subject(issuer: &str) -> Option<&'static str> {
 
 /// Refuses an assertion that is not good for the application's tokens. The same one may come again: files are read often.
 pub(super) fn check(signer: &Signer, assertion: &str) -> Result<(), Refusal> {
-    let claims: Claims =
-        signer.read(assertion).ok_or_else(|| aadsts::refusal(50_013, "its signature does not match its issuer's key"))?;
+    let claims: Claims = signer
+        .read(assertion)
+        .ok_or_else(|| aadsts::refusal(50_013, "its signature does not match its issuer's key"))?;
     let now = since_epoch(SystemTime::now());
     match subject(&claims.iss) {
         None => Err(aadsts::refusal(700_211, &claims.iss)),

@@ -1,7 +1,10 @@
 use super::*;
 use crate::emulator::tokens::CLIENT_ID;
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair},
+};
 use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::{EncodingKey, encode};
 use rcgen::KeyPair;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
@@ -18,7 +21,7 @@ static OURS: LazyLock<(AppCertificates, Signing)> = LazyLock::new(|| {
 static STRANGER: LazyLock<Signing> = LazyLock::new(|| Signing::of(&certs::application().unwrap()));
 
 struct Signing {
-    key: EncodingKey,
+    key: RsaKeyPair,
     der: CertificateDer<'static>,
 }
 
@@ -26,7 +29,7 @@ impl Signing {
     fn of(pem: &str) -> Self {
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).unwrap();
         Self {
-            key: EncodingKey::from_rsa_der(key.secret_pkcs8_der()),
+            key: RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap(),
             der: CertificateDer::from_pem_slice(pem.as_bytes()).unwrap(),
         }
     }
@@ -38,7 +41,15 @@ impl Signing {
     }
 
     fn sign(&self, header: &Header, claims: &Value) -> String {
-        encode(header, claims, &self.key).unwrap()
+        let encoding: &'static dyn RsaEncoding = match header.alg {
+            Algorithm::RS256 => &RSA_PKCS1_SHA256,
+            _ => &RSA_PSS_SHA256,
+        };
+        let header = URL_SAFE_NO_PAD.encode(serde_json::to_vec(header).unwrap());
+        let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        self.key.sign(encoding, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
 
@@ -152,7 +163,7 @@ fn certificates_of_other_makers_can_be_registered() {
     assert!(certificates.check(&signed(), CLIENT_ID, &audiences).is_ok());
 
     let elliptic = rcgen::CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
-    for wrong in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &elliptic] {
+    for wrong in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", elliptic.as_str()] {
         assert_eq!(certificates.register(wrong).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }
