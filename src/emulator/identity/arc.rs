@@ -1,4 +1,4 @@
-//! The agent of Azure Arc, which gives tokens to those who can read a file of its.
+//! The agent of Azure Arc, which gives tokens to those who can read one of its files.
 
 use super::{Grant, asked::Asked, imds};
 use crate::{emulator::answers::Refusal, lock::lock};
@@ -70,7 +70,7 @@ mod tests {
         let challenge = grant(&asked(), &files).unwrap_err();
         assert_eq!(challenge.status(), 401);
         let path = Path::new(challenge.realm().unwrap());
-        assert_eq!((path.parent(), path.extension()), (Some(directory.path()), Some("key".as_ref())));
+        assert_eq!((path.parent(), path.extension()), (Some(directory.path()), Some(std::ffi::OsStr::new("key"))));
 
         let authorization = format!("Basic {}", fs::read_to_string(path).unwrap());
         assert!(grant(&asked().with_header("Authorization", "Basic guessed"), &files).unwrap_err().realm().is_none());

@@ -108,7 +108,7 @@ impl Registered {
         let key = ParsedCertificate::try_from(&der)
             .map_err(|_| problem("the certificate cannot be read"))?
             .subject_public_key_info();
-        ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, &*key)
+        ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, &key)
             .map_err(|_| problem("the certificate's key is not RSA"))?;
         Ok(Self { key: DecodingKey::from_rsa_der(&key), der })
     }
