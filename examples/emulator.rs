@@ -1,6 +1,7 @@
 //! Runs the emulator alone, for Redis clients in any language: `cargo run --example emulator`.
 //!
-//! It prints what a client needs as `export` lines, and runs until it is interrupted.
+//! It prints what a client needs as `export` lines, and runs until it is interrupted. Those select the client secret; with
+//! `--write-dir`, lines that are commented out follow, for the other kinds of credentials.
 
 use clap::Parser;
 use entra_redis::emulator::Emulator;
@@ -8,7 +9,7 @@ use std::{
     error::Error,
     fs,
     io::{Write, stdout},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -20,7 +21,13 @@ struct Options {
     /// A Redis server (host:port, plain TCP) behind the emulator; without it, the embedded store.
     #[arg(long, value_name = "ADDR")]
     redis: Option<String>,
+    /// Where to write a client certificate and a federated token, and Azure Arc's key files; the directory has to exist.
+    #[arg(long, value_name = "DIR")]
+    write_dir: Option<PathBuf>,
 }
+
+/// Nobody writes the federated token anew, as a cluster does: it is to last as long as the emulator may run.
+const FEDERATED_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -34,18 +41,39 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let ca_file = std::env::temp_dir().join(format!("entra-redis-emulator-{}.pem", emulator.port()));
     fs::write(&ca_file, emulator.ca_pem())?;
-    print_exports(&emulator, &ca_file)?;
+    print_exports(&emulator, &ca_file, &other_credentials(&emulator, options.write_dir.as_deref())?)?;
     interrupted().await?;
     fs::remove_file(&ca_file)?;
     Ok(())
 }
 
-fn print_exports(emulator: &Emulator, ca_file: &Path) -> std::io::Result<()> {
+/// Writes the files of the other kinds of credentials, and says which variables lead to them.
+fn other_credentials(emulator: &Emulator, dir: Option<&Path>) -> std::io::Result<Vec<(&'static str, String)>> {
+    let Some(dir) = dir else {
+        return Ok(Vec::new());
+    };
+    let certificate = dir.join("client-certificate.pem");
+    fs::write(&certificate, emulator.client_certificate_pem())?;
+    let token = dir.join("federated-token");
+    fs::write(&token, emulator.federated_token_with_lifetime(FEDERATED_TOKEN_LIFETIME))?;
+    emulator.arc_key_dir(dir);
+    Ok(vec![
+        ("AZURE_CLIENT_CERTIFICATE_PATH", certificate.display().to_string()),
+        ("AZURE_FEDERATED_TOKEN_FILE", token.display().to_string()),
+        ("IDENTITY_ENDPOINT", format!("{}/msi/token", emulator.authority_host())),
+        ("IDENTITY_HEADER", emulator.identity_header().to_owned()),
+    ])
+}
+
+fn print_exports(emulator: &Emulator, ca_file: &Path, others: &[(&str, String)]) -> std::io::Result<()> {
     let mut out = stdout().lock();
     for (name, value) in emulator.env() {
         writeln!(out, "export {name}={value}")?;
     }
     writeln!(out, "export REDIS_CA_CERT={}", ca_file.display())?;
+    for (name, value) in others {
+        writeln!(out, "# export {name}={value}")?;
+    }
     // Whoever reads this through a pipe waits for it.
     out.flush()
 }

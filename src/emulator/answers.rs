@@ -1,36 +1,55 @@
-//! The bodies that the identity provider and IMDS answer with.
+//! The bodies that the identity provider and the endpoints for managed identities answer with.
 
-use super::tokens::{RESOURCE, TENANT_ID, since_epoch};
+use super::{
+    expires_on::ExpiresOn,
+    tokens::{TENANT_ID, TokenClaims, since_epoch},
+};
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
     body::Bytes,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
 };
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// Which endpoint was asked, and so which form its answer has.
+/// The form of a token answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     TokenEndpoint,
+    /// The Instance Metadata Service, and Azure Arc and Cloud Shell after it.
     Imds,
+    /// App Service, and Azure ML after it.
+    AppService,
+    ServiceFabric,
 }
 
 /// A token answer; without `exp`, one that does not say when the token expires.
-pub(super) fn success(form: Form, token: &str, exp: Option<u64>) -> Answer {
+pub(super) fn success(form: Form, token: &str, claims: &TokenClaims, exp: Option<u64>, format: ExpiresOn) -> Answer {
     let now = since_epoch(SystemTime::now());
-    let expires_in = exp.map(|exp| Duration::from_secs(exp).saturating_sub(now).as_secs());
+    let resource = claims.resource();
+    let seconds = exp.map(|exp| Duration::from_secs(exp).saturating_sub(now).as_secs());
+    let expires_on = exp.map(|exp| match (form, format) {
+        (Form::ServiceFabric, ExpiresOn::AsDocumented) => json!(exp),
+        _ => format.value(exp),
+    });
     let mut body = match form {
         Form::TokenEndpoint => json!({
-            "token_type": "Bearer", "expires_in": expires_in, "ext_expires_in": expires_in, "access_token": token,
+            "token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds, "access_token": token,
         }),
         // All values are strings here.
         Form::Imds => json!({
-            "access_token": token, "token_type": "Bearer", "resource": RESOURCE, "not_before": now.as_secs().to_string(),
-            "expires_in": expires_in.map(|seconds| seconds.to_string()), "expires_on": exp.map(|exp| exp.to_string()),
+            "access_token": token, "token_type": "Bearer", "resource": resource, "not_before": now.as_secs().to_string(),
+            "expires_in": seconds.map(|seconds| format.lifetime(seconds)), "expires_on": expires_on,
+        }),
+        Form::AppService => json!({
+            "access_token": token, "token_type": "Bearer", "resource": resource, "client_id": claims.client_id(),
+            "expires_on": expires_on,
+        }),
+        Form::ServiceFabric => json!({
+            "access_token": token, "token_type": "Bearer", "resource": resource, "expires_on": expires_on,
         }),
     };
     if let Value::Object(fields) = &mut body {
@@ -39,25 +58,78 @@ pub(super) fn success(form: Form, token: &str, exp: Option<u64>) -> Answer {
     json(200, &body)
 }
 
-/// Microsoft Entra ID's documented error body.
-pub(super) fn entra_error(status: u16, error: &str, aadsts: u32, text: &str) -> Answer {
-    const TRACE_ID: &str = "7e57e57e-0000-4000-8000-00000000aaaa";
-    const CORRELATION_ID: &str = "7e57e57e-0000-4000-8000-00000000cccc";
-    let timestamp = httpdate::fmt_http_date(SystemTime::now());
-    let description =
-        format!("AADSTS{aadsts}: {text} Trace ID: {TRACE_ID} Correlation ID: {CORRELATION_ID} Timestamp: {timestamp}");
-    let body = json!({
-        "error": error, "error_description": description, "error_codes": [aadsts], "timestamp": timestamp,
-        "trace_id": TRACE_ID, "correlation_id": CORRELATION_ID,
-        "error_uri": format!("https://login.microsoftonline.com/error?code={aadsts}"),
-    });
-    json(status, &body)
+/// An answer that says no.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: u16,
+    body: Value,
+    challenge: Option<String>,
 }
 
-pub(super) fn wrong_secret() -> Answer {
-    let text = "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, \
-                not the client secret ID, for a secret added to the app.";
-    entra_error(401, "invalid_client", 7_000_215, text)
+impl Refusal {
+    pub(super) fn new(status: u16, body: Value) -> Self {
+        Self { status, body, challenge: None }
+    }
+
+    /// In the form of the Instance Metadata Service, and Azure Arc after it.
+    pub(super) fn imds(status: u16, error: &str, description: &str) -> Self {
+        Self::new(status, json!({"error": error, "error_description": description}))
+    }
+
+    /// In the form of App Service, and Azure ML after it.
+    pub(super) fn app_service(status: u16, message: &str) -> Self {
+        Self::new(status, json!({"statusCode": status, "message": message}))
+    }
+
+    /// In the form of Service Fabric.
+    pub(super) fn service_fabric(status: u16, code: &str, message: &str) -> Self {
+        let correlation_id = "7e57e57e-0000-4000-8000-00000000cccc";
+        Self::new(status, json!({"error": {"correlationId": correlation_id, "code": code, "message": message}}))
+    }
+
+    /// In the form of Cloud Shell.
+    pub(super) fn cloud_shell(code: &str, message: &str) -> Self {
+        Self::new(400, json!({"error": {"code": code, "message": message}}))
+    }
+
+    /// Azure Arc's demand for the content of a file.
+    pub(super) fn challenge(path: &str) -> Self {
+        let refused = Self::imds(401, "unauthorized_client", "Missing Basic Authorization header");
+        Self { challenge: Some(format!("Basic realm={path}")), ..refused }
+    }
+
+    pub(super) fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(super) fn into_answer(self) -> Answer {
+        let mut answer = json(self.status, &self.body);
+        // A path that cannot stand in a header is no use to a client either.
+        if let Some(Ok(challenge)) = self.challenge.map(|text| HeaderValue::from_bytes(text.as_bytes())) {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+impl Refusal {
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn body(&self) -> &Value {
+        &self.body
+    }
+
+    /// The AADSTS number, if it is Microsoft Entra ID that says no.
+    pub(super) fn code(&self) -> Option<u64> {
+        self.body["error_codes"][0].as_u64()
+    }
+
+    pub(super) fn realm(&self) -> Option<&str> {
+        self.challenge.as_deref()?.strip_prefix("Basic realm=")
+    }
 }
 
 /// What clients that look at their authority before they use it ask for.

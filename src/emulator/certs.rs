@@ -1,20 +1,33 @@
-//! Certificates made on the spot: a CA, the gate's own, and one for a client.
+//! Certificates made on the spot: a CA, the gate's own, one for a client, and one of the application's.
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_RSA_SHA256,
 };
 use rustls::{
     RootCertStore, ServerConfig,
-    crypto::aws_lc_rs,
+    crypto::aws_lc_rs::{Ticketer, default_provider},
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use std::{io, sync::Arc};
+use std::{fmt::Write as _, io, sync::Arc};
 
 /// A certificate and its key, in PEM.
 pub(super) struct Leaf {
     pub(super) cert_pem: String,
     pub(super) key_pem: String,
+    der: CertificateDer<'static>,
+}
+
+impl Leaf {
+    /// The thumbprint by which Service Fabric's clients know its endpoint: SHA-1 of the certificate, in hex.
+    pub(super) fn thumbprint(&self) -> String {
+        digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.der).as_ref().iter().fold(String::new(), |mut hex, byte| {
+            _ = write!(hex, "{byte:02X}");
+            hex
+        })
+    }
 }
 
 pub(super) struct Certificates {
@@ -41,7 +54,7 @@ impl Certificates {
 
     /// TLS as the gate serves it; with `client_certificates`, to clients with a certificate of this CA only.
     pub(super) fn server_config(&self, client_certificates: bool) -> io::Result<ServerConfig> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
@@ -59,7 +72,7 @@ impl Certificates {
         let mut config = builder
             .with_single_cert(chain(&self.server.cert_pem)?, PrivateKeyDer::from(key))
             .map_err(io::Error::other)?;
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
+        config.ticketer = Ticketer::new().map_err(io::Error::other)?;
         Ok(config)
     }
 }
@@ -72,7 +85,16 @@ fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], usage: ExtendedKeyUsageP
     params.use_authority_key_identifier_extension = true;
     params.distinguished_name.push(DnType::CommonName, "entra-redis emulator");
     let cert = params.signed_by(&key, issuer).map_err(io::Error::other)?;
-    Ok(Leaf { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
+    Ok(Leaf { cert_pem: cert.pem(), key_pem: key.serialize_pem(), der: cert.der().clone() })
+}
+
+/// A certificate such as an application registers with Microsoft Entra ID, and its RSA key, in one PEM.
+pub(super) fn application() -> io::Result<String> {
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256).map_err(io::Error::other)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "entra-redis emulator application");
+    let cert = params.self_signed(&key).map_err(io::Error::other)?;
+    Ok(format!("{}{}", cert.pem(), key.serialize_pem()))
 }
 
 fn chain(pem: &str) -> io::Result<Vec<CertificateDer<'static>>> {

@@ -1,6 +1,9 @@
 //! What can be scripted to go wrong.
 
-use super::answers::{self, Answer};
+use super::{
+    aadsts,
+    answers::{self, Answer, Refusal},
+};
 use hyper::header::RETRY_AFTER;
 use std::time::Duration;
 
@@ -35,6 +38,13 @@ pub enum IdentityFault {
     AssertionExpired,
     /// AADSTS7000215: a wrong client secret.
     WrongSecret,
+    /// The documented refusal with this AADSTS number.
+    Aadsts(u32),
+    /// Azure Arc's challenge, with this path instead of that of a fresh key file.
+    ArcChallenge {
+        /// The path that the client is sent to.
+        path: String,
+    },
     /// A token without `exp`, in an answer that does not say when it expires either.
     NoExp,
     /// A proper token in an answer that does not say when it expires.
@@ -61,23 +71,23 @@ const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Sign in to the network</
 impl IdentityFault {
     /// The answer of a fault that takes the place of the whole answer.
     pub(super) fn answer(&self) -> Option<Answer> {
-        const PASSING: &str = "A transient error has occurred. Please try again.";
+        /// A passing fault.
+        const PASSING: u32 = 90_033;
         Some(match self {
             Self::TooManyRequests { retry_after } => {
-                let mut answer = answers::entra_error(429, "temporarily_unavailable", 90_033, PASSING);
+                let mut answer = aadsts::refusal(PASSING, "").with_status(429).into_answer();
                 if let Some(delay) = retry_after {
                     answer.headers_mut().insert(RETRY_AFTER, delay.as_secs().into());
                 }
                 answer
             }
-            Self::Status(status) => answers::entra_error(*status, "temporarily_unavailable", 90_033, PASSING),
+            Self::Status(status) => aadsts::refusal(PASSING, "").with_status(*status).into_answer(),
             Self::Html => answers::raw(200, "text/html", PAGE),
             Self::HtmlStatus(status) => answers::raw(*status, "text/html", PAGE),
-            Self::AssertionExpired => {
-                let text = "Client assertion is not within its valid time range.";
-                answers::entra_error(401, "invalid_client", 700_024, text)
-            }
-            Self::WrongSecret => answers::wrong_secret(),
+            Self::AssertionExpired => aadsts::refusal(700_024, "").into_answer(),
+            Self::WrongSecret => aadsts::refusal(7_000_215, "").into_answer(),
+            Self::Aadsts(code) => aadsts::refusal(*code, "").into_answer(),
+            Self::ArcChallenge { path } => Refusal::challenge(path).into_answer(),
             Self::Oversized => answers::raw(200, "application/json", vec![b' '; 20 << 20]),
             Self::NotJson => answers::raw(200, "application/json", "certainly"),
             Self::Body { status, body } => answers::raw(*status, "application/json", body.clone()),
@@ -92,6 +102,21 @@ impl IdentityFault {
             | Self::NoOid
             | Self::Malformed => return None,
         })
+    }
+
+    /// Whether it is the token that is wrong, or what is said of it: nothing that shows in the answer to a request that gets
+    /// none.
+    pub(super) fn alters_token(&self) -> bool {
+        matches!(
+            self,
+            Self::SameToken
+                | Self::NearExpiry(_)
+                | Self::Expired
+                | Self::NoExp
+                | Self::NoExpiresIn
+                | Self::NoOid
+                | Self::Malformed
+        )
     }
 }
 

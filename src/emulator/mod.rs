@@ -1,5 +1,9 @@
 //! A local Microsoft Entra ID, Instance Metadata Service and Azure Managed Redis, for examples, benches and tests.
 //!
+//! Its identity gives out tokens in all the ways that Azure does: to a secret, to a certificate's assertions, to federated
+//! ones, and at the endpoints for managed identities of virtual machines, App Service, Service Fabric, Azure Arc, Azure ML
+//! and Cloud Shell. What is wrong with a request is answered with the body that the documentation has for it.
+//!
 //! Tokens are real JWTs, signed and checked; TLS is real, with a CA made on the spot; a connection whose token expires is
 //! cut, as in Azure. Everything listens on loopback ports of the operating system's choosing and ends with the
 //! [`Emulator`]. What can be scripted to go wrong: [`IdentityFault`], [`AuthFault`], [`GateConnection`].
@@ -16,10 +20,12 @@
 //! # }
 //! ```
 
+mod aadsts;
 mod answers;
 mod backend;
 mod builder;
 mod certs;
+mod expires_on;
 mod faults;
 mod gate;
 mod identity;
@@ -30,10 +36,11 @@ mod tokens;
 use crate::{Config, Credential, ManagedIdentity, Tls};
 use backend::Server;
 use certs::Certificates;
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::task::AbortHandle;
 
 pub use builder::EmulatorBuilder;
+pub use expires_on::ExpiresOn;
 pub use faults::{AuthFault, IdentityFault};
 pub use gate::{Gate, GateConnection, GateStats};
 pub use identity::Identity;
@@ -116,6 +123,20 @@ impl Emulator {
         format!("http://{}", self.identity_address)
     }
 
+    /// The URL of the same host over https, under the name of its certificate.
+    ///
+    /// Service Fabric's endpoint, `/msi/token`, is served under this one only.
+    #[must_use]
+    pub fn https_identity_host(&self) -> String {
+        format!("https://localhost:{}", self.identity_address.port())
+    }
+
+    /// The SHA-1 thumbprint, in hex, of the certificate of that host: `IDENTITY_SERVER_THUMBPRINT` in Service Fabric.
+    #[must_use]
+    pub fn identity_thumbprint(&self) -> String {
+        self.certificates.server.thumbprint()
+    }
+
     /// The URL of the Instance Metadata Service.
     #[must_use]
     pub fn imds_host(&self) -> String {
@@ -144,6 +165,70 @@ impl Emulator {
     #[must_use]
     pub fn object_id(&self) -> &'static str {
         tokens::OBJECT_ID
+    }
+
+    /// A certificate of the application's and its RSA key, in one PEM, registered with the token endpoint.
+    ///
+    /// It is made when it is asked for first, which takes a moment, and is the same from then on.
+    #[must_use]
+    pub fn client_certificate_pem(&self) -> String {
+        self.identity.client_certificate_pem()
+    }
+
+    /// Registers a certificate of your own with the application: the first one in this PEM. A key is not needed.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is none, or its key is not an RSA key.
+    pub fn register_certificate(&self, pem: &str) -> io::Result<()> {
+        self.identity.register_certificate(pem)
+    }
+
+    /// A token of an hour as AKS writes into a pod's `AZURE_FEDERATED_TOKEN_FILE`: an assertion that the token endpoint
+    /// takes for the application's.
+    #[must_use]
+    pub fn federated_token(&self) -> String {
+        self.federated_token_with_lifetime(Duration::from_secs(3600))
+    }
+
+    /// As [`federated_token`](Self::federated_token), with this life, in whole seconds, rounded down: one of
+    /// [`Duration::ZERO`] has expired already.
+    #[must_use]
+    pub fn federated_token_with_lifetime(&self, lifetime: Duration) -> String {
+        self.identity.federated_token(lifetime)
+    }
+
+    /// What `/msi/token` wants to see in a header: the `IDENTITY_HEADER` of App Service and Service Fabric, and the
+    /// `MSI_SECRET` of Azure ML.
+    #[must_use]
+    pub fn identity_header(&self) -> &'static str {
+        tokens::IDENTITY_HEADER
+    }
+
+    /// The client id of the user-assigned managed identity.
+    #[must_use]
+    pub fn user_assigned_client_id(&self) -> &'static str {
+        tokens::USER_ASSIGNED_CLIENT_ID
+    }
+
+    /// The object id of the user-assigned managed identity: the Redis user name that goes with its tokens.
+    #[must_use]
+    pub fn user_assigned_object_id(&self) -> &'static str {
+        tokens::USER_ASSIGNED_OBJECT_ID
+    }
+
+    /// The Azure resource id of the user-assigned managed identity.
+    #[must_use]
+    pub fn user_assigned_resource_id(&self) -> &'static str {
+        tokens::USER_ASSIGNED_RESOURCE_ID
+    }
+
+    /// Where the key files of Azure Arc's challenges are written from now on; it has to exist.
+    ///
+    /// Without it, Arc's endpoint, which is that of the Instance Metadata Service with `api-version=2020-06-01`, answers with
+    /// an error. A file is removed when its content comes back.
+    pub fn arc_key_dir(&self, directory: impl Into<PathBuf>) {
+        self.identity.arc_key_dir(directory.into());
     }
 
     /// The identity provider: its counters and its faults.

@@ -2,7 +2,7 @@
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use rcgen::KeyPair;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     io,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -14,6 +14,21 @@ pub(super) const CLIENT_ID: &str = "7e57e57e-0000-4000-8000-000000000002";
 pub(super) const OBJECT_ID: &str = "7e57e57e-0000-4000-8000-000000000003";
 pub(super) const CLIENT_SECRET: &str = "emulator~client~secret~8Q.2kTz";
 pub(super) const RESOURCE: &str = "https://redis.azure.com";
+/// The resource's other name: the application id of Azure Cache for Redis.
+pub(super) const RESOURCE_ID: &str = "acca5fbb-b7e4-4009-81f1-37e38fd66d78";
+pub(super) const ISSUER: &str = "https://sts.windows.net/7e57e57e-0000-4000-8000-000000000001/";
+
+pub(super) const USER_ASSIGNED_CLIENT_ID: &str = "7e57e57e-0000-4000-8000-000000000004";
+pub(super) const USER_ASSIGNED_OBJECT_ID: &str = "7e57e57e-0000-4000-8000-000000000005";
+pub(super) const USER_ASSIGNED_RESOURCE_ID: &str = "/subscriptions/7e57e57e-0000-4000-8000-000000000006/resourceGroups/\
+     emulator/providers/Microsoft.ManagedIdentity/userAssignedIdentities/emulator";
+
+/// What the endpoints of App Service, Service Fabric and Azure ML want to see in a header.
+pub(super) const IDENTITY_HEADER: &str = "emulator~identity~header~5V.9xLw";
+
+/// The audiences of assertions that are exchanged for tokens, in the public cloud, in US Government and in China.
+pub(super) const TOKEN_EXCHANGE: [&str; 3] =
+    ["api://AzureADTokenExchange", "api://AzureADTokenExchangeUSGov", "api://AzureADTokenExchangeChina"];
 
 /// What a token says; by default what the token endpoint would say now.
 ///
@@ -21,6 +36,8 @@ pub(super) const RESOURCE: &str = "https://redis.azure.com";
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenClaims {
+    audience: String,
+    client_id: &'static str,
     oid: Option<String>,
     expires: bool,
     lifetime: Option<Duration>,
@@ -29,7 +46,14 @@ pub struct TokenClaims {
 
 impl Default for TokenClaims {
     fn default() -> Self {
-        Self { oid: Some(OBJECT_ID.to_owned()), expires: true, lifetime: None, expired: false }
+        Self {
+            audience: RESOURCE.to_owned(),
+            client_id: CLIENT_ID,
+            oid: Some(OBJECT_ID.to_owned()),
+            expires: true,
+            lifetime: None,
+            expired: false,
+        }
     }
 }
 
@@ -37,6 +61,25 @@ impl TokenClaims {
     /// What the token endpoint would say now.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What an endpoint for managed identities would say of the user-assigned one.
+    pub(super) fn user_assigned() -> Self {
+        Self { client_id: USER_ASSIGNED_CLIENT_ID, ..Self::new().oid(USER_ASSIGNED_OBJECT_ID) }
+    }
+
+    /// For this resource, instead of Redis.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = audience.into();
+        self
+    }
+
+    pub(super) fn resource(&self) -> &str {
+        &self.audience
+    }
+
+    pub(super) fn client_id(&self) -> &'static str {
+        self.client_id
     }
 
     /// For the principal with this object id.
@@ -122,12 +165,12 @@ impl Signer {
         };
         let subject = claims.oid.clone().unwrap_or_else(|| OBJECT_ID.to_owned());
         let body = Claims {
-            aud: RESOURCE.to_owned(),
-            iss: format!("https://sts.windows.net/{TENANT_ID}/"),
+            aud: claims.audience.clone(),
+            iss: ISSUER.to_owned(),
             iat: now.as_secs(),
             nbf: now.as_secs(),
             exp: claims.expires.then_some(exp),
-            appid: CLIENT_ID.to_owned(),
+            appid: claims.client_id.to_owned(),
             idtyp: "app".to_owned(),
             oid: claims.oid.clone(),
             sub: subject,
@@ -135,10 +178,23 @@ impl Signer {
             uti: format!("token-{}", self.issued.fetch_add(1, Relaxed) + 1),
             ver: "1.0".to_owned(),
         };
+        Ok((self.jwt(&body)?, exp))
+    }
+
+    /// Signs whatever is to be a JWT of this emulator.
+    pub(super) fn jwt(&self, claims: &impl Serialize) -> io::Result<String> {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some("emulator".to_owned());
-        let token = encode(&header, &body, &self.encoding).map_err(io::Error::other)?;
-        Ok((token, exp))
+        encode(&header, claims, &self.encoding).map_err(io::Error::other)
+    }
+
+    /// What a JWT says, if it is one of this emulator's; whom it is for, and until when, is for the caller to look at.
+    pub(super) fn read<T: DeserializeOwned>(&self, jwt: &str) -> Option<T> {
+        let mut rules = Validation::new(Algorithm::ES256);
+        rules.required_spec_claims.clear();
+        rules.validate_exp = false;
+        rules.validate_aud = false;
+        Some(decode(jwt, &self.decoding, &rules).ok()?.claims)
     }
 
     /// When a token of `user` expires, if it is one of ours, for Redis, and still good.
@@ -178,9 +234,20 @@ mod tests {
         assert!(!ok(token(TokenClaims::new().without_oid())));
         assert!(!ok(token(TokenClaims::new().without_exp())));
         assert!(!ok(token(TokenClaims::new().expired())));
+        assert!(!ok(token(TokenClaims::new().audience(TOKEN_EXCHANGE[0]))));
         let foreign = Signer::generate().unwrap().sign(&TokenClaims::new(), HOUR).unwrap().0;
         assert!(!ok(foreign));
         assert!(!ok(String::new()));
+    }
+
+    #[test]
+    fn the_user_assigned_identity_is_a_user_of_its_own() {
+        let signer = Signer::generate().unwrap();
+        let (token, _) = signer.sign(&TokenClaims::user_assigned(), HOUR).unwrap();
+        assert!(signer.verify(USER_ASSIGNED_OBJECT_ID.as_bytes(), token.as_bytes()).is_ok());
+        for other in [OBJECT_ID, USER_ASSIGNED_CLIENT_ID] {
+            assert!(signer.verify(other.as_bytes(), token.as_bytes()).is_err());
+        }
     }
 
     #[test]

@@ -1,0 +1,79 @@
+//! What all endpoints for managed identities share: which identity is asked for, and for which resource.
+
+use super::asked::Asked;
+use crate::emulator::{
+    aadsts,
+    tokens::{RESOURCE, RESOURCE_ID, TOKEN_EXCHANGE, TokenClaims},
+};
+
+/// Every name under which one of Azure's endpoints knows an identity's id; no endpoint knows them all.
+const SELECTORS: [&str; 6] = ["client_id", "clientid", "object_id", "principal_id", "msi_res_id", "mi_res_id"];
+
+/// The identity that is asked for: the system-assigned one, or the user-assigned one if it is asked for by one of the
+/// endpoint's own names and the right id; none if it is asked for in any other way.
+pub(super) fn identity(asked: &Asked, known: &[(&str, &str)]) -> Option<TokenClaims> {
+    let mut given = SELECTORS.into_iter().filter(|name| asked.parameters.contains_key(*name));
+    match (given.next(), given.next()) {
+        (None, _) => Some(TokenClaims::new()),
+        (Some(name), None) => {
+            let id = asked.parameter(name);
+            let right = known.iter().any(|(known, ours)| *known == name && ours.eq_ignore_ascii_case(id));
+            right.then(TokenClaims::user_assigned)
+        }
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// The resource that is asked for, by the name that its tokens carry; otherwise what the endpoint says.
+pub(super) fn resource(asked: &Asked) -> Result<&'static str, String> {
+    let given = asked.parameter("resource");
+    let resource = given.trim_end_matches('/');
+    if resource.is_empty() {
+        Err("The parameter 'resource' is missing".to_owned())
+    } else if [RESOURCE, RESOURCE_ID].contains(&resource) {
+        Ok(RESOURCE)
+    } else {
+        let exchange = TOKEN_EXCHANGE.into_iter().find(|audience| *audience == resource);
+        exchange.ok_or_else(|| aadsts::quoted(500_011, given))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::tokens::{USER_ASSIGNED_CLIENT_ID, USER_ASSIGNED_RESOURCE_ID};
+
+    #[test]
+    fn an_identity_is_found_by_the_names_and_ids_that_the_endpoint_knows() {
+        let known = [("client_id", USER_ASSIGNED_CLIENT_ID), ("mi_res_id", USER_ASSIGNED_RESOURCE_ID)];
+        let found = |parameters: &[(&str, &str)]| {
+            identity(&Asked::get().with(parameters), &known).map(|claims| claims.client_id() == USER_ASSIGNED_CLIENT_ID)
+        };
+        assert_eq!(found(&[]), Some(false));
+        assert_eq!(found(&[("client_id", USER_ASSIGNED_CLIENT_ID)]), Some(true));
+        let shouted = USER_ASSIGNED_RESOURCE_ID.to_uppercase();
+        assert_eq!(found(&[("mi_res_id", shouted.as_str())]), Some(true));
+        for wrong in [
+            &[("client_id", "somebody-else")][..],
+            &[("client_id", "")],
+            &[("msi_res_id", USER_ASSIGNED_RESOURCE_ID)],
+            &[("clientid", USER_ASSIGNED_CLIENT_ID)],
+            &[("client_id", USER_ASSIGNED_CLIENT_ID), ("mi_res_id", USER_ASSIGNED_RESOURCE_ID)],
+        ] {
+            assert_eq!(found(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_resource_is_known_by_each_of_its_names() {
+        let resource = |name: &str| resource(&Asked::get().with(&[("resource", name)]));
+        assert_eq!(resource("https://redis.azure.com"), Ok(RESOURCE));
+        assert_eq!(resource("https://redis.azure.com/"), Ok(RESOURCE));
+        assert_eq!(resource(RESOURCE_ID), Ok(RESOURCE));
+        for exchange in TOKEN_EXCHANGE {
+            assert_eq!(resource(exchange), Ok(exchange));
+        }
+        assert!(resource("https://vault.azure.net").unwrap_err().starts_with("AADSTS500011: "));
+        assert!(resource("").is_err());
+    }
+}
