@@ -113,7 +113,7 @@ async fn measure<C: Contender>(contender: C, place: Place, timing: Timing) -> Ou
             latencies.saturating_record(u64::from(nanos));
         }
     }
-    let mut large = 0;
+    let mut large = 0_u32;
     while let Some(task) = readers.join_next().await {
         large += task.map_err(text)??;
     }
