@@ -1,6 +1,6 @@
 # `make test` needs a Rust toolchain and installs redis-server when it is missing.
 
-.PHONY: test lint doc bench redis-server
+.PHONY: test lint doc bench bench-peers redis-server
 
 test: redis-server
 	cargo test --all-features
@@ -16,6 +16,10 @@ doc:
 
 bench: redis-server
 	cargo bench --bench throughput
+
+# Beside the other clients; about half an hour. For the short one, add QUICK=--quick.
+bench-peers: redis-server
+	cargo run --release --manifest-path benches/peers/Cargo.toml -- $(QUICK)
 
 redis-server:
 	@command -v redis-server >/dev/null || { \

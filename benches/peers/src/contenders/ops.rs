@@ -1,0 +1,22 @@
+//! The three operations on any connection of the redis crate's kind, ours included.
+
+use crate::target::{Outcome, text};
+use redis::{AsyncCommands, Pipeline, aio::ConnectionLike};
+
+pub(super) async fn get<C: ConnectionLike + Send>(connection: &mut C, key: &str) -> Outcome<usize> {
+    let value: Vec<u8> = connection.get(key).await.map_err(text)?;
+    Ok(value.len())
+}
+
+pub(super) async fn set<C: ConnectionLike + Send>(connection: &mut C, key: &str, value: &[u8]) -> Outcome<()> {
+    connection.set(key, value).await.map_err(text)
+}
+
+pub(super) async fn get_many<C: ConnectionLike + Send>(connection: &mut C, key: &str, count: usize) -> Outcome<usize> {
+    let mut pipeline = Pipeline::with_capacity(count);
+    for _ in 0..count {
+        pipeline.get(key);
+    }
+    let values: Vec<Vec<u8>> = pipeline.query_async(connection).await.map_err(text)?;
+    Ok(values.iter().map(Vec::len).sum())
+}

@@ -1,0 +1,106 @@
+//! What is run.
+
+use crate::{
+    contenders::Kind,
+    runner::{Flavor, Place, Timing},
+    workload::Workload,
+};
+use clap::Parser;
+use std::{path::PathBuf, time::Duration};
+
+/// Compares entra-redis with the other Redis clients for Rust, over TLS, in one interleaved run.
+#[derive(Parser)]
+pub struct Options {
+    /// GETs of 64 bytes only, in short windows: under 3 minutes on 2 cores, nothing written, one line of JSON at the end.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds; in each, every contender has one run at every place. Default 3.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Milliseconds that a run measures. Default 700, with `--quick` 300.
+    #[arg(long, value_name = "MS")]
+    window: Option<u64>,
+    /// Milliseconds that a run warms up before that. Default 200, with `--quick` 100.
+    #[arg(long, value_name = "MS")]
+    warm_up: Option<u64>,
+    /// Numbers of tasks.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_usize, 16, 256, 2048])]
+    tasks: Vec<usize>,
+    /// Workloads. Default all, with `--quick` `get`.
+    #[arg(long, value_delimiter = ',')]
+    workloads: Vec<Workload>,
+    /// Only the contenders whose names contain one of these.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
+    /// Leaves out the latencies through rotations, or measures nothing else.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Rotations::Too)]
+    rotations: Rotations,
+    /// Where the results go. Default `benches/results`.
+    #[arg(long, value_name = "DIRECTORY", hide_default_value = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../results"))]
+    pub out: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Rotations {
+    Too,
+    Without,
+    Alone,
+}
+
+impl Options {
+    /// Whether results are written.
+    pub fn writes(&self) -> bool {
+        !self.quick
+    }
+
+    /// Whether the run ends with a line for programs.
+    pub fn ends_with_json(&self) -> bool {
+        self.quick
+    }
+
+    pub fn compares(&self) -> bool {
+        self.rotations != Rotations::Alone
+    }
+
+    pub fn rotates(&self) -> bool {
+        !self.quick && self.rotations != Rotations::Without
+    }
+
+    pub fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(3)
+    }
+
+    pub fn timing(&self) -> Timing {
+        let (warm_up, window) = if self.quick { (100, 300) } else { (200, 700) };
+        Timing {
+            warm_up: Duration::from_millis(self.warm_up.unwrap_or(warm_up)),
+            window: Duration::from_millis(self.window.unwrap_or(window)),
+        }
+    }
+
+    /// Requests of one run of `redis-benchmark`: about a second's.
+    pub fn limit_requests(&self) -> u64 {
+        if self.quick { 1_000_000 } else { 2_000_000 }
+    }
+
+    pub fn contenders(&self) -> Vec<Kind> {
+        let wanted = |kind: &Kind| self.only.is_empty() || self.only.iter().any(|name| kind.name().contains(name));
+        Kind::ALL.into_iter().filter(wanted).collect()
+    }
+
+    /// Every workload on every runtime with every number of tasks.
+    pub fn places(&self) -> Vec<Place> {
+        let workloads: &[Workload] = match self.workloads.as_slice() {
+            [] if self.quick => &[Workload::Get],
+            [] => &Workload::ALL,
+            chosen => chosen,
+        };
+        let mut places = Vec::new();
+        for &workload in workloads {
+            for flavor in Flavor::ALL {
+                places.extend(self.tasks.iter().map(|&tasks| Place { workload, flavor, tasks }));
+            }
+        }
+        places
+    }
+}

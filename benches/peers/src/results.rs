@@ -1,0 +1,131 @@
+//! All runs, and what comes out when they are compared.
+
+use crate::{
+    contenders::Kind,
+    figures::{Figures, median},
+    runner::Place,
+    workload::Workload,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub struct Results {
+    runs: BTreeMap<(Place, Kind), Vec<Figures>>,
+    limit: Vec<f64>,
+}
+
+/// Our handle with its default pool beside a peer, at one place; none where one of the two is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Throughput, ours / that of redis-rs's `ConnectionManager`.
+    pub vs_connection_manager: Option<f64>,
+    /// Throughput, ours / that of the peer with the highest, at any pool size of its own.
+    pub vs_best_peer: Option<f64>,
+    /// p99, ours / that of the same peer.
+    pub p99_vs_best_peer: Option<f64>,
+    /// CPU time of the client per command, ours / that of the same peer.
+    pub cpu_vs_best_peer: Option<f64>,
+}
+
+impl Results {
+    pub fn add(&mut self, place: Place, kind: Kind, figures: Figures) {
+        self.runs.entry((place, kind)).or_default().push(figures);
+    }
+
+    /// One run of `redis-benchmark`.
+    pub fn add_limit(&mut self, per_second: f64) {
+        self.limit.push(per_second);
+    }
+
+    pub fn limit(&self) -> Option<f64> {
+        median(self.limit.clone())
+    }
+
+    pub fn places(&self) -> Vec<Place> {
+        let mut places: Vec<_> = self.runs.keys().map(|(place, _)| *place).collect();
+        places.dedup();
+        places
+    }
+
+    /// Everybody's medians at one place.
+    pub fn at(&self, place: Place) -> Vec<(Kind, Figures)> {
+        let here = self.runs.iter().filter(|((at, _), _)| *at == place);
+        here.filter_map(|((_, kind), runs)| Some((*kind, Figures::median(runs)?))).collect()
+    }
+
+    pub fn median(&self, place: Place, kind: Kind) -> Option<Figures> {
+        Figures::median(self.runs.get(&(place, kind))?)
+    }
+
+    pub fn compare(&self, place: Place) -> Comparison {
+        let Some(ours) = self.median(place, Kind::OURS) else { return Comparison::default() };
+        let peers = self.at(place).into_iter().filter(|(kind, _)| kind.is_peer());
+        let best = peers.map(|(_, figures)| figures).max_by(|a, b| a.per_second.total_cmp(&b.per_second));
+        let manager = self.median(place, Kind::ConnectionManager);
+        let vs_best = |figure: fn(&Figures) -> f64| best.as_ref().map(|best| rounded(figure(&ours) / figure(best)));
+        Comparison {
+            vs_connection_manager: manager.map(|manager| rounded(ours.per_second / manager.per_second)),
+            vs_best_peer: vs_best(|figures| figures.per_second),
+            p99_vs_best_peer: vs_best(|figures| figures.p99_us),
+            cpu_vs_best_peer: vs_best(|figures| figures.cpu_us),
+        }
+    }
+
+    /// GETs per second of ours, at the number of tasks and on the runtime that suit it best, / those of `redis-benchmark`.
+    pub fn vs_limit(&self) -> Option<f64> {
+        let gets = self.places().into_iter().filter(|place| place.workload == Workload::Get);
+        let best = gets.filter_map(|place| self.median(place, Kind::OURS)).map(|figures| figures.per_second);
+        Some(rounded(best.max_by(f64::total_cmp)? / self.limit()?))
+    }
+}
+
+/// To three decimals: there is no more to it.
+fn rounded(ratio: f64) -> f64 {
+    (ratio * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::Flavor;
+
+    fn figures(per_second: f64, p99_us: f64) -> Figures {
+        Figures { per_second, p50_us: 1.0, p99_us, p999_us: 1.0, cpu_us: 2.0, large_per_second: None }
+    }
+
+    #[test]
+    fn the_best_peer_is_the_fastest_at_any_pool_size() {
+        let place = Place { workload: Workload::Get, flavor: Flavor::MultiThread, tasks: 16 };
+        let mut results = Results::default();
+        assert_eq!(results.compare(place), Comparison::default());
+        for (kind, per_second, p99_us) in [
+            (Kind::OURS, 400.0, 5.0),
+            // A pool size of ours that is not the default neither counts for us nor as a peer.
+            (Kind::Ours(Some(1)), 4_000.0, 1.0),
+            (Kind::ConnectionManager, 100.0, 50.0),
+            (Kind::Fred(2), 200.0, 10.0),
+            (Kind::Fred(1), 150.0, 1.0),
+        ] {
+            results.add(place, kind, figures(per_second, p99_us));
+        }
+        results.add_limit(800.0);
+        let expected = Comparison {
+            vs_connection_manager: Some(4.0),
+            vs_best_peer: Some(2.0),
+            p99_vs_best_peer: Some(0.5),
+            cpu_vs_best_peer: Some(1.0),
+        };
+        assert_eq!(results.compare(place), expected);
+        assert_eq!(results.vs_limit(), Some(0.5));
+        assert_eq!(results.places(), [place]);
+    }
+
+    #[test]
+    fn medians_are_of_each_figure() {
+        let runs = [figures(1.0, 9.0), figures(2.0, 8.0), figures(30.0, 1.0)];
+        let median = Figures::median(&runs).expect("runs");
+        assert!((median.per_second - 2.0).abs() < f64::EPSILON && (median.p99_us - 8.0).abs() < f64::EPSILON);
+        assert!(Figures::median(&[]).is_none());
+    }
+}
