@@ -146,10 +146,10 @@ mod tests {
         assert_eq!(code(&federated::issue(&signer, Duration::ZERO).unwrap()), Some(700_024));
         let identity = TokenClaims::user_assigned().audience(TOKEN_EXCHANGE[0]);
         assert_eq!(code(&signer.sign(&identity, HOUR).unwrap().0), None);
-        let signed = |claims: Value| signer.jwt(&claims).unwrap();
-        assert_eq!(code(&signed(json!({"iss": "https://stranger.invalid/"}))), Some(700_211));
+        let token = |claims: Value| signer.jwt(&claims).unwrap();
+        assert_eq!(code(&token(json!({"iss": "https://stranger.invalid/"}))), Some(700_211));
         // Its own assertions are for its certificates to sign.
-        assert_eq!(code(&signed(json!({"iss": CLIENT_ID, "sub": CLIENT_ID}))), Some(700_027));
+        assert_eq!(code(&token(json!({"iss": CLIENT_ID, "sub": CLIENT_ID}))), Some(700_027));
         assert_eq!(code("not-a-jwt"), Some(50_027));
 
         let untyped = with_assertion("a.b.c").with(&[("client_assertion_type", "")]);

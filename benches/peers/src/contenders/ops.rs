@@ -3,16 +3,16 @@
 use crate::target::{Outcome, text};
 use redis::{AsyncCommands, Pipeline, aio::ConnectionLike};
 
-pub(super) async fn get<C: ConnectionLike + Send>(connection: &mut C, key: &str) -> Outcome<usize> {
+pub(super) async fn get<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str) -> Outcome<usize> {
     let value: Vec<u8> = connection.get(key).await.map_err(text)?;
     Ok(value.len())
 }
 
-pub(super) async fn set<C: ConnectionLike + Send>(connection: &mut C, key: &str, value: &[u8]) -> Outcome<()> {
+pub(super) async fn set<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str, value: &[u8]) -> Outcome<()> {
     connection.set(key, value).await.map_err(text)
 }
 
-pub(super) async fn get_many<C: ConnectionLike + Send>(connection: &mut C, key: &str, count: usize) -> Outcome<usize> {
+pub(super) async fn get_many<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str, count: usize) -> Outcome<usize> {
     let mut pipeline = Pipeline::with_capacity(count);
     for _ in 0..count {
         pipeline.get(key);

@@ -8,7 +8,7 @@ use redis::aio::ConnectionLike;
 #[derive(Clone)]
 pub struct Shared<C>(pub C);
 
-impl<C: ConnectionLike + Clone + Send + 'static> Contender for Shared<C> {
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Contender for Shared<C> {
     async fn get(&mut self, key: &str) -> Outcome<usize> {
         ops::get(&mut self.0, key).await
     }

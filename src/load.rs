@@ -1,0 +1,180 @@
+//! How many commands are under way, how many may be, and how they ended.
+
+use crate::{Error, ErrorKind};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
+};
+use tokio::sync::Notify;
+
+/// What happens to a command that comes while `max_in_flight` others have no answer yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overload {
+    /// It fails at once, with [`ErrorKind::Overloaded`].
+    #[default]
+    Refuse,
+    /// It waits for room, up to its deadline.
+    Wait,
+}
+
+/// The commands of all handles, since `connect`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommandStats {
+    /// Commands and pipelines that were handed to a connection, each as often as it was sent.
+    pub sent: u64,
+    /// Those without an answer yet, what nobody waits for any more included.
+    pub in_flight: usize,
+    /// Those that were sent once more, because they had certainly not run (or, with `retry_reads`, change nothing).
+    pub retried: u64,
+    /// Those that failed on this side. What Redis answers is an answer, errors included.
+    pub failed: FailedCommands,
+}
+
+/// Commands that failed on this side, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FailedCommands {
+    /// No reply, or no connection to send them on, within `command_timeout`.
+    pub timed_out: u64,
+    /// Their connection broke with them on their way.
+    pub lost: u64,
+    /// There was no valid token.
+    pub unauthenticated: u64,
+    /// There were `max_in_flight` others.
+    pub overloaded: u64,
+    /// They came after `shutdown`.
+    pub closed: u64,
+}
+
+impl FailedCommands {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let Self { timed_out, lost, unauthenticated, overloaded, closed } = self;
+        timed_out + lost + unauthenticated + overloaded + closed
+    }
+}
+
+/// Shared by the pool and its links.
+pub(crate) struct Load {
+    most: usize,
+    in_flight: AtomicUsize,
+    /// Rung when there is room again.
+    room: Notify,
+    sent: AtomicU64,
+    retried: AtomicU64,
+    timed_out: AtomicU64,
+    lost: AtomicU64,
+    unauthenticated: AtomicU64,
+    overloaded: AtomicU64,
+    closed: AtomicU64,
+}
+
+impl Load {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            in_flight: AtomicUsize::new(0),
+            room: Notify::new(),
+            sent: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            unauthenticated: AtomicU64::new(0),
+            overloaded: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes a place for one command; false if there is none. It is given back by [`left`](Self::left).
+    pub(crate) fn enter(&self) -> bool {
+        let admitted = self.in_flight.fetch_add(1, SeqCst) < self.most;
+        if !admitted {
+            self.left(1);
+        }
+        admitted
+    }
+
+    pub(crate) fn left(&self, count: usize) {
+        if count > 0 && self.in_flight.fetch_sub(count, SeqCst) >= self.most {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Rung when there is room again; enable it before [`enter`](Self::enter) is tried.
+    pub(crate) fn room(&self) -> &Notify {
+        &self.room
+    }
+
+    pub(crate) fn note_sent(&self, count: usize) {
+        self.sent.fetch_add(count as u64, Relaxed);
+    }
+
+    pub(crate) fn note_retry(&self) {
+        self.retried.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn note_lost(&self) {
+        self.lost.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a command that failed with `error`.
+    pub(crate) fn note_failure(&self, error: &Error) {
+        let counter = match error.kind() {
+            ErrorKind::Timeout(crate::Stage::Command) => &self.timed_out,
+            ErrorKind::Overloaded => &self.overloaded,
+            ErrorKind::Closed => &self.closed,
+            // Nothing else keeps a command from being sent: there is no valid token.
+            _ => &self.unauthenticated,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn overloaded(&self) -> Error {
+        let text = format!("{} commands are in flight already (`max_in_flight`); this one was not sent", self.most);
+        Error::new(ErrorKind::Overloaded, text)
+    }
+
+    pub(crate) fn stats(&self) -> CommandStats {
+        CommandStats {
+            sent: self.sent.load(Relaxed),
+            in_flight: self.in_flight.load(SeqCst),
+            retried: self.retried.load(Relaxed),
+            failed: FailedCommands {
+                timed_out: self.timed_out.load(Relaxed),
+                lost: self.lost.load(Relaxed),
+                unauthenticated: self.unauthenticated.load(Relaxed),
+                overloaded: self.overloaded.load(Relaxed),
+                closed: self.closed.load(Relaxed),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_enter_than_may() {
+        let load = Load::new(2);
+        assert!(load.enter() && load.enter() && !load.enter() && !load.enter());
+        assert_eq!(load.stats().in_flight, 2);
+        load.left(1);
+        assert!(load.enter() && !load.enter());
+    }
+
+    #[test]
+    fn failures_are_counted_by_kind() {
+        let load = Load::new(1);
+        for kind in [ErrorKind::Timeout(crate::Stage::Command), ErrorKind::Overloaded, ErrorKind::CredentialRejected] {
+            load.note_failure(&Error::new(kind, "x"));
+        }
+        load.note_failure(&Error::closed());
+        let failed = load.stats().failed;
+        assert_eq!((failed.timed_out, failed.overloaded, failed.unauthenticated, failed.closed), (1, 1, 1, 1));
+        assert_eq!(failed.total(), 4);
+    }
+}
