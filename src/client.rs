@@ -4,9 +4,10 @@ use crate::{
     Config, ConnectionManager, Error, ErrorKind,
     error::Stage,
     guard,
-    link::{Outcome, PipelineCall, Request},
+    link::{Link, Outcome, PipelineCall, Request},
+    refusal::{self, Remedy, Retries},
 };
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, ServerError, Value, aio::ConnectionLike};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, aio::ConnectionLike};
 use std::{
     io::{Error as IoError, ErrorKind as IoErrorKind},
     sync::Arc,
@@ -69,32 +70,66 @@ impl EntraRedis {
     /// Sends a request within one deadline, which covers finding a link, queueing and the reply.
     ///
     /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused to
-    /// look at it, and then once.
+    /// run it. What only reads is sent once more after a loss, too, if that is wished.
     async fn run<R: Request>(&mut self, request: R) -> RedisResult<R::Reply> {
         let called = Instant::now();
         let deadline = called + self.manager.command_timeout();
-        let mut refused = false;
+        let mut retries = Retries::new(deadline);
         loop {
-            let sent = self.manager.pool().send(&request, deadline, self.bulky).await?;
+            let sent = match self.manager.pool().send(&request, deadline, self.bulky).await {
+                Ok(sent) => sent,
+                Err(error) => return Err(self.not_sent(error)),
+            };
             let answer = sent.reply.await;
             self.bulky = sent.large || answer.large;
             let reply = match answer.outcome {
                 Outcome::Answered(value) => Ok(request.reply(value)),
                 Outcome::Aborted(errors) => request.aborted(errors).await,
-                Outcome::Unsent => continue,
-                Outcome::Lost(reason) => return Err(self.lost(sent.link, reason)),
+                Outcome::Unsent => {
+                    self.manager.pool().load().note_retry();
+                    continue;
+                }
+                Outcome::Lost(reason) => {
+                    self.retire(sent.link, reason);
+                    if self.manager.retry_reads() && request.only_reads() && retries.once_more() {
+                        self.manager.pool().load().note_retry();
+                        continue;
+                    }
+                    return Err(self.lost(reason));
+                }
                 Outcome::TimedOut => {
-                    return Err(self.timed_out(sent.link, sent.waited_until.unwrap_or(called)).into());
+                    let error = self.timed_out(sent.link, sent.waited_until.unwrap_or(called));
+                    return Err(self.not_sent(error));
                 }
             };
-            if !request.refusal(&reply).is_some_and(|error| is_noauth(&error)) {
+            let Some(remedy) = request.refusal(&reply).and_then(|error| refusal::remedy(&error)) else {
+                return reply;
+            };
+            match remedy {
+                Remedy::Elsewhere => self.retire(sent.link, "NOAUTH"),
+                Remedy::Reconnect => self.reconnect(sent.link),
+                Remedy::Later => {}
+            }
+            if !retries.allow(remedy).await {
                 return reply;
             }
-            self.retire(sent.link, "NOAUTH");
-            if refused {
-                return reply;
-            }
-            refused = true;
+            self.manager.pool().load().note_retry();
+        }
+    }
+
+    /// Counts a command that failed with this error.
+    #[cold]
+    fn not_sent(&self, error: Error) -> RedisError {
+        self.manager.pool().load().note_failure(&error);
+        error.into()
+    }
+
+    /// Replaces a link whose server turns out to be no primary, unless that has just been done.
+    #[cold]
+    fn reconnect(&self, link: u64) {
+        let settled = |link: &Link| link.age() >= SILENCE;
+        if self.manager.pool().link(link).is_some_and(|link| settled(&link)) {
+            self.retire(link, "READONLY");
         }
     }
 
@@ -107,8 +142,8 @@ impl EntraRedis {
     }
 
     #[cold]
-    fn lost(&self, link: u64, reason: &'static str) -> RedisError {
-        self.retire(link, reason);
+    fn lost(&self, reason: &'static str) -> RedisError {
+        self.manager.pool().load().note_lost();
         let text = format!("the connection was lost with the command on its way ({reason}); it may have run");
         IoError::new(IoErrorKind::BrokenPipe, text).into()
     }
@@ -162,10 +197,6 @@ impl ConnectionLike for EntraRedis {
     fn get_db(&self) -> i64 {
         0
     }
-}
-
-fn is_noauth(error: &ServerError) -> bool {
-    error.code() == "NOAUTH" && error.details() == Some("Authentication required.")
 }
 
 #[cold]

@@ -1,8 +1,8 @@
 //! What a user sets.
 
-use crate::{Credential, Error, Tls, TokenManagerConfig, config_check};
+use crate::{Credential, Error, Overload, Tls, TokenManagerConfig, config_check, resolver::Resolver};
 use redis::ProtocolVersion;
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
 /// How to connect: the credential, and settings with sensible defaults.
 ///
@@ -10,7 +10,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use entra_redis::{Config, Credential, Tls, TokenManagerConfig};
-/// use std::time::Duration;
+/// use std::{io, net::SocketAddr, time::Duration};
 ///
 /// let config = Config::new(Credential::service_principal("client-id", "client-secret", "tenant-id"))
 ///     .tls(Tls::new().ca_file("./redis_ca.pem"))
@@ -31,6 +31,10 @@ pub struct Config {
     pub(crate) auth_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) ping_interval: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) overload: Overload,
+    pub(crate) retry_reads: bool,
+    pub(crate) resolver: Resolver,
 }
 
 /// More links than this in one process are a mistake: Azure's largest caches take fewer connections per client.
@@ -51,6 +55,10 @@ impl Config {
             auth_timeout: Duration::from_secs(15),
             command_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(60),
+            max_in_flight: 65_536,
+            overload: Overload::Refuse,
+            retry_reads: false,
+            resolver: Resolver::default(),
         }
     }
 
@@ -127,12 +135,51 @@ impl Config {
         self
     }
 
+    /// How many commands may be without an answer, over all connections; at least 1, default 65,536.
+    ///
+    /// It bounds the memory that a server which does not keep up can cost. What happens to one command more is said by
+    /// [`overload`](Self::overload).
+    pub fn max_in_flight(mut self, commands: usize) -> Self {
+        self.max_in_flight = commands;
+        self
+    }
+
+    /// Whether a command beyond [`max_in_flight`](Self::max_in_flight) fails at once or waits; default
+    /// [`Overload::Refuse`].
+    pub fn overload(mut self, overload: Overload) -> Self {
+        self.overload = overload;
+        self
+    }
+
+    /// Whether a command that only reads (`GET`, `MGET`, `HGETALL`, …) is sent once more, within its deadline, when its
+    /// connection breaks before the reply has come; default no.
+    pub fn retry_reads(mut self, retry: bool) -> Self {
+        self.retry_reads = retry;
+        self
+    }
+
+    /// Looks up the addresses of the cache, anew for every connection; default the operating system's resolver.
+    ///
+    /// It is given the host and the port; connections go to the ports of the addresses that it returns, in their order.
+    /// TLS verifies the configured host name all the same.
+    pub fn resolver<F, R>(mut self, resolver: F) -> Self
+    where
+        F: Fn(String, u16) -> R + Send + Sync + 'static,
+        R: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        self.resolver = Resolver::custom(resolver);
+        self
+    }
+
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if self.pool_size == 0 || self.pool_size > LARGEST_POOL {
             return Err(Error::config("pool_size", "must be between 1 and 10000"));
         }
         if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::config("username", "is empty"));
+        }
+        if self.max_in_flight == 0 {
+            return Err(Error::config("max_in_flight", "must be at least 1"));
         }
         for (setting, value) in [
             ("startup_timeout", self.startup_timeout),

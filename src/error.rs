@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Server,
     /// A deadline passed.
     Timeout(Stage),
+    /// More commands are in flight than `max_in_flight`; this one was not sent.
+    Overloaded,
     /// The connection manager has been shut down.
     Closed,
 }
@@ -132,6 +134,13 @@ impl Error {
         self.edit(|inner| inner.correlation_id = id)
     }
 
+    /// The error of this crate that a command's error carries: that of a timeout, an overload, or a connection that did not
+    /// come up.
+    #[must_use]
+    pub fn from_redis(error: &redis::RedisError) -> Option<&Self> {
+        error.source()?.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
+    }
+
     /// What kind of thing failed.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -224,6 +233,7 @@ impl From<Error> for redis::RedisError {
                 (redis::ErrorKind::AuthenticationFailed, "no valid token", error.to_string()).into()
             }
             ErrorKind::Timeout(_) => IoError::new(Io::TimedOut, error).into(),
+            ErrorKind::Overloaded => IoError::new(Io::ResourceBusy, error).into(),
             // Not an I/O error: a loop that reconnects on those must end here.
             ErrorKind::Closed => (redis::ErrorKind::Client, "closed", error.to_string()).into(),
             ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server => IoError::new(Io::NotConnected, error).into(),

@@ -58,6 +58,18 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// A link has taken the place of one that was lost.
+    LinkReplaced {
+        /// The number of the link that was lost.
+        link: u64,
+        /// The number of the one that has taken its place.
+        by: u64,
+    },
+    /// Everything in flight on a link that was taken out of use has been answered; its connection is closed.
+    LinkDrained {
+        /// The link's number.
+        link: u64,
+    },
     /// A second link that stood in for a lone one during its re-AUTH is closed again.
     LinkRetired {
         /// The link's number.
@@ -193,7 +205,10 @@ impl Journal {
                 &totals.token_failures
             }
             Event::TokenUnchanged { .. } => return self.note_token_result(None),
-            Event::TokenExpired { .. } | Event::LinkRetired { .. } => return,
+            Event::TokenExpired { .. }
+            | Event::LinkRetired { .. }
+            | Event::LinkReplaced { .. }
+            | Event::LinkDrained { .. } => return,
             Event::LinkUp { reconnect, .. } => {
                 totals.reconnects.fetch_add(u64::from(*reconnect), Relaxed);
                 &totals.links_opened
@@ -225,6 +240,8 @@ fn trace(event: &Event) {
         Event::LinkUp { link, generation, reconnect } => {
             info!(link, generation, reconnect, "link up");
         }
+        Event::LinkReplaced { link, by } => info!(link, by, "link replaced"),
+        Event::LinkDrained { link } => debug!(link, "link drained"),
         Event::LinkRetired { link } => debug!(link, "stand-in link closed"),
         Event::LinkDown { link, reason } => warn!(link, reason, "link down"),
         Event::DialFailed { error, retry_in } => warn!(%error, ?retry_in, "dial failed"),

@@ -1,11 +1,12 @@
 //! The owner of the pool and the token actor: from `connect` to `shutdown`.
 
 use crate::{
-    Config, Counters, Error, ErrorKind, Event,
+    Config, Counters, Error, ErrorKind, Event, Health, LinkStats, Stats, TokenStats,
     config::{checked_host, checked_port},
     error::Stage,
     event::Journal,
-    link::{Condition, Dialer},
+    link::Dialer,
+    load::Load,
     pool::{Keeper, KeeperOptions, Pool},
     token::{TokenActor, Tokens},
 };
@@ -25,6 +26,8 @@ pub struct ConnectionManager {
     tokens: Tokens,
     journal: Journal,
     command_timeout: Duration,
+    retry_reads: bool,
+    pool_size: usize,
     tasks: Mutex<Tasks>,
 }
 
@@ -37,48 +40,6 @@ impl Drop for Tasks {
     }
 }
 
-/// A snapshot of what the connection manager is doing.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Counters since `connect`.
-    pub counters: Counters,
-    /// The token in use; none when there is no valid one.
-    pub token: Option<TokenStats>,
-    /// The newest token request's error, none once one has succeeded.
-    pub last_token_error: Option<Error>,
-    /// The links that there are.
-    pub links: Vec<LinkStats>,
-    /// The newest error of opening a connection, none once one has been opened.
-    pub last_connect_error: Option<Error>,
-}
-
-/// The token in use.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TokenStats {
-    /// Counts the tokens, from 1.
-    pub generation: u64,
-    /// The Redis user name that goes with it.
-    pub username: String,
-    /// How long it is still good.
-    pub remaining: Duration,
-}
-
-/// One link.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LinkStats {
-    /// The link's number, from 1 in order of connecting.
-    pub link: u64,
-    /// Whether it takes commands; not while an `AUTH` is being answered.
-    pub open: bool,
-    /// The token it last authenticated with.
-    pub generation: u64,
-    /// Commands without a reply yet.
-    pub in_flight: usize,
-}
-
 impl ConnectionManager {
     pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         config.validate()?;
@@ -88,6 +49,7 @@ impl ConnectionManager {
         let dialer = Dialer {
             host: host.to_owned(),
             port: checked_port(port)?,
+            resolver: config.resolver,
             transport,
             protocol: config.protocol,
             connect_timeout: config.connect_timeout,
@@ -97,7 +59,7 @@ impl ConnectionManager {
         let journal = Journal::new();
         let username = config.username.as_deref().map(Arc::from);
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
-        let pool = Arc::new(Pool::new(tokens.clone()));
+        let pool = Arc::new(Pool::new(tokens.clone(), Load::new(config.max_in_flight), config.overload));
         let options = KeeperOptions {
             pool_size: config.pool_size,
             auth_timeout: config.auth_timeout,
@@ -111,6 +73,8 @@ impl ConnectionManager {
             tokens,
             journal,
             command_timeout: config.command_timeout,
+            retry_reads: config.retry_reads,
+            pool_size: config.pool_size,
             tasks: Mutex::new(Tasks(vec![tokio::spawn(actor.run()), tokio::spawn(keeper.run())])),
         };
         match timeout(config.startup_timeout, ready).await {
@@ -139,6 +103,11 @@ impl ConnectionManager {
         self.command_timeout
     }
 
+    /// Whether what only reads may be sent again.
+    pub(crate) fn retry_reads(&self) -> bool {
+        self.retry_reads
+    }
+
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -152,25 +121,33 @@ impl ConnectionManager {
     /// What the connection manager is doing right now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let links = self.pool.links();
         Stats {
             counters: self.journal.counters(),
-            token: self.tokens.live().map(|current| TokenStats {
-                generation: current.generation,
-                username: current.username.to_string(),
-                remaining: current.token.remaining(),
-            }),
+            commands: self.pool.load().stats(),
+            token: TokenStats::of(&self.tokens),
             last_token_error: self.journal.last_token_error(),
-            links: links
-                .iter()
-                .map(|link| LinkStats {
-                    link: link.id(),
-                    open: link.condition() == Condition::Open,
-                    generation: link.generation(),
-                    in_flight: link.in_flight(),
-                })
-                .collect(),
+            links: self.pool.links().iter().map(|link| LinkStats::of(link)).collect(),
             last_connect_error: self.pool.last_error(),
+        }
+    }
+
+    /// Whether all is well, and if not, what is wrong.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        if self.pool.is_closed() {
+            return Health::Stopped;
+        }
+        let (open, wanted) = (self.pool.open_links(), self.pool_size);
+        let token_error = self.tokens.dead().or_else(|| self.journal.last_token_error());
+        let connect_error = self.pool.last_error();
+        let because = |error: &Option<Error>| error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+        match (&token_error, open) {
+            (_, 0) => Health::Down(format!("no connection{}", because(&token_error.or(connect_error)))),
+            (Some(error), _) => Health::Degraded(format!("the token cannot be renewed: {error}")),
+            _ if open < wanted => {
+                Health::Degraded(format!("{open} of {wanted} connections{}", because(&connect_error)))
+            }
+            _ => Health::Healthy,
         }
     }
 

@@ -1,6 +1,9 @@
 //! Errors with which Redis says that it has not run a command, and what to do then.
 
+use crate::{RetryPolicy, retry::Backoff};
 use redis::{ServerError, ServerErrorKind};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// What to do with a command that Redis has refused to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +26,50 @@ pub(crate) fn remedy(error: &ServerError) -> Option<Remedy> {
             | ServerErrorKind::TryAgain,
         ) => Some(Remedy::Later),
         Some(ServerErrorKind::ReadOnly) => Some(Remedy::Reconnect),
-        Some(_) => None,
         None if error.code() == "NOAUTH" && error.details() == Some("Authentication required.") => {
             Some(Remedy::Elsewhere)
         }
-        None => None,
+        _ => None,
+    }
+}
+
+/// The first of the growing delays between attempts at a server that is not ready, and the longest.
+const FIRST_DELAY: Duration = Duration::from_millis(20);
+const LONGEST_DELAY: Duration = Duration::from_millis(500);
+
+/// What one command may still try.
+pub(crate) struct Retries {
+    deadline: Instant,
+    /// Whether it has been sent again in a way that is allowed once.
+    spent: bool,
+    backoff: Option<Box<Backoff>>,
+}
+
+impl Retries {
+    pub(crate) fn new(deadline: Instant) -> Self {
+        Self { deadline, spent: false, backoff: None }
+    }
+
+    /// Whether the command may be sent again in a way that is allowed once.
+    pub(crate) fn once_more(&mut self) -> bool {
+        !std::mem::replace(&mut self.spent, true)
+    }
+
+    /// Waits until the command may be sent again; false if it may not.
+    #[cold]
+    pub(crate) async fn allow(&mut self, remedy: Remedy) -> bool {
+        if remedy == Remedy::Elsewhere {
+            return self.once_more();
+        }
+        let policy = || RetryPolicy::new().delay(FIRST_DELAY).max_delay(LONGEST_DELAY);
+        let backoff = self.backoff.get_or_insert_with(|| Box::new(Backoff::new(&policy())));
+        // Full jitter may draw nothing at all; a server that is not ready wants some time.
+        let delay = backoff.next_delay().max(FIRST_DELAY / 4);
+        if Instant::now() + delay >= self.deadline {
+            return false;
+        }
+        Box::pin(sleep(delay)).await;
+        true
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a host name to an encrypted stream.
 
-use crate::{Error, ErrorKind, error::Stage, tls::Transport};
+use crate::{Error, ErrorKind, error::Stage, resolver::Resolver, tls::Transport};
 use redis::ProtocolVersion;
 use socket2::{SockRef, TcpKeepalive};
 use std::{
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
     time::{Instant, timeout_at},
 };
 use tokio_rustls::TlsConnector;
@@ -37,6 +37,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> DuplexStream for T {}
 pub(crate) struct Dialer {
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) resolver: Resolver,
     pub(crate) transport: Transport,
     pub(crate) protocol: ProtocolVersion,
     pub(crate) connect_timeout: Duration,
@@ -64,10 +65,10 @@ impl Dialer {
     }
 
     async fn connect_by(&self, deadline: Instant) -> Result<Stream, Error> {
-        let addresses: Vec<_> = lookup_host((self.host.as_str(), self.port))
-            .await
-            .map_err(|source| self.error(ErrorKind::Connect, "cannot resolve the host name of").with_source(source))?
-            .collect();
+        let addresses =
+            self.resolver.resolve(&self.host, self.port).await.map_err(|source| {
+                self.error(ErrorKind::Connect, "cannot resolve the host name of").with_source(source)
+            })?;
         let mut last = self.error(ErrorKind::Connect, "no address for");
         for (tried, address) in addresses.iter().enumerate() {
             // An address that swallows packets must leave time for the ones after it.

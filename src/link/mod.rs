@@ -6,7 +6,7 @@ mod handshake;
 mod request;
 mod wire;
 
-use crate::{Error, ErrorKind, error::Stage, lock::lock, token::Current};
+use crate::{Error, ErrorKind, error::Stage, load::Load, lock::lock, token::Current};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -48,6 +48,9 @@ pub(crate) struct Link {
     wire: Wire,
     authenticated: Mutex<Authenticated>,
     last_used: AtomicU64,
+    reauths: AtomicU64,
+    /// Links that were lost in its place before it.
+    reconnects: AtomicU64,
     suspect: AtomicBool,
     /// An `AUTH` is under way: Redis may be silent until it is validated.
     validating: AtomicBool,
@@ -61,9 +64,10 @@ impl Link {
         dialer: &Dialer,
         token: impl Future<Output = Result<Arc<Current>, Error>>,
         keeper: Arc<Notify>,
+        load: Arc<Load>,
     ) -> Result<Self, Error> {
         let (stream, current) = futures_util::future::try_join(dialer.connect(), token).await?;
-        let wire = Wire::start(stream, keeper);
+        let wire = Wire::start(stream, keeper, load);
         handshake::authenticate(&wire, dialer, &current).await?;
         let link = Self {
             id: dialer.next_id(),
@@ -73,6 +77,8 @@ impl Link {
                 until: current.token.usable_until(),
             }),
             last_used: AtomicU64::new(0),
+            reauths: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             validating: AtomicBool::new(false),
         };
@@ -86,6 +92,20 @@ impl Link {
 
     pub(crate) fn generation(&self) -> u64 {
         self.authenticated().generation
+    }
+
+    /// How often it has authenticated with a new token.
+    pub(crate) fn reauths(&self) -> u64 {
+        self.reauths.load(Relaxed)
+    }
+
+    /// How many links were lost in its place before it.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.reconnects.load(Relaxed)
+    }
+
+    pub(crate) fn succeeds(&self, lost: u64) {
+        self.reconnects.store(lost, Relaxed);
     }
 
     /// Until when the token of this link may be used.
@@ -144,10 +164,10 @@ impl Link {
         self.wire.pulse.now()
     }
 
-    /// Waits until everything sent has been answered, what nobody waits for included, and until `deadline` at most; meant
-    /// for a link that is not open.
-    pub(crate) async fn drained(&self, deadline: Instant) {
-        _ = timeout_at(deadline, self.wire.queue.drained()).await;
+    /// Waits until everything sent has been answered, what nobody waits for included, and until `deadline` at most; false
+    /// if it was not. Meant for a link that is not open.
+    pub(crate) async fn drained(&self, deadline: Instant) -> bool {
+        timeout_at(deadline, self.wire.queue.drained()).await.is_ok()
     }
 
     fn touch(&self) {
@@ -179,7 +199,7 @@ impl Link {
             // half-time is left to itself: the AUTH needs the other half.
             let now = Instant::now();
             let half_time = now + deadline.saturating_duration_since(now) / 2;
-            self.drained(half_time).await;
+            _ = self.drained(half_time).await;
         }
         let auth = handshake::auth_command(current);
         let started = Instant::now();
@@ -190,6 +210,7 @@ impl Link {
             Ok(()) => {
                 *self.authenticated() =
                     Authenticated { generation: current.generation, until: current.token.usable_until() };
+                self.reauths.fetch_add(1, Relaxed);
                 Reauth::Done
             }
             Err(error) => match error.kind() {

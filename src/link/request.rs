@@ -4,7 +4,7 @@ use super::{
     Link, aborted,
     wire::{Admission, Queued},
 };
-use crate::guard;
+use crate::{guard, reads};
 use futures_util::future::BoxFuture;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 use tokio::time::Instant;
@@ -26,6 +26,9 @@ pub(crate) trait Request: Sync {
     /// The error with which Redis refused to run any of it. A script can answer like that after it has run, so that its
     /// word counts for nothing.
     fn refusal<'a>(&self, reply: &'a RedisResult<Self::Reply>) -> Option<Refusal<'a>>;
+
+    /// Whether it changes nothing, however often it runs.
+    fn only_reads(&self) -> bool;
 }
 
 /// An error of Redis's that says that nothing has run.
@@ -53,6 +56,10 @@ impl Request for &Cmd {
             Ok(Value::ServerError(error)) if !guard::runs_script(self) => Some(Refusal::Borrowed(error)),
             _ => None,
         }
+    }
+
+    fn only_reads(&self) -> bool {
+        reads::only_reads(self)
     }
 }
 
@@ -94,18 +101,20 @@ impl Request for PipelineCall<'_> {
                 }
                 Refusal::Borrowed(first)
             }
-            // The MULTI of a transaction was.
-            Err(error) if self.pipeline.is_transaction() => Refusal::Owned(multi_refused(error)?),
-            Err(_) => return None,
+            // Redis queued nothing of a transaction.
+            Err(error) => Refusal::Owned(all_the_same(error)?),
         };
         (!self.pipeline.cmd_iter().any(guard::runs_script)).then_some(first)
     }
+
+    fn only_reads(&self) -> bool {
+        self.pipeline.cmd_iter().all(reads::only_reads)
+    }
 }
 
-/// The error with which the MULTI of a transaction was refused, if `error` says so.
-fn multi_refused(error: &RedisError) -> Option<ServerError> {
-    match error.clone().into_server_errors()?.as_ref() {
-        [(0, error)] => Some(error.clone()),
-        _ => None,
-    }
+/// The error that Redis gave for everything that it refused.
+fn all_the_same(error: &RedisError) -> Option<ServerError> {
+    let errors = error.clone().into_server_errors()?;
+    let (_, first) = errors.first()?;
+    errors.iter().all(|(_, error)| error.code() == first.code()).then(|| first.clone())
 }

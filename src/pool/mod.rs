@@ -7,6 +7,7 @@ use crate::{
     Error, ErrorKind,
     error::Stage,
     link::{Admission, Condition, LARGE, Link, Queued, Reply, Request},
+    load::{Load, Overload},
     lock::lock,
     token::Tokens,
 };
@@ -25,7 +26,7 @@ pub(crate) use keeper::{Keeper, KeeperOptions};
 /// Commands in flight on one link before the next one is used.
 ///
 /// Fill, then spill: the more commands share a link, the larger its batches, and the less each costs.
-const SPILL_AT: usize = 512;
+const SPILL_AT: usize = 2048;
 
 /// The links in use. Commands read a snapshot, without a lock; only the keeper changes it.
 pub(crate) struct Pool {
@@ -37,10 +38,12 @@ pub(crate) struct Pool {
     /// Rung when the keeper should look again.
     keeper: Arc<Notify>,
     last_error: Mutex<Option<Error>>,
+    load: Arc<Load>,
+    overload: Overload,
 }
 
 impl Pool {
-    pub(crate) fn new(tokens: Tokens) -> Self {
+    pub(crate) fn new(tokens: Tokens, load: Arc<Load>, overload: Overload) -> Self {
         Self {
             links: ArcSwap::default(),
             tokens,
@@ -48,6 +51,8 @@ impl Pool {
             changed: Notify::new(),
             keeper: Arc::new(Notify::new()),
             last_error: Mutex::new(None),
+            load,
+            overload,
         }
     }
 
@@ -55,9 +60,36 @@ impl Pool {
     ///
     /// Somebody whose last request was `bulky` is expected to send another such: it goes where it is in nobody's way.
     pub(crate) async fn send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
+        if !self.load.enter() {
+            return Box::pin(self.wait_for_room(request, deadline, bulky)).await;
+        }
         match self.try_send(request, deadline, bulky) {
             Some(sent) => Ok(sent),
-            None => Box::pin(self.wait_and_send(request, deadline, bulky)).await,
+            None => Box::pin(self.wait_for_link(Place(&self.load), request, deadline, bulky)).await,
+        }
+    }
+
+    #[cold]
+    async fn wait_for_room<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
+        loop {
+            let room = self.load.room().notified();
+            tokio::pin!(room);
+            // Enabled before the try, so that no departure falls between the two.
+            room.as_mut().enable();
+            if self.load.enter() {
+                return self.wait_for_link(Place(&self.load), request, deadline, bulky).await;
+            }
+            if self.is_closed() {
+                return Err(Error::closed());
+            }
+            if self.overload == Overload::Refuse {
+                return Err(self.load.overloaded());
+            }
+            if timeout_at(deadline, room).await.is_err() {
+                let text =
+                    "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
+                return Err(Error::new(ErrorKind::Timeout(Stage::Command), text));
+            }
         }
     }
 
@@ -80,8 +112,15 @@ impl Pool {
             .or_else(|| queue(least_busy(&links, Link::is_aside)?, Admission::Aside))
     }
 
+    /// Queues a request that has its place in the load, once a link is up.
     #[cold]
-    async fn wait_and_send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
+    async fn wait_for_link<R: Request>(
+        &self,
+        place: Place<'_>,
+        request: &R,
+        deadline: Instant,
+        bulky: bool,
+    ) -> Result<Sent, Error> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -91,6 +130,7 @@ impl Pool {
                 return Err(Error::closed());
             }
             if let Some(sent) = self.try_send(request, deadline, bulky) {
+                place.pass_on();
                 return Ok(Sent { waited_until: Some(Instant::now()), ..sent });
             }
             if let Some(error) = self.tokens.dead() {
@@ -118,6 +158,10 @@ impl Pool {
             }
             None => error,
         }
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
     }
 
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
@@ -161,11 +205,28 @@ impl Pool {
     pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
         self.changed.notify_waiters();
+        self.load.room().notify_waiters();
     }
 
     /// Lets go of the links; their connections close.
     pub(crate) fn clear(&self) {
         self.links.store(Arc::default());
+    }
+}
+
+/// A place in the load, given back when dropped.
+struct Place<'a>(&'a Load);
+
+impl Place<'_> {
+    /// The link gives it back from now on.
+    fn pass_on(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.left(1);
     }
 }
 

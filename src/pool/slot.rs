@@ -36,7 +36,9 @@ pub(super) struct Slot {
     pub(super) reauth_after: Instant,
     reauth_backoff: Backoff,
     reauth_failed: bool,
-    had_link: bool,
+    /// The last link that was lost here, until another one takes its place.
+    lost: Option<u64>,
+    losses: u64,
     /// The newest token that this slot has been told of.
     target: u64,
 }
@@ -58,7 +60,8 @@ impl Slot {
             reauth_after: now,
             reauth_backoff: Backoff::new(&policy(100, 5_000)),
             reauth_failed: false,
-            had_link: false,
+            lost: None,
+            losses: 0,
             target: 0,
         }
     }
@@ -68,15 +71,22 @@ impl Slot {
         self.link.iter().chain(&self.spare)
     }
 
-    /// Takes in a new link; true if it replaces one that was lost.
-    pub(super) fn dialed(&mut self, link: Arc<Link>) -> bool {
+    /// Takes in a new link; returns the number of the lost one that it replaces.
+    pub(super) fn dialed(&mut self, link: Arc<Link>) -> Option<u64> {
         self.refusal_backoff.reset();
         if self.link.is_some() {
             self.spare = Some(link);
-            return false;
+            return None;
         }
+        link.succeeds(self.losses);
         self.link = Some(link);
-        std::mem::replace(&mut self.had_link, true)
+        self.lost.take()
+    }
+
+    /// The number of a lost link that another one has taken the place of, and that one's; told once.
+    pub(super) fn replaced(&mut self) -> Option<(u64, u64)> {
+        let by = self.link.as_ref()?.id();
+        Some((self.lost.take()?, by))
     }
 
     /// When to try again; what Redis refuses, it will go on refusing for a while.
@@ -125,6 +135,8 @@ impl Slot {
                     self.dial_after = Instant::now() + self.dial_backoff.next_delay();
                 }
                 let reason = down(&link).unwrap_or("down");
+                self.losses += 1;
+                self.lost = Some(link.id());
                 gone.push((link, reason));
             }
         }
@@ -133,11 +145,16 @@ impl Slot {
             && let Some(link) = self.link.take()
         {
             link.retire("replaced: its AUTH kept failing");
+            self.losses += 1;
+            self.lost = Some(link.id());
             gone.push((link, "replaced: its AUTH kept failing"));
         }
         if self.link.is_none() {
             self.doomed = false;
             self.link = self.spare.take();
+            if let Some(link) = &self.link {
+                link.succeeds(self.losses);
+            }
         }
         gone
     }

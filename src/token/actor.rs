@@ -2,12 +2,13 @@
 
 use super::{
     AccessToken, TokenManagerConfig, TokenSource, schedule,
-    tokens::{Current, State, Tokens, Wish},
+    tokens::{Current, Due, State, Tokens, Wish},
 };
 use crate::{
     Error, ErrorKind,
     error::Stage,
     event::{Event, Journal},
+    lock::lock,
     retry::Backoff,
 };
 use futures_util::FutureExt;
@@ -53,6 +54,8 @@ pub(crate) struct TokenActor {
     backoff: Backoff,
     last_fetch: Option<Instant>,
     due: Instant,
+    /// The same, for others to see.
+    shown_due: Due,
     due_wall: SystemTime,
 }
 
@@ -63,7 +66,7 @@ impl TokenActor {
         username: Option<Arc<str>>,
         journal: Journal,
     ) -> (Self, Tokens) {
-        let (tokens, state, requests) = Tokens::new();
+        let (tokens, state, requests, shown_due) = Tokens::new();
         let actor = Self {
             backoff: Backoff::new(&config.retry_policy),
             source,
@@ -81,6 +84,7 @@ impl TokenActor {
             not_before: Instant::now(),
             last_fetch: None,
             due: Instant::now(),
+            shown_due,
             due_wall: SystemTime::now(),
         };
         (actor, tokens)
@@ -228,6 +232,7 @@ impl TokenActor {
 
     fn plan(&mut self, delay: Duration) {
         self.due = Instant::now() + delay;
+        *lock(&self.shown_due) = self.due;
         self.due_wall = (self.wall_clock)() + delay;
     }
 

@@ -2,8 +2,12 @@
 
 use super::AccessToken;
 use crate::Error;
-use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use crate::lock::lock;
+use std::sync::{Arc, Mutex};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 /// Wishes that may wait for the actor, which takes them at once.
 const WISHES: usize = 8;
@@ -30,14 +34,19 @@ pub(super) enum State {
 pub(crate) struct Tokens {
     state: watch::Receiver<State>,
     requests: mpsc::Sender<Wish>,
+    due: Due,
 }
 
+/// When the next token is asked for.
+pub(super) type Due = Arc<Mutex<Instant>>;
+
 impl Tokens {
-    /// A view, and the two ends that the actor has in hand: what it tells, and what it is asked for.
-    pub(super) fn new() -> (Self, watch::Sender<State>, mpsc::Receiver<Wish>) {
+    /// A view, and the ends that the actor has in hand: what it tells, and what it is asked for.
+    pub(super) fn new() -> (Self, watch::Sender<State>, mpsc::Receiver<Wish>, Due) {
         let (state, view) = watch::channel(State::Pending);
         let (requests, wishes) = mpsc::channel(WISHES);
-        (Self { state: view, requests }, state, wishes)
+        let due = Arc::new(Mutex::new(Instant::now()));
+        (Self { state: view, requests, due: Arc::clone(&due) }, state, wishes, due)
     }
 
     /// The token in use, if it is still valid.
@@ -46,6 +55,11 @@ impl Tokens {
             State::Live(current) if current.token.is_usable() => Some(Arc::clone(current)),
             _ => None,
         }
+    }
+
+    /// When the next token is asked for.
+    pub(crate) fn next_request(&self) -> Instant {
+        *lock(&self.due)
     }
 
     /// Why there is no valid token, once it is certain that there is none.

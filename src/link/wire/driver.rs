@@ -73,25 +73,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Reads, takes and writes as far as it goes.
+    /// Takes, writes and reads as far as it goes.
     ///
-    /// Reading comes first and does not depend on writing, so that a server that reads no more before it is read itself
-    /// gets what it wants.
+    /// Neither reading nor writing waits for the other, so that a server that reads no more before it is read itself gets
+    /// what it wants.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        self.send(cx)?;
         self.read(cx)?;
+        self.watch(cx);
+        Ok(())
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
         loop {
             // On many threads each command would travel alone: what is ready to run gets one chance to join it.
             let patience = self.many_threads && !self.yielded;
             let known = self.hand.entries.len();
             match self.queue.take(&mut self.hand, patience, cx) {
-                Taken::Nothing => {
-                    self.write(cx)?;
-                    break;
-                }
+                Taken::Nothing => return self.write(cx),
                 Taken::Later => {
                     self.yielded = true;
                     cx.waker().wake_by_ref();
-                    break;
+                    return Ok(());
                 }
                 Taken::Something => {
                     self.yielded = false;
@@ -100,8 +103,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 }
             }
         }
-        self.watch(cx);
-        Ok(())
     }
 
     /// Looks at the entries that came last: the first `known` are not new.
@@ -123,33 +124,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
-        while let Poll::Ready(read) = self.inbox.fill(Pin::new(&mut self.stream), cx) {
-            match read {
-                Ok(0) => return Err("connection closed"),
-                Ok(_) => self.pulse.beat(),
-                Err(_) => return Err("connection broken"),
-            }
-            let outcome = self.replies();
+        loop {
+            let more = self.replies();
             self.wake();
-            outcome?;
+            if more? {
+                // Those who got theirs send again meanwhile, and the server is kept busy.
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+            match self.inbox.fill(Pin::new(&mut self.stream), cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => return Err("connection closed"),
+                Poll::Ready(Ok(_)) => self.pulse.beat(),
+                Poll::Ready(Err(_)) => return Err("connection broken"),
+            }
         }
-        Ok(())
     }
 
-    /// Completes requests with what has come.
-    fn replies(&mut self) -> Result<(), Reason> {
-        let mut answered = 0;
+    /// Completes requests with what has come; true if there may be more.
+    fn replies(&mut self) -> Result<bool, Reason> {
+        let (mut answered, mut counted) = (0, 0);
+        let most = FEWEST_AT_ONCE.max(self.hand.entries.len() / SHARES);
         let outcome = loop {
+            if answered == most {
+                break Ok(true);
+            }
             match self.next_reply() {
-                Ok(None) => break Ok(()),
+                Ok(None) => break Ok(false),
                 Ok(Some((value, len))) => match self.complete(value, len) {
-                    Ok(done) => answered += usize::from(done),
+                    Ok(Some(was_counted)) => {
+                        answered += 1;
+                        counted += usize::from(was_counted);
+                    }
+                    Ok(None) => {}
                     Err(reason) => break Err(reason),
                 },
                 Err(reason) => break Err(reason),
             }
         };
-        self.queue.left(answered);
+        self.queue.left(answered, counted);
         outcome
     }
 
@@ -186,25 +199,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Gives the oldest request its reply; true if that was its last.
-    fn complete(&mut self, value: Value, len: usize) -> Result<bool, Reason> {
+    /// Gives the oldest request its reply. If that was its last: whether the request was a counted one.
+    fn complete(&mut self, value: Value, len: usize) -> Result<Option<bool>, Reason> {
         if let Value::Push { .. } = value {
             // It answers no request, and nobody on a shared connection has asked for it.
-            return Ok(false);
+            return Ok(None);
         }
         let oldest = self.hand.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
         let outcome = match &mut oldest.expect {
             Expect::One => Outcome::Answered(value),
             Expect::Many(gather) => match gather.take(value) {
                 Some(outcome) => outcome,
-                None => return Ok(false),
+                None => return Ok(None),
             },
         };
-        if let Some(entry) = self.hand.entries.pop_front() {
-            let answer = Answer { outcome, large: len > LARGE };
-            self.tell(entry, answer);
+        let entry = self.hand.entries.pop_front();
+        let counted = entry.as_ref().is_some_and(|entry| entry.counted);
+        if let Some(entry) = entry {
+            self.tell(entry, Answer { outcome, large: len > LARGE });
         }
-        Ok(true)
+        Ok(Some(counted))
     }
 
     fn tell(&mut self, mut entry: Entry, answer: Answer) {
@@ -293,6 +307,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
+/// Requests are completed in this many shares, between which their callers run: so the server has something to do while the
+/// next ones are completed. With all of them at once, client and server would wait for each other by turns.
+const SHARES: usize = 4;
+
+/// A share is no smaller, lest writes become small.
+const FEWEST_AT_ONCE: usize = 64;
+
 /// The reason when what came is no Redis reply.
 pub(crate) const GARBAGE: Reason = "the server sent something that is no Redis reply";
 
@@ -320,6 +341,7 @@ impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         let queued = self.queue.end(self.reason);
         let count = self.hand.entries.len() + queued.len();
+        let counted = self.hand.entries.iter().chain(&queued).filter(|entry| entry.counted).count();
         let entries = self.hand.entries.drain(..).chain(self.quiet.drain(..)).chain(queued);
         for entry in entries {
             // A byte that the TLS layer has taken may have gone.
@@ -328,7 +350,7 @@ impl<S> Drop for Driver<S> {
                 waker.wake();
             }
         }
-        self.queue.left(count);
+        self.queue.left(count, counted);
         self.keeper.notify_one();
     }
 }

@@ -14,6 +14,7 @@ mod scan;
 #[path = "wire_tests.rs"]
 mod tests;
 
+use crate::load::Load;
 use driver::Driver;
 use queue::{Order, Queue};
 use redis::{Cmd, Pipeline};
@@ -49,11 +50,11 @@ impl Drop for Wire {
 
 impl Wire {
     /// Spawns the driver of `stream`, which notifies `keeper` when it ends.
-    pub(super) fn start<S>(stream: S, keeper: Arc<Notify>) -> Self
+    pub(super) fn start<S>(stream: S, keeper: Arc<Notify>, load: Arc<Load>) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let queue = Arc::new(Queue::new());
+        let queue = Arc::new(Queue::new(load));
         let pulse = Arc::new(Pulse::new());
         let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), keeper);
         Self { queue, pulse, driver: tokio::spawn(driver).abort_handle() }

@@ -1,7 +1,7 @@
 //! Between the callers of a link and its driver: what is to be written, and who waits for what.
 
 use super::reply::{Expect, Reply, Slot};
-use crate::lock::lock;
+use crate::{load::Load, lock::lock};
 use std::{
     collections::VecDeque,
     sync::{
@@ -51,6 +51,8 @@ pub(super) struct Entry {
     pub(super) slot: Option<Arc<Slot>>,
     /// Ends with the writing of its last byte.
     pub(super) quiet: bool,
+    /// Somebody's command, which has a place in the pool's load.
+    pub(super) counted: bool,
 }
 
 /// A request to be queued.
@@ -70,6 +72,8 @@ pub(crate) struct Queue {
     congested: AtomicBool,
     /// Rung when a link that is not open has nothing in flight any more.
     idle: Notify,
+    /// The whole pool's load.
+    load: Arc<Load>,
 }
 
 struct Inner {
@@ -103,7 +107,7 @@ pub(super) struct Hand {
 }
 
 impl Queue {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(load: Arc<Load>) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 condition: Condition::Open,
@@ -118,10 +122,13 @@ impl Queue {
             in_flight: AtomicUsize::new(0),
             congested: AtomicBool::new(false),
             idle: Notify::new(),
+            load,
         }
     }
 
     /// Queues what `encode` writes; none if the link does not take it now.
+    ///
+    /// Commands have a place in the pool's load, which is given back when they are through.
     pub(super) fn push(
         &self,
         admission: Admission,
@@ -146,7 +153,8 @@ impl Queue {
         let slot = inner.spare.pop().unwrap_or_default();
         let Order { deadline, expect, quiet } = order;
         let reply = Reply(Arc::clone(&slot));
-        inner.entries.push(Entry { begins, ends: inner.offset, deadline, expect, slot: Some(slot), quiet });
+        let counted = admission != Admission::Own;
+        inner.entries.push(Entry { begins, ends: inner.offset, deadline, expect, slot: Some(slot), quiet, counted });
         self.in_flight.fetch_add(1, SeqCst);
         let driver = inner.driver.take();
         drop(guard);
@@ -180,12 +188,14 @@ impl Queue {
         } else {
             hand.bytes.append(&mut inner.bytes);
         }
+        self.load.note_sent(inner.entries.iter().filter(|entry| entry.counted).count());
         hand.entries.extend(inner.entries.drain(..));
         Taken::Something
     }
 
-    /// Notes that `count` requests are through.
-    pub(super) fn left(&self, count: usize) {
+    /// Notes that `count` requests are through, of which `counted` have a place in the pool's load.
+    pub(super) fn left(&self, count: usize, counted: usize) {
+        self.load.left(counted);
         if count > 0 && self.in_flight.fetch_sub(count, SeqCst) == count && !self.is_open() {
             self.idle.notify_waiters();
         }

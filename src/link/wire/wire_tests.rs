@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn wire(buffer: usize) -> (Wire, DuplexStream) {
     let (near, far) = duplex(buffer);
-    (Wire::start(near, Arc::new(Notify::new())), far)
+    (Wire::start(near, Arc::new(Notify::new()), Load::new(1)), far)
 }
 
 fn get(wire: &Wire, key: &str) -> Reply {

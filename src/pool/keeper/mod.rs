@@ -4,6 +4,7 @@
 //! missing. No event carries a meaning of its own, so none can be lost or come too late.
 
 mod outcome;
+mod pace;
 
 use super::{
     Pool,
@@ -17,6 +18,7 @@ use crate::{
     token::{Current, Tokens},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use pace::Pace;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
@@ -51,7 +53,8 @@ enum Done {
     Dialed(usize, u64, Result<Link, Error>),
     Reauthenticated(usize, Arc<Link>, Arc<Current>, Reauth),
     Pinged(usize, Arc<Link>, bool),
-    LetGo,
+    /// A link that was taken out, and whether everything on it was answered.
+    LetGo(u64, bool),
 }
 
 /// Counts over all slots, taken once for a look at them and kept right during it.
@@ -83,6 +86,7 @@ pub(crate) struct Keeper {
     options: KeeperOptions,
     slots: Vec<Slot>,
     tasks: FuturesUnordered<BoxFuture<'static, Done>>,
+    pace: Pace,
     /// Told how the first dial went; until then there is no second one.
     first: Option<oneshot::Sender<Result<(), Error>>>,
 }
@@ -104,6 +108,7 @@ impl Keeper {
             journal,
             options,
             tasks: FuturesUnordered::new(),
+            pace: Pace::new(),
             first: Some(first),
         };
         (keeper, ready)
@@ -147,6 +152,9 @@ impl Keeper {
             self.journal.record(Event::LinkDown { link: link.id(), reason });
             self.let_go(link);
         }
+        for (link, by) in self.slots.iter_mut().filter_map(Slot::replaced) {
+            self.journal.record(Event::LinkReplaced { link, by });
+        }
         // What took one link may have taken others: better a PING finds out than the commands of somebody.
         self.slots.iter().flat_map(Slot::links).for_each(|link| link.suspect());
     }
@@ -160,8 +168,8 @@ impl Keeper {
     fn let_go(&mut self, link: Arc<Link>) {
         let limit = Instant::now() + self.options.ping_timeout;
         self.tasks.push(Box::pin(async move {
-            link.drained(limit).await;
-            Done::LetGo
+            let drained = link.drained(limit).await;
+            Done::LetGo(link.id(), drained)
         }));
     }
 
@@ -249,13 +257,14 @@ impl Keeper {
         let at_once = if self.first.is_some() { 1 } else { DIALS_AT_ONCE };
         // The first dial is made all the same: it is how `connect` learns why there is no token.
         let no_token = self.tokens.dead().is_some() && self.first.is_none();
-        if no_token || census.dialing >= at_once || Instant::now() < self.slots[index].dial_after {
+        let now = Instant::now();
+        if no_token || census.dialing >= at_once || now < self.slots[index].dial_after || !self.pace.admits(now) {
             return;
         }
         census.dialing += 1;
         let dialer = Arc::clone(&self.dialer);
         let mut tokens = self.tokens.clone();
-        let keeper = Arc::clone(&self.pool.keeper);
+        let (keeper, load) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.pool.load));
         self.start(index, Task::Dial, async move {
             let mut generation = 0;
             let token = async {
@@ -263,7 +272,7 @@ impl Keeper {
                 generation = current.generation;
                 Ok(current)
             };
-            let open = Link::open(&dialer, token, keeper);
+            let open = Link::open(&dialer, token, keeper, load);
             let result = match deadline {
                 None => open.await,
                 Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),
@@ -291,7 +300,8 @@ impl Keeper {
         let idle = self.slots.iter().filter(|slot| slot.task == Task::None);
         let planned = idle.flat_map(|slot| [slot.dial_after, slot.reauth_after]);
         let ends = self.slots.iter().flat_map(Slot::links).map(|link| link.authenticated_until());
-        let next = planned.chain(ends).filter(|at| *at > now).min();
+        let paced = self.pace.next(now);
+        let next = planned.chain(ends).chain(paced).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }
 }

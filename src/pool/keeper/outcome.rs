@@ -13,7 +13,11 @@ use std::sync::Arc;
 impl Keeper {
     pub(super) fn settle(&mut self, done: Done) {
         match done {
-            Done::LetGo => {}
+            Done::LetGo(link, drained) => {
+                if drained {
+                    self.journal.record(Event::LinkDrained { link });
+                }
+            }
             Done::Dialed(index, _, Ok(link)) => self.dialed(index, Arc::new(link)),
             Done::Dialed(index, generation, Err(error)) => {
                 self.dial_failed(index, generation, error);
@@ -35,10 +39,13 @@ impl Keeper {
         let (id, generation) = (link.id(), link.generation());
         let slot = &mut self.slots[index];
         slot.task = Task::None;
-        let reconnect = slot.dialed(link);
+        let replaced = slot.dialed(link);
         self.publish();
         self.pool.note_error(None);
-        self.journal.record(Event::LinkUp { link: id, generation, reconnect });
+        self.journal.record(Event::LinkUp { link: id, generation, reconnect: replaced.is_some() });
+        if let Some(link) = replaced {
+            self.journal.record(Event::LinkReplaced { link, by: id });
+        }
         if let Some(first) = self.first.take() {
             // A caller that has given up on `connect` has dropped everything else, too.
             _ = first.send(Ok(()));

@@ -1,0 +1,106 @@
+//! What the connection manager shows of itself.
+
+use crate::{
+    CommandStats, Counters, Error,
+    link::{Condition, Link},
+    token::Tokens,
+};
+use std::time::Duration;
+
+/// A snapshot of what the connection manager is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Counters of tokens and links since `connect`.
+    pub counters: Counters,
+    /// Counters of commands since `connect`.
+    pub commands: CommandStats,
+    /// The token in use; none when there is no valid one.
+    pub token: Option<TokenStats>,
+    /// The newest token request's error, none once one has succeeded.
+    pub last_token_error: Option<Error>,
+    /// The links that there are.
+    pub links: Vec<LinkStats>,
+    /// The newest error of opening a connection, none once one has been opened.
+    pub last_connect_error: Option<Error>,
+}
+
+/// The token in use.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenStats {
+    /// Counts the tokens, from 1.
+    pub generation: u64,
+    /// The Redis user name that goes with it.
+    pub username: String,
+    /// How long ago it was received.
+    pub age: Duration,
+    /// How long it is still good.
+    pub remaining: Duration,
+    /// When the next one is asked for, from now.
+    pub refresh_in: Duration,
+}
+
+impl TokenStats {
+    pub(crate) fn of(tokens: &Tokens) -> Option<Self> {
+        let current = tokens.live()?;
+        Some(Self {
+            generation: current.generation,
+            username: current.username.to_string(),
+            age: current.token.received_at().elapsed(),
+            remaining: current.token.remaining(),
+            refresh_in: tokens.next_request().saturating_duration_since(tokio::time::Instant::now()),
+        })
+    }
+}
+
+/// What a link is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkState {
+    /// It takes commands.
+    Open,
+    /// It waits for the answer to an `AUTH`, and takes commands only while no other link does.
+    Aside,
+    /// It takes no commands any more, and is about to be replaced.
+    Down,
+}
+
+/// One link.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkStats {
+    /// The link's number, from 1 in order of connecting.
+    pub link: u64,
+    /// What it is good for.
+    pub state: LinkState,
+    /// Whether it takes commands; not while an `AUTH` is being answered.
+    pub open: bool,
+    /// The token it last authenticated with.
+    pub generation: u64,
+    /// Commands without a reply yet, its own `AUTH` and `PING` included.
+    pub in_flight: usize,
+    /// `AUTH`s with a new token that it has completed.
+    pub reauths: u64,
+    /// Links that were lost in its place in the pool before it.
+    pub reconnects: u64,
+}
+
+impl LinkStats {
+    pub(crate) fn of(link: &Link) -> Self {
+        let state = match link.condition() {
+            Condition::Open => LinkState::Open,
+            Condition::Aside => LinkState::Aside,
+            Condition::Down(_) => LinkState::Down,
+        };
+        Self {
+            link: link.id(),
+            state,
+            open: state == LinkState::Open,
+            generation: link.generation(),
+            in_flight: link.in_flight(),
+            reauths: link.reauths(),
+            reconnects: link.reconnects(),
+        }
+    }
+}
