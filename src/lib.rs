@@ -31,6 +31,9 @@
 //! # Features
 //!
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
+//! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for example.
+//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a cluster
+//!   connection, say), as a `StreamingCredentialsProvider`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -50,17 +53,21 @@ mod manager;
 mod pool;
 mod retry;
 mod secret;
+#[cfg(feature = "streaming-credentials")]
+mod streaming;
 mod tls;
 mod token;
 
 pub use client::EntraRedis;
 pub use config::Config;
-pub use credential::{Credential, ManagedIdentity};
+pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use event::{Counters, Event};
 pub use manager::{ConnectionManager, LinkStats, Stats, TokenStats};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
+#[cfg(feature = "streaming-credentials")]
+pub use streaming::EntraCredentials;
 pub use tls::Tls;
 pub use token::{AccessToken, TokenFuture, TokenManagerConfig, TokenSource};
 
