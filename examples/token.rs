@@ -61,9 +61,9 @@ async fn main() -> ExitCode {
         Ok(token) => {
             let shown = describe(&token, options.show_token);
             if options.json {
-                println!("{shown}")
+                println!("{shown}");
             } else {
-                print(&shown)
+                print(&shown);
             }
             ExitCode::SUCCESS
         }

@@ -40,6 +40,8 @@ impl EntraCredentials {
     ///
     /// [`ErrorKind::Configuration`] if a setting is wrong or there is no runtime. What is wrong with the tokens themselves
     /// comes through the streams.
+    // By value, as `Config::new` takes it.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn start(credential: Credential, config: TokenManagerConfig) -> Result<Self, Error> {
         config.validate()?;
         let source = credential.token_source()?;

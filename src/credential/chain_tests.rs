@@ -18,6 +18,7 @@ use super::{
 use crate::AccessToken;
 use serde_json::Value;
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use tokio::net::TcpSocket;
 
 #[tokio::test]
 async fn every_case_ends_as_expected() {
@@ -38,14 +39,16 @@ async fn every_case_ends_as_expected() {
 async fn run(case: &Path) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start().await;
-    let closed = address(&TcpListener::bind("127.0.0.1:0").unwrap());
+    // Bound, so that nobody else gets the port, and not listening.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let read = |name: &str| -> Value {
         let text = fs::read_to_string(case.join(name)).unwrap();
         let text = text
             .replace("{{server}}", server.url())
-            .replace("{{closed}}", &closed)
-            .replace("{{silent}}", &address(&silent))
+            .replace("{{closed}}", &format!("http://{}", closed.local_addr().unwrap()))
+            .replace("{{silent}}", &format!("http://{}", silent.local_addr().unwrap()))
             .replace("{{dir}}", &dir.path().display().to_string())
             .replace("{{token}}", &jwt());
         let text = if text.contains("{{pem}}") { text.replace("{{pem}}", &pem_in_json()) } else { text };
@@ -74,10 +77,6 @@ async fn run(case: &Path) -> Vec<String> {
     let mut problems = compare_outcome(&outcome, &expected);
     problems.extend(compare_requests(&server.seen(), &exchanges));
     problems
-}
-
-fn address(listener: &TcpListener) -> String {
-    format!("http://{}", listener.local_addr().unwrap())
 }
 
 fn pem_in_json() -> String {

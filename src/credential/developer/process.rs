@@ -79,7 +79,7 @@ impl Process {
             match command.spawn() {
                 // Somebody is writing the program just now, as an update does; that ends soon, or the time limit strikes.
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-                    sleep(Duration::from_millis(20)).await
+                    sleep(Duration::from_millis(20)).await;
                 }
                 outcome => return outcome,
             }
@@ -88,7 +88,7 @@ impl Process {
 }
 
 async fn read(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::new());
+    let mut bytes = Zeroizing::new(Vec::<u8>::new());
     if let Some(pipe) = pipe {
         pipe.take(LARGEST_OUTPUT).read_to_end(&mut bytes).await?;
     }

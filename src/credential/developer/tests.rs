@@ -131,6 +131,7 @@ async fn a_slow_tool_is_ended() {
         assert!(error.to_string().contains("did not answer within 1s"), "{error}");
 
         let pid = fs::read_to_string(fake.dir.path().join("pid")).unwrap();
+        let pid = pid.trim();
         let alive = || {
             let signal = std::process::Command::new("sh").args(["-c", &format!("kill -0 {pid} 2>/dev/null")]).status();
             signal.unwrap().success()
