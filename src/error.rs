@@ -118,6 +118,16 @@ impl Error {
         self.edit(|inner| inner.retry_after = Some(delay))
     }
 
+    /// The same error, told differently.
+    pub(crate) fn with_message(self, message: impl Into<String>) -> Self {
+        self.edit(|inner| inner.message = message.into())
+    }
+
+    /// What failed, without correlation id and hint.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     pub(crate) fn with_hint(self, hint: &'static str) -> Self {
         self.edit(|inner| inner.hint = Some(hint))
     }

@@ -31,6 +31,9 @@
 //! # Features
 //!
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
+//! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for example.
+//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a cluster
+//!   connection, say), as a `StreamingCredentialsProvider`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -56,12 +59,14 @@ mod resolver;
 mod retry;
 mod secret;
 mod stats;
+#[cfg(feature = "streaming-credentials")]
+mod streaming;
 mod tls;
 mod token;
 
 pub use client::EntraRedis;
 pub use config::Config;
-pub use credential::{Credential, ManagedIdentity};
+pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use event::{Counters, Event};
 pub use health::Health;
@@ -70,6 +75,8 @@ pub use manager::ConnectionManager;
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use stats::{LinkState, LinkStats, Stats, TokenStats};
+#[cfg(feature = "streaming-credentials")]
+pub use streaming::EntraCredentials;
 pub use tls::Tls;
 pub use token::{AccessToken, TokenFuture, TokenManagerConfig, TokenSource};
 

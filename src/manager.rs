@@ -45,7 +45,7 @@ impl ConnectionManager {
         config.validate()?;
         let host = checked_host(host)?;
         let transport = config.tls.build(host)?;
-        let source = config.credential.build()?;
+        let source = config.credential.token_source()?;
         let dialer = Dialer {
             host: host.to_owned(),
             port: checked_port(port)?,

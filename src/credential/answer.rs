@@ -1,108 +1,133 @@
 //! Token answers and errors of Microsoft's endpoints.
 
-use super::http::Answer;
-use crate::{
-    AccessToken, Error, ErrorKind, Secret,
-    token::{Hints, wall_time},
-};
-use serde::{Deserialize, Deserializer};
+use super::{expiry, hints, http::Answer};
+use crate::{AccessToken, Error, ErrorKind, Secret, token::Hints};
+use serde::Deserialize;
 use serde_json::Value;
-use std::time::Duration;
+
+/// Whose answer it is, and so what its errors mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Issuer {
+    /// Microsoft Entra ID itself.
+    Entra,
+    /// The Instance Metadata Service.
+    Imds,
+    /// Another endpoint that gives out the tokens of managed identities.
+    Machine,
+}
 
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: String,
-    #[serde(default, deserialize_with = "number")]
-    expires_in: Option<f64>,
-    #[serde(default, deserialize_with = "number")]
-    expires_on: Option<f64>,
+    #[serde(default)]
+    expires_in: Value,
+    #[serde(default)]
+    expires_on: Value,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorAnswer {
-    error: Option<String>,
-    error_description: Option<String>,
-    error_codes: Vec<u32>,
+/// What a refusal says, in whichever of the documented forms: Entra's and IMDS's `error` and `error_description`, App
+/// Service's `message`, the others' `error: {code, message}`.
+struct Said {
+    code: Option<String>,
+    text: Option<String>,
+    aadsts: Option<u32>,
     correlation_id: Option<String>,
 }
 
-/// Every numeric field may arrive as a number or as a string; anything else counts as absent.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    })
+impl Said {
+    fn read(body: &[u8]) -> Self {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let error = &body["error"];
+        let described =
+            text(&body["error_description"]).or_else(|| text(&error["message"])).or_else(|| text(&body["message"]));
+        // IMDS passes Entra's errors on without their numbers.
+        let number = body["error_codes"][0].as_u64().and_then(|code| u32::try_from(code).ok());
+        Self {
+            code: text(error).or_else(|| text(&error["code"])),
+            aadsts: number.or_else(|| described.as_deref().and_then(aadsts_in)),
+            correlation_id: text(&body["correlation_id"]).or_else(|| text(&error["correlationId"])),
+            text: described,
+        }
+    }
+
+    /// Whether a managed identity's endpoint says that there is no such identity here; none has a code of its own for that.
+    fn is_not_assigned(&self) -> bool {
+        let text = self.text.as_deref().unwrap_or_default().to_ascii_lowercase();
+        self.code.as_deref() == Some("ManagedIdentityNotFound")
+            || text.contains("identity not found")
+            || (text.contains("no ") && text.contains("managed identity found"))
+    }
 }
 
 /// Makes a token of a successful answer, and a typed error of any other.
-pub(super) fn token(answer: &Answer, endpoint: &str) -> Result<AccessToken, Error> {
-    if !(200..300).contains(&answer.status) {
-        return Err(refusal(answer, endpoint));
+pub(super) fn token(answer: &Answer, endpoint: &str, issuer: Issuer) -> Result<AccessToken, Error> {
+    if !answer.is_success() {
+        return Err(refusal(answer, endpoint, issuer));
     }
     // The source is left out: it may quote the body, and with it a token.
     let parsed: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| {
         let what = if looks_like_html(&answer.body) { "HTML" } else { "something that is not a token answer" };
         Error::new(ErrorKind::TokenEndpoint, format!("{endpoint} answered with {what} (HTTP status {})", answer.status))
             .with_status(answer.status)
-            .with_hint("a proxy or a captive portal may stand between this machine and the identity provider")
+            .with_hint(hints::NOT_A_PROVIDER)
     })?;
     let hints = Hints {
-        expires_in: parsed.expires_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-        expires_on: parsed.expires_on.and_then(wall_time),
+        expires_in: expiry::seconds(&parsed.expires_in),
+        expires_on: expiry::moment(&parsed.expires_on),
         issuer_now: answer.date,
     };
     AccessToken::from_answer(Secret::new(parsed.access_token), hints)
 }
 
 /// A typed error for an answer that is not a success.
-fn refusal(answer: &Answer, endpoint: &str) -> Error {
-    let parsed: ErrorAnswer = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let aadsts = parsed.error_codes.first().copied();
-    let transient = is_transient(answer.status, parsed.error.as_deref(), aadsts);
+fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
+    let said = Said::read(&answer.body);
+    let transient = is_transient(answer.status, &said, issuer);
+    let unassigned = issuer != Issuer::Entra && !transient && said.is_not_assigned();
     let kind = match answer.status {
-        400..500 if !transient && parsed.error.is_some() => ErrorKind::CredentialRejected,
+        400..500 if unassigned => ErrorKind::CredentialUnavailable,
+        400..500 if !transient && (said.code.is_some() || said.text.is_some()) => ErrorKind::CredentialRejected,
         _ => ErrorKind::TokenEndpoint,
     };
-    let description = match (&parsed.error_description, &parsed.error) {
+    let description = match (&said.text, &said.code) {
         (Some(text), _) => first_line(text),
-        (None, Some(error)) => first_line(error),
+        (None, Some(code)) => first_line(code),
         (None, None) if looks_like_html(&answer.body) => "HTML instead of an answer".to_owned(),
         (None, None) => "no reason given".to_owned(),
     };
-    let error = Error::new(kind, format!("{endpoint} refused (HTTP status {}): {description}", answer.status))
+    let hint = match said.aadsts.and_then(hints::of_aadsts) {
+        None if unassigned => Some(hints::IDENTITY_NOT_ASSIGNED),
+        None if said.code.as_deref() == Some("invalid_resource") => Some(hints::SCOPE),
+        known => known,
+    };
+    let mut error = Error::new(kind, format!("{endpoint} refused (HTTP status {}): {description}", answer.status))
         .with_transient(transient)
         .with_status(answer.status)
-        .with_aadsts(aadsts)
-        .with_correlation_id(parsed.correlation_id);
-    let error = match aadsts.and_then(hint) {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    };
+        .with_aadsts(said.aadsts)
+        .with_correlation_id(said.correlation_id);
+    if let Some(hint) = hint {
+        error = error.with_hint(hint);
+    }
     match answer.retry_after {
         Some(delay) if transient => error.with_retry_after(delay),
         _ => error,
     }
 }
 
-/// The classes of entra's error codes, see <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
-fn is_transient(status: u16, error: Option<&str>, aadsts: Option<u32>) -> bool {
-    let code = matches!(aadsts, Some(50033 | 50196 | 90006 | 90012 | 90024 | 90033 | 90055 | 90090));
-    code || status == 429 || status >= 500 || error == Some("temporarily_unavailable")
+/// The classes of Entra's error codes, see <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
+fn is_transient(status: u16, said: &Said, issuer: Issuer) -> bool {
+    let code = matches!(said.aadsts, Some(50033 | 50196 | 90006 | 90012 | 90024 | 90033 | 90055 | 90090));
+    // IMDS answers 404 and 410 while it is being updated, for up to 70 s.
+    let updating = issuer == Issuer::Imds && matches!(status, 404 | 410);
+    code || updating || status == 429 || status >= 500 || said.code.as_deref() == Some("temporarily_unavailable")
 }
 
-fn hint(aadsts: u32) -> Option<&'static str> {
-    Some(match aadsts {
-        7_000_215 => "the client secret is wrong: use the secret's value, not its id",
-        7_000_222 => "the client secret has expired: add a new one to the app registration",
-        700_016 => "no such application in this tenant: check client id and tenant id",
-        90002 => "no such tenant: check the tenant id and the cloud of the authority host",
-        50001 | 500_011 | 70011 => "check the scope: https://redis.azure.com/.default",
-        70001 | 7_000_112 => "the application is disabled in this tenant",
-        53003 => "a Conditional Access policy blocks this sign-in",
-        _ => return None,
-    })
+/// The number of the first `AADSTS…` in a text.
+pub(super) fn aadsts_in(text: &str) -> Option<u32> {
+    let (_, rest) = text.split_once("AADSTS")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
 }
 
 fn looks_like_html(body: &[u8]) -> bool {
@@ -110,10 +135,10 @@ fn looks_like_html(body: &[u8]) -> bool {
 }
 
 /// Descriptions go on for lines with trace ids and timestamps; the first line says it.
-fn first_line(text: &str) -> String {
+pub(super) fn first_line(text: &str) -> String {
     const LONGEST: usize = 400;
-    let line = text.lines().next().unwrap_or_default();
-    let visible = line.chars().filter(|c| !c.is_control());
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let visible = line.trim().chars().filter(|c| !c.is_control());
     visible.take(LONGEST).collect()
 }
 
@@ -121,34 +146,50 @@ fn first_line(text: &str) -> String {
 mod tests {
     use super::*;
     use jsonwebtoken::{EncodingKey, Header, encode};
+    use proptest::prelude::*;
     use serde_json::json;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &[u8]) -> Answer {
         Answer {
             status,
             retry_after: Some(Duration::from_secs(7)),
             date: Some(SystemTime::now()),
-            body: body.as_bytes().to_vec(),
+            challenge: None,
+            body: body.to_vec(),
         }
     }
 
     fn parse(status: u16, body: &str) -> Result<AccessToken, Error> {
-        token(&answer(status, body), "the endpoint")
+        token(&answer(status, body.as_bytes()), "the endpoint", Issuer::Entra)
+    }
+
+    fn refused(issuer: Issuer, status: u16, body: &Value) -> Error {
+        token(&answer(status, body.to_string().as_bytes()), "the endpoint", issuer).unwrap_err()
+    }
+
+    fn jwt() -> String {
+        encode(&Header::default(), &json!({"oid": "me"}), &EncodingKey::from_secret(b"k")).unwrap()
     }
 
     #[test]
     fn numbers_come_as_numbers_or_strings() {
-        let claims = json!({"oid": "me"});
-        let jwt = encode(&Header::default(), &claims, &EncodingKey::from_secret(b"k")).unwrap();
         for expires_in in [json!(3599), json!("3599"), json!(3599.0)] {
-            let body = json!({"access_token": jwt, "expires_in": expires_in}).to_string();
+            let body = json!({"access_token": jwt(), "expires_in": expires_in}).to_string();
             assert_eq!(parse(200, &body).unwrap().lifetime().as_secs(), 3599);
         }
         for nothing in [json!(""), json!(null), json!([]), json!("soon"), json!(-5)] {
-            let body = json!({"access_token": jwt, "expires_in": nothing}).to_string();
+            let body = json!({"access_token": jwt(), "expires_in": nothing}).to_string();
             assert_eq!(parse(200, &body).unwrap_err().kind(), ErrorKind::MalformedToken);
         }
+    }
+
+    #[test]
+    fn an_empty_expires_in_leaves_it_to_expires_on() {
+        let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3600);
+        let body = json!({"access_token": jwt(), "expires_in": "", "expires_on": end.to_string()}).to_string();
+        let life = parse(200, &body).unwrap().lifetime().as_secs();
+        assert!((3590..=3610).contains(&life), "{life}");
     }
 
     #[test]
@@ -165,6 +206,76 @@ mod tests {
         let shown = error.to_string();
         assert!(shown.contains("AADSTS7000215") && shown.contains("not its id"), "{shown}");
         assert!(!shown.contains("Trace"), "{shown}");
+    }
+
+    #[test]
+    fn common_mistakes_have_a_hint() {
+        for (code, hint) in [
+            (7_000_215, "secret's value"),
+            (7_000_222, "expired"),
+            (700_016, "client id and tenant id"),
+            (90_002, "tenant id"),
+            (500_011, "scope"),
+            (70_011, "scope"),
+            (700_027, "certificate"),
+            (70_021, "federated credential"),
+        ] {
+            let error = refused(Issuer::Entra, 400, &json!({"error": "x", "error_codes": [code]}));
+            assert!(error.hint().is_some_and(|text| text.contains(hint)), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_identity_that_is_not_assigned_is_told_in_every_form() {
+        for (issuer, status, body) in [
+            (Issuer::Imds, 400, json!({"error": "invalid_request", "error_description": "Identity not found"})),
+            (
+                Issuer::Machine,
+                400,
+                json!({
+                    "statusCode": 400,
+                    "message": "No User Assigned or Delegated Managed Identity found for specified ClientId.",
+                }),
+            ),
+            (
+                Issuer::Machine,
+                404,
+                json!({"error": {"correlationId": "c-2", "code": "ManagedIdentityNotFound", "message": "It is not."}}),
+            ),
+        ] {
+            let error = refused(issuer, status, &body);
+            assert_eq!((error.kind(), error.is_transient()), (ErrorKind::CredentialUnavailable, false), "{error}");
+            assert_eq!(error.hint(), Some(hints::IDENTITY_NOT_ASSIGNED), "{error}");
+        }
+        let entra = json!({"error": "x", "error_description": "Identity not found"});
+        assert_eq!(refused(Issuer::Entra, 400, &entra).kind(), ErrorKind::CredentialRejected);
+    }
+
+    #[test]
+    fn errors_of_machines_are_read_in_their_own_forms() {
+        let fabric = json!({"error": {
+            "correlationId": "c-2", "code": "SecretHeaderNotFound", "message": "Secret is not found in the request headers.",
+        }});
+        let error = refused(Issuer::Machine, 401, &fabric);
+        assert_eq!((error.kind(), error.correlation_id()), (ErrorKind::CredentialRejected, Some("c-2")));
+        assert!(error.to_string().contains("Secret is not found"), "{error}");
+
+        let relayed =
+            json!({"error": "invalid_resource", "error_description": "AADSTS500011: The resource was not found."});
+        let error = refused(Issuer::Imds, 400, &relayed);
+        assert_eq!((error.aadsts(), error.hint()), (Some(500_011), Some(hints::SCOPE)));
+        let bare = refused(Issuer::Imds, 400, &json!({"error": "invalid_resource"}));
+        assert_eq!((bare.aadsts(), bare.hint()), (None, Some(hints::SCOPE)));
+    }
+
+    #[test]
+    fn imds_is_asked_again_while_it_is_updated() {
+        for status in [404, 410] {
+            let body = json!({"error": "gone", "error_description": "for a while"});
+            let error = refused(Issuer::Imds, status, &body);
+            assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, true));
+            assert!(!refused(Issuer::Entra, status, &body).is_transient());
+        }
     }
 
     #[test]
@@ -189,5 +300,22 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::TokenEndpoint, "{body}");
         }
         assert!(parse(200, " <html>").unwrap_err().to_string().contains("HTML"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(status in 100_u16..1000, body in any::<Vec<u8>>(), text in any::<String>()) {
+            for issuer in [Issuer::Entra, Issuer::Imds, Issuer::Machine] {
+                _ = token(&answer(status, &body), "x", issuer);
+                let errors = [
+                    json!({"error": text, "error_description": text, "error_codes": [text]}),
+                    json!({"error": {"code": text, "message": format!("AADSTS{text}")}}),
+                    json!({"access_token": text, "expires_in": text, "expires_on": text}),
+                ];
+                for error in errors {
+                    _ = token(&answer(status, error.to_string().as_bytes()), "x", issuer);
+                }
+            }
+        }
     }
 }

@@ -1,21 +1,59 @@
-//! Where service principals get their tokens.
+//! Where app registrations get their tokens.
 
 use crate::Error;
 use reqwest::Url;
 
-const PUBLIC_CLOUD: &str = "https://login.microsoftonline.com";
+/// One of Azure's clouds, each with a Microsoft Entra ID of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cloud {
+    /// The global one: `login.microsoftonline.com`.
+    #[default]
+    Public,
+    /// Azure Government: `login.microsoftonline.us`.
+    UsGovernment,
+    /// Azure operated by 21Vianet: `login.partner.microsoftonline.cn`.
+    China,
+}
+
+impl Cloud {
+    pub(super) fn authority_host(self) -> &'static str {
+        match self {
+            Self::Public => "https://login.microsoftonline.com",
+            Self::UsGovernment => "https://login.microsoftonline.us",
+            Self::China => "https://login.partner.microsoftonline.cn",
+        }
+    }
+
+    /// What a managed identity's token must be for, to be an app registration's assertion.
+    pub(super) fn exchange_audience(self) -> &'static str {
+        match self {
+            Self::Public => "api://AzureADTokenExchange",
+            Self::UsGovernment => "api://AzureADTokenExchangeUSGov",
+            Self::China => "api://AzureADTokenExchangeChina",
+        }
+    }
+
+    /// The cloud that an authority host belongs to; the public one if nothing says otherwise.
+    pub(super) fn of_authority(host: &str) -> Self {
+        let host = host.trim().trim_end_matches('/').to_ascii_lowercase();
+        if host.ends_with("microsoftonline.us") {
+            Self::UsGovernment
+        } else if host.ends_with(".cn") {
+            Self::China
+        } else {
+            Self::Public
+        }
+    }
+}
 
 /// The token endpoint of one tenant.
 pub(super) struct Authority(Url);
 
 impl Authority {
-    pub(super) fn new(host: Option<&str>, tenant_id: &str) -> Result<Self, Error> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-        if tenant_id.is_empty() || !tenant_id.chars().all(plain) {
-            let problem = "must be a tenant's id or domain name: letters, digits, `.` and `-`";
-            return Err(Error::config("tenant_id", problem));
-        }
-        let mut url = base_url("authority_host", host.unwrap_or(PUBLIC_CLOUD))?;
+    pub(super) fn new(host: &str, tenant_id: &str) -> Result<Self, Error> {
+        check_tenant(tenant_id)?;
+        let mut url = base_url("authority_host", host)?;
         if url.scheme() != "https" && !is_loopback(&url) {
             let problem = "must be https; http is accepted for a loopback address only";
             return Err(Error::config("authority_host", problem));
@@ -32,6 +70,16 @@ impl Authority {
     pub(super) fn is_local(&self) -> bool {
         self.0.scheme() == "http"
     }
+}
+
+/// A tenant goes into a URL and into a tool's arguments: nothing in it may mean anything there.
+pub(super) fn check_tenant(tenant_id: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+    if tenant_id.is_empty() || tenant_id.starts_with('-') || !tenant_id.chars().all(plain) {
+        let problem = "must be a tenant's id or domain name: letters, digits, `.` and `-`";
+        return Err(Error::config("tenant_id", problem));
+    }
+    Ok(())
 }
 
 /// An http(s) URL of a host, without credentials; a bare host name means https.
@@ -55,4 +103,36 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost"
         || bare.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
         || bare.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cloud_has_its_own_hosts() {
+        for (cloud, host, audience) in [
+            (Cloud::Public, "login.microsoftonline.com", "AzureADTokenExchange"),
+            (Cloud::UsGovernment, "login.microsoftonline.us", "AzureADTokenExchangeUSGov"),
+            (Cloud::China, "login.partner.microsoftonline.cn", "AzureADTokenExchangeChina"),
+        ] {
+            let authority = Authority::new(cloud.authority_host(), "t").ok().unwrap();
+            assert_eq!(authority.token_endpoint().as_str(), format!("https://{host}/t/oauth2/v2.0/token"));
+            assert_eq!(cloud.exchange_audience(), format!("api://{audience}"));
+            assert_eq!(Cloud::of_authority(cloud.authority_host()), cloud);
+            assert_eq!(Cloud::of_authority(&format!("{host}/")), cloud);
+        }
+        assert_eq!(Cloud::of_authority("http://127.0.0.1:1"), Cloud::Public);
+        assert_eq!(Cloud::of_authority("https://login.chinacloudapi.cn"), Cloud::China);
+    }
+
+    #[test]
+    fn tenants_are_ids_or_names() {
+        for tenant in ["7e57e57e-0000-4000-8000-000000000001", "contoso.onmicrosoft.com"] {
+            assert!(check_tenant(tenant).is_ok());
+        }
+        for tenant in ["", "a/b", "a b", "..\\..", "a;b", "--help", "a&b", "é"] {
+            assert!(check_tenant(tenant).is_err(), "{tenant}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorKind, Secret, tls};
 use reqwest::{Client, RequestBuilder, Response, header, redirect};
-use rustls::RootCertStore;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::time::{Duration, SystemTime};
 
@@ -15,13 +15,21 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     /// The server's clock, from its `Date` header.
     pub(super) date: Option<SystemTime>,
+    /// What it wants to see first, from its `WWW-Authenticate` header.
+    pub(super) challenge: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
 impl Answer {
-    /// Blanks `secret` in the body: a server that echoes the request must not put it into an error text.
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Blanks `secret` in a refusal: a server that echoes the request must not put it into an error text.
     pub(super) fn forget(&mut self, secret: &Secret) {
-        if let Ok(text) = str::from_utf8(&self.body) {
+        if !self.is_success()
+            && let Ok(text) = str::from_utf8(&self.body)
+        {
             self.body = secret.scrub(text).into_bytes();
         }
     }
@@ -48,6 +56,11 @@ pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
         // Loopback and IMDS speak plain HTTP: a machine without trust roots is no obstacle then.
         builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
     };
+    client_over(tls, proxy)
+}
+
+/// A client whose TLS is set up already.
+pub(super) fn client_over(tls: ClientConfig, proxy: Proxy) -> Result<Client, Error> {
     let client = Client::builder()
         .tls_backend_preconfigured(tls)
         // A redirect would carry the secret or the token to a host nobody configured.
@@ -89,6 +102,7 @@ pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answ
         retry_after: header_text(&response, &header::RETRY_AFTER)
             .and_then(|text| retry_after(text, date.unwrap_or_else(SystemTime::now))),
         date,
+        challenge: header_text(&response, &header::WWW_AUTHENTICATE).map(str::to_owned),
         body,
     })
 }

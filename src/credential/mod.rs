@@ -2,45 +2,110 @@
 
 mod answer;
 mod authority;
-mod env;
+#[cfg(feature = "azure-core")]
+mod azure;
+mod build;
+mod certificate;
+mod chain;
+mod client_assertion;
+mod client_certificate;
+mod client_secret;
+mod developer;
+mod environment;
+mod expiry;
+mod federated_identity;
+mod hints;
 mod http;
 mod managed_identity;
-mod service_principal;
+mod selection;
+mod surroundings;
+#[cfg(test)]
+mod test_server;
+mod token_endpoint;
+mod workload_identity;
 
 use crate::{Error, Secret, TokenSource};
-use authority::Authority;
-use env::Environment;
-use managed_identity::ImdsSource;
-use service_principal::ServicePrincipalSource;
-use std::{fmt, sync::Arc};
+use client_assertion::AssertionMaker;
+use std::{fmt, path::PathBuf, sync::Arc};
+use surroundings::Surroundings;
 
+pub use authority::Cloud;
+pub use certificate::ClientCertificate;
 pub use managed_identity::ManagedIdentity;
 
 /// The scope of Azure Managed Redis and Azure Cache for Redis.
 const REDIS_SCOPE: &str = "https://redis.azure.com/.default";
 
-/// Who connects: a service principal, a managed identity, or a token source of your own.
+/// Who connects: a service principal, a managed identity, a developer, or a token source of your own.
 ///
-/// Settings are checked when `connect` is called.
+/// Settings are checked when `connect` is called. A credential fetches and does nothing else: it neither caches nor retries,
+/// which is the token actor's business.
 #[derive(Clone)]
 #[must_use]
 pub struct Credential {
     kind: Kind,
     scope: String,
     authority_host: Option<String>,
+    cloud: Option<Cloud>,
     imds_host: Option<String>,
+    tenant_id: Option<String>,
 }
 
 #[derive(Clone)]
 enum Kind {
-    ServicePrincipal { client_id: String, client_secret: Secret, tenant_id: String },
+    Secret {
+        app: App,
+        secret: Secret,
+    },
+    Certificate {
+        app: App,
+        certificate: ClientCertificate,
+    },
+    Assertion {
+        app: App,
+        maker: AssertionMaker,
+    },
+    WorkloadIdentity {
+        app: App,
+        token_file: PathBuf,
+    },
+    WorkloadIdentityOfEnvironment,
+    FederatedIdentity {
+        app: App,
+        identity: ManagedIdentity,
+    },
     ManagedIdentity(ManagedIdentity),
+    AzureCli,
+    AzureDeveloperCli,
+    DefaultChain,
+    #[cfg(feature = "azure-core")]
+    AzureCore(Arc<dyn azure_core::credentials::TokenCredential>),
     Custom(Arc<dyn TokenSource>),
+}
+
+/// An app registration, in the tenant that it signs in to.
+#[derive(Clone)]
+struct App {
+    client_id: String,
+    tenant_id: String,
+}
+
+impl App {
+    fn new(client_id: impl Into<String>, tenant_id: impl Into<String>) -> Self {
+        Self { client_id: client_id.into(), tenant_id: tenant_id.into() }
+    }
 }
 
 impl Credential {
     fn of(kind: Kind) -> Self {
-        Self { kind, scope: REDIS_SCOPE.to_owned(), authority_host: None, imds_host: None }
+        Self {
+            kind,
+            scope: REDIS_SCOPE.to_owned(),
+            authority_host: None,
+            cloud: None,
+            imds_host: None,
+            tenant_id: None,
+        }
     }
 
     /// An app registration with a client secret.
@@ -49,17 +114,94 @@ impl Credential {
         client_secret: impl Into<Secret>,
         tenant_id: impl Into<String>,
     ) -> Self {
-        Self::of(Kind::ServicePrincipal {
-            client_id: client_id.into(),
-            client_secret: client_secret.into(),
-            tenant_id: tenant_id.into(),
-        })
+        Self::of(Kind::Secret { app: App::new(client_id, tenant_id), secret: client_secret.into() })
     }
 
-    /// The identity that Azure gives to the machine, asked for at the Instance Metadata Service (IMDS), never through a
-    /// proxy.
+    /// An app registration with a certificate: each token request is signed with its key (PS256).
+    pub fn client_certificate(
+        client_id: impl Into<String>,
+        certificate: ClientCertificate,
+        tenant_id: impl Into<String>,
+    ) -> Self {
+        Self::of(Kind::Certificate { app: App::new(client_id, tenant_id), certificate })
+    }
+
+    /// An app registration with assertions of your own: `assertion` is asked for one at every token request.
+    ///
+    /// ```
+    /// use entra_redis::{Credential, Error, Secret};
+    ///
+    /// # async fn signed_by_my_hsm() -> Result<String, Error> { Ok(String::new()) }
+    /// let assertion = || async { Ok(Secret::new(signed_by_my_hsm().await?)) };
+    /// let credential = Credential::client_assertion("<CLIENT_ID>", assertion, "<TENANT_ID>");
+    /// ```
+    pub fn client_assertion<F, R>(client_id: impl Into<String>, assertion: F, tenant_id: impl Into<String>) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Secret, Error>> + Send + 'static,
+    {
+        Self::of(Kind::Assertion { app: App::new(client_id, tenant_id), maker: AssertionMaker::new(assertion) })
+    }
+
+    /// The identity that Azure gives to a machine or a service, never asked for through a proxy.
+    ///
+    /// The environment says which endpoint to ask, as documented for the Azure SDKs: that of App Service, Functions and
+    /// Container Apps, of Service Fabric, Azure Arc, Azure Machine Learning or Azure Cloud Shell, else the Instance Metadata
+    /// Service (IMDS).
     pub fn managed_identity(identity: ManagedIdentity) -> Self {
         Self::of(Kind::ManagedIdentity(identity))
+    }
+
+    /// The workload identity of a pod, as Azure Kubernetes Service describes it in `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and
+    /// `AZURE_FEDERATED_TOKEN_FILE`, with `AZURE_AUTHORITY_HOST`.
+    pub fn workload_identity() -> Self {
+        Self::of(Kind::WorkloadIdentityOfEnvironment)
+    }
+
+    /// An app registration that trusts the tokens in a file, which is read at every token request.
+    pub fn workload_identity_with(
+        client_id: impl Into<String>,
+        tenant_id: impl Into<String>,
+        token_file: impl Into<PathBuf>,
+    ) -> Self {
+        Self::of(Kind::WorkloadIdentity { app: App::new(client_id, tenant_id), token_file: token_file.into() })
+    }
+
+    /// An app registration, of any tenant, that trusts a user-assigned managed identity.
+    pub fn federated_managed_identity(
+        client_id: impl Into<String>,
+        identity: ManagedIdentity,
+        tenant_id: impl Into<String>,
+    ) -> Self {
+        Self::of(Kind::FederatedIdentity { app: App::new(client_id, tenant_id), identity })
+    }
+
+    /// Whoever is signed in with the Azure CLI, `az`. It may take 10 s.
+    pub fn azure_cli() -> Self {
+        Self::of(Kind::AzureCli)
+    }
+
+    /// Whoever is signed in with the Azure Developer CLI, `azd`. It may take 10 s.
+    pub fn azure_developer_cli() -> Self {
+        Self::of(Kind::AzureDeveloperCli)
+    }
+
+    /// The first of these that gives a token: the service principal that the environment describes, its workload identity,
+    /// the managed identity, `az`, `azd`. It is the only one that is asked from then on.
+    ///
+    /// One that is not available here is passed over; so is a tool that fails. A service principal, a workload identity or a
+    /// managed identity that is there and is refused, or cannot be asked, ends the search: an outage must not make a service
+    /// somebody else. IMDS is looked for during one second before it is asked. If there is no token, the error says what each
+    /// one said, in order.
+    ///
+    /// `AZURE_TOKEN_CREDENTIALS` narrows the choice: `prod` (what runs on Azure), `dev` (the tools), or one of
+    /// `EnvironmentCredential`, `WorkloadIdentityCredential`, `ManagedIdentityCredential`, `AzureCliCredential`,
+    /// `AzureDeveloperCliCredential`, in any case.
+    ///
+    /// All of it has to happen within one
+    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout).
+    pub fn default_chain() -> Self {
+        Self::of(Kind::DefaultChain)
     }
 
     /// A token source of your own; a closure will do, see [`TokenSource`].
@@ -67,31 +209,40 @@ impl Credential {
         Self::of(Kind::Custom(Arc::new(source)))
     }
 
-    /// The credential that the environment variables describe, by the names that the Azure SDKs use.
+    /// A credential of the Azure SDK for Rust, of `azure_identity` for example.
+    ///
+    /// It is asked for the [`scope`](Self::scope) as often as a token is to be renewed; what it caches, it caches.
+    #[cfg(feature = "azure-core")]
+    pub fn azure_core(credential: Arc<dyn azure_core::credentials::TokenCredential>) -> Self {
+        Self::of(Kind::AzureCore(credential))
+    }
+
+    /// The credential that the environment variables describe, by the names that the Azure SDKs use. The first that fits:
     ///
     /// | variables | credential |
     /// |---|---|
-    /// | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` | service principal |
-    /// | none of `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET` | system-assigned managed identity |
+    /// | `AZURE_TOKEN_CREDENTIALS` | the [default chain](Self::default_chain), or what it names |
+    /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET` | service principal with a secret |
+    /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH` | service principal with a certificate: a PEM or PKCS#12 file, with `AZURE_CLIENT_CERTIFICATE_PASSWORD`; its chain is sent if `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` is `1` or `true` |
+    /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_FEDERATED_TOKEN_FILE` | workload identity |
+    /// | `AZURE_CLIENT_ID` alone | user-assigned managed identity with this client id |
+    /// | none of them | system-assigned managed identity |
     ///
-    /// `AZURE_AUTHORITY_HOST` sets the [authority host](Self::authority_host) and `AZURE_POD_IDENTITY_AUTHORITY_HOST`
-    /// the [IMDS host](Self::imds_host). An empty variable counts as unset.
+    /// `AZURE_AUTHORITY_HOST` sets the [authority host](Self::authority_host), and `AZURE_POD_IDENTITY_AUTHORITY_HOST` the
+    /// address of IMDS. An empty variable counts as unset.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the variables of a service principal are there in
-    /// part only, with the names of those that are missing.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the variables of a service principal or a workload
+    /// identity are there in part only, with the names of those that are missing, or if `AZURE_TOKEN_CREDENTIALS` names
+    /// nothing known.
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_environment(&Environment::of_process())
+        Self::from_surroundings(&Surroundings::of_process())
     }
 
-    fn from_environment(env: &Environment) -> Result<Self, Error> {
-        let mut credential = match env.service_principal()? {
-            Some((client_id, client_secret, tenant_id)) => Self::service_principal(client_id, client_secret, tenant_id),
-            None => Self::managed_identity(ManagedIdentity::SystemAssigned),
-        };
-        credential.authority_host = env.get("AZURE_AUTHORITY_HOST");
-        credential.imds_host = env.get("AZURE_POD_IDENTITY_AUTHORITY_HOST");
+    fn from_surroundings(surroundings: &Surroundings) -> Result<Self, Error> {
+        let mut credential = Self::of(environment::any(surroundings)?);
+        credential.authority_host = surroundings.get("AZURE_AUTHORITY_HOST");
         Ok(credential)
     }
 
@@ -101,113 +252,73 @@ impl Credential {
         self
     }
 
-    /// The Microsoft Entra endpoint; default `https://login.microsoftonline.com`.
+    /// The Microsoft Entra endpoint; default that of the [`cloud`](Self::cloud).
     ///
     /// It must be `https`; `http` is accepted for a loopback address only, for the emulator. Tokens are requested from
-    /// this host and no other: redirects are not followed.
+    /// this host and no other: redirects are not followed. Managed identities and developer tools have their own.
     pub fn authority_host(mut self, url: impl Into<String>) -> Self {
         self.authority_host = Some(url.into());
         self
     }
 
-    /// The Instance Metadata Service; default `http://169.254.169.254`.
+    /// The cloud, and with it the authority host and the audience of federated credentials; default the one that the
+    /// [`authority_host`](Self::authority_host) belongs to, else the public cloud.
+    pub fn cloud(mut self, cloud: Cloud) -> Self {
+        self.cloud = Some(cloud);
+        self
+    }
+
+    /// The address of the Instance Metadata Service, which a managed identity then is asked for wherever this runs; default
+    /// `http://169.254.169.254`.
     pub fn imds_host(mut self, url: impl Into<String>) -> Self {
         self.imds_host = Some(url.into());
         self
     }
 
-    /// Checks the settings and makes the source of tokens that they describe.
-    pub(crate) fn build(&self) -> Result<Arc<dyn TokenSource>, Error> {
-        let resource = self
-            .scope
-            .strip_suffix("/.default")
-            .filter(|resource| !resource.is_empty() && !resource.contains(char::is_whitespace))
-            .ok_or_else(|| Error::config("scope", "must be one resource followed by `/.default`"))?;
-        Ok(match &self.kind {
-            Kind::ServicePrincipal { client_id, client_secret, tenant_id } => Arc::new(ServicePrincipalSource::new(
-                &Authority::new(self.authority_host.as_deref(), tenant_id)?,
-                client_id,
-                client_secret,
-                &self.scope,
-            )?),
-            Kind::ManagedIdentity(ManagedIdentity::SystemAssigned) => {
-                Arc::new(ImdsSource::new(self.imds_host.as_deref(), resource)?)
-            }
-            Kind::Custom(source) => Arc::clone(source),
-        })
+    /// The tenant that `az` and `azd` are asked for a token of; default the one that they are signed in to. The other kinds
+    /// have theirs already.
+    pub fn tenant_id(mut self, tenant_id: impl Into<String>) -> Self {
+        self.tenant_id = Some(tenant_id.into());
+        self
     }
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of_app = |what: &str, app: &App| format!("{what} {} in tenant {}", app.client_id, app.tenant_id);
         let kind = match &self.kind {
-            Kind::ServicePrincipal { client_id, .. } => format!("service principal {client_id}"),
+            Kind::Secret { app, .. } => of_app("service principal", app),
+            Kind::Certificate { app, certificate } => {
+                format!("{} with {certificate:?}", of_app("service principal", app))
+            }
+            Kind::Assertion { app, .. } => of_app("client assertion of", app),
+            Kind::WorkloadIdentity { app, token_file } => {
+                format!("{} from {}", of_app("workload identity", app), token_file.display())
+            }
+            Kind::WorkloadIdentityOfEnvironment => "workload identity".to_owned(),
+            Kind::FederatedIdentity { app, identity } => {
+                format!("{} by managed identity {identity:?}", of_app("federated credential of", app))
+            }
             Kind::ManagedIdentity(identity) => format!("managed identity {identity:?}"),
+            Kind::AzureCli => "the Azure CLI".to_owned(),
+            Kind::AzureDeveloperCli => "the Azure Developer CLI".to_owned(),
+            Kind::DefaultChain => "default chain".to_owned(),
+            #[cfg(feature = "azure-core")]
+            Kind::AzureCore(_) => "azure_core credential".to_owned(),
             Kind::Custom(_) => "custom token source".to_owned(),
         };
         f.debug_struct("Credential")
             .field("kind", &kind)
             .field("scope", &self.scope)
             .field("authority_host", &self.authority_host)
+            .field("cloud", &self.cloud)
             .field("imds_host", &self.imds_host)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod tests;
 
-    fn problem(credential: &Credential) -> String {
-        let Err(error) = credential.build() else { panic!("accepted: {credential:?}") };
-        assert_eq!(error.kind(), crate::ErrorKind::Configuration);
-        error.to_string()
-    }
-
-    #[test]
-    fn bad_settings_are_named() {
-        let good = || Credential::service_principal("app", "secret", "contoso.com");
-        assert!(good().build().is_ok());
-        for (credential, setting) in [
-            (Credential::service_principal("", "secret", "t"), "`client_id`"),
-            (Credential::service_principal("app", "", "t"), "`client_secret`"),
-            (Credential::service_principal("app", "secret", ""), "`tenant_id`"),
-            (Credential::service_principal("app", "secret", "a/b"), "`tenant_id`"),
-            (good().scope("https://redis.azure.com"), "`scope`"),
-            (good().scope("/.default"), "`scope`"),
-            (good().authority_host("http://login.example.com"), "`authority_host`"),
-            (good().authority_host("ftp://127.0.0.1"), "`authority_host`"),
-            (good().authority_host("https://"), "`authority_host`"),
-            (good().authority_host("https://user:pw@host"), "`authority_host`"),
-            (Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host("://"), "`imds_host`"),
-        ] {
-            let problem = problem(&credential);
-            assert!(problem.starts_with(setting), "{problem}");
-        }
-        for host in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:2", "login.microsoftonline.us"] {
-            assert!(good().authority_host(host).build().is_ok(), "{host}");
-        }
-    }
-
-    #[test]
-    fn the_environment_decides_the_kind() {
-        let from = |pairs: &[(&str, &str)]| Credential::from_environment(&Environment::of_pairs(pairs));
-        let complete = [
-            ("AZURE_TENANT_ID", "t"),
-            ("AZURE_CLIENT_ID", "app"),
-            ("AZURE_CLIENT_SECRET", "s3cr3t"),
-            ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:1"),
-        ];
-        let shown = format!("{:?}", from(&complete).unwrap());
-        assert!(shown.contains("service principal app"), "{shown}");
-        assert!(shown.contains("127.0.0.1:1"), "{shown}");
-        assert!(!shown.contains("s3cr3t"), "{shown}");
-
-        let shown = format!("{:?}", from(&[("AZURE_CLIENT_SECRET", "")]).unwrap());
-        assert!(shown.contains("SystemAssigned"), "{shown}");
-
-        let error = from(&complete[..1]).unwrap_err().to_string();
-        assert!(error.contains("AZURE_CLIENT_ID") && error.contains("AZURE_CLIENT_SECRET"), "{error}");
-        assert!(from(&[("AZURE_CLIENT_SECRET", "s")]).is_err());
-    }
-}
+#[cfg(all(test, unix))]
+mod chain_tests;

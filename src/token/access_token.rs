@@ -2,6 +2,7 @@
 
 use crate::{Error, ErrorKind, Secret};
 use serde::Deserialize;
+use serde_json::Value;
 use std::{
     fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -16,6 +17,9 @@ use tokio::time::Instant;
 pub struct AccessToken {
     secret: Secret,
     username: Option<String>,
+    audience: Option<String>,
+    tenant_id: Option<String>,
+    source: Option<&'static str>,
     lifetime: Duration,
     received_at: Instant,
     received_wall: SystemTime,
@@ -37,6 +41,11 @@ pub(crate) struct Hints {
 struct Claims {
     exp: Option<f64>,
     oid: Option<String>,
+    // Only told to people: whatever is odd about these is no reason to refuse a token.
+    #[serde(default)]
+    aud: Value,
+    #[serde(default)]
+    tid: Value,
 }
 
 /// The longest life a token is believed to have; keeps additions to clocks from overflowing.
@@ -82,7 +91,20 @@ impl AccessToken {
             .map_err(|_| malformed("the token is not a JWT"))?;
         let lifetime = lifetime(claims.exp.and_then(wall_time), hints, SystemTime::now())
             .ok_or_else(|| malformed("the token has no `exp` claim and came without `expires_in` or `expires_on`"))?;
-        Self::received_now(secret, claims.oid.filter(|oid| !oid.is_empty()), lifetime)
+        let mut token = Self::received_now(secret, claims.oid.filter(|oid| !oid.is_empty()), lifetime)?;
+        token.audience = match claims.aud {
+            // RFC 7519 allows a list; the first one says what the token is for.
+            Value::Array(audiences) => audiences.into_iter().next().and_then(text),
+            audience => text(audience),
+        };
+        token.tenant_id = text(claims.tid);
+        Ok(token)
+    }
+
+    /// The same token, with the kind of credential that got it.
+    pub(crate) fn sourced_from(mut self, source: &'static str) -> Self {
+        self.source = Some(source);
+        self
     }
 
     fn received_now(secret: Secret, username: Option<String>, lifetime: Duration) -> Result<Self, Error> {
@@ -95,6 +117,9 @@ impl AccessToken {
         Ok(Self {
             secret,
             username,
+            audience: None,
+            tenant_id: None,
+            source: None,
             lifetime: lifetime.min(LONGEST),
             received_at: Instant::now(),
             received_wall: SystemTime::now(),
@@ -111,6 +136,28 @@ impl AccessToken {
     #[must_use]
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
+    }
+
+    /// What the token is for: its `aud` claim.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
+    /// The tenant that issued the token: its `tid` claim.
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&str> {
+        self.tenant_id.as_deref()
+    }
+
+    /// The kind of credential that got the token; none for a token source of your own.
+    ///
+    /// One of `service-principal-secret`, `service-principal-certificate`, `client-assertion`, `workload-identity`,
+    /// `federated-managed-identity`, `imds`, `app-service`, `service-fabric`, `arc`, `azure-ml`, `cloud-shell`, `azure-cli`,
+    /// `azure-developer-cli`.
+    #[must_use]
+    pub fn source(&self) -> Option<&'static str> {
+        self.source
     }
 
     /// How long the token lives, from the moment it was received.
@@ -150,8 +197,16 @@ impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken")
             .field("username", &self.username)
+            .field("source", &self.source)
             .field("lifetime", &self.lifetime)
             .finish_non_exhaustive()
+    }
+}
+
+fn text(claim: Value) -> Option<String> {
+    match claim {
+        Value::String(text) => Some(text),
+        _ => None,
     }
 }
 
@@ -208,6 +263,22 @@ mod tests {
         assert_eq!(token.username(), Some("me"));
         let parsed = epoch(token.expires_at());
         assert!((parsed - epoch(exp).floor()).abs() < 0.5, "{parsed}");
+    }
+
+    #[test]
+    fn audience_and_tenant_are_read_and_may_be_odd() {
+        let read = |aud: Value, tid: Value| {
+            let claims = json!({"exp": epoch(SystemTime::now()) + 60.0, "oid": "me", "aud": aud, "tid": tid});
+            let token = AccessToken::from_jwt(jwt(&claims)).unwrap();
+            assert_eq!(token.source(), None);
+            (token.audience().map(str::to_owned), token.tenant_id().map(str::to_owned))
+        };
+        let both = (Some("https://redis.azure.com".to_owned()), Some("t".to_owned()));
+        assert_eq!(read(json!("https://redis.azure.com"), json!("t")), both);
+        assert_eq!(read(json!(["https://redis.azure.com", "other"]), json!("t")), both);
+        assert_eq!(read(json!(5), json!({})), (None, None));
+        let bare = AccessToken::from_jwt(jwt(&json!({"exp": epoch(SystemTime::now()) + 60.0}))).unwrap();
+        assert_eq!((bare.audience(), bare.tenant_id(), bare.username()), (None, None, None));
     }
 
     #[test]

@@ -1,7 +1,24 @@
 //! When to renew a token: pure arithmetic, without clock or I/O.
 
-use super::TokenManagerConfig;
+use super::{AccessToken, TokenManagerConfig};
 use std::time::Duration;
+
+impl TokenManagerConfig {
+    /// How long after its receipt a token is renewed, if nothing goes wrong.
+    ///
+    /// Settings that `connect` would refuse count as the defaults.
+    #[must_use]
+    pub fn refresh_after(&self, token: &AccessToken) -> Duration {
+        let defaults;
+        let config = if self.validate().is_ok() {
+            self
+        } else {
+            defaults = Self::default();
+            &defaults
+        };
+        delay(token.lifetime(), Duration::ZERO, floor(0, config), config)
+    }
+}
 
 /// The bound of the interval between requests that keep returning the same token.
 const LONGEST_UNCHANGED_INTERVAL: Duration = Duration::from_secs(30);
@@ -56,6 +73,15 @@ mod tests {
             assert_eq!(renew_at_age(lifetime, &config), Duration::ZERO);
             assert_eq!(delay(lifetime, Duration::ZERO, floor(0, &config), &config), SECOND);
         }
+    }
+
+    #[test]
+    fn the_plan_for_a_token_can_be_asked_for() {
+        let token = |life| AccessToken::opaque("t", life, "me").unwrap();
+        assert_eq!(config(0.5, MINUTE).refresh_after(&token(HOUR)), HOUR / 2);
+        assert_eq!(config(0.5, MINUTE).refresh_after(&token(MINUTE)), SECOND);
+        // Nonsense neither panics nor makes a plan of its own.
+        assert_eq!(config(f64::NAN, MINUTE).refresh_after(&token(HOUR)), HOUR.mul_f64(0.7));
     }
 
     #[test]

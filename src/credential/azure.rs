@@ -1,0 +1,105 @@
+//! Credentials of the Azure SDK for Rust.
+
+use crate::{AccessToken, Error, ErrorKind, Secret, TokenFuture, TokenSource, token::Hints};
+use azure_core::{credentials::TokenCredential, error::ErrorKind as AzureErrorKind};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+pub(super) struct AzureCoreSource {
+    credential: Arc<dyn TokenCredential>,
+    scope: String,
+}
+
+impl AzureCoreSource {
+    pub(super) fn new(credential: Arc<dyn TokenCredential>, scope: &str) -> Self {
+        Self { credential, scope: scope.to_owned() }
+    }
+
+    async fn token(&self) -> Result<AccessToken, Error> {
+        let token = self.credential.get_token(&[self.scope.as_str()], None).await.map_err(|error| {
+            let kind = match error.kind() {
+                AzureErrorKind::Credential => ErrorKind::CredentialRejected,
+                _ => ErrorKind::TokenEndpoint,
+            };
+            Error::new(kind, format!("the `azure_core` credential gave no token: {error}")).with_source(error)
+        })?;
+        let secret = Secret::new(token.token.secret());
+        let seconds = u64::try_from(token.expires_on.unix_timestamp()).unwrap_or(0);
+        let expires_on = UNIX_EPOCH + Duration::from_secs(seconds);
+        let hints = Hints { expires_on: Some(expires_on), ..Hints::default() };
+        AccessToken::from_answer(secret.clone(), hints).or_else(|_| {
+            // It need not be a JWT; the user name has to be set then.
+            let left = expires_on.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+            AccessToken::opaque(secret, left, "")
+        })
+    }
+}
+
+impl TokenSource for AzureCoreSource {
+    fn fetch(&self) -> TokenFuture<'_> {
+        Box::pin(self.token())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Credential, credential::test_server::jwt};
+    use azure_core::{
+        credentials::{AccessToken as AzureToken, TokenRequestOptions},
+        time::OffsetDateTime,
+    };
+    use std::pin::Pin;
+
+    /// Gives out this, or fails with that.
+    #[derive(Debug)]
+    struct Sdk(Result<String, &'static str>);
+
+    impl TokenCredential for Sdk {
+        // What `async_trait` makes of an async function.
+        fn get_token<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+            &'life0 self,
+            scopes: &'life1 [&'life2 str],
+            _: Option<TokenRequestOptions<'life3>>,
+        ) -> Pin<Box<dyn Future<Output = azure_core::Result<AzureToken>> + Send + 'async_trait>>
+        where
+            'life0: 'async_trait,
+            'life1: 'async_trait,
+            'life2: 'async_trait,
+            'life3: 'async_trait,
+            Self: 'async_trait,
+        {
+            assert_eq!(scopes, ["https://redis.azure.com/.default"]);
+            let in_a_minute = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 60;
+            let expires_on = OffsetDateTime::from_unix_timestamp(i64::try_from(in_a_minute).unwrap()).unwrap();
+            let answer = match &self.0 {
+                Ok(token) => Ok(AzureToken::new(token.clone(), expires_on)),
+                Err(why) => Err(azure_core::Error::new(AzureErrorKind::Credential, *why)),
+            };
+            Box::pin(async move { answer })
+        }
+    }
+
+    async fn fetch(sdk: Sdk) -> Result<AccessToken, Error> {
+        Credential::azure_core(Arc::new(sdk)).token_source().unwrap().fetch().await
+    }
+
+    #[tokio::test]
+    async fn tokens_come_with_their_user_and_expiry() {
+        let token = fetch(Sdk(Ok(jwt()))).await.unwrap();
+        assert_eq!(token.username(), Some("me"));
+        assert!((55..=60).contains(&token.lifetime().as_secs()), "{:?}", token.lifetime());
+        let opaque = fetch(Sdk(Ok("not-a-jwt".to_owned()))).await.unwrap();
+        assert_eq!((opaque.username(), opaque.secret().expose()), (None, "not-a-jwt"));
+        assert!((55..=60).contains(&opaque.lifetime().as_secs()), "{:?}", opaque.lifetime());
+    }
+
+    #[tokio::test]
+    async fn errors_keep_their_words() {
+        let error = fetch(Sdk(Err("nobody is signed in"))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CredentialRejected);
+        assert!(error.to_string().contains("nobody is signed in"), "{error}");
+    }
+}

@@ -1,0 +1,151 @@
+//! From a credential's settings to its source of tokens.
+
+use super::{
+    App, Credential, Kind, ManagedIdentity,
+    authority::{Authority, Cloud},
+    chain::{ChainSource, Member},
+    client_assertion::ClientAssertionSource,
+    client_certificate::ClientCertificateSource,
+    client_secret::ClientSecretSource,
+    developer::{DeveloperSource, Tool, azd, azure_cli},
+    environment,
+    federated_identity::FederatedIdentitySource,
+    managed_identity,
+    selection::{self, Candidate},
+    surroundings::Surroundings,
+    token_endpoint::TokenEndpoint,
+    workload_identity::WorkloadIdentitySource,
+};
+use crate::{Error, TokenSource};
+use std::sync::Arc;
+
+type Source = Result<Arc<dyn TokenSource>, Error>;
+
+impl Credential {
+    /// Checks the settings and makes the source of tokens that they describe, as `connect` does.
+    ///
+    /// For one token by hand, or to wrap the source in one of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a setting that is wrong or missing, and
+    /// [`ErrorKind::CredentialUnavailable`](crate::ErrorKind::CredentialUnavailable) if the environment has no such credential.
+    pub fn token_source(&self) -> Result<Arc<dyn TokenSource>, Error> {
+        self.build_in(&Surroundings::of_process())
+    }
+
+    pub(super) fn build_in(&self, surroundings: &Surroundings) -> Source {
+        self.build(&self.kind, surroundings, false)
+    }
+
+    /// With the authority that the environment names, unless the settings name one.
+    fn in_environment(&self, surroundings: &Surroundings) -> Self {
+        let mut credential = self.clone();
+        if credential.authority_host.is_none() && credential.cloud.is_none() {
+            credential.authority_host = surroundings.get("AZURE_AUTHORITY_HOST");
+        }
+        credential
+    }
+
+    fn chain(&self, surroundings: &Surroundings) -> Source {
+        let candidates = selection::candidates(surroundings)?;
+        // Alone, a credential is asked as if it had been named in the code.
+        if let [candidate] = candidates.as_slice() {
+            return self.candidate(*candidate, surroundings, false);
+        }
+        let members = candidates.into_iter().map(|candidate| Member {
+            name: candidate.name(),
+            source: self.candidate(candidate, surroundings, true),
+            lenient: candidate.is_tool(),
+        });
+        Ok(Arc::new(ChainSource::new(members.collect())))
+    }
+
+    fn candidate(&self, candidate: Candidate, surroundings: &Surroundings, probe: bool) -> Source {
+        let kind = match candidate {
+            Candidate::Environment => environment::required_service_principal(surroundings)?,
+            Candidate::WorkloadIdentity => environment::workload_identity(surroundings)?,
+            Candidate::ManagedIdentity => Kind::ManagedIdentity(environment::managed_identity(surroundings)),
+            Candidate::AzureCli => Kind::AzureCli,
+            Candidate::AzureDeveloperCli => Kind::AzureDeveloperCli,
+        };
+        self.build(&kind, surroundings, probe)
+    }
+
+    /// `probe`: IMDS is looked for before it is asked.
+    fn build(&self, kind: &Kind, surroundings: &Surroundings, probe: bool) -> Source {
+        let resource = self.resource()?;
+        Ok(match kind {
+            Kind::DefaultChain => return self.in_environment(surroundings).chain(surroundings),
+            Kind::WorkloadIdentityOfEnvironment => {
+                let kind = environment::workload_identity(surroundings)?;
+                return self.in_environment(surroundings).build(&kind, surroundings, probe);
+            }
+            Kind::Secret { app, secret } => {
+                Arc::new(ClientSecretSource::new(self.endpoint(app, ClientSecretSource::NAME)?, secret)?)
+            }
+            Kind::Certificate { app, certificate } => {
+                let endpoint = self.endpoint(app, ClientCertificateSource::NAME)?;
+                Arc::new(ClientCertificateSource::new(endpoint, certificate.clone(), surroundings)?)
+            }
+            Kind::Assertion { app, maker } => {
+                Arc::new(ClientAssertionSource::new(self.endpoint(app, ClientAssertionSource::NAME)?, maker.clone()))
+            }
+            Kind::WorkloadIdentity { app, token_file } => {
+                let endpoint = self.endpoint(app, WorkloadIdentitySource::NAME)?;
+                Arc::new(WorkloadIdentitySource::new(endpoint, token_file.clone())?)
+            }
+            Kind::FederatedIdentity { app, identity } => {
+                if *identity == ManagedIdentity::SystemAssigned {
+                    let problem = "must be user-assigned to be a federated credential";
+                    return Err(Error::config("managed_identity", problem));
+                }
+                let endpoint = self.endpoint(app, FederatedIdentitySource::NAME)?;
+                let audience = self.cloud_in_use().exchange_audience();
+                let identity = self.machine_identity(identity, audience, surroundings, probe)?;
+                Arc::new(FederatedIdentitySource::new(endpoint, identity))
+            }
+            Kind::ManagedIdentity(identity) => return self.machine_identity(identity, resource, surroundings, probe),
+            Kind::AzureCli => Arc::new(self.developer(&azure_cli::TOOL, surroundings)?),
+            Kind::AzureDeveloperCli => Arc::new(self.developer(&azd::TOOL, surroundings)?),
+            #[cfg(feature = "azure-core")]
+            Kind::AzureCore(credential) => {
+                Arc::new(super::azure::AzureCoreSource::new(Arc::clone(credential), &self.scope))
+            }
+            Kind::Custom(source) => Arc::clone(source),
+        })
+    }
+
+    fn machine_identity(
+        &self,
+        identity: &ManagedIdentity,
+        resource: &str,
+        surroundings: &Surroundings,
+        probe: bool,
+    ) -> Source {
+        let imds_host = self.imds_host.as_deref();
+        managed_identity::Request { identity, resource, imds_host, probe }.source(surroundings)
+    }
+
+    fn developer(&self, tool: &'static Tool, surroundings: &Surroundings) -> Result<DeveloperSource, Error> {
+        DeveloperSource::new(tool, &self.scope, self.tenant_id.as_deref(), surroundings)
+    }
+
+    fn endpoint(&self, app: &App, source: &'static str) -> Result<TokenEndpoint, Error> {
+        let host = self.authority_host.as_deref().unwrap_or(self.cloud_in_use().authority_host());
+        TokenEndpoint::new(&Authority::new(host, &app.tenant_id)?, &app.client_id, &self.scope, source)
+    }
+
+    fn cloud_in_use(&self) -> Cloud {
+        let of_host = || self.authority_host.as_deref().map(Cloud::of_authority);
+        self.cloud.or_else(of_host).unwrap_or_default()
+    }
+
+    /// The scope without `/.default`.
+    fn resource(&self) -> Result<&str, Error> {
+        self.scope
+            .strip_suffix("/.default")
+            .filter(|resource| !resource.is_empty() && !resource.contains(char::is_whitespace))
+            .ok_or_else(|| Error::config("scope", "must be one resource followed by `/.default`"))
+    }
+}

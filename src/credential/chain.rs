@@ -1,0 +1,166 @@
+//! Several credentials, tried in order until one gives a token.
+
+use super::hints;
+use crate::{AccessToken, Error, ErrorKind, TokenFuture, TokenSource};
+use std::sync::{Arc, OnceLock};
+
+pub(super) struct Member {
+    pub(super) name: &'static str,
+    /// What gives its tokens, or why it cannot be asked at all.
+    pub(super) source: Result<Arc<dyn TokenSource>, Error>,
+    /// Whether it is passed over whatever its error is: developers are signed in with one tool, and not with another.
+    pub(super) lenient: bool,
+}
+
+pub(super) struct ChainSource {
+    members: Vec<Member>,
+    /// The first that gave a token is asked alone from then on: a service must not change who it is because of an outage.
+    chosen: OnceLock<usize>,
+}
+
+/// What one member said.
+struct Said {
+    name: &'static str,
+    error: Error,
+    /// Whether there was something to authenticate with.
+    tried: bool,
+}
+
+impl ChainSource {
+    pub(super) fn new(members: Vec<Member>) -> Self {
+        Self { members, chosen: OnceLock::new() }
+    }
+
+    async fn token(&self) -> Result<AccessToken, Error> {
+        if let Some(member) = self.chosen.get().and_then(|position| self.members.get(*position)) {
+            return member.token().await;
+        }
+        let mut said = Vec::new();
+        for (position, member) in self.members.iter().enumerate() {
+            let error = match member.token().await {
+                Ok(token) => {
+                    tracing::debug!(credential = member.name, "the default chain has its credential");
+                    _ = self.chosen.set(position);
+                    return Ok(token);
+                }
+                Err(error) => error,
+            };
+            let tried = member.source.is_ok() && error.kind() != ErrorKind::CredentialUnavailable;
+            said.push(Said { name: member.name, error, tried });
+            if tried && !member.lenient {
+                break;
+            }
+        }
+        Err(summary(&said))
+    }
+}
+
+impl Member {
+    async fn token(&self) -> Result<AccessToken, Error> {
+        match &self.source {
+            Ok(source) => source.fetch().await,
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+impl TokenSource for ChainSource {
+    fn fetch(&self) -> TokenFuture<'_> {
+        Box::pin(self.token())
+    }
+}
+
+/// One error that tells what each one said, in order, and is of the kind that matters.
+fn summary(said: &[Said]) -> Error {
+    let list: Vec<_> = said.iter().map(|said| format!("{}: {}", said.name, said.error.message())).collect();
+    let message = format!("no credential of the default chain gave a token: {}", list.join("; "));
+    match said.iter().rev().find(|said| said.tried) {
+        Some(decisive) => decisive.error.clone().with_message(message),
+        None => Error::new(ErrorKind::CredentialUnavailable, message).with_hint(hints::NO_CREDENTIAL),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicU32, Ordering::SeqCst},
+        time::Duration,
+    };
+
+    /// Follows a script of one letter per request: a token, unavailable, rejected.
+    struct Scripted {
+        script: &'static str,
+        asked: Arc<AtomicU32>,
+    }
+
+    impl TokenSource for Scripted {
+        fn fetch(&self) -> TokenFuture<'_> {
+            let number = self.asked.fetch_add(1, SeqCst) as usize;
+            let act = self.script.chars().nth(number);
+            Box::pin(async move {
+                match act {
+                    Some('t') => AccessToken::opaque("token", Duration::from_secs(60), "me"),
+                    Some('u') => Err(Error::new(ErrorKind::CredentialUnavailable, "nothing here")),
+                    _ => Err(Error::new(ErrorKind::CredentialRejected, "refused").with_aadsts(Some(7_000_215))),
+                }
+            })
+        }
+    }
+
+    fn chain(scripts: &[(&'static str, bool)]) -> (ChainSource, Vec<Arc<AtomicU32>>) {
+        let asked: Vec<_> = scripts.iter().map(|_| Arc::new(AtomicU32::new(0))).collect();
+        let members = scripts.iter().zip(&asked).zip(["A", "B", "C"]).map(|(((script, lenient), asked), name)| {
+            let source: Arc<dyn TokenSource> = Arc::new(Scripted { script: *script, asked: Arc::clone(asked) });
+            Member { name, source: Ok(source), lenient: *lenient }
+        });
+        (ChainSource::new(members.collect()), asked)
+    }
+
+    fn counts(asked: &[Arc<AtomicU32>]) -> Vec<u32> {
+        asked.iter().map(|asked| asked.load(SeqCst)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_winner_stays_even_when_it_fails() {
+        let (chain, asked) = chain(&[("u", false), ("ttrt", false), ("tttt", false)]);
+        assert!(chain.fetch().await.is_ok());
+        assert!(chain.fetch().await.is_ok());
+        let error = chain.fetch().await.unwrap_err();
+        assert_eq!(error.to_string(), "refused");
+        assert!(chain.fetch().await.is_ok());
+        assert_eq!(counts(&asked), [1, 4, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_rejected_credential_ends_the_search() {
+        let (chain, asked) = chain(&[("u", false), ("r", false), ("t", false)]);
+        let error = chain.fetch().await.unwrap_err();
+        assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialRejected, Some(7_000_215)));
+        assert!(error.to_string().ends_with("A: nothing here; B: refused"), "{error}");
+        assert_eq!(counts(&asked), [1, 1, 0]);
+        // Nothing was chosen: the search begins anew.
+        _ = chain.fetch().await;
+        assert_eq!(counts(&asked), [2, 2, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_developers_tool_that_fails_is_passed_over() {
+        let (chain, asked) = chain(&[("r", true), ("t", true)]);
+        assert!(chain.fetch().await.is_ok());
+        assert_eq!(counts(&asked), [1, 1]);
+        let (chain, _) = self::chain(&[("r", true), ("u", true)]);
+        let error = chain.fetch().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CredentialRejected);
+        assert!(error.to_string().ends_with("A: refused; B: nothing here"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn when_nothing_is_there_all_of_it_is_listed() {
+        let (mut chain, _) = chain(&[("u", false), ("u", true)]);
+        chain.members.push(Member { name: "C", source: Err(Error::config("x", "is missing")), lenient: false });
+        let error = chain.fetch().await.unwrap_err();
+        assert_eq!((error.kind(), error.hint()), (ErrorKind::CredentialUnavailable, Some(hints::NO_CREDENTIAL)));
+        assert!(error.to_string().contains("A: nothing here; B: nothing here; C: `x` is missing"), "{error}");
+    }
+}

@@ -1,0 +1,136 @@
+//! An app registration with a certificate: a signed assertion says who asks.
+
+use super::{
+    certificate::{ClientCertificate, Signer},
+    surroundings::Surroundings,
+    token_endpoint::TokenEndpoint,
+};
+use crate::{Error, ErrorKind, Secret, TokenFuture, TokenSource};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use rustls::SignatureScheme;
+use serde_json::{Value, json};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use uuid::Uuid;
+
+/// Entra ID accepts assertions of a few minutes; each is used once, at once.
+const ASSERTION_LIFETIME: Duration = Duration::from_secs(600);
+
+pub(super) struct ClientCertificateSource {
+    endpoint: TokenEndpoint,
+    certificate: ClientCertificate,
+    /// What the certificate holds, unless it is a file, which is read anew each time.
+    loaded: Option<Arc<Signer>>,
+    clock: fn() -> SystemTime,
+}
+
+impl ClientCertificateSource {
+    pub(super) const NAME: &'static str = "service-principal-certificate";
+
+    pub(super) fn new(
+        endpoint: TokenEndpoint,
+        certificate: ClientCertificate,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Error> {
+        // Files too: what is wrong with them is told when somebody is there to read it.
+        let signer = certificate.load()?;
+        let loaded = (!certificate.is_file()).then(|| Arc::new(signer));
+        Ok(Self { endpoint, certificate, loaded, clock: surroundings.clock })
+    }
+
+    async fn assertion(&self) -> Result<Secret, Error> {
+        let signer = if let Some(signer) = &self.loaded {
+            Arc::clone(signer)
+        } else {
+            let certificate = self.certificate.clone();
+            // Reading blocks, and a PKCS#12 file is slow to decrypt on purpose.
+            let reading = tokio::task::spawn_blocking(move || certificate.load());
+            Arc::new(reading.await.map_err(|_| Error::config("client_certificate", "could not be read"))??)
+        };
+        signer.assertion(self.endpoint.client_id(), self.endpoint.url(), (self.clock)())
+    }
+}
+
+impl TokenSource for ClientCertificateSource {
+    fn fetch(&self) -> TokenFuture<'_> {
+        Box::pin(self.endpoint.token_for_assertion(move || self.assertion()))
+    }
+}
+
+impl Signer {
+    /// A JWT, signed with PS256, by which the certificate's owner says to `audience` that `client_id` asks.
+    fn assertion(&self, client_id: &str, audience: &str, now: SystemTime) -> Result<Secret, Error> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.certificate));
+        let mut header = json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint});
+        if let Some(chain) = &self.chain {
+            let all = std::iter::once(&self.certificate).chain(chain);
+            header["x5c"] = all.map(|certificate| Value::from(STANDARD.encode(certificate))).collect();
+        }
+        let claims = json!({
+            "aud": audience,
+            "iss": client_id,
+            "sub": client_id,
+            "jti": Uuid::new_v4().to_string(),
+            "nbf": now.as_secs(),
+            "iat": now.as_secs(),
+            "exp": (now + ASSERTION_LIFETIME).as_secs(),
+        });
+        let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let message = format!("{}.{}", part(&header), part(&claims));
+        let signature = self
+            .key
+            .choose_scheme(&[SignatureScheme::RSA_PSS_SHA256])
+            .and_then(|signer| signer.sign(message.as_bytes()).ok())
+            .ok_or_else(|| Error::new(ErrorKind::Configuration, "`client_certificate` holds a key that cannot sign"))?;
+        Ok(Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::certificate::tests::pair;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+    const AUDIENCE: &str = "https://login.microsoftonline.com/t/oauth2/v2.0/token";
+
+    #[test]
+    fn the_assertion_is_what_entra_asks_for() {
+        let (cert, key) = pair();
+        let der = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+        let pem = format!("{cert}{}", key.serialize_pem());
+        let now = SystemTime::now();
+        let assertion = |certificate: ClientCertificate| {
+            certificate.load().ok().unwrap().assertion("app", AUDIENCE, now).unwrap().expose().to_owned()
+        };
+        let jwt = assertion(ClientCertificate::pem(pem.as_str()));
+
+        let header = decode_header(&jwt).unwrap();
+        assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::PS256, Some("JWT")));
+        assert_eq!(header.x5t_s256, Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, &der))));
+        assert_eq!(header.x5c, None);
+
+        let mut rules = Validation::new(Algorithm::PS256);
+        rules.set_audience(&[AUDIENCE]);
+        rules.set_issuer(&["app"]);
+        let public = DecodingKey::from_rsa_der(key.public_key_raw());
+        let claims = decode::<Value>(&jwt, &public, &rules).unwrap().claims;
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert_eq!(claims["sub"], "app");
+        assert_eq!((&claims["nbf"], &claims["iat"]), (&json!(seconds), &json!(seconds)));
+        assert_eq!(claims["exp"], seconds + 600);
+        assert!(Uuid::parse_str(claims["jti"].as_str().unwrap()).is_ok());
+
+        let again = assertion(ClientCertificate::pem(pem.as_str()).send_chain(true));
+        assert_eq!(decode_header(&again).unwrap().x5c_der().unwrap(), Some(vec![der.to_vec()]));
+        assert_ne!(decode::<Value>(&again, &public, &rules).unwrap().claims["jti"], claims["jti"]);
+    }
+}

@@ -1,0 +1,31 @@
+//! The Azure Developer CLI, `azd`.
+
+use super::{Printed, Tool};
+use crate::{Secret, credential::expiry};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub(in crate::credential) static TOOL: Tool = Tool {
+    source: "azure-developer-cli",
+    title: "the Azure Developer CLI",
+    program: "azd",
+    program_on_windows: "azd.exe",
+    arguments: &["auth", "token", "-o", "json", "--no-prompt"],
+    tenant_option: "--tenant-id",
+    login: "azd auth login",
+    hint_install: "install the Azure Developer CLI (https://aka.ms/azd), or use another credential",
+    hint_login: "run `azd auth login`",
+    read,
+};
+
+#[derive(Deserialize)]
+struct Answer {
+    token: String,
+    #[serde(default, rename = "expiresOn")]
+    expires_on: Value,
+}
+
+fn read(output: &[u8]) -> Option<Printed> {
+    let answer: Answer = serde_json::from_slice(output).ok()?;
+    Some(Printed { expires_on: expiry::moment(&answer.expires_on), token: Secret::new(answer.token) })
+}

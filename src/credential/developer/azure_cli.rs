@@ -1,0 +1,37 @@
+//! The Azure CLI, `az`.
+
+use super::{Printed, Tool};
+use crate::{Secret, credential::expiry};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub(in crate::credential) static TOOL: Tool = Tool {
+    source: "azure-cli",
+    title: "the Azure CLI",
+    program: "az",
+    program_on_windows: "az.cmd",
+    arguments: &["account", "get-access-token", "-o", "json"],
+    tenant_option: "--tenant",
+    login: "az login",
+    hint_install: "install the Azure CLI (https://aka.ms/azure-cli), or use another credential",
+    hint_login: "run `az login`",
+    read,
+};
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(rename = "accessToken")]
+    access_token: String,
+    #[serde(default)]
+    expires_on: Value,
+    /// Local time without a zone: ambiguous twice a year, and all that the CLI says before its version 2.54.
+    #[serde(default, rename = "expiresOn")]
+    local_expires_on: Value,
+}
+
+fn read(output: &[u8]) -> Option<Printed> {
+    let answer: Answer = serde_json::from_slice(output).ok()?;
+    let local = || answer.local_expires_on.as_str().and_then(expiry::local_moment);
+    let expires_on = expiry::moment(&answer.expires_on).or_else(local);
+    Some(Printed { token: Secret::new(answer.access_token), expires_on })
+}

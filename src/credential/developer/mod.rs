@@ -1,0 +1,149 @@
+//! The command line tools that developers are signed in with.
+
+pub(super) mod azd;
+pub(super) mod azure_cli;
+mod process;
+
+use super::{
+    answer::{aadsts_in, first_line},
+    authority::check_tenant,
+    hints,
+    surroundings::Surroundings,
+};
+use crate::{AccessToken, Error, ErrorKind, Secret, Stage, TokenFuture, TokenSource, token::Hints};
+use process::{Failure, Finished, Process};
+use std::time::SystemTime;
+
+/// What one of the tools is called, how it is asked, and how it answers.
+pub(super) struct Tool {
+    /// What the tokens are said to come from.
+    source: &'static str,
+    /// Its name, for people.
+    title: &'static str,
+    program: &'static str,
+    program_on_windows: &'static str,
+    /// The arguments before the scope.
+    arguments: &'static [&'static str],
+    tenant_option: &'static str,
+    /// What it tells people to run when they are not signed in.
+    login: &'static str,
+    hint_install: &'static str,
+    hint_login: &'static str,
+    read: fn(&[u8]) -> Option<Printed>,
+}
+
+/// A token, as a tool prints it.
+struct Printed {
+    token: Secret,
+    expires_on: Option<SystemTime>,
+}
+
+pub(super) struct DeveloperSource {
+    tool: &'static Tool,
+    process: Process,
+}
+
+impl DeveloperSource {
+    pub(super) fn new(
+        tool: &'static Tool,
+        scope: &str,
+        tenant_id: Option<&str>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Error> {
+        // It becomes an argument, on Windows one of a batch file: nothing in it may mean anything to a shell or to the tool.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
+        if scope.starts_with('-') || !scope.chars().all(plain) {
+            return Err(Error::config("scope", "must be letters, digits and `-_.:/` only, to be asked of a tool"));
+        }
+        let mut arguments: Vec<_> = tool.arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        arguments.extend(["--scope".to_owned(), scope.to_owned()]);
+        if let Some(tenant_id) = tenant_id {
+            check_tenant(tenant_id)?;
+            arguments.extend([tool.tenant_option.to_owned(), tenant_id.to_owned()]);
+        }
+        let program = if cfg!(windows) { tool.program_on_windows } else { tool.program };
+        let process =
+            Process { program, arguments, path: surroundings.path.clone(), timeout: surroundings.tool_timeout };
+        Ok(Self { tool, process })
+    }
+
+    async fn token(&self) -> Result<AccessToken, Error> {
+        let Tool { title, program, login, .. } = *self.tool;
+        let unavailable = |problem: &str, hint: &'static str| {
+            Error::new(ErrorKind::CredentialUnavailable, format!("{title} (`{program}`) {problem}")).with_hint(hint)
+        };
+        let finished = self.process.run().await.map_err(|error| self.not_run(error))?;
+        match finished {
+            Finished { code: Some(127), .. } => Err(unavailable("is not installed", self.tool.hint_install)),
+            Finished { code: Some(0), output, .. } => self.read(&output),
+            Finished { output, complaint, .. } if mentions(&output, login) || mentions(&complaint, login) => {
+                Err(unavailable("is not signed in", self.tool.hint_login))
+            }
+            Finished { code, complaint, .. } => Err(self.failed(code, &complaint)),
+        }
+    }
+
+    fn not_run(&self, error: Failure) -> Error {
+        let Tool { title, program, .. } = *self.tool;
+        match error {
+            Failure::NotFound => {
+                Error::new(ErrorKind::CredentialUnavailable, format!("{title} (`{program}`) is not installed"))
+                    .with_hint(self.tool.hint_install)
+            }
+            Failure::TimedOut(limit) => Error::new(
+                ErrorKind::Timeout(Stage::Token),
+                format!("{title} (`{program}`) did not answer within {limit:?}"),
+            ),
+            Failure::Io(source) => {
+                Error::new(ErrorKind::CredentialUnavailable, format!("{title} (`{program}`) cannot be run"))
+                    .with_source(source)
+            }
+        }
+    }
+
+    fn read(&self, output: &[u8]) -> Result<AccessToken, Error> {
+        let Tool { title, program, source, .. } = *self.tool;
+        let Some(Printed { token, expires_on }) = (self.tool.read)(output) else {
+            let message = format!("{title} (`{program}`) printed something that is not a token");
+            return Err(Error::new(ErrorKind::TokenEndpoint, message).with_transient(false));
+        };
+        let hints = Hints { expires_on, ..Hints::default() };
+        AccessToken::from_answer(token, hints).map(|token| token.sourced_from(source))
+    }
+
+    /// What it complained about, without whatever may be a secret.
+    fn failed(&self, code: Option<i32>, complaint: &[u8]) -> Error {
+        let Tool { title, program, .. } = *self.tool;
+        let ended =
+            code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("failed with status {code}"));
+        let text = String::from_utf8_lossy(complaint);
+        let line = first_line(&text);
+        let words: Vec<_> = line.split(' ').map(|word| if may_be_secret(word) { "[redacted]" } else { word }).collect();
+        let said = words.join(" ");
+        let message = format!("{title} (`{program}`) {ended}{}{said}", if said.is_empty() { "" } else { ": " });
+        let aadsts = aadsts_in(&text);
+        let error = Error::new(ErrorKind::CredentialRejected, message).with_aadsts(aadsts);
+        match aadsts.and_then(hints::of_aadsts) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl TokenSource for DeveloperSource {
+    fn fetch(&self) -> TokenFuture<'_> {
+        Box::pin(self.token())
+    }
+}
+
+fn mentions(text: &[u8], login: &str) -> bool {
+    String::from_utf8_lossy(text).contains(login)
+}
+
+/// A JWT, or anything else as long as one.
+fn may_be_secret(word: &str) -> bool {
+    word.contains("eyJ") || word.len() > 100
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,0 +1,96 @@
+//! Runs a program without a shell, within a time limit, and keeps a bounded part of what it prints.
+
+use futures_util::future::join3;
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+use zeroize::Zeroizing;
+
+/// A token is a few kilobytes.
+const LARGEST_OUTPUT: u64 = 1 << 20;
+
+pub(super) struct Process {
+    pub(super) program: &'static str,
+    pub(super) arguments: Vec<String>,
+    /// Where the program is looked for: the form of `PATH`.
+    pub(super) path: Option<OsString>,
+    pub(super) timeout: Duration,
+}
+
+/// How a program ended, and what it printed.
+pub(super) struct Finished {
+    /// Its exit status; none if a signal ended it.
+    pub(super) code: Option<i32>,
+    pub(super) output: Zeroizing<Vec<u8>>,
+    pub(super) complaint: Zeroizing<Vec<u8>>,
+}
+
+pub(super) enum Failure {
+    /// There is no such program, or its interpreter is missing.
+    NotFound,
+    TimedOut(Duration),
+    Io(io::Error),
+}
+
+impl Process {
+    /// Runs it to its end. A program that takes too long, or that nobody waits for any more, is killed.
+    pub(super) async fn run(&self) -> Result<Finished, Failure> {
+        let program = self.find().ok_or(Failure::NotFound)?;
+        match timeout(self.timeout, self.finish(&program)).await {
+            Ok(Ok(finished)) => Ok(finished),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(Failure::NotFound),
+            Ok(Err(error)) => Err(Failure::Io(error)),
+            Err(_) => Err(Failure::TimedOut(self.timeout)),
+        }
+    }
+
+    /// Looks for the program in `PATH` only: on Windows the operating system would prefer the current directory.
+    fn find(&self) -> Option<PathBuf> {
+        let directories = env::split_paths(self.path.as_ref()?).filter(|directory| directory.is_absolute());
+        directories.map(|directory| directory.join(self.program)).find(|file| file.is_file())
+    }
+
+    async fn finish(&self, program: &Path) -> io::Result<Finished> {
+        let mut child = self.start(program).await?;
+        let (output, complaint) = (child.stdout.take(), child.stderr.take());
+        let (output, complaint, status) = join3(read(output), read(complaint), child.wait()).await;
+        Ok(Finished { code: status?.code(), output: output?, complaint: complaint? })
+    }
+
+    async fn start(&self, program: &Path) -> io::Result<Child> {
+        let mut command = Command::new(program);
+        command
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        loop {
+            match command.spawn() {
+                // Somebody is writing the program just now, as an update does; that ends soon, or the time limit strikes.
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::<u8>::new());
+    if let Some(pipe) = pipe {
+        pipe.take(LARGEST_OUTPUT).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}

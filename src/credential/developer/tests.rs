@@ -1,0 +1,175 @@
+//! The developer tools, played by scripts on a private `PATH`.
+
+use super::*;
+use crate::credential::test_server::jwt;
+use serde_json::json;
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+static TOOLS: [&Tool; 2] = [&azure_cli::TOOL, &azd::TOOL];
+
+/// A directory with one script in it.
+struct Fake {
+    dir: tempfile::TempDir,
+}
+
+impl Fake {
+    fn new(program: &str, script: &str) -> Self {
+        let fake = Self { dir: tempfile::tempdir().unwrap() };
+        let path = fake.dir.path().join(program);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fake
+    }
+
+    async fn ask_within(&self, tool: &'static Tool, tool_timeout: Duration) -> Result<AccessToken, Error> {
+        let mut around = Surroundings::of_pairs(&[]);
+        around.path = Some(self.dir.path().into());
+        around.tool_timeout = tool_timeout;
+        let scope = "https://redis.azure.com/.default";
+        DeveloperSource::new(tool, scope, Some("contoso.com"), &around).unwrap().token().await
+    }
+
+    async fn ask(&self, tool: &'static Tool) -> Result<AccessToken, Error> {
+        self.ask_within(tool, Duration::from_secs(20)).await
+    }
+}
+
+async fn refused(tool: &'static Tool, script: &str) -> Error {
+    Fake::new(tool.program, script).ask(tool).await.unwrap_err()
+}
+
+/// A script that prints this, whatever is in it.
+fn prints(text: &str) -> String {
+    format!("cat <<'END'\n{text}\nEND")
+}
+
+#[tokio::test]
+async fn tokens_are_read_in_the_forms_of_all_versions() {
+    let half_an_hour = jiff::SignedDuration::from_secs(1800);
+    let end = jiff::Timestamp::now() + half_an_hour;
+    let local = end.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S.000000").to_string();
+    for (tool, answer) in [
+        (
+            &azure_cli::TOOL,
+            json!({"accessToken": jwt(), "expires_on": end.as_second(), "expiresOn": "nonsense", "tokenType": "Bearer"}),
+        ),
+        (&azure_cli::TOOL, json!({"accessToken": jwt(), "expiresOn": local, "tenant": "t"})),
+        (&azd::TOOL, json!({"token": jwt(), "expiresOn": end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()})),
+    ] {
+        let token = Fake::new(tool.program, &prints(&answer.to_string())).ask(tool).await.unwrap();
+        assert_eq!((token.source(), token.username()), (Some(tool.source), Some("me")));
+        let life = token.lifetime().as_secs();
+        assert!((1780..=1800).contains(&life), "{life}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn arguments_are_a_list_and_no_shell_sees_them() {
+    for (tool, expected) in [
+        (
+            &azure_cli::TOOL,
+            "account get-access-token -o json --scope https://redis.azure.com/.default --tenant contoso.com",
+        ),
+        (&azd::TOOL, "auth token -o json --no-prompt --scope https://redis.azure.com/.default --tenant-id contoso.com"),
+    ] {
+        let fake = Fake::new(tool.program, "printf '%s\\n' \"$@\" > \"${0%/*}/arguments\"; exit 1");
+        fake.ask(tool).await.unwrap_err();
+        let seen = fs::read_to_string(fake.dir.path().join("arguments")).unwrap();
+        assert_eq!(seen.lines().collect::<Vec<_>>().join(" "), expected);
+    }
+    let around = Surroundings::of_pairs(&[]);
+    for (scope, tenant) in [
+        ("https://redis.azure.com/.default", "t; rm -rf /"),
+        ("https://redis.azure.com/.default", "--help"),
+        ("a&b/.default", "t"),
+        ("$(id)/.default", "t"),
+        ("--x/.default", "t"),
+    ] {
+        let Err(error) = DeveloperSource::new(&azure_cli::TOOL, scope, Some(tenant), &around) else {
+            panic!("accepted: {scope} {tenant}");
+        };
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_is_not_there_is_not_installed() {
+    for tool in TOOLS {
+        let missing = Fake::new("something-else", "exit 0").ask(tool).await.unwrap_err();
+        let no_shell = {
+            let fake = Fake::new(tool.program, "");
+            fs::write(fake.dir.path().join(tool.program), "#!/no/such/interpreter\n").unwrap();
+            fake.ask(tool).await.unwrap_err()
+        };
+        for error in [missing, no_shell, refused(tool, "exit 127").await] {
+            assert_eq!(error.kind(), ErrorKind::CredentialUnavailable, "{error}");
+            assert!(error.to_string().contains("is not installed") && error.hint().is_some(), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_nobody_is_signed_in_with_says_so() {
+    for (tool, script) in [
+        (&azure_cli::TOOL, "echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1"),
+        (&azd::TOOL, "echo 'ERROR: not logged in, run `azd auth login` to login' >&2; exit 1"),
+        (&azd::TOOL, "echo '{\"type\":\"consoleMessage\",\"data\":{\"message\":\"run `azd auth login`\"}}'; exit 1"),
+    ] {
+        let error = refused(tool, script).await;
+        assert_eq!(error.kind(), ErrorKind::CredentialUnavailable, "{error}");
+        assert_eq!(error.hint(), Some(tool.hint_login));
+        assert!(error.to_string().contains("is not signed in"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_tool_is_ended() {
+    for tool in TOOLS {
+        let fake = Fake::new(tool.program, "echo $$ > \"${0%/*}/pid\"; exec sleep 60");
+        let error = fake.ask_within(tool, Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Timeout(Stage::Token), true));
+        assert!(error.to_string().contains("did not answer within 1s"), "{error}");
+
+        let pid = fs::read_to_string(fake.dir.path().join("pid")).unwrap();
+        let pid = pid.trim();
+        let alive = || {
+            let signal = std::process::Command::new("sh").args(["-c", &format!("kill -0 {pid} 2>/dev/null")]).status();
+            signal.unwrap().success()
+        };
+        let patience = tokio::time::Instant::now() + Duration::from_secs(10);
+        while alive() {
+            assert!(tokio::time::Instant::now() < patience, "it runs on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_an_error_that_does_not_show_it() {
+    for tool in TOOLS {
+        for garbage in ["s3cr3t", "{\"accessToken\": 5, \"token\": \"s3cr3t", "{}", "[\"s3cr3t\"]", ""] {
+            let error = refused(tool, &prints(garbage)).await;
+            assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, false), "{error}");
+            assert!(error.to_string().contains("not a token"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
+        }
+        // More than is ever kept, without end.
+        let error = refused(tool, "while :; do echo s3cr3ts3cr3ts3cr3ts3cr3ts3cr3ts3cr3ts3cr3ts3cr3t; done").await;
+        assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_failures_are_told_without_secrets() {
+    let token = jwt();
+    let script =
+        format!("echo 'AADSTS700016: Application not found, {token} {}' >&2; echo '{token}'; exit 3", "x".repeat(200));
+    let error = refused(&azure_cli::TOOL, &script).await;
+    assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialRejected, Some(700_016)), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("failed with status 3: AADSTS700016: Application not found, [redacted] [redacted]"),
+        "{text}"
+    );
+    assert!(error.hint().is_some() && !text.contains("eyJ"), "{text}");
+}

@@ -1,0 +1,76 @@
+//! The credential that the `AZURE_*` variables describe.
+
+use super::{App, ClientCertificate, Kind, ManagedIdentity, selection, surroundings::Surroundings};
+use crate::{Error, ErrorKind, Secret};
+
+const CLIENT_ID: &str = "AZURE_CLIENT_ID";
+const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";
+const TENANT_ID: &str = "AZURE_TENANT_ID";
+const CERTIFICATE_PATH: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
+const CERTIFICATE_PASSWORD: &str = "AZURE_CLIENT_CERTIFICATE_PASSWORD";
+const SEND_CHAIN: &str = "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN";
+const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+
+const SERVICE_PRINCIPAL: &str = "a service principal (unset the others to use the managed identity)";
+
+/// What the variables describe most fully.
+pub(super) fn any(surroundings: &Surroundings) -> Result<Kind, Error> {
+    if selection::is_made(surroundings) {
+        // What is wrong with it is told here, where it was read.
+        selection::candidates(surroundings)?;
+        return Ok(Kind::DefaultChain);
+    }
+    if let Some(principal) = service_principal(surroundings)? {
+        return Ok(principal);
+    }
+    if surroundings.get(TOKEN_FILE).is_some() {
+        return workload_identity(surroundings);
+    }
+    if surroundings.get(TENANT_ID).is_some() {
+        // No managed identity needs it: something is missing.
+        surroundings.all([CLIENT_ID, CLIENT_SECRET, TENANT_ID], SERVICE_PRINCIPAL)?;
+    }
+    Ok(Kind::ManagedIdentity(managed_identity(surroundings)))
+}
+
+/// A service principal with its secret, or else with its certificate; none if nothing hints at one; an error if it is there
+/// in part.
+fn service_principal(surroundings: &Surroundings) -> Result<Option<Kind>, Error> {
+    if let Some(secret) = surroundings.get(CLIENT_SECRET) {
+        let app = app(surroundings)?;
+        return Ok(Some(Kind::Secret { app, secret: Secret::new(secret) }));
+    }
+    let Some(path) = surroundings.get(CERTIFICATE_PATH) else {
+        return Ok(None);
+    };
+    let app = app(surroundings)?;
+    let password = Secret::new(surroundings.get(CERTIFICATE_PASSWORD).unwrap_or_default());
+    let send_chain =
+        surroundings.get(SEND_CHAIN).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
+    let certificate = ClientCertificate::file(path, password).send_chain(send_chain);
+    Ok(Some(Kind::Certificate { app, certificate }))
+}
+
+/// The same for the default chain, which passes over a service principal that is not there.
+pub(super) fn required_service_principal(surroundings: &Surroundings) -> Result<Kind, Error> {
+    service_principal(surroundings)?.ok_or_else(|| {
+        let message = format!("neither `{CLIENT_SECRET}` nor `{CERTIFICATE_PATH}` is set");
+        Error::new(ErrorKind::CredentialUnavailable, message)
+    })
+}
+
+pub(super) fn workload_identity(surroundings: &Surroundings) -> Result<Kind, Error> {
+    let names = [CLIENT_ID, TENANT_ID, TOKEN_FILE];
+    let [client_id, tenant_id, token_file] = surroundings.all(names, "workload identity")?;
+    Ok(Kind::WorkloadIdentity { app: App { client_id, tenant_id }, token_file: token_file.into() })
+}
+
+/// A user-assigned managed identity if a client id is given, else the system-assigned one.
+pub(super) fn managed_identity(surroundings: &Surroundings) -> ManagedIdentity {
+    surroundings.get(CLIENT_ID).map_or(ManagedIdentity::SystemAssigned, ManagedIdentity::UserAssignedClientId)
+}
+
+fn app(surroundings: &Surroundings) -> Result<App, Error> {
+    let [client_id, tenant_id] = surroundings.all([CLIENT_ID, TENANT_ID], SERVICE_PRINCIPAL)?;
+    Ok(App { client_id, tenant_id })
+}

@@ -1,0 +1,41 @@
+//! What to look at next, for the mistakes that people make most.
+
+pub(super) const NOT_ON_AZURE: &str = "is this running on Azure, with a managed identity?";
+
+pub(super) const IDENTITY_NOT_ASSIGNED: &str = "assign the managed identity to this resource, and check the id that \
+     selects it; without an id, the system-assigned identity must be switched on";
+
+pub(super) const SCOPE: &str = "check the scope: https://redis.azure.com/.default";
+
+pub(super) const FILE_MISSING: &str = "check that the file is there, and that this process may read it";
+
+pub(super) const KEY_GROUP: &str =
+    "this process must be able to read the agent's challenge files: make its user a member of the group `himds`";
+
+pub(super) const NOT_A_PROVIDER: &str =
+    "a proxy or a captive portal may stand between this machine and the identity provider";
+
+pub(super) const NO_CREDENTIAL: &str = "set the AZURE_* variables of a service principal, run on Azure with a managed \
+     identity, or sign in with `az login`";
+
+/// What Microsoft Entra ID's error codes ask for, see
+/// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
+pub(super) fn of_aadsts(code: u32) -> Option<&'static str> {
+    Some(match code {
+        7_000_215 => "the client secret is wrong: use the secret's value, not its id",
+        7_000_222 => "the client secret has expired: add a new one to the app registration",
+        700_016 => "no such application in this tenant: check client id and tenant id",
+        90002 | 900_023 => "no such tenant: check the tenant id and the cloud of the authority host",
+        50001 | 500_011 | 70011 => SCOPE,
+        700_027 => "the certificate is not one of the app registration's: upload it there, or use the one that is",
+        700_024 => "the assertion was outside its time of validity: check this machine's clock and the token file",
+        70_021 | 700_211 | 700_212 | 700_213 => {
+            "no federated credential of the app registration fits: check its issuer, subject and audience"
+        }
+        700_025 | 650_057 => "check the app registration: kind of client and permissions",
+        700_229 => "the token is not one that may be used as an assertion: app tokens of managed identities only",
+        70001 | 7_000_112 => "the application is disabled in this tenant",
+        53003 => "a Conditional Access policy blocks this sign-in",
+        _ => return None,
+    })
+}

@@ -1,0 +1,94 @@
+//! Which credentials the default chain consists of: all, or those that `AZURE_TOKEN_CREDENTIALS` names.
+
+use super::surroundings::Surroundings;
+use crate::Error;
+
+/// A member of the default chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Candidate {
+    Environment,
+    WorkloadIdentity,
+    ManagedIdentity,
+    AzureCli,
+    AzureDeveloperCli,
+}
+
+const VARIABLE: &str = "AZURE_TOKEN_CREDENTIALS";
+
+/// What runs on Azure; the developers' tools come after it.
+const DEPLOYED: usize = 3;
+
+impl Candidate {
+    /// All of them, in the order in which they are tried.
+    const ALL: [Self; 5] =
+        [Self::Environment, Self::WorkloadIdentity, Self::ManagedIdentity, Self::AzureCli, Self::AzureDeveloperCli];
+
+    /// Its name in the Azure SDKs.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Environment => "EnvironmentCredential",
+            Self::WorkloadIdentity => "WorkloadIdentityCredential",
+            Self::ManagedIdentity => "ManagedIdentityCredential",
+            Self::AzureCli => "AzureCliCredential",
+            Self::AzureDeveloperCli => "AzureDeveloperCliCredential",
+        }
+    }
+
+    /// Whether it is one of the developers' tools.
+    pub(super) fn is_tool(self) -> bool {
+        matches!(self, Self::AzureCli | Self::AzureDeveloperCli)
+    }
+}
+
+/// The candidates that the environment leaves, in order.
+pub(super) fn candidates(surroundings: &Surroundings) -> Result<Vec<Candidate>, Error> {
+    let Some(wanted) = surroundings.get(VARIABLE) else {
+        return Ok(Candidate::ALL.to_vec());
+    };
+    let wanted = wanted.trim();
+    if wanted.eq_ignore_ascii_case("prod") {
+        return Ok(Candidate::ALL[..DEPLOYED].to_vec());
+    }
+    if wanted.eq_ignore_ascii_case("dev") {
+        return Ok(Candidate::ALL[DEPLOYED..].to_vec());
+    }
+    let named = Candidate::ALL.into_iter().find(|candidate| wanted.eq_ignore_ascii_case(candidate.name()));
+    named.map(|candidate| vec![candidate]).ok_or_else(|| {
+        let names = Candidate::ALL.map(Candidate::name).join("`, `");
+        Error::config(VARIABLE, format_args!("must be one of `dev`, `prod`, `{names}`"))
+    })
+}
+
+/// Whether the environment says which credentials to use.
+pub(super) fn is_made(surroundings: &Surroundings) -> bool {
+    surroundings.get(VARIABLE).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(value: &str) -> Result<Vec<Candidate>, Error> {
+        candidates(&Surroundings::of_pairs(&[(VARIABLE, value)]))
+    }
+
+    #[test]
+    fn groups_and_names_are_understood_in_any_case() {
+        assert_eq!(chosen("").unwrap(), Candidate::ALL);
+        assert_eq!(chosen("PROD").unwrap(), Candidate::ALL[..3]);
+        assert_eq!(chosen(" dev ").unwrap(), [Candidate::AzureCli, Candidate::AzureDeveloperCli]);
+        for candidate in Candidate::ALL {
+            assert_eq!(chosen(candidate.name()).unwrap(), [candidate]);
+            assert_eq!(chosen(&candidate.name().to_lowercase()).unwrap(), [candidate]);
+        }
+    }
+
+    #[test]
+    fn anything_else_lists_what_there_is() {
+        for nonsense in ["all", "VisualStudioCodeCredential", "dev,prod"] {
+            let error = chosen(nonsense).unwrap_err().to_string();
+            assert!(error.starts_with("`AZURE_TOKEN_CREDENTIALS` must be one of `dev`, `prod`"), "{error}");
+            assert!(Candidate::ALL.iter().all(|candidate| error.contains(candidate.name())), "{error}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Microsoft Entra ID's token endpoint: the OAuth 2.0 client credentials grant, by a secret or by an assertion.
+
+use super::{
+    answer::{self, Issuer},
+    authority::Authority,
+    http::{self, Proxy},
+};
+use crate::{AccessToken, Error, Secret};
+use reqwest::{Client, Url};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// `AADSTS700024`: the assertion came outside of its time of validity.
+const ASSERTION_NOT_VALID_NOW: u32 = 700_024;
+
+/// One application, at the token endpoint of one tenant.
+pub(super) struct TokenEndpoint {
+    client: Client,
+    url: Url,
+    client_id: String,
+    scope: String,
+    source: &'static str,
+}
+
+/// What proves that the application asks.
+enum Proof<'a> {
+    Secret(&'a Secret),
+    Assertion(&'a Secret),
+}
+
+impl TokenEndpoint {
+    /// `source` is what the tokens are said to come from.
+    pub(super) fn new(
+        authority: &Authority,
+        client_id: &str,
+        scope: &str,
+        source: &'static str,
+    ) -> Result<Self, Error> {
+        if client_id.trim().is_empty() {
+            return Err(Error::config("client_id", "is empty"));
+        }
+        let client = if authority.is_local() {
+            http::client(Proxy::Never, false)?
+        } else {
+            http::client(Proxy::FromEnvironment, true)?
+        };
+        let url = authority.token_endpoint().clone();
+        Ok(Self { client, url, client_id: client_id.to_owned(), scope: scope.to_owned(), source })
+    }
+
+    pub(super) fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// What an assertion has to name as its audience.
+    pub(super) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    pub(super) async fn token_for_secret(&self, secret: &Secret) -> Result<AccessToken, Error> {
+        self.request(Proof::Secret(secret)).await
+    }
+
+    /// Exchanges an assertion for a token. One that came too late (or too early, by a file that was just being renewed) is
+    /// made anew and exchanged at once, a single time.
+    pub(super) async fn token_for_assertion<F, R>(&self, fresh: F) -> Result<AccessToken, Error>
+    where
+        F: Fn() -> R,
+        R: Future<Output = Result<Secret, Error>>,
+    {
+        let assertion = fresh().await?;
+        match self.request(Proof::Assertion(&assertion)).await {
+            Err(error) if error.aadsts() == Some(ASSERTION_NOT_VALID_NOW) => {
+                let assertion = fresh().await?;
+                self.request(Proof::Assertion(&assertion)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn request(&self, proof: Proof<'_>) -> Result<AccessToken, Error> {
+        let mut form = vec![
+            ("client_id", self.client_id.as_str()),
+            ("scope", self.scope.as_str()),
+            ("grant_type", "client_credentials"),
+        ];
+        let secret = match proof {
+            Proof::Secret(secret) => {
+                form.push(("client_secret", secret.expose()));
+                secret
+            }
+            Proof::Assertion(assertion) => {
+                form.push(("client_assertion_type", JWT_BEARER));
+                form.push(("client_assertion", assertion.expose()));
+                assertion
+            }
+        };
+        let request = self.client.post(self.url.clone()).form(&form);
+        let mut answer = http::send(request, self.url()).await?;
+        answer.forget(secret);
+        answer::token(&answer, self.url(), Issuer::Entra).map(|token| token.sourced_from(self.source))
+    }
+}
