@@ -37,9 +37,10 @@ impl Cloud {
     /// The cloud that an authority host belongs to; the public one if nothing says otherwise.
     pub(super) fn of_authority(host: &str) -> Self {
         let host = host.trim().trim_end_matches('/').to_ascii_lowercase();
+        let top_level = host.rsplit('.').next();
         if host.ends_with("microsoftonline.us") {
             Self::UsGovernment
-        } else if host.ends_with(".cn") {
+        } else if top_level == Some("cn") {
             Self::China
         } else {
             Self::Public

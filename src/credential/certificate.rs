@@ -115,9 +115,8 @@ impl ClientCertificate {
         };
         let (certificates, key) = match &self.format {
             Format::Pem => from_pem(content)?,
-            Format::Pkcs12(password) => from_pkcs12(content, password)?,
             Format::Either(_) if content.windows(PEM_MARK.len()).any(|window| window == PEM_MARK) => from_pem(content)?,
-            Format::Either(password) => from_pkcs12(content, password)?,
+            Format::Pkcs12(password) | Format::Either(password) => from_pkcs12(content, password)?,
         };
         signer(certificates, &key, self.send_chain)
     }

@@ -111,7 +111,7 @@ mod tests {
     fn chain(scripts: &[(&'static str, bool)]) -> (ChainSource, Vec<Arc<AtomicU32>>) {
         let asked: Vec<_> = scripts.iter().map(|_| Arc::new(AtomicU32::new(0))).collect();
         let members = scripts.iter().zip(&asked).zip(["A", "B", "C"]).map(|(((script, lenient), asked), name)| {
-            let source: Arc<dyn TokenSource> = Arc::new(Scripted { script: *script, asked: Arc::clone(asked) });
+            let source: Arc<dyn TokenSource> = Arc::new(Scripted { script, asked: Arc::clone(asked) });
             Member { name, source: Ok(source), lenient: *lenient }
         });
         (ChainSource::new(members.collect()), asked)
@@ -134,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rejected_credential_ends_the_search() {
-        let (chain, asked) = chain(&[("u", false), ("r", false), ("t", false)]);
+        let (chain, asked) = chain(&[("uu", false), ("rr", false), ("t", false)]);
         let error = chain.fetch().await.unwrap_err();
         assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialRejected, Some(7_000_215)));
         assert!(error.to_string().ends_with("A: nothing here; B: refused"), "{error}");

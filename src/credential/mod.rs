@@ -320,5 +320,6 @@ impl fmt::Debug for Credential {
 #[cfg(test)]
 mod tests;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod chain_tests;

@@ -52,8 +52,8 @@ pub(super) fn candidates(surroundings: &Surroundings) -> Result<Vec<Candidate>, 
     if wanted.eq_ignore_ascii_case("dev") {
         return Ok(Candidate::ALL[DEPLOYED..].to_vec());
     }
-    let named = Candidate::ALL.into_iter().find(|candidate| wanted.eq_ignore_ascii_case(candidate.name()));
-    named.map(|candidate| vec![candidate]).ok_or_else(|| {
+    let chosen = Candidate::ALL.into_iter().find(|candidate| wanted.eq_ignore_ascii_case(candidate.name()));
+    chosen.map(|candidate| vec![candidate]).ok_or_else(|| {
         let names = Candidate::ALL.map(Candidate::name).join("`, `");
         Error::config(VARIABLE, format_args!("must be one of `dev`, `prod`, `{names}`"))
     })

@@ -145,5 +145,6 @@ fn may_be_secret(word: &str) -> bool {
     word.contains("eyJ") || word.len() > 100
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

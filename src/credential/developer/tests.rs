@@ -147,7 +147,9 @@ async fn a_slow_tool_is_ended() {
 #[tokio::test]
 async fn garbage_is_an_error_that_does_not_show_it() {
     for tool in TOOLS {
-        for garbage in ["s3cr3t", "{\"accessToken\": 5, \"token\": \"s3cr3t", "{}", "[\"s3cr3t\"]", ""] {
+        for garbage in
+            ["s3cr3t", "{\"accessToken\": 5, \"token\": \"s3cr3t", "{}", "[{\"accessToken\": \"s3cr3t\"}]", ""]
+        {
             let error = refused(tool, &prints(garbage)).await;
             assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, false), "{error}");
             assert!(error.to_string().contains("not a token"), "{error}");

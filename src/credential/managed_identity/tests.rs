@@ -177,7 +177,9 @@ async fn arc(
     let server = Server::start().await;
     let headers = vec![("WWW-Authenticate".to_owned(), format!("Basic realm={challenge}"))];
     server.reply(Reply { status: 401, headers, body: String::new() });
-    replies.into_iter().for_each(|reply| server.reply(reply));
+    for reply in replies {
+        server.reply(reply);
+    }
     let endpoint = format!("{}/metadata/identity/oauth2/token", server.url());
     let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IMDS_ENDPOINT", server.url())];
     let mut around = Surroundings::of_pairs(&variables);
