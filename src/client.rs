@@ -4,7 +4,7 @@ use crate::{
     Config, ConnectionManager, Error, ErrorKind,
     error::Stage,
     guard,
-    link::{Link, Outcome, PipelineCall, Request},
+    link::{Answer, Link, Outcome, PipelineCall, Request},
     refusal::{self, Remedy, Retries},
 };
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, aio::ConnectionLike};
@@ -69,19 +69,41 @@ impl EntraRedis {
 
     /// Sends a request within one deadline, which covers finding a link, queueing and the reply.
     ///
+    /// What nearly always happens is here; the rest is kept out of the future that every command allocates.
+    async fn run<R: Request>(&mut self, request: R) -> RedisResult<R::Reply> {
+        let Some(sent) = self.manager.pool().try_send(&request, self.bulky) else {
+            return Box::pin(self.see_through(request, None)).await;
+        };
+        let (link, large) = (sent.link, sent.large);
+        let answer = sent.reply.await;
+        self.bulky = large || answer.large;
+        match answer.outcome {
+            Outcome::Answered(value) if !request.looks_bad(&value) => Ok(request.reply(value)),
+            outcome => Box::pin(self.see_through(request, Some((link, Answer { outcome, ..answer })))).await,
+        }
+    }
+
+    /// Sends a request, again if need be, until it has its reply or its deadline.
+    ///
     /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused to
     /// run it. What only reads is sent once more after a loss, too, if that is wished.
-    async fn run<R: Request>(&mut self, request: R) -> RedisResult<R::Reply> {
-        let called = Instant::now();
-        let deadline = called + self.manager.command_timeout();
+    #[cold]
+    async fn see_through<R: Request>(&mut self, request: R, mut first: Option<(u64, Answer)>) -> RedisResult<R::Reply> {
+        let limit = self.manager.command_timeout();
+        let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |(_, answer)| answer.deadline);
         let mut retries = Retries::new(deadline);
         loop {
-            let sent = match self.manager.pool().send(&request, deadline, self.bulky).await {
-                Ok(sent) => sent,
-                Err(error) => return Err(self.not_sent(error)),
+            let (link, answer) = match first.take() {
+                Some(first) => first,
+                None => match self.manager.pool().send(&request, deadline, self.bulky).await {
+                    Ok(sent) => {
+                        let answer = sent.reply.await;
+                        self.bulky = sent.large || answer.large;
+                        (sent.link, answer)
+                    }
+                    Err(error) => return Err(self.failed(error)),
+                },
             };
-            let answer = sent.reply.await;
-            self.bulky = sent.large || answer.large;
             let reply = match answer.outcome {
                 Outcome::Answered(value) => Ok(request.reply(value)),
                 Outcome::Aborted(errors) => request.aborted(errors).await,
@@ -90,24 +112,21 @@ impl EntraRedis {
                     continue;
                 }
                 Outcome::Lost(reason) => {
-                    self.retire(sent.link, reason);
+                    self.retire(link, reason);
                     if self.manager.retry_reads() && request.only_reads() && retries.once_more() {
                         self.manager.pool().load().note_retry();
                         continue;
                     }
                     return Err(self.lost(reason));
                 }
-                Outcome::TimedOut => {
-                    let error = self.timed_out(sent.link, sent.waited_until.unwrap_or(called));
-                    return Err(self.not_sent(error));
-                }
+                Outcome::TimedOut => return Err(self.failed(self.timed_out(link, deadline))),
             };
             let Some(remedy) = request.refusal(&reply).and_then(|error| refusal::remedy(&error)) else {
                 return reply;
             };
             match remedy {
-                Remedy::Elsewhere => self.retire(sent.link, "NOAUTH"),
-                Remedy::Reconnect => self.reconnect(sent.link),
+                Remedy::Elsewhere => self.retire(link, "NOAUTH"),
+                Remedy::Reconnect => self.reconnect(link),
                 Remedy::Later => {}
             }
             if !retries.allow(remedy).await {
@@ -119,7 +138,7 @@ impl EntraRedis {
 
     /// Counts a command that failed with this error.
     #[cold]
-    fn not_sent(&self, error: Error) -> RedisError {
+    fn failed(&self, error: Error) -> RedisError {
         self.manager.pool().load().note_failure(&error);
         error.into()
     }
@@ -149,12 +168,14 @@ impl EntraRedis {
     }
 
     #[cold]
-    fn timed_out(&self, link: u64, sent: Instant) -> Error {
+    fn timed_out(&self, link: u64, deadline: Instant) -> Error {
         let limit = self.manager.command_timeout();
         if let Some(link) = self.manager.pool().link(link)
-            && link.silent_since(sent)
+            && let Some(called) = deadline.checked_sub(limit)
+            && link.silent_since(called)
         {
-            if sent.elapsed() >= SILENCE {
+            // A link that came up meanwhile has hardly been silent for long.
+            if limit.min(link.age()) >= SILENCE {
                 link.retire("not a byte within a command's deadline");
             } else {
                 link.suspect();

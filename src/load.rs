@@ -90,11 +90,9 @@ impl Load {
 
     /// Takes a place for one command; false if there is none. It is given back by [`left`](Self::left).
     pub(crate) fn enter(&self) -> bool {
-        let admitted = self.in_flight.fetch_add(1, SeqCst) < self.most;
-        if !admitted {
-            self.left(1);
-        }
-        admitted
+        // Not added and taken back: that would look like a departure to those who wait for one.
+        let next = |in_flight| (in_flight < self.most).then_some(in_flight + 1);
+        self.in_flight.fetch_update(SeqCst, SeqCst, next).is_ok()
     }
 
     pub(crate) fn left(&self, count: usize) {

@@ -54,6 +54,7 @@ impl ConnectionManager {
             protocol: config.protocol,
             connect_timeout: config.connect_timeout,
             auth_timeout: config.auth_timeout,
+            command_timeout: config.command_timeout,
             links_opened: 0.into(),
         };
         let journal = Journal::new();

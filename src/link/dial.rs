@@ -42,6 +42,7 @@ pub(crate) struct Dialer {
     pub(crate) protocol: ProtocolVersion,
     pub(crate) connect_timeout: Duration,
     pub(crate) auth_timeout: Duration,
+    pub(crate) command_timeout: Duration,
     pub(crate) links_opened: AtomicU64,
 }
 

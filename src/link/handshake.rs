@@ -20,13 +20,13 @@ pub(super) async fn authenticate(wire: &Wire, dialer: &Dialer, current: &Current
         hello
     };
     let deadline = Instant::now() + dialer.auth_timeout();
-    let answer = wire.command(Admission::Own, &hello, deadline);
+    let answer = wire.command(Admission::Own, &hello, Some(deadline));
     // Servers before 7.2 do not know SETINFO, and one that refuses the token may close at once: only the answer to HELLO
     // counts.
     for (field, value) in [("LIB-NAME", "entra-redis"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
         let mut name = redis::cmd("CLIENT");
         name.arg("SETINFO").arg(field).arg(value);
-        drop(wire.command(Admission::Own, &name, deadline));
+        drop(wire.command(Admission::Own, &name, Some(deadline)));
     }
     let outcome = match answer {
         Some((reply, _)) => reply.await.outcome,

@@ -22,7 +22,7 @@ use wire::Wire;
 
 pub(crate) use dial::Dialer;
 pub(crate) use request::{PipelineCall, Request};
-pub(crate) use wire::{Admission, Condition, LARGE, Outcome, Queued, Reply};
+pub(crate) use wire::{Admission, Answer, Condition, LARGE, Outcome, Queued, Reply};
 
 /// What a link authenticated with.
 #[derive(Clone, Copy)]
@@ -67,7 +67,7 @@ impl Link {
         load: Arc<Load>,
     ) -> Result<Self, Error> {
         let (stream, current) = futures_util::future::try_join(dialer.connect(), token).await?;
-        let wire = Wire::start(stream, keeper, load);
+        let wire = Wire::start(stream, keeper, load, dialer.command_timeout);
         handshake::authenticate(&wire, dialer, &current).await?;
         let link = Self {
             id: dialer.next_id(),

@@ -14,8 +14,11 @@ pub(crate) trait Request: Sync {
     /// What its caller gets.
     type Reply: Send;
 
-    /// Queues it on `link`; none if that does not take it now.
-    fn queue(&self, link: &Link, admission: Admission, deadline: Instant) -> Option<Queued>;
+    /// Queues it on `link`, with the command timeout if there is no `deadline`; none if that does not take it now.
+    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued>;
+
+    /// Whether Redis's answer is, or may be, an error; a quick look.
+    fn looks_bad(&self, value: &Value) -> bool;
 
     /// What its caller gets for Redis's answer.
     fn reply(&self, value: Value) -> Self::Reply;
@@ -37,8 +40,12 @@ pub(crate) type Refusal<'a> = std::borrow::Cow<'a, ServerError>;
 impl Request for &Cmd {
     type Reply = Value;
 
-    fn queue(&self, link: &Link, admission: Admission, deadline: Instant) -> Option<Queued> {
+    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
         link.wire.command(admission, self, deadline)
+    }
+
+    fn looks_bad(&self, value: &Value) -> bool {
+        matches!(value, Value::ServerError(_))
     }
 
     fn reply(&self, value: Value) -> Value {
@@ -73,8 +80,12 @@ pub(crate) struct PipelineCall<'a> {
 impl Request for PipelineCall<'_> {
     type Reply = Vec<Value>;
 
-    fn queue(&self, link: &Link, admission: Admission, deadline: Instant) -> Option<Queued> {
+    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
         link.wire.pipeline(admission, self.pipeline, (self.offset, self.count), deadline)
+    }
+
+    fn looks_bad(&self, value: &Value) -> bool {
+        matches!(value, Value::Array(values) if matches!(values.first(), Some(Value::ServerError(_))))
     }
 
     fn reply(&self, value: Value) -> Vec<Value> {

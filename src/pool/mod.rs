@@ -56,21 +56,23 @@ impl Pool {
         }
     }
 
-    /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
+    /// Queues a request on a link if one is up, with the command timeout from now.
     ///
     /// Somebody whose last request was `bulky` is expected to send another such: it goes where it is in nobody's way.
-    pub(crate) async fn send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
+    pub(crate) fn try_send<R: Request>(&self, request: &R, bulky: bool) -> Option<Sent> {
         if !self.load.enter() {
-            return Box::pin(self.wait_for_room(request, deadline, bulky)).await;
+            return None;
         }
-        match self.try_send(request, deadline, bulky) {
-            Some(sent) => Ok(sent),
-            None => Box::pin(self.wait_for_link(Place(&self.load), request, deadline, bulky)).await,
+        let sent = self.route(request, None, bulky);
+        if sent.is_none() {
+            self.load.left(1);
         }
+        sent
     }
 
+    /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
     #[cold]
-    async fn wait_for_room<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
+    pub(crate) async fn send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
         loop {
             let room = self.load.room().notified();
             tokio::pin!(room);
@@ -93,7 +95,7 @@ impl Pool {
         }
     }
 
-    fn try_send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Option<Sent> {
+    fn route<R: Request>(&self, request: &R, deadline: Option<Instant>, bulky: bool) -> Option<Sent> {
         if self.closed.load(SeqCst) {
             return None;
         }
@@ -113,7 +115,6 @@ impl Pool {
     }
 
     /// Queues a request that has its place in the load, once a link is up.
-    #[cold]
     async fn wait_for_link<R: Request>(
         &self,
         place: Place<'_>,
@@ -129,9 +130,9 @@ impl Pool {
             if self.is_closed() {
                 return Err(Error::closed());
             }
-            if let Some(sent) = self.try_send(request, deadline, bulky) {
+            if let Some(sent) = self.route(request, Some(deadline), bulky) {
                 place.pass_on();
-                return Ok(Sent { waited_until: Some(Instant::now()), ..sent });
+                return Ok(sent);
             }
             if let Some(error) = self.tokens.dead() {
                 return Err(error);
@@ -237,13 +238,11 @@ pub(crate) struct Sent {
     pub(crate) link: u64,
     /// Whether it has many bytes.
     pub(crate) large: bool,
-    /// When it was queued, if it had to wait for that.
-    pub(crate) waited_until: Option<Instant>,
 }
 
 impl Sent {
     fn new(link: &Link, (reply, bytes): Queued) -> Self {
-        Self { reply, link: link.id(), large: bytes > LARGE, waited_until: None }
+        Self { reply, link: link.id(), large: bytes > LARGE }
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -41,6 +42,8 @@ pub(super) struct Driver<S> {
     written: u64,
     flushed: bool,
     wakers: Vec<Waker>,
+    /// How long a request may take that comes without a deadline.
+    patience: Duration,
     /// Whether other threads may be about to queue more.
     many_threads: bool,
     yielded: bool,
@@ -51,7 +54,13 @@ pub(super) struct Driver<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
-    pub(super) fn new(stream: S, queue: Arc<Queue>, pulse: Arc<Pulse>, keeper: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        stream: S,
+        queue: Arc<Queue>,
+        pulse: Arc<Pulse>,
+        keeper: Arc<Notify>,
+        patience: Duration,
+    ) -> Self {
         Self {
             stream,
             queue,
@@ -65,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             written: 0,
             flushed: true,
             wakers: Vec::new(),
+            patience,
             many_threads: Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread,
             yielded: false,
             alarm: Box::pin(sleep_until(Instant::now())),
@@ -108,10 +118,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Looks at the entries that came last: the first `known` are not new.
     fn note_new(&mut self, known: usize) {
         let new = self.hand.entries.iter_mut().skip(known);
+        let usual = Instant::now() + self.patience;
         let mut earliest = self.alarm_at;
         for entry in new {
-            if earliest.is_none_or(|at| entry.deadline < at) {
-                earliest = Some(entry.deadline);
+            let deadline = *entry.deadline.get_or_insert(usual);
+            if earliest.is_none_or(|at| deadline < at) {
+                earliest = Some(deadline);
             }
             if entry.quiet {
                 let slot = entry.slot.take();
@@ -144,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Completes requests with what has come; true if there may be more.
     fn replies(&mut self) -> Result<bool, Reason> {
         let (mut answered, mut counted) = (0, 0);
-        let most = FEWEST_AT_ONCE.max(self.hand.entries.len() / SHARES);
+        let most = if self.hand.entries.len() > SMALL_CROWD { usize::MAX } else { SHARE };
         let outcome = loop {
             if answered == most {
                 break Ok(true);
@@ -216,14 +228,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let entry = self.hand.entries.pop_front();
         let counted = entry.as_ref().is_some_and(|entry| entry.counted);
         if let Some(entry) = entry {
-            self.tell(entry, Answer { outcome, large: len > LARGE });
+            self.tell(entry, outcome, len > LARGE);
         }
         Ok(Some(counted))
     }
 
-    fn tell(&mut self, mut entry: Entry, answer: Answer) {
+    fn tell(&mut self, mut entry: Entry, outcome: Outcome, large: bool) {
         if let Some(slot) = entry.slot.take() {
-            self.wakers.extend(slot.fill(answer));
+            let deadline = entry.deadline.unwrap_or_else(Instant::now);
+            self.wakers.extend(slot.fill(Answer { outcome, large, deadline }));
             self.hand.spent.push_back(slot);
         }
     }
@@ -269,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let through = self.quiet.iter().take_while(|entry| entry.ends <= self.written).count();
         let through: Vec<_> = self.quiet.drain(..through).collect();
         for entry in through {
-            self.tell(entry, Answer { outcome: Outcome::Answered(Value::Nil), large: false });
+            self.tell(entry, Outcome::Answered(Value::Nil), false);
         }
         self.wake();
     }
@@ -293,13 +306,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn expire(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         for entry in self.hand.entries.iter_mut().chain(&mut self.quiet) {
-            if entry.slot.is_none() {
+            let Some(deadline) = entry.deadline.filter(|_| entry.slot.is_some()) else {
                 continue;
-            }
-            if entry.deadline > now {
-                next = Some(next.map_or(entry.deadline, |at| at.min(entry.deadline)));
+            };
+            if deadline > now {
+                next = Some(next.map_or(deadline, |at| at.min(deadline)));
             } else if let Some(slot) = entry.slot.take() {
-                self.wakers.extend(slot.fill(Answer { outcome: Outcome::TimedOut, large: false }));
+                self.wakers.extend(slot.fill(Answer { outcome: Outcome::TimedOut, large: false, deadline }));
             }
         }
         self.wake();
@@ -307,12 +320,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
-/// Requests are completed in this many shares, between which their callers run: so the server has something to do while the
-/// next ones are completed. With all of them at once, client and server would wait for each other by turns.
-const SHARES: usize = 4;
+/// Requests that are completed before their callers are let run: so the server has something to do while the next ones are
+/// completed. With all of them at once, client and server would wait for each other by turns.
+const SHARE: usize = 64;
 
-/// A share is no smaller, lest writes become small.
-const FEWEST_AT_ONCE: usize = 64;
+/// With more requests in flight, a server works in shares of its own: it reads 16 KiB at a time.
+const SMALL_CROWD: usize = 512;
 
 /// The reason when what came is no Redis reply.
 pub(crate) const GARBAGE: Reason = "the server sent something that is no Redis reply";
@@ -343,10 +356,12 @@ impl<S> Drop for Driver<S> {
         let count = self.hand.entries.len() + queued.len();
         let counted = self.hand.entries.iter().chain(&queued).filter(|entry| entry.counted).count();
         let entries = self.hand.entries.drain(..).chain(self.quiet.drain(..)).chain(queued);
+        let usual = Instant::now() + self.patience;
         for entry in entries {
+            let deadline = entry.deadline.unwrap_or(usual);
             // A byte that the TLS layer has taken may have gone.
             let outcome = if entry.begins >= self.written { Outcome::Unsent } else { Outcome::Lost(self.reason) };
-            if let Some(waker) = entry.slot.and_then(|slot| slot.fill(Answer { outcome, large: false })) {
+            if let Some(waker) = entry.slot.and_then(|slot| slot.fill(Answer { outcome, large: false, deadline })) {
                 waker.wake();
             }
         }

@@ -19,7 +19,7 @@ use driver::Driver;
 use queue::{Order, Queue};
 use redis::{Cmd, Pipeline};
 use reply::{Expect, Gather};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
@@ -30,7 +30,7 @@ use tokio::{
 pub(super) use driver::GARBAGE;
 pub(super) use pulse::Pulse;
 pub(crate) use queue::{Admission, Condition};
-pub(crate) use reply::{LARGE, Outcome, Reply};
+pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 
 /// What was queued: its reply to come, and how many bytes it has.
 pub(crate) type Queued = (Reply, usize);
@@ -50,18 +50,20 @@ impl Drop for Wire {
 
 impl Wire {
     /// Spawns the driver of `stream`, which notifies `keeper` when it ends.
-    pub(super) fn start<S>(stream: S, keeper: Arc<Notify>, load: Arc<Load>) -> Self
+    ///
+    /// `patience` is how long a request may take that comes without a deadline of its own.
+    pub(super) fn start<S>(stream: S, keeper: Arc<Notify>, load: Arc<Load>, patience: Duration) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let queue = Arc::new(Queue::new(load));
         let pulse = Arc::new(Pulse::new());
-        let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), keeper);
+        let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), keeper, patience);
         Self { queue, pulse, driver: tokio::spawn(driver).abort_handle() }
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
-    pub(super) fn command(&self, admission: Admission, cmd: &Cmd, deadline: Instant) -> Option<Queued> {
+    pub(super) fn command(&self, admission: Admission, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
         let order = Order { deadline, expect: Expect::One, quiet: cmd.is_no_response() };
         self.queue.push(admission, order, |bytes| cmd.write_packed_command(bytes))
     }
@@ -72,7 +74,7 @@ impl Wire {
         admission: Admission,
         pipeline: &Pipeline,
         (offset, count): (usize, usize),
-        deadline: Instant,
+        deadline: Option<Instant>,
     ) -> Option<Queued> {
         let transaction = pipeline.is_transaction();
         // MULTI and EXEC are answered, too.
@@ -86,7 +88,7 @@ impl Wire {
 
     /// One of the link's own commands, sent in whatever condition the link is.
     pub(super) async fn own(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
-        match self.command(Admission::Own, cmd, deadline) {
+        match self.command(Admission::Own, cmd, Some(deadline)) {
             Some((reply, _)) => reply.await.outcome,
             None => Outcome::Unsent,
         }

@@ -45,7 +45,8 @@ pub(super) struct Entry {
     /// Where its bytes begin and end, counted from the connection's first.
     pub(super) begins: u64,
     pub(super) ends: u64,
-    pub(super) deadline: Instant,
+    /// None until the driver has seen it: one look at the clock does for all that it takes at once.
+    pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     /// None once its caller has been told how it ended.
     pub(super) slot: Option<Arc<Slot>>,
@@ -57,7 +58,8 @@ pub(super) struct Entry {
 
 /// A request to be queued.
 pub(super) struct Order {
-    pub(super) deadline: Instant,
+    /// None: the command timeout from now.
+    pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     pub(super) quiet: bool,
 }

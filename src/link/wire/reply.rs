@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
+use tokio::time::Instant;
 
 /// How a request ended.
 #[derive(Debug)]
@@ -26,10 +27,12 @@ pub(crate) enum Outcome {
 /// Replies larger than this hold up small ones behind them.
 pub(crate) const LARGE: usize = 32 << 10;
 
-/// An outcome, and whether it took many bytes on the wire.
+/// An outcome, and what its request needs to know to try again.
 pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
+    /// Whether it took many bytes on the wire.
     pub(crate) large: bool,
+    pub(crate) deadline: Instant,
 }
 
 /// Where the driver puts the outcome of one request. Slots are used again and again, so that a request allocates none.

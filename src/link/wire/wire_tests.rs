@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn wire(buffer: usize) -> (Wire, DuplexStream) {
     let (near, far) = duplex(buffer);
-    (Wire::start(near, Arc::new(Notify::new()), Load::new(1)), far)
+    (Wire::start(near, Arc::new(Notify::new()), Load::new(1), HOUR), far)
 }
 
 fn get(wire: &Wire, key: &str) -> Reply {
@@ -22,7 +22,7 @@ fn get(wire: &Wire, key: &str) -> Reply {
 }
 
 fn send(wire: &Wire, cmd: &Cmd) -> Reply {
-    wire.command(Admission::Open, cmd, Instant::now() + HOUR).expect("the link is open").0
+    wire.command(Admission::Open, cmd, None).expect("the link is open").0
 }
 
 async fn answered(reply: Reply) -> Value {
@@ -96,7 +96,7 @@ async fn what_had_not_left_is_told_from_what_had() {
     assert!(matches!(begun.await.outcome, Outcome::Lost("connection closed" | "connection broken")));
     assert!(matches!(waiting.await.outcome, Outcome::Unsent));
     assert!(matches!(late.await.outcome, Outcome::Unsent));
-    assert!(wire.command(Admission::Own, &redis::cmd("PING"), Instant::now() + HOUR).is_none());
+    assert!(wire.command(Admission::Own, &redis::cmd("PING"), None).is_none());
     assert_eq!(wire.queue.in_flight(), 0);
 }
 
@@ -104,8 +104,9 @@ async fn what_had_not_left_is_told_from_what_had() {
 async fn every_request_ends_by_its_own_deadline_and_late_replies_go_to_nobody() {
     let (wire, mut far) = wire(1024);
     let begin = Instant::now();
-    let with =
-        |key: &str, limit| wire.command(Admission::Open, redis::cmd("GET").arg(key), begin + limit).expect("open").0;
+    let with = |key: &str, limit| {
+        wire.command(Admission::Open, redis::cmd("GET").arg(key), Some(begin + limit)).expect("open").0
+    };
     let (slow, fast, patient) = (with("a", 5 * SECOND), with("b", SECOND), with("c", HOUR));
     assert!(matches!(fast.await.outcome, Outcome::TimedOut));
     assert!(begin.elapsed() < 2 * SECOND, "{:?}", begin.elapsed());
@@ -119,8 +120,9 @@ async fn every_request_ends_by_its_own_deadline_and_late_replies_go_to_nobody() 
 async fn requests_that_cannot_even_be_written_end_by_their_deadline() {
     let (wire, _far) = wire(8);
     let deadline = Instant::now() + SECOND;
-    let requests: Vec<_> =
-        (0..50).map(|n| wire.command(Admission::Open, redis::cmd("GET").arg(n), deadline).expect("open").0).collect();
+    let requests: Vec<_> = (0..50)
+        .map(|n| wire.command(Admission::Open, redis::cmd("GET").arg(n), Some(deadline)).expect("open").0)
+        .collect();
     for request in requests {
         assert!(matches!(request.await.outcome, Outcome::TimedOut));
     }
@@ -210,7 +212,7 @@ async fn a_large_reply_on_its_way_shows_until_it_is_through() {
 #[tokio::test]
 async fn a_link_takes_what_its_condition_admits() {
     let (wire, mut far) = wire(1024);
-    let try_as = |admission| wire.command(admission, redis::cmd("GET").arg("k"), Instant::now() + HOUR);
+    let try_as = |admission| wire.command(admission, redis::cmd("GET").arg("k"), None);
     assert!(try_as(Admission::Aside).is_none());
     let first = get(&wire, "k");
     wire.queue.swap(Condition::Open, Condition::Aside);
