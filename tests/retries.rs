@@ -103,7 +103,8 @@ async fn what_has_not_left_goes_over_another_link_and_its_caller_does_not_notice
     };
     // More than all buffers on the way take: it is on its way for ever, and what comes after it does not leave.
     let mut con = redis.clone();
-    let large = tokio::spawn(async move { con.set::<_, _, ()>("large", vec![b'x'; 64 << 20]).await });
+    let value = vec![b'x'; 32 << 20];
+    let large = tokio::spawn(async move { con.set::<_, _, ()>("large", &value).await });
     on_the_busy_one(1).await;
     let waiting = (0..10).map(|_| {
         let mut con = redis.clone();
@@ -131,8 +132,13 @@ async fn cut_on_its_way<T: Send + 'static>(
     links_up(redis, 2).await;
     emulator.gate().connections().iter().for_each(GateConnection::freeze);
     let call = sent(redis, request).await;
+    let before = redis.manager().counters().links_lost;
     emulator.gate().cut_all();
-    within("the end of a request", 10 * SECOND, call).await.unwrap()
+    let result = within("the end of a request", 10 * SECOND, call).await.unwrap();
+    // So that no later request meets the one of the two that was idle.
+    let lost = async || (redis.manager().counters().links_lost >= before + 2).then_some(());
+    eventually("both are lost", 5 * SECOND, lost).await;
+    result
 }
 
 /// Starts a request, and waits until it has been sent.
