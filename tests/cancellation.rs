@@ -86,8 +86,8 @@ impl Question {
     fn drawn(random: &mut Rng) -> Self {
         match random.u8(..100) {
             0..60 => Self::Echo,
-            60..62 => Self::Large(random.usize(16 << 10..256 << 10)),
-            62..78 => Self::Pipeline(random.usize(2..9)),
+            60..61 => Self::Large(random.usize(16 << 10..256 << 10)),
+            61..78 => Self::Pipeline(random.usize(2..9)),
             78..88 => Self::Transaction(random.usize(2..5)),
             88..94 => Self::Quiet,
             _ => Self::Wrong,
