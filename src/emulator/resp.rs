@@ -210,6 +210,97 @@ fn all(out: &mut Vec<u8>, kind: char, items: &[Reply], resp3: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection::vec, prelude::*};
+
+    /// Bytes that look like the protocol often enough to get past the first line.
+    fn input() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            "[*$+:_,#(!=~%>|?-]-?[0-9]{0,20}\r?\n".prop_map(String::into_bytes),
+            "[*$%|]1\r\n".prop_map(String::into_bytes),
+            "[a-zA-Z ]{0,12}\r?\n".prop_map(String::into_bytes),
+            vec(any::<u8>(), 0..12),
+        ];
+        vec(piece, 0..20).prop_map(|pieces| pieces.concat())
+    }
+
+    /// A reply as some server sends it, in RESP3.
+    fn reply() -> impl Strategy<Value = Reply> {
+        let leaf = prop_oneof![
+            Just(Reply::OK),
+            Just(Reply::Nil),
+            any::<i64>().prop_map(Reply::Int),
+            ".{0,20}".prop_map(Reply::Error),
+            vec(any::<u8>(), 0..40).prop_map(Reply::Bulk),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..6).prop_map(Reply::Array),
+                vec(inner.clone(), 0..6).prop_map(Reply::Set),
+                vec(inner.clone(), 0..6).prop_map(Reply::Push),
+                vec((inner.clone(), inner), 0..6).prop_map(Reply::Map),
+            ]
+        })
+    }
+
+    /// However much of the input is there: what is found lies within it, and more input changes no verdict.
+    fn same_with_more<T: PartialEq + std::fmt::Debug>(
+        bytes: &[u8],
+        parse: impl Fn(&[u8]) -> Result<Option<T>, String>,
+        len: impl Fn(&T) -> usize,
+    ) {
+        let mut first = None;
+        for end in 0..=bytes.len() {
+            let verdict = parse(&bytes[..end]);
+            if let Ok(Some(found)) = &verdict {
+                assert!((1..=end).contains(&len(found)), "{} of {end} bytes", len(found));
+            }
+            match &first {
+                Some(first) => assert_eq!(first, &verdict, "another verdict with {end} bytes"),
+                None if verdict == Ok(None) => {}
+                None => first = Some(verdict),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_request_or_an_error_or_incomplete(bytes in input()) {
+            same_with_more(&bytes, parse_request, |request| request.len);
+        }
+
+        #[test]
+        fn any_bytes_are_a_reply_or_an_error_or_incomplete(bytes in input()) {
+            same_with_more(&bytes, frame_len, |len| *len);
+        }
+
+        #[test]
+        fn what_is_written_is_measured_whole(reply in reply(), resp3 in any::<bool>(), rest in vec(any::<u8>(), 0..20)) {
+            let mut bytes = Vec::new();
+            reply.write(resp3, &mut bytes);
+            let len = bytes.len();
+            bytes.extend_from_slice(&rest);
+            prop_assert_eq!(frame_len(&bytes), Ok(Some(len)));
+            prop_assert_eq!(is_push(&bytes), resp3 && matches!(reply, Reply::Push(_)));
+            for cut in 0..len {
+                prop_assert_eq!(frame_len(&bytes[..cut]), Ok(None));
+            }
+        }
+
+        #[test]
+        fn a_request_of_any_bytes_is_read_as_it_was_sent(
+            args in vec(vec(any::<u8>(), 0..40), 1..8),
+            rest in vec(any::<u8>(), 0..20),
+        ) {
+            let mut bytes = Vec::new();
+            Reply::Array(args.iter().map(Reply::bulk).collect()).write(false, &mut bytes);
+            let len = bytes.len();
+            bytes.extend_from_slice(&rest);
+            prop_assert_eq!(parse_request(&bytes), Ok(Some(Request { args, len })));
+            for cut in 0..len {
+                prop_assert_eq!(parse_request(&bytes[..cut]), Ok(None));
+            }
+        }
+    }
 
     #[test]
     fn requests_come_whole_or_not_at_all() {

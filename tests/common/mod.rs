@@ -1,6 +1,7 @@
 //! What the tests share: a real redis-server over TLS, load, waiting for conditions, a watch on the logs.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod counting;
 pub mod load;
 pub mod logs;
 pub mod server;

@@ -1,8 +1,11 @@
 //! A real redis-server that speaks TLS, with a certificate made on the spot.
 
+use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, Value, aio::MultiplexedConnection};
 use std::{
-    fs,
+    fs::{self, OpenOptions},
+    io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -45,9 +48,18 @@ pub struct Server {
 impl Server {
     /// Starts a server that accepts any password for the user `tester`, over TLS.
     pub fn start() -> Self {
+        Self::start_as(&Certificates::for_name("localhost"))
+    }
+
+    /// Two such servers that go by the same name, with certificates of one CA.
+    pub fn twins() -> (Self, Self) {
         let certificates = Certificates::for_name("localhost");
+        (Self::start_as(&certificates), Self::start_as(&certificates))
+    }
+
+    fn start_as(certificates: &Certificates) -> Self {
         // Another program may take the port before redis-server does.
-        let started = (0..5).find_map(|_| Self::start_on(free_port(), free_port(), &certificates));
+        let started = (0..5).find_map(|_| Self::start_on(free_port(), free_port(), certificates));
         started.expect("redis-server does not start: run it by hand to see why")
     }
 
@@ -61,7 +73,8 @@ impl Server {
         let conf = format!(
             "port {plain_port}\ntls-port {port}\nbind 127.0.0.1\ntls-auth-clients no\nsave \"\"\nappendonly no\n\
              tls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ndir {}\nlogfile redis.log\n\
-             enable-debug-command local\n\
+             enable-debug-command local\nrepl-diskless-sync-delay 0\n\
+             loading-process-events-interval-bytes 1024\n\
              user tester on nopass ~* &* +@all\n",
             file("cert.pem", &certificates.cert),
             file("key.pem", &certificates.key),
@@ -79,13 +92,96 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again on the same port, empty.
+    /// Starts it again on the same port, with what was saved before, if anything was.
     pub fn restart(&mut self) {
         self.child = spawn(&self.conf, self.port).expect("redis-server starts again");
     }
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Adds a line to the configuration, for the next [`restart`](Self::restart).
+    pub fn configure(&self, line: &str) {
+        let mut file = OpenOptions::new().append(true).open(&self.conf).unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+
+    /// Stops the process where it stands, with its connections open (SIGSTOP).
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        // Every shell has it built in; the program of that name may be missing.
+        let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.pid())).status().unwrap();
+        assert!(status.success(), "kill -{name}: {status}");
+    }
+
+    /// Settings with which [`connect`](Self::connect) works.
+    pub fn config(&self) -> Config {
+        let token = || async { AccessToken::opaque("any token", Duration::from_secs(3600), "tester") };
+        Config::new(Credential::custom(token)).tls(Tls::new().ca_pem(&self.ca_pem))
+    }
+
+    pub async fn connect(&self, config: Config) -> EntraRedis {
+        EntraRedis::connect("localhost", self.port, config).await.unwrap()
+    }
+
+    /// A connection beside all links: of another user, without TLS, without a timeout.
+    pub async fn admin(&self) -> Admin {
+        let client = Client::open(format!("redis://127.0.0.1:{}/", self.plain_port)).unwrap();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        Admin(client.get_multiplexed_async_connection_with_config(&config).await.unwrap())
+    }
+}
+
+/// A connection that looks after a server.
+pub struct Admin(MultiplexedConnection);
+
+impl Admin {
+    /// Runs a command, whose words are parted by single spaces.
+    pub async fn ask<T: FromRedisValue>(&mut self, line: &str) -> T {
+        let mut words = line.split(' ');
+        let mut cmd = redis::cmd(words.next().unwrap());
+        words.for_each(|word| _ = cmd.arg(word));
+        let answer = cmd.query_async::<T>(&mut self.0).await;
+        answer.unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    /// As [`ask`](Self::ask), whatever it answers but an error.
+    pub async fn run(&mut self, line: &str) {
+        self.ask::<Value>(line).await;
+    }
+
+    /// Closes the connections of all links; returns how many.
+    pub async fn kill_links(&mut self) -> u64 {
+        self.ask("CLIENT KILL USER tester").await
+    }
+
+    /// Closes the connection of one link, picked at random; returns how many were closed.
+    pub async fn kill_a_link(&mut self, random: &mut fastrand::Rng) -> u64 {
+        let list: String = self.ask("CLIENT LIST").await;
+        let links: Vec<_> = list.lines().filter(|line| line.contains(" user=tester ")).collect();
+        let Some(link) = random.choice(&links) else {
+            return 0;
+        };
+        let id = link.split(' ').next().and_then(|field| field.strip_prefix("id=")).unwrap();
+        self.ask(&format!("CLIENT KILL ID {id}")).await
+    }
+
+    /// Waits until no connection of a link is left.
+    pub async fn links_gone(&mut self) {
+        super::eventually("the links' connections are closed", Duration::from_secs(10), async || {
+            let list: String = self.ask("CLIENT LIST").await;
+            (!list.contains(" user=tester ")).then_some(())
+        })
+        .await;
     }
 }
 

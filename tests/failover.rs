@@ -1,0 +1,238 @@
+//! The primary is another one now, the addresses are, or nothing answers: links find their way without a storm of dials.
+
+mod common;
+
+use common::{
+    SECOND,
+    counting::{Counting, How},
+    eventually, links_up,
+    load::Load,
+    logs,
+    server::{Server, free_port},
+    within,
+};
+use entra_redis::{Config, EntraRedis};
+use redis::AsyncCommands;
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// How long after its deadline a command's end may be seen on a busy machine.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A name service: what it answers, and who has asked for what when.
+#[derive(Clone, Default)]
+struct Names {
+    /// The ports on loopback that the name stands for; none while the name service is out of order.
+    ports: Arc<Mutex<Option<Vec<u16>>>>,
+    asked: Arc<Mutex<Vec<(String, u16, Instant)>>>,
+}
+
+impl Names {
+    fn answering(ports: &[u16]) -> Self {
+        let names = Self::default();
+        names.answer(Some(ports));
+        names
+    }
+
+    fn answer(&self, ports: Option<&[u16]>) {
+        *self.ports.lock().unwrap() = ports.map(<[u16]>::to_vec);
+    }
+
+    fn moments(&self) -> Vec<Instant> {
+        self.asked.lock().unwrap().iter().map(|(_, _, at)| *at).collect()
+    }
+
+    /// The settings, with this for their resolver.
+    fn resolve(&self, config: Config) -> Config {
+        let names = self.clone();
+        config.resolver(move |host, port| {
+            names.asked.lock().unwrap().push((host, port, Instant::now()));
+            let address = |port: &u16| SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+            let addresses: io::Result<Vec<SocketAddr>> = match &*names.ports.lock().unwrap() {
+                Some(ports) => Ok(ports.iter().map(address).collect()),
+                None => Err(io::Error::other("the name service is out of order")),
+            };
+            async move { addresses }
+        })
+    }
+}
+
+/// Redis hands over without losing a write; the name follows a little later, as names do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_is_followed_and_every_write_counts_once() {
+    let _logs = logs::watch();
+    let (old, new) = Server::twins();
+    let (mut at_old, mut at_new) = (old.admin().await, new.admin().await);
+    at_new.run(&format!("REPLICAOF 127.0.0.1 {}", old.plain_port)).await;
+    eventually("the replica is in step", 20 * SECOND, async || {
+        let replication: String = at_old.ask("INFO replication").await;
+        replication.contains("state=online").then_some(())
+    })
+    .await;
+    let names = Names::answering(&[old.port]);
+    let redis = old.connect(names.resolve(old.config().command_timeout(20 * SECOND))).await;
+    links_up(&redis, 4).await;
+    let load = Counting::start(&redis, 16, "count", How::Single);
+    load.progress(1_000).await;
+    at_old.run(&format!("FAILOVER TO 127.0.0.1 {}", new.plain_port)).await;
+    eventually("the old primary is a replica", 10 * SECOND, async || {
+        let replication: String = at_old.ask("INFO replication").await;
+        replication.contains("role:slave").then_some(())
+    })
+    .await;
+    // Links that are dialed meanwhile end at the old primary once more.
+    sleep(SECOND / 2).await;
+    names.answer(Some(&[new.port]));
+    load.progress(1_000).await;
+    let counted = load.stop().await;
+    counted.assert_exact(at_new.ask("GET count").await);
+    let stats = redis.manager().stats();
+    assert!(stats.commands.retried > 0 && stats.counters.reconnects > 0);
+    assert_eq!(stats.commands.failed.total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replica_refuses_is_sent_again_until_the_deadline_and_then_told_as_it_is() {
+    let _logs = logs::watch();
+    let limit = 2 * SECOND;
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    let redis = server.connect(server.config().command_timeout(limit)).await;
+    links_up(&redis, 4).await;
+    let mut con = redis.clone();
+    let _: () = con.set("key", "value").await.unwrap();
+
+    // Of nobody, so that it is one for as long as it takes.
+    admin.run("REPLICAOF 127.0.0.1 1").await;
+    let called = Instant::now();
+    let error = con.set::<_, _, ()>("key", "other").await.unwrap_err();
+    assert_eq!(error.code(), Some("READONLY"), "{error}");
+    assert!(called.elapsed() > limit / 2 && called.elapsed() < limit + GRACE, "{:?}", called.elapsed());
+    // Half of this pipeline has run.
+    let before = redis.manager().stats().commands.retried;
+    let error = redis::pipe().get("key").incr("count", 1).query_async::<()>(&mut con).await.unwrap_err();
+    let errors = error.into_server_errors().unwrap();
+    assert_eq!(errors.iter().map(|(_, error)| error.code()).collect::<Vec<_>>(), ["READONLY"]);
+    assert_eq!(redis.manager().stats().commands.retried, before);
+
+    admin.run("CONFIG SET replica-serve-stale-data no").await;
+    let called = Instant::now();
+    let error = con.get::<_, String>("key").await.unwrap_err();
+    assert_eq!(error.code(), Some("MASTERDOWN"), "{error}");
+    assert!(called.elapsed() > limit / 2 && called.elapsed() < limit + GRACE, "{:?}", called.elapsed());
+
+    let (mut reader, mut writer) = (redis.clone(), redis.clone());
+    let read = tokio::spawn(async move { reader.get::<_, String>("key").await });
+    let written = tokio::spawn(async move { writer.incr::<_, _, u64>("count", 1).await });
+    let before = redis.manager().stats().commands.retried;
+    eventually("both are refused", SECOND, async || {
+        (redis.manager().stats().commands.retried >= before + 2).then_some(())
+    })
+    .await;
+    admin.run("REPLICAOF NO ONE").await;
+    assert_eq!(within("the read", limit + GRACE, read).await.unwrap().unwrap(), "value");
+    assert_eq!(within("the write", limit + GRACE, written).await.unwrap().unwrap(), 1);
+    // A link is replaced for READONLY once in a while, not for every refusal.
+    let dialed = redis.manager().counters().links_opened;
+    assert!(dialed <= 30, "{dialed} links were opened");
+}
+
+/// Addresses change behind the name: it is looked up anew at every dial, and all its addresses are tried.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_address_behind_the_same_name_is_found() {
+    let _logs = logs::watch();
+    let (mut first, second) = Server::twins();
+    let names = Names::answering(&[first.port]);
+    let redis = first.connect(names.resolve(first.config().command_timeout(20 * SECOND))).await;
+    links_up(&redis, 4).await;
+    names.answer(None);
+    first.kill();
+    let lost = async || (redis.manager().counters().links_lost == 4).then_some(());
+    eventually("all links are lost", 5 * SECOND, lost).await;
+    let mut con = redis.clone();
+    let waiting = tokio::spawn(async move { con.set::<_, _, ()>("key", "value").await });
+    eventually("the name service's error is shown", 5 * SECOND, async || {
+        let error = redis.manager().stats().last_connect_error?;
+        format!("{error:?}").contains("out of order").then_some(())
+    })
+    .await;
+    names.answer(Some(&[]));
+    eventually("no address is an error as well", 5 * SECOND, async || {
+        redis.manager().stats().last_connect_error?.to_string().contains("no address").then_some(())
+    })
+    .await;
+    // Nobody is there at the first one.
+    names.answer(Some(&[free_port(), second.port]));
+    within("the command is served", 10 * SECOND, waiting).await.unwrap().unwrap();
+    links_up(&redis, 4).await;
+    assert_eq!(second.admin().await.ask::<String>("GET key").await, "value");
+    let asked = names.asked.lock().unwrap();
+    assert!(asked.iter().all(|(host, port, _)| (host.as_str(), *port) == ("localhost", first.port)));
+}
+
+/// Dials that a pool may make in any 100 ms: a burst of 16, then 100 a second, give or take a half, and some slack.
+const MOST_DIALS: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_links_cut_at_once_make_no_storm_of_dials() {
+    let _logs = logs::watch();
+    // As many as this process may have files open for, with as many left for everything else.
+    let links = 1_000_usize.min(open_files() / 2);
+    let mut server = Server::start();
+    let names = Names::answering(&[server.port]);
+    let redis = server.connect(names.resolve(server.config().pool_size(links))).await;
+    all_up(&redis, links).await;
+    let load = Load::start(&redis, 16);
+    eventually("load", 5 * SECOND, async || (load.commands() > 500).then_some(())).await;
+    let before = names.moments().len();
+    // All at once; and while nothing listens, dials fail as fast as they are made.
+    server.kill();
+    sleep(SECOND).await;
+    server.restart();
+    let restarted = Instant::now();
+    eventually("service", 10 * SECOND, async || redis.clone().set::<_, _, ()>("key", 1).await.ok()).await;
+    assert!(restarted.elapsed() < 5 * SECOND, "service after {:?}", restarted.elapsed());
+    all_up(&redis, links).await;
+    let report = load.stop().await;
+    let dials = names.moments().split_off(before);
+    let most = most_within(&dials, Duration::from_millis(100));
+    assert!(most <= MOST_DIALS, "{most} dials within 100 ms");
+    assert!((links..=links + 1_000).contains(&dials.len()), "{} dials for {links} links", dials.len());
+    let harmless = |error: &redis::RedisError| error.is_connection_dropped() || error.is_timeout();
+    assert!(report.failures.iter().all(|failure| harmless(&failure.error)));
+    assert!(report.failures.len() <= 2 * 16, "{} failures", report.failures.len());
+    assert_eq!(report.wrong_reads, 0);
+}
+
+async fn all_up(redis: &EntraRedis, links: usize) {
+    eventually("all links are up", 60 * SECOND, async || {
+        let counters = redis.manager().counters();
+        let up = counters.links_opened.checked_sub(counters.links_lost)?;
+        (usize::try_from(up) == Ok(links)).then_some(())
+    })
+    .await;
+}
+
+/// The most of these moments that lie within `window`.
+fn most_within(moments: &[Instant], window: Duration) -> usize {
+    let mut first = 0;
+    let until = |(last, at): (usize, &Instant)| {
+        while at.duration_since(moments[first]) > window {
+            first += 1;
+        }
+        last + 1 - first
+    };
+    moments.iter().enumerate().map(until).max().unwrap_or(0)
+}
+
+/// How many files this process may have open, where it can tell.
+fn open_files() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok()).unwrap_or(256)
+}

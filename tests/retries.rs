@@ -1,0 +1,271 @@
+//! Exactly what is sent again: what certainly has not run, and, if that is wished, what only reads. Proved by counters.
+
+mod common;
+
+use common::{
+    SECOND,
+    counting::{Counting, How},
+    eventually, links_up, logs,
+    server::Server,
+    within,
+};
+use entra_redis::{
+    EntraRedis,
+    emulator::{Emulator, GateConnection},
+};
+use redis::{AsyncCommands, Cmd, Pipeline, RedisResult};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The kills are at the same moments, and meet the same links, as far as the machine allows.
+const SEED: u64 = 5;
+
+async fn two_links(emulator: &Emulator, retry_reads: bool) -> EntraRedis {
+    let config = emulator.config().pool_size(2).retry_reads(retry_reads);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    links_up(&redis, 2).await;
+    redis
+}
+
+fn cmd(line: &str) -> Cmd {
+    let mut words = line.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap());
+    words.for_each(|word| _ = cmd.arg(word));
+    cmd
+}
+
+fn pipeline(lines: &[&str]) -> Pipeline {
+    let mut pipeline = redis::pipe();
+    lines.iter().for_each(|line| _ = pipeline.add_command(cmd(line)));
+    pipeline
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_killed_connections_count_nothing_twice_and_lose_nothing_that_succeeded() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    // Links that are killed young come back ever more slowly: it takes many for a thousand kills.
+    let redis = server.connect(server.config().pool_size(96).command_timeout(20 * SECOND)).await;
+    links_up(&redis, 96).await;
+    let load = [("single", How::Single), ("pipeline", How::Pipeline), ("transaction", How::Transaction)];
+    let load = load.map(|(key, how)| Counting::start(&redis, 16, key, how));
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let (began, mut killed) = (Instant::now(), 0);
+    while killed < 1_000 {
+        assert!(began.elapsed() < 60 * SECOND, "{killed} kills in a minute");
+        sleep(Duration::from_millis(random.u64(2..50))).await;
+        // One alone is mostly an idle one: the first links carry the load.
+        let all = random.f64() < 0.7;
+        killed += if all { admin.kill_links().await } else { admin.kill_a_link(&mut random).await };
+    }
+    let (mut asked, mut done, mut errors) = (0, 0, 0);
+    for counting in load {
+        let counted = counting.stop().await;
+        let key = counted.key;
+        let at_redis: u64 = admin.ask(&format!("GET {key}")).await;
+        assert!(counted.done <= at_redis, "{key}: {} succeeded, {at_redis} counted", counted.done);
+        assert!(at_redis <= counted.asked, "{key}: {} asked for, {at_redis} counted", counted.asked);
+        assert!(key != "transaction" || at_redis.is_multiple_of(2), "half a transaction has run");
+        for error in &counted.errors {
+            assert!(error.is_connection_dropped(), "{key}: {error}");
+        }
+        (asked, done, errors) = (asked + counted.asked, done + counted.done, errors + counted.errors.len());
+    }
+    assert!(done < asked, "nothing was ever lost: the test proves nothing");
+    let stats = redis.manager().stats().commands;
+    assert_eq!((stats.failed.lost, stats.failed.total()), (errors as u64, errors as u64));
+    assert!(stats.retried > 0, "nothing was ever sent again: the test proves nothing");
+    eventually("nothing is in flight", 5 * SECOND, async || {
+        (redis.manager().stats().commands.in_flight == 0).then_some(())
+    })
+    .await;
+}
+
+/// Commands that wait in this process when their connection breaks have certainly not run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_not_left_goes_over_another_link_and_its_caller_does_not_notice() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(HOUR)).await;
+    let redis = two_links(&emulator, false).await;
+    let busy = emulator.gate().connections().remove(0);
+    busy.freeze();
+    let on_the_busy_one = |count: usize| {
+        let redis = redis.clone();
+        async move {
+            eventually("commands are on the busy link", 5 * SECOND, async || {
+                (redis.manager().stats().links[0].in_flight == count).then_some(())
+            })
+            .await;
+        }
+    };
+    // More than all buffers on the way take: it is on its way for ever, and what comes after it does not leave.
+    let mut con = redis.clone();
+    let value = vec![b'x'; 32 << 20];
+    let large = tokio::spawn(async move { con.set::<_, _, ()>("large", &value).await });
+    on_the_busy_one(1).await;
+    let waiting = (0..10).map(|_| {
+        let mut con = redis.clone();
+        tokio::spawn(async move { con.incr::<_, _, u64>("count", 1).await })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    on_the_busy_one(11).await;
+    busy.cut();
+    for command in waiting {
+        within("a command on the other link", 5 * SECOND, command).await.unwrap().unwrap();
+    }
+    let error = within("the large one", 5 * SECOND, large).await.unwrap().unwrap_err();
+    assert!(error.is_connection_dropped(), "{error}");
+    assert_eq!(redis.clone().get::<_, u64>("count").await.unwrap(), 10);
+    let stats = redis.manager().stats().commands;
+    assert_eq!((stats.retried, stats.failed.lost, stats.failed.total()), (10, 1, 1));
+}
+
+/// What becomes of a request whose connection breaks when it is on its way: all connections are cut, new ones come.
+async fn cut_on_its_way<T: Send + 'static>(
+    emulator: &Emulator,
+    redis: &EntraRedis,
+    request: impl Future<Output = RedisResult<T>> + Send + 'static,
+) -> RedisResult<T> {
+    links_up(redis, 2).await;
+    emulator.gate().connections().iter().for_each(GateConnection::freeze);
+    let call = sent(redis, request).await;
+    let before = redis.manager().counters().links_lost;
+    emulator.gate().cut_all();
+    let result = within("the end of a request", 10 * SECOND, call).await.unwrap();
+    // So that no later request meets the one of the two that was idle.
+    let lost = async || (redis.manager().counters().links_lost >= before + 2).then_some(());
+    eventually("both are lost", 5 * SECOND, lost).await;
+    result
+}
+
+/// Starts a request, and waits until it has been sent.
+async fn sent<T: Send + 'static>(
+    redis: &EntraRedis,
+    request: impl Future<Output = RedisResult<T>> + Send + 'static,
+) -> tokio::task::JoinHandle<RedisResult<T>> {
+    let before = redis.manager().stats().commands.sent;
+    let call = tokio::spawn(request);
+    sent_since(redis, before, 1).await;
+    call
+}
+
+async fn sent_since(redis: &EntraRedis, before: u64, times: u64) {
+    eventually("it is sent", 5 * SECOND, async || {
+        (redis.manager().stats().commands.sent == before + times).then_some(())
+    })
+    .await;
+}
+
+async fn lost_command(emulator: &Emulator, redis: &EntraRedis, line: &str) -> RedisResult<redis::Value> {
+    let (mut con, cmd) = (redis.clone(), cmd(line));
+    cut_on_its_way(emulator, redis, async move { cmd.query_async(&mut con).await }).await
+}
+
+async fn lost_pipeline(emulator: &Emulator, redis: &EntraRedis, lines: &[&str]) -> RedisResult<redis::Value> {
+    let (mut con, pipeline) = (redis.clone(), pipeline(lines));
+    cut_on_its_way(emulator, redis, async move { pipeline.query_async(&mut con).await }).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_read_is_sent_again_if_that_is_wished_and_a_lost_write_never() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(HOUR)).await;
+    let redis = two_links(&emulator, true).await;
+    let _: () = redis.clone().set("key", "value").await.unwrap();
+    assert_eq!(lost_command(&emulator, &redis, "GET key").await.unwrap(), redis::Value::BulkString(b"value".to_vec()));
+    lost_pipeline(&emulator, &redis, &["GET key", "EXISTS key"]).await.unwrap();
+    assert_eq!(redis.manager().stats().commands.retried, 2);
+    for line in ["SET key other", "INCR count", "EVAL_RO return{1} 0", "GETDEL key"] {
+        let error = lost_command(&emulator, &redis, line).await.unwrap_err();
+        assert!(error.is_connection_dropped(), "{line}: {error}");
+    }
+    let error = lost_pipeline(&emulator, &redis, &["GET key", "INCR count"]).await.unwrap_err();
+    assert!(error.is_connection_dropped(), "{error}");
+    // They were held up at the gate, and had they been sent again, they would have run.
+    let mut con = redis.clone();
+    let (value, count): (String, Option<u64>) =
+        redis::pipe().get("key").get("count").query_async(&mut con).await.unwrap();
+    assert_eq!((value.as_str(), count), ("value", None));
+    let stats = redis.manager().stats().commands;
+    assert_eq!((stats.retried, stats.failed.lost), (2, 5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_read_is_an_error_unless_its_retry_is_wished() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let redis = two_links(&emulator, false).await;
+    let error = lost_command(&emulator, &redis, "GET key").await.unwrap_err();
+    assert!(error.is_connection_dropped(), "{error}");
+    assert_eq!(redis.manager().stats().commands.retried, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_is_lost_twice_is_not_sent_a_third_time() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let redis = two_links(&emulator, true).await;
+    let connections = emulator.gate().connections();
+    connections.iter().for_each(GateConnection::freeze);
+    emulator.gate().refuse_connections(true);
+    let before = redis.manager().stats().commands.sent;
+    let mut con = redis.clone();
+    let call = sent(&redis, async move { con.get::<_, Option<String>>("key").await }).await;
+    connections[0].cut();
+    sent_since(&redis, before, 2).await;
+    connections[1].cut();
+    let error = within("the end of a request", 5 * SECOND, call).await.unwrap().unwrap_err();
+    assert!(error.is_connection_dropped(), "{error}");
+    assert_eq!(redis.manager().stats().commands.retried, 1);
+}
+
+/// NOAUTH is healed on another link, once: where all links are refused it is the caller's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn noauth_on_every_link_is_told_after_one_retry() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let redis = two_links(&emulator, false).await;
+    emulator.gate().refuse_connections(true);
+    emulator.gate().connections().iter().for_each(GateConnection::deauthenticate);
+    let error = redis.clone().get::<_, Option<String>>("key").await.unwrap_err();
+    assert_eq!(error.code(), Some("NOAUTH"), "{error}");
+    assert_eq!(redis.manager().stats().commands.retried, 1);
+    emulator.gate().refuse_connections(false);
+    links_up(&redis, 2).await;
+    assert_eq!(redis.clone().get::<_, Option<String>>("key").await.unwrap(), None);
+}
+
+/// A script can answer with what looks like a refusal, after it has run.
+#[tokio::test]
+async fn scripts_and_functions_that_answer_like_a_refusal_run_once() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    let redis = server.connect(server.config()).await;
+    links_up(&redis, 4).await;
+    let mut con = redis.clone();
+    let library = "#!lua name=counts\nredis.register_function('count', function(keys, args) redis.call('INCR', keys[1]) \
+                   return redis.error_reply(args[1] .. ' not now') end)";
+    let _: String = redis::cmd("FUNCTION").arg("LOAD").arg(library).query_async(&mut con).await.unwrap();
+    let script = "redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1] .. ' not now')";
+    let mut runs = 0_u64;
+    for code in ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"] {
+        for (name, what) in [("EVAL", script), ("FCALL", "count")] {
+            let mut call = redis::cmd(name);
+            call.arg(what).arg(1).arg("count").arg(code);
+            let error = call.query_async::<()>(&mut con).await.unwrap_err();
+            assert_eq!(error.code(), Some(code), "{name}: {error}");
+            let mut pipeline = redis::pipe();
+            pipeline.add_command(call);
+            pipeline.query_async::<()>(&mut con).await.unwrap_err();
+            pipeline.atomic().query_async::<()>(&mut con).await.unwrap_err();
+            runs += 3;
+        }
+    }
+    assert_eq!(admin.ask::<u64>("GET count").await, runs);
+    let stats = redis.manager().stats();
+    assert_eq!((stats.commands.retried, stats.counters.links_lost), (0, 0));
+}

@@ -1,0 +1,270 @@
+//! Shutdown under load, while a token rotates, while links are down, while something hangs: it drains, and then it ends.
+
+mod common;
+
+use common::{
+    SECOND, by_ratio,
+    counting::{Counting, How},
+    eventually, links_up, logs, rotations,
+    server::Server,
+    within,
+};
+use entra_redis::{
+    AccessToken, Config, Credential, EntraRedis, LinkState, Overload,
+    emulator::{AuthFault, Emulator},
+};
+use futures_util::future::join_all;
+use redis::{AsyncCommands, RedisError, RedisResult};
+use std::{
+    future::pending,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+
+/// How long after its deadline an end may be seen on a busy machine.
+const GRACE: Duration = Duration::from_secs(2);
+
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+async fn connect(emulator: &Emulator, config: Config) -> EntraRedis {
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    links_up(&redis, 4).await;
+    redis
+}
+
+/// Reads that are under way, or wait to be.
+fn reads(redis: &EntraRedis, count: usize) -> Vec<JoinHandle<RedisResult<Option<String>>>> {
+    let read = |_| {
+        let mut con = redis.clone();
+        tokio::spawn(async move { con.get::<_, Option<String>>("key").await })
+    };
+    (0..count).map(read).collect()
+}
+
+async fn until_in_flight(redis: &EntraRedis, count: usize) {
+    eventually("so many commands are in flight", 5 * SECOND, async || {
+        (redis.manager().stats().commands.in_flight == count).then_some(())
+    })
+    .await;
+}
+
+fn assert_refused(error: &RedisError) {
+    assert_eq!(error.kind(), redis::ErrorKind::Client, "{error}");
+    assert!(error.to_string().contains("shut down"), "{error}");
+    assert!(!error.is_io_error() && !error.is_timeout(), "{error}");
+}
+
+/// What everybody sees of a handle that has been shut down, though it is still there.
+async fn assert_ended(redis: &EntraRedis, tasks_before: usize) {
+    assert!(!redis.manager().ready() && !redis.manager().health().is_alive());
+    assert_refused(&redis.clone().get::<_, Option<String>>("key").await.unwrap_err());
+    within("another shutdown", SECOND / 2, redis.shutdown()).await;
+    assert!(redis.manager().stats().links.is_empty());
+    eventually("tasks are gone", 2 * SECOND, async || (tasks() <= tasks_before).then_some(())).await;
+}
+
+/// Several callers, of whom one gives up; while tokens rotate, and links are aside for their AUTH.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_and_during_a_rotation_everything_in_flight_is_answered_and_nothing_runs_after() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(2 * SECOND)).await;
+    emulator.gate().auth_delay(Duration::from_millis(200));
+    let before = tasks();
+    let redis = connect(&emulator, emulator.config().token_manager(by_ratio(0.5))).await;
+    let load = [("single", How::Single), ("pipeline", How::Pipeline), ("transaction", How::Transaction)];
+    let load = load.map(|(key, how)| Counting::start(&redis, 16, key, how));
+    rotations(&redis, 2, 20 * SECOND).await;
+    for counting in &load {
+        counting.progress(100).await;
+    }
+    eventually("a link is aside", 10 * SECOND, async || {
+        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Aside).then_some(())
+    })
+    .await;
+    let gives_up = tokio::spawn({
+        let redis = redis.clone();
+        async move { redis.shutdown().await }
+    });
+    tokio::task::yield_now().await;
+    gives_up.abort();
+    within("shutdown", 3 * SECOND, join_all((0..8).map(|_| redis.shutdown()))).await;
+    let mut refused = 0;
+    let mut counts = Vec::new();
+    for counting in load {
+        eventually("it is refused", SECOND, async || (counting.errors() > 0).then_some(())).await;
+        let counted = counting.stop().await;
+        counted.errors.iter().for_each(assert_refused);
+        refused += counted.errors.len() as u64;
+        counts.push((counted.key, counted.done));
+    }
+    let commands = redis.manager().stats().commands;
+    assert_eq!((commands.in_flight, commands.failed.closed, commands.failed.total()), (0, refused, refused));
+    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
+        .await;
+    assert_ended(&redis, before).await;
+
+    let reader = connect(&emulator, emulator.config()).await;
+    for (key, done) in counts {
+        assert_eq!(reader.clone().get::<_, u64>(key).await.unwrap(), done, "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stands_still_is_waited_for_no_longer_than_a_commands_deadline() {
+    let _logs = logs::watch();
+    let limit = Duration::from_millis(1500);
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    let before = tasks();
+    let config = server.config().command_timeout(limit).max_in_flight(10).overload(Overload::Wait);
+    let redis = server.connect(config).await;
+    links_up(&redis, 4).await;
+    server.freeze();
+    let sent = reads(&redis, 10);
+    until_in_flight(&redis, 10).await;
+    let waiting = reads(&redis, 5);
+    let called = Instant::now();
+    let shutdown = tokio::spawn({
+        let redis = redis.clone();
+        async move { redis.shutdown().await }
+    });
+    for call in waiting {
+        assert_refused(&within("who waits for room is refused", SECOND, call).await.unwrap().unwrap_err());
+    }
+    assert!(!shutdown.is_finished(), "it did not wait for what is in flight");
+    within("shutdown", limit + GRACE, shutdown).await.unwrap();
+    assert!(called.elapsed() > limit / 2, "{:?}", called.elapsed());
+    for call in sent {
+        let error = within("an end", GRACE, call).await.unwrap().unwrap_err();
+        assert!(error.is_timeout() || error.is_connection_dropped(), "{error}");
+    }
+    assert_ended(&redis, before).await;
+    server.thaw();
+    admin.links_gone().await;
+}
+
+/// A re-AUTH that is never answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_that_hangs_does_not_hold_it_up() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder().token_lifetime(3 * SECOND)).await;
+    let before = tasks();
+    let config = emulator.config().command_timeout(SECOND).auth_timeout(30 * SECOND);
+    let redis = connect(&emulator, config.token_manager(by_ratio(0.3))).await;
+    emulator.gate().script_auth(vec![AuthFault::Silent; 8]);
+    eventually("a link is aside", 10 * SECOND, async || {
+        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Aside).then_some(())
+    })
+    .await;
+    within("shutdown", SECOND + GRACE, redis.shutdown()).await;
+    assert_ended(&redis, before).await;
+}
+
+/// No link is up, and none can be had: those who wait for one are refused at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn during_a_reconnect_it_ends_at_once_for_everybody() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let before = tasks();
+    let redis = connect(&emulator, emulator.config().command_timeout(30 * SECOND)).await;
+    emulator.gate().refuse_connections(true);
+    emulator.gate().cut_all();
+    eventually("dials fail", 5 * SECOND, async || (redis.manager().counters().dial_failures > 0).then_some(())).await;
+    eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
+    let waiting = reads(&redis, 20);
+    until_in_flight(&redis, 20).await;
+    within("shutdown", SECOND, redis.shutdown()).await;
+    for call in waiting {
+        assert_refused(&within("a refusal", SECOND, call).await.unwrap().unwrap_err());
+    }
+    let failed = redis.manager().stats().commands.failed;
+    assert_eq!((failed.closed, failed.total()), (20, 20));
+    let dials = redis.manager().counters().dial_failures;
+    assert_ended(&redis, before).await;
+    tokio::time::sleep(SECOND / 2).await;
+    assert_eq!(redis.manager().counters().dial_failures, dials, "it still dials");
+}
+
+/// Where a dial hangs: at the name service, and at a port where nobody speaks TLS or anything else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dial_that_hangs_does_not_hold_it_up() {
+    let _logs = logs::watch();
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = silent.local_addr().unwrap();
+    for named in [None, Some(address)] {
+        let mut server = Server::start();
+        let before = tasks();
+        let (links, asked) = (4, Arc::new(AtomicUsize::new(0)));
+        let port = server.port;
+        let count = Arc::clone(&asked);
+        let resolver = move |_, _| {
+            // The first links go to the server, and none after them.
+            let hangs = count.fetch_add(1, SeqCst) >= links;
+            async move {
+                match (hangs, named) {
+                    (false, _) => io::Result::Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]),
+                    (true, Some(address)) => Ok(vec![address]),
+                    (true, None) => pending().await,
+                }
+            }
+        };
+        let config = server.config().resolver(resolver).command_timeout(30 * SECOND).connect_timeout(30 * SECOND);
+        let redis = server.connect(config).await;
+        links_up(&redis, links).await;
+        server.kill();
+        eventually("dials hang", 5 * SECOND, async || (asked.load(SeqCst) > links).then_some(())).await;
+        eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
+        let waiting = reads(&redis, 5);
+        until_in_flight(&redis, 5).await;
+        within("shutdown", SECOND, redis.shutdown()).await;
+        for call in waiting {
+            assert_refused(&within("a refusal", SECOND, call).await.unwrap().unwrap_err());
+        }
+        assert_ended(&redis, before).await;
+    }
+}
+
+/// A HELLO that is never answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authentication_that_hangs_does_not_hold_it_up() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let before = tasks();
+    let redis = connect(&emulator, emulator.config().auth_timeout(30 * SECOND)).await;
+    emulator.gate().script_first_auth(vec![AuthFault::Silent; 8]);
+    let accepted = emulator.gate().stats().accepted;
+    emulator.gate().cut_all();
+    eventually("links are dialed", 5 * SECOND, async || (emulator.gate().stats().accepted > accepted).then_some(()))
+        .await;
+    eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
+    within("shutdown", SECOND, redis.shutdown()).await;
+    assert_ended(&redis, before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_request_that_hangs_does_not_hold_it_up() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let jwt = emulator.identity().issue_token().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&requests);
+    let token = move || {
+        let first = asked.fetch_add(1, SeqCst) == 0;
+        let token = AccessToken::from_jwt(jwt.clone());
+        async move { if first { token } else { pending().await } }
+    };
+    let before = tasks();
+    let redis = connect(&emulator, Config::new(Credential::custom(token)).tls(emulator.tls())).await;
+    redis.manager().refresh_token();
+    eventually("a token is asked for", 10 * SECOND, async || (requests.load(SeqCst) > 1).then_some(())).await;
+    within("shutdown", SECOND, redis.shutdown()).await;
+    assert_ended(&redis, before).await;
+}
