@@ -1,9 +1,16 @@
 //! What the tests share: a real redis-server over TLS, load, waiting for conditions, a watch on the logs.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod drip;
+pub mod endpoint;
+pub mod fault;
 pub mod load;
 pub mod logs;
+pub mod ports;
+pub mod proxy;
+pub mod resp;
 pub mod server;
+pub mod tls;
 
 use entra_redis::{
     EntraRedis, RetryPolicy, TokenManagerConfig,
