@@ -3,15 +3,14 @@
 //! `cargo bench --bench throughput` starts a `redis-server` over TLS, lets 256 tasks `GET` 64 bytes through each contender
 //! in turn, over several rounds, and prints medians and their ratios. Compare ratios of one run, never figures of two.
 
-#[path = "../tests/common/server.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
-mod server;
+#[path = "../tests/common/mod.rs"]
+mod common;
 
 use clap::Parser;
+use common::server::Server;
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls, TokenManagerConfig};
 use hdrhistogram::Histogram;
 use redis::{AsyncCommands, Client, IntoConnectionInfo, TlsCertificates, aio::ConnectionLike};
-use server::Server;
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},

@@ -2,9 +2,16 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod counting;
+pub mod drip;
+pub mod endpoint;
+pub mod fault;
 pub mod load;
 pub mod logs;
+pub mod ports;
+pub mod proxy;
+pub mod resp;
 pub mod server;
+pub mod tls;
 
 use entra_redis::{
     EntraRedis, RetryPolicy, TokenManagerConfig,

@@ -1,0 +1,140 @@
+//! The cells of the matrix: all there can be, and why the others cannot.
+
+use crate::common::{
+    fault::{Behaviour, Stage},
+    proxy::SCRIPTED,
+};
+use redis::RedisError;
+use std::fmt;
+
+/// What a service is doing when something goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    FirstConnect,
+    SteadyLoad,
+    Rotation,
+    Reconnect,
+    Shutdown,
+}
+
+impl Moment {
+    const ALL: [Self; 5] = [Self::FirstConnect, Self::SteadyLoad, Self::Rotation, Self::Reconnect, Self::Shutdown];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::FirstConnect => "first-connect",
+            Self::SteadyLoad => "steady-load",
+            Self::Rotation => "rotation",
+            Self::Reconnect => "reconnect",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    pub stage: Stage,
+    pub behaviour: Behaviour,
+    pub moment: Moment,
+}
+
+/// All cells that can exist, and the others, each with the reason.
+pub fn product() -> (Vec<Cell>, Vec<(Cell, &'static str)>) {
+    let (mut cells, mut left_out) = (Vec::new(), Vec::new());
+    for stage in Stage::ALL {
+        for behaviour in Behaviour::ALL {
+            for moment in Moment::ALL {
+                let cell = Cell { stage, behaviour, moment };
+                match cell.impossible() {
+                    None => cells.push(cell),
+                    Some(why) => left_out.push((cell, why)),
+                }
+            }
+        }
+    }
+    (cells, left_out)
+}
+
+impl Cell {
+    /// Why there is no such cell, if there is none.
+    fn impossible(self) -> Option<&'static str> {
+        match (self.stage, self.behaviour) {
+            (Stage::Dns, Behaviour::Reset | Behaviour::HalfOpen) => {
+                return Some("a lookup has no connection that could break");
+            }
+            (Stage::Dns, Behaviour::Truncated) => return Some("a lookup yields a list, of which there is no half"),
+            (Stage::Tcp, Behaviour::Garbage | Behaviour::Truncated) => {
+                return Some("the kernels' handshake carries no bytes of anybody's");
+            }
+            (Stage::Token, Behaviour::HalfOpen) => {
+                return Some("to a client of HTTP it is the same as an answer that never comes");
+            }
+            _ => {}
+        }
+        match (self.stage, self.moment) {
+            (Stage::Reauth | Stage::Command, Moment::FirstConnect) => {
+                Some("it is not reached before the first link is up")
+            }
+            (Stage::Dns | Stage::Tcp | Stage::Tls | Stage::Auth, Moment::SteadyLoad) => {
+                Some("nothing is dialed while all links are well")
+            }
+            (Stage::Reauth | Stage::Token, Moment::SteadyLoad) => Some("without a rotation nothing is asked for"),
+            (Stage::Reauth, Moment::Reconnect) => Some("a new connection authenticates with HELLO"),
+            _ => None,
+        }
+    }
+
+    /// Its place in the whole product, from which its seed is made.
+    pub fn number(self) -> u64 {
+        (self.stage as u64) * 64 + (self.behaviour as u64) * 8 + self.moment as u64
+    }
+
+    /// How many links the client keeps. A lone one dials a stand-in for its re-AUTH: only so is anything dialed in a rotation.
+    pub fn pool(self) -> usize {
+        if self.moment == Moment::Rotation && self.stage.is_dial() { 1 } else { 2 }
+    }
+
+    /// Whether tokens have to live for seconds only.
+    pub fn rotates(self) -> bool {
+        match self.moment {
+            Moment::FirstConnect | Moment::SteadyLoad => false,
+            Moment::Rotation => true,
+            Moment::Reconnect | Moment::Shutdown => matches!(self.stage, Stage::Reauth | Stage::Token),
+        }
+    }
+
+    /// Whether all links are cut when the fault begins, so that it is met at all.
+    pub fn cuts(self) -> bool {
+        self.moment == Moment::Reconnect || self.moment == Moment::Shutdown && self.stage.is_dial()
+    }
+
+    /// Whether no command may notice anything.
+    pub fn is_invisible(self) -> bool {
+        // A lone link that finds no stand-in in time is authenticated without one.
+        let unneeded = self.moment == Moment::Rotation && self.stage.is_dial();
+        unneeded || self.behaviour.is_harmless() && !self.cuts()
+    }
+
+    /// Whether a command may fail like this here.
+    pub fn explains(self, error: &RedisError) -> bool {
+        let text = error.to_string();
+        if self.moment == Moment::Shutdown && text.contains("shut down") {
+            return true;
+        }
+        if self.is_invisible() {
+            return false;
+        }
+        let said = match self.stage {
+            Stage::Token => error.kind() == redis::ErrorKind::AuthenticationFailed,
+            Stage::Command => self.behaviour == Behaviour::Error && text.contains(SCRIPTED),
+            _ => false,
+        };
+        said || error.is_timeout() || error.is_connection_dropped()
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.behaviour.name(), self.stage.name(), self.moment.name())
+    }
+}
