@@ -113,7 +113,9 @@ impl EntraRedis {
                 }
                 Outcome::Lost(reason) => {
                     self.retire(link, reason);
-                    if self.manager.retry_reads() && request.only_reads() && retries.once_more() {
+                    // What broke one connection may have broken the others: a breath later, that is known.
+                    let may = self.manager.retry_reads() && request.only_reads() && retries.once_more();
+                    if may && retries.allow(Remedy::Later).await {
                         self.manager.pool().load().note_retry();
                         continue;
                     }

@@ -148,7 +148,9 @@ impl Error {
     /// come up.
     #[must_use]
     pub fn from_redis(error: &redis::RedisError) -> Option<&Self> {
-        error.source()?.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
+        // The redis crate shows the `Arc` that it keeps its source in, not the source.
+        let kept: &Arc<dyn StdError + Send + Sync> = error.source()?.downcast_ref()?;
+        kept.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
     }
 
     /// What kind of thing failed.
@@ -263,6 +265,14 @@ mod tests {
         assert_eq!(error.to_string(), "no connection to cache:10000 (hint: check the host name)");
         assert_eq!(error.source().expect("source").to_string(), "refused");
         assert!(format!("{error:?}").ends_with("refused"));
+    }
+
+    #[test]
+    fn comes_back_out_of_a_redis_error() {
+        let error = redis::RedisError::from(Error::new(ErrorKind::Overloaded, "full"));
+        assert_eq!(Error::from_redis(&error).expect("it is in there").kind(), ErrorKind::Overloaded);
+        let other = redis::RedisError::from(std::io::Error::other("x"));
+        assert!(Error::from_redis(&other).is_none());
     }
 
     #[test]

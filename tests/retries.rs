@@ -38,7 +38,9 @@ fn cmd(line: &str) -> Cmd {
 
 fn pipeline(lines: &[&str]) -> Pipeline {
     let mut pipeline = redis::pipe();
-    lines.iter().for_each(|line| _ = pipeline.add_command(cmd(line)));
+    for line in lines {
+        pipeline.add_command(cmd(line));
+    }
     pipeline
 }
 
