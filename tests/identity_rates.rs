@@ -180,7 +180,9 @@ async fn retry_after_is_honoured_in_both_its_forms_however_often_a_token_is_wish
 }
 
 /// Tokens of this life from an issuer whose clock differs from ours by hours, and which says so in its `Date` or does not.
-async fn wrong_clock(server: &Server, ahead: bool, dated: bool, life: Duration) {
+async fn wrong_clock(ahead: bool, dated: bool, life: Duration) {
+    // Of its own: every load uses the same keys.
+    let server = Server::start();
     let endpoint = Endpoint::start(move |number| {
         let now = if ahead { SystemTime::now() + 5 * HOUR } else { SystemTime::now() - 5 * HOUR };
         let date = dated.then(|| ("Date", fmt_http_date(now)));
@@ -188,7 +190,7 @@ async fn wrong_clock(server: &Server, ahead: bool, dated: bool, life: Duration) 
         Say::This(endpoint::http(200, date.as_slice(), &body))
     })
     .await;
-    let redis = connect(server, &endpoint, TokenManagerConfig::new()).await;
+    let redis = connect(&server, &endpoint, TokenManagerConfig::new()).await;
     links_up(&redis, 4).await;
     let remaining = redis.manager().stats().token.unwrap().remaining;
     assert!(remaining <= life && remaining + 3 * SECOND >= life, "{remaining:?} of {life:?}");
@@ -207,13 +209,12 @@ async fn wrong_clock(server: &Server, ahead: bool, dated: bool, life: Duration) 
 async fn a_clock_that_is_hours_off_neither_kills_a_token_nor_hurries_its_renewal() {
     let _logs = logs::watch();
     logs::forbid(SECRET);
-    let server = Server::start();
     let mut cases = Vec::new();
     for ahead in [true, false] {
         // Without a date, `expires_in` is all there is to go by.
         for dated in [true, false] {
             for life in [HOUR, 4 * SECOND] {
-                cases.push(wrong_clock(&server, ahead, dated, life));
+                cases.push(wrong_clock(ahead, dated, life));
             }
         }
     }
