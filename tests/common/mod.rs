@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod counting;
+pub mod distance;
 pub mod drip;
 pub mod endpoint;
 pub mod fault;
