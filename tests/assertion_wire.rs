@@ -49,7 +49,7 @@ impl Sent {
     /// Header, claims and signature; the first two are JSON.
     fn parts(&self) -> (Value, Value, Vec<u8>) {
         let parts: Vec<_> = self.assertion.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
-        let [header, claims, signature] = parts.try_into().unwrap();
+        let [header, claims, signature]: [Vec<u8>; 3] = parts.try_into().unwrap();
         (serde_json::from_slice(&header).unwrap(), serde_json::from_slice(&claims).unwrap(), signature)
     }
 
