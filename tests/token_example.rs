@@ -188,8 +188,7 @@ async fn failures_are_told_with_their_kind_number_and_hint() {
 async fn where_there_is_nothing_each_one_says_why() {
     let _logs = logs::watch();
     let nobody = Closed::port();
-    let variables =
-        vec![("AZURE_POD_IDENTITY_AUTHORITY_HOST", nobody.url()), ("PATH", "/no/such/directory".to_owned())];
+    let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", nobody.url()), ("PATH", "/no/such/directory".to_owned())];
     let shown = failure(&child::token(&["--credential", "default", "--json"], &variables).await);
     assert_eq!((&shown["kind"], &shown["aadsts"]), (&json!("CredentialUnavailable"), &Value::Null));
     let mut rest = shown["error"].as_str().unwrap();

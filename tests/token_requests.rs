@@ -129,7 +129,7 @@ async fn redirects_are_not_followed() {
             let error = credential.token_source().unwrap().fetch().await.unwrap_err();
             logs::check(&format!("{error} {error:?}"));
             assert_eq!(error.kind(), ErrorKind::TokenEndpoint, "{status}: {error}");
-            assert_eq!(error.status(), status[..3].parse().ok(), "{status}: {error}");
+            assert_eq!(error.status(), status[..3].parse::<u16>().ok(), "{status}: {error}");
         }
         assert_eq!(endpoint.seen().len(), 2, "{status}");
     }
