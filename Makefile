@@ -1,8 +1,8 @@
-# `make test` needs a Rust toolchain and installs redis-server when it is missing.
+# `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test lint doc bench bench-peers redis-server
+.PHONY: test lint doc bench bench-peers redis-server openssl
 
-test: redis-server
+test: redis-server openssl
 	cargo test --all-features
 
 lint:
@@ -22,11 +22,20 @@ bench-peers: redis-server
 	cargo run --release --manifest-path benches/peers/Cargo.toml -- $(QUICK)
 
 redis-server:
-	@command -v redis-server >/dev/null || { \
-	  echo "installing redis-server"; \
-	  if command -v apt-get >/dev/null; then \
-	    SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
-	    $$SUDO apt-get update && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server; \
-	  elif command -v dnf >/dev/null; then sudo dnf install -y redis; \
-	  elif command -v brew >/dev/null; then brew install redis; \
-	  else echo "please install redis-server, then run this again" >&2; exit 1; fi; }
+	$(call install,redis-server,redis-server,redis,redis)
+
+# The tests' second opinion on certificates and signatures; nothing in the crate uses it.
+openssl:
+	$(call install,openssl,openssl,openssl,openssl)
+
+# $(1): a program; $(2), $(3), $(4): its package for apt-get, dnf and brew.
+define install
+@command -v $(1) >/dev/null || { \
+  echo "installing $(1)"; \
+  if command -v apt-get >/dev/null; then \
+    SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
+    $$SUDO apt-get update && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(2); \
+  elif command -v dnf >/dev/null; then sudo dnf install -y $(3); \
+  elif command -v brew >/dev/null; then brew install $(4); \
+  else echo "please install $(1), then run this again" >&2; exit 1; fi; }
+endef

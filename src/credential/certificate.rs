@@ -6,7 +6,7 @@ use p12_keystore::Pkcs12Archive;
 use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
-    sign::{CertifiedKey, SigningKey},
+    sign::SigningKey,
 };
 use std::{fmt, fs, path::PathBuf, sync::Arc};
 use zeroize::Zeroizing;
@@ -182,8 +182,10 @@ fn signer(
     if key.algorithm() != rustls::SignatureAlgorithm::RSA {
         return Err(Error::config(SETTING, "holds a private key that is not RSA"));
     }
+    // Looked for as the bytes that it is: rustls reads no certificates of version 1, which `openssl x509 -req` still makes.
+    let public = key.public_key().map(|public| public.to_vec()).unwrap_or_default();
     let belongs = |certificate: &CertificateDer<'static>| {
-        CertifiedKey::new(vec![certificate.clone()], Arc::clone(&key)).keys_match().is_ok()
+        !public.is_empty() && certificate.windows(public.len()).any(|part| part == public.as_slice())
     };
     let position = certificates
         .iter()

@@ -1,18 +1,24 @@
-//! What the tests share: a real redis-server over TLS, load, waiting for conditions, a watch on the logs.
+//! What the tests share: a real redis-server over TLS, load, waiting for conditions, a watch on the logs, the examples as
+//! processes, servers that misbehave, and the tools that certificates and developers come with.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod child;
 pub mod counting;
 pub mod distance;
 pub mod drip;
 pub mod endpoint;
 pub mod fault;
+pub mod http;
 pub mod load;
 pub mod logs;
+pub mod openssl;
 pub mod ports;
 pub mod proxy;
 pub mod resp;
 pub mod server;
 pub mod tls;
+#[cfg(unix)]
+pub mod tools;
 
 use entra_redis::{
     EntraRedis, RetryPolicy, TokenManagerConfig,

@@ -235,3 +235,40 @@ async fn an_endpoint_that_quotes_its_secret_has_it_blanked() {
     assert_eq!((error.kind(), error.status()), (ErrorKind::CredentialRejected, Some(401)));
     assert!(error.to_string().contains("wrong header: [redacted]"), "{error}");
 }
+
+/// Beside the code, because the agent's own directory is not for tests to write to.
+#[cfg(feature = "emulator")]
+#[tokio::test]
+async fn arc_leads_to_a_redis_command() {
+    use crate::{
+        Config, Credential, EntraRedis,
+        emulator::{Emulator, IdentityFault},
+    };
+    use redis::AsyncCommands;
+
+    let emulator = Emulator::builder().start().await.unwrap();
+    let keys = tempfile::tempdir().unwrap();
+    emulator.arc_key_dir(keys.path());
+    let secret = keys.path().join("../secret.key").display().to_string();
+    let endpoint = format!("{}/metadata/identity/oauth2/token", emulator.imds_host());
+    let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IMDS_ENDPOINT", "http://127.0.0.1:40342")];
+    let mut around = Surroundings::of_pairs(&variables);
+    around.arc_tokens = keys.path().to_owned();
+    let source = Credential::managed_identity(ManagedIdentity::SystemAssigned).build_in(&around).unwrap();
+    let asked = Arc::clone(&source);
+    let through_arc = Credential::custom(move || {
+        let source = Arc::clone(&asked);
+        async move { source.fetch().await }
+    });
+    let config = Config::new(through_arc).tls(emulator.tls());
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    let _: () = redis.clone().set("key", "value").await.unwrap();
+    assert_eq!(source.fetch().await.unwrap().source(), Some("arc"));
+    // Each token took a challenge, and the agent has its files back.
+    assert_eq!((emulator.identity().requests(), keys.path().read_dir().unwrap().count()), (4, 0));
+
+    emulator.identity().script([IdentityFault::ArcChallenge { path: secret }]);
+    let error = source.fetch().await.unwrap_err();
+    assert!(error.to_string().contains("it is not read"), "{error}");
+    assert_eq!(emulator.identity().requests(), 5, "nothing may follow");
+}

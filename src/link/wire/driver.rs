@@ -136,18 +136,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        let mut came = 0;
         loop {
             let more = self.replies();
             self.wake();
-            if more? {
-                // Those who got theirs send again meanwhile, and the server is kept busy.
+            if more? || came > READ_AT_ONCE {
+                // Others run meanwhile: those who got their replies send again, and the server is kept busy.
                 cx.waker().wake_by_ref();
                 return Ok(());
             }
             match self.inbox.fill(Pin::new(&mut self.stream), cx) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err("connection closed"),
-                Poll::Ready(Ok(_)) => self.pulse.beat(),
+                Poll::Ready(Ok(bytes)) => {
+                    came += bytes;
+                    self.pulse.beat();
+                }
                 Poll::Ready(Err(_)) => return Err("connection broken"),
             }
         }
@@ -323,6 +327,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 /// Requests that are completed before their callers are let run: so the server has something to do while the next ones are
 /// completed. With all of them at once, client and server would wait for each other by turns.
 const SHARE: usize = 64;
+
+/// Bytes that are read before others are let run: a large reply takes its time, which is not to be that of small ones.
+const READ_AT_ONCE: usize = 128 << 10;
 
 /// With more requests in flight, a server works in shares of its own: it reads 16 KiB at a time.
 const SMALL_CROWD: usize = 512;

@@ -1,0 +1,149 @@
+//! The ways to and from other clients: the Azure SDK's credentials as ours, and our tokens for the `redis` crate's own
+//! connections.
+
+#![cfg(all(feature = "azure-core", feature = "streaming-credentials"))]
+
+mod common;
+
+use azure_core::{
+    credentials::{AccessToken as AzureToken, TokenCredential, TokenRequestOptions},
+    time::OffsetDateTime,
+};
+use common::{SECOND, by_ratio, eventually, logs, rotations};
+use entra_redis::{
+    Config, Credential, EntraCredentials, EntraRedis,
+    emulator::{Emulator, GateConnection, Identity, IdentityFault},
+};
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, TlsCertificates, aio::MultiplexedConnection};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+const LIFETIME: Duration = Duration::from_secs(4);
+
+/// As `azure_identity` has them.
+#[derive(Debug)]
+struct SdkCredential(Identity);
+
+impl SdkCredential {
+    fn token(&self) -> azure_core::Result<AzureToken> {
+        let token = self
+            .0
+            .issue_token()
+            .map_err(|error| azure_core::Error::new(azure_core::error::ErrorKind::Credential, error))?;
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + LIFETIME;
+        let end = i64::try_from(end.as_secs()).unwrap();
+        Ok(AzureToken::new(token, OffsetDateTime::from_unix_timestamp(end).unwrap()))
+    }
+}
+
+impl TokenCredential for SdkCredential {
+    // What `async_trait` makes of an async function.
+    fn get_token<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        scopes: &'life1 [&'life2 str],
+        _: Option<TokenRequestOptions<'life3>>,
+    ) -> Pin<Box<dyn Future<Output = azure_core::Result<AzureToken>> + Send + 'async_trait>>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        assert_eq!(scopes, ["https://redis.azure.com/.default"]);
+        Box::pin(async move { self.token() })
+    }
+}
+
+#[tokio::test]
+async fn a_credential_of_the_azure_sdk_is_one_of_ours() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder().token_lifetime(LIFETIME)).await;
+    let credential = Credential::azure_core(Arc::new(SdkCredential(emulator.identity().clone())));
+    let config = Config::new(credential).tls(emulator.tls()).token_manager(by_ratio(0.2));
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    let mut con = redis.clone();
+    let _: () = con.set("key", "value").await.unwrap();
+    assert_eq!(redis.manager().stats().token.unwrap().username, emulator.object_id());
+    rotations(&redis, 2, 20 * SECOND).await;
+    assert_eq!(con.get::<_, String>("key").await.unwrap(), "value");
+    assert_eq!(emulator.identity().requests(), 0);
+}
+
+/// The `redis` crate leaves that to the process.
+fn choose_cryptography() {
+    // If another test has chosen already, it has chosen the same.
+    _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// A connection of the `redis` crate's, which gets its tokens from ours.
+async fn connect(emulator: &Emulator, credentials: &EntraCredentials) -> redis::RedisResult<MultiplexedConnection> {
+    let url = format!("rediss://{}:{}/?protocol=resp3", emulator.host(), emulator.port());
+    let certificates = TlsCertificates { client_tls: None, root_cert: Some(emulator.ca_pem().as_bytes().to_vec()) };
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(5 * SECOND))
+        .set_response_timeout(Some(5 * SECOND))
+        .set_credentials_provider(credentials.clone());
+    Client::build_with_tls(url, certificates)?.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// Sends commands on all connections until so many tokens have been asked for.
+async fn work_until(emulator: &Emulator, tokens: u64, connections: &mut [MultiplexedConnection]) {
+    let deadline = Instant::now() + 30 * SECOND;
+    while emulator.identity().requests() < tokens {
+        assert!(Instant::now() < deadline, "{} tokens instead of {tokens}", emulator.identity().requests());
+        for connection in connections.iter_mut() {
+            let answer: String = redis::cmd("PING").query_async(connection).await.unwrap();
+            assert_eq!(answer, "PONG");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn connections_of_the_redis_crate_live_through_rotations_on_our_tokens() {
+    let _logs = logs::watch();
+    choose_cryptography();
+    let emulator = common::start(Emulator::builder().token_lifetime(LIFETIME)).await;
+    let credentials = EntraCredentials::start(emulator.credential(), by_ratio(0.5)).unwrap();
+    let authentications =
+        || -> Vec<u64> { emulator.gate().connections().iter().map(GateConnection::authentications).collect() };
+    let mut connections = vec![connect(&emulator, &credentials).await.unwrap()];
+    work_until(&emulator, 2, &mut connections).await;
+    // The first token, the same again when it subscribes, the second.
+    eventually("the second token", SECOND, async || (authentications() == [3]).then_some(())).await;
+
+    // One that comes late is on the token in use at once; nothing is asked for in its name.
+    connections.push(connect(&emulator, &credentials).await.unwrap());
+    assert_eq!(emulator.identity().requests(), 2);
+    drop(credentials);
+    work_until(&emulator, 5, &mut connections).await;
+    eventually("the fifth token", SECOND, async || (authentications() == [6, 5]).then_some(())).await;
+    for connection in &mut connections {
+        let _: () = connection.set("key", "value").await.unwrap();
+    }
+    let stats = emulator.gate().stats();
+    assert_eq!((stats.accepted, stats.expired, stats.rejected), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn the_redis_crate_is_told_why_there_is_no_token() {
+    let _logs = logs::watch();
+    choose_cryptography();
+    let emulator = common::start(Emulator::builder()).await;
+    emulator.identity().fault_all(Some(IdentityFault::WrongSecret));
+    let credentials = EntraCredentials::start(emulator.credential(), by_ratio(0.5)).unwrap();
+    let error = connect(&emulator, &credentials).await.unwrap_err();
+    logs::check(&format!("{error} {error:?}"));
+    assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed);
+    assert!(error.to_string().contains("AADSTS7000215"), "{error}");
+
+    // It heals without anybody's help, as ever.
+    emulator.identity().fault_all(None);
+    let mut connection =
+        eventually("a connection", 10 * SECOND, async || connect(&emulator, &credentials).await.ok()).await;
+    let _: () = connection.set("key", "value").await.unwrap();
+}

@@ -1,0 +1,83 @@
+//! The compiled examples as processes with an environment of their own: that of the tests' process is everybody's, and stays
+//! as it is.
+
+use super::{SECOND, logs, within};
+use entra_redis::emulator::Emulator;
+use serde_json::Value;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+use tokio::process::Command;
+
+/// Environment variables.
+pub type Variables = Vec<(&'static str, String)>;
+
+/// How an example ended, and what it printed.
+pub struct Run {
+    pub code: Option<i32>,
+    pub output: String,
+    pub complaint: String,
+}
+
+impl Run {
+    /// The last line of its output, which is JSON.
+    pub fn json(&self) -> Value {
+        let line = self.output.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {} {}", self.output, self.complaint))
+    }
+}
+
+/// Runs an example with these variables and no others.
+pub async fn example(name: &str, arguments: &[&str], variables: &[(&str, String)]) -> Run {
+    let mut command = Command::new(program(name));
+    command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    for (variable, value) in variables {
+        command.env(variable, value);
+    }
+    let output = within("the example ends", 60 * SECOND, command.output()).await.unwrap();
+    let run = Run {
+        code: output.status.code(),
+        output: String::from_utf8(output.stdout).unwrap(),
+        complaint: String::from_utf8(output.stderr).unwrap(),
+    };
+    logs::check(&run.complaint);
+    if !arguments.contains(&"--show-token") {
+        logs::check(&run.output);
+    }
+    run
+}
+
+/// Runs the example `token`.
+pub async fn token(arguments: &[&str], variables: &[(&str, String)]) -> Run {
+    example("token", arguments, variables).await
+}
+
+/// Has the example `soak` send commands to the emulator's Redis for a second, with the credential that these variables
+/// describe; returns its report. The test fails if a command did.
+pub async fn soak(emulator: &Emulator, variables: &[(&str, String)]) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    fs::write(&ca_file, emulator.ca_pem()).unwrap();
+    let mut all = vec![
+        ("REDIS_HOST", emulator.host().to_owned()),
+        ("REDIS_PORT", emulator.port().to_string()),
+        ("REDIS_CA_CERT", ca_file.display().to_string()),
+    ];
+    all.extend(variables.iter().cloned());
+    let run = example("soak", &["--seconds", "1", "--tasks", "2", "--json"], &all).await;
+    assert_eq!(run.code, Some(0), "{variables:?}: {} {}", run.output, run.complaint);
+    let report = run.json();
+    assert!(report["commands"].as_u64() > Some(0), "{variables:?}: {report}");
+    report
+}
+
+/// Tests lie in `deps`, the examples that are built with them in `examples` beside it.
+fn program(name: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let program = profile.join("examples").join(name).with_extension(env::consts::EXE_EXTENSION);
+    assert!(program.is_file(), "{} is missing: build it with `cargo build --example {name}`", program.display());
+    program
+}

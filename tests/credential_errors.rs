@@ -1,0 +1,269 @@
+//! What goes wrong with credentials, and what a user is told about it: kind, whether it passes by itself, HTTP status, AADSTS
+//! number, correlation id, and what to look at.
+
+mod common;
+
+use common::{SECOND, http::Closed, logs};
+use entra_redis::{
+    ClientCertificate, Config, Credential, EntraRedis, Error, ErrorKind, ManagedIdentity, RetryPolicy,
+    TokenManagerConfig,
+    emulator::{AuthFault, Emulator, IdentityFault},
+};
+use serde_json::json;
+
+/// The emulator's, in every error of Entra ID's.
+const CORRELATION_ID: &str = "7e57e57e-0000-4000-8000-00000000cccc";
+
+async fn azure() -> Emulator {
+    common::start(Emulator::builder()).await
+}
+
+/// The error with which this credential gives no token.
+async fn refused(credential: &Credential) -> Error {
+    let error = match credential.token_source() {
+        Ok(source) => source.fetch().await.unwrap_err(),
+        Err(error) => error,
+    };
+    shown(&error);
+    error
+}
+
+/// What is shown of the error holds no secret, and all that helps.
+fn shown(error: &Error) -> String {
+    let text = error.to_string();
+    logs::check(&format!("{text} {error:?}"));
+    for helpful in [error.hint(), error.correlation_id()].into_iter().flatten() {
+        assert!(text.contains(helpful), "{text}");
+    }
+    text
+}
+
+fn imds(emulator: &Emulator, identity: ManagedIdentity) -> Credential {
+    Credential::managed_identity(identity).imds_host(emulator.imds_host())
+}
+
+#[tokio::test]
+async fn the_refusals_of_entra_id_by_their_numbers() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let credential = emulator.credential();
+    for (code, status, hint) in [
+        (7_000_215, 401, Some("use the secret's value")),
+        (7_000_222, 401, Some("has expired")),
+        (700_016, 400, Some("check client id and tenant id")),
+        (90_002, 400, Some("check the tenant id")),
+        (500_011, 400, Some("check the scope")),
+        (50_001, 400, Some("check the scope")),
+        (70_011, 400, Some("check the scope")),
+        (700_027, 401, Some("the certificate is not one of")),
+        (700_024, 401, Some("this machine's clock")),
+        (700_211, 401, Some("no federated credential")),
+        (700_212, 401, Some("no federated credential")),
+        (700_213, 401, Some("no federated credential")),
+        (700_025, 401, Some("check the app registration")),
+        (650_057, 400, Some("check the app registration")),
+        (700_229, 401, Some("may be used as an assertion")),
+        (70_001, 400, Some("is disabled")),
+        (7_000_112, 400, Some("is disabled")),
+        (53_003, 400, Some("Conditional Access")),
+        (50_013, 401, None),
+        (7_000_216, 401, None),
+    ] {
+        emulator.identity().script([IdentityFault::Aadsts(code)]);
+        let error = refused(&credential).await;
+        let text = error.to_string();
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::CredentialRejected, false), "{text}");
+        assert_eq!((error.aadsts(), error.status()), (Some(code), Some(status)), "{text}");
+        assert_eq!(error.correlation_id(), Some(CORRELATION_ID), "{text}");
+        assert!(text.contains(&format!("AADSTS{code}: ")) && !text.contains("Trace ID"), "{text}");
+        match hint {
+            Some(hint) => assert!(error.hint().is_some_and(|text| text.contains(hint)), "{text}"),
+            None => assert_eq!(error.hint(), None),
+        }
+    }
+    assert_eq!(emulator.identity().requests(), 20, "one request each");
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_is_transient() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let retry_after = 7 * SECOND;
+    let numbers = [50_033, 90_006, 90_012, 90_024, 90_033, 90_055, 90_090].map(|code| (code, 503));
+    for (code, status) in numbers.into_iter().chain([(50_196, 400)]) {
+        emulator.identity().script([IdentityFault::Aadsts(code)]);
+        let error = refused(&emulator.credential()).await;
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, true), "{error}");
+        assert_eq!((error.aadsts(), error.status()), (Some(code), Some(status)), "{error}");
+        assert_eq!(error.correlation_id(), Some(CORRELATION_ID), "{error}");
+    }
+    for (fault, status, delay) in [
+        (IdentityFault::TooManyRequests { retry_after: Some(retry_after) }, Some(429), Some(retry_after)),
+        (IdentityFault::TooManyRequests { retry_after: None }, Some(429), None),
+        (IdentityFault::Status(500), Some(500), None),
+        (IdentityFault::Status(504), Some(504), None),
+        (IdentityFault::HtmlStatus(502), Some(502), None),
+        (IdentityFault::Reset, None, None),
+    ] {
+        for credential in [emulator.credential(), imds(&emulator, ManagedIdentity::SystemAssigned)] {
+            emulator.identity().script([fault.clone()]);
+            let error = refused(&credential).await;
+            let got = (error.kind(), error.is_transient(), error.status(), error.retry_after());
+            assert_eq!(got, (ErrorKind::TokenEndpoint, true, status, delay), "{fault:?}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_no_answers() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    logs::forbid(emulator.client_secret());
+    let secret = emulator.client_secret();
+    let quoted = json!({"error": "invalid_client", "error_description": format!("AADSTS7000215: not {secret}")});
+    let body = |status, body: String| IdentityFault::Body { status, body };
+    for (fault, kind, status, says) in [
+        (IdentityFault::Html, ErrorKind::TokenEndpoint, 200, "HTML"),
+        (IdentityFault::HtmlStatus(407), ErrorKind::TokenEndpoint, 407, "HTML instead of an answer"),
+        (IdentityFault::NotJson, ErrorKind::TokenEndpoint, 200, "not a token answer"),
+        (IdentityFault::Oversized, ErrorKind::TokenEndpoint, 200, "more than"),
+        (body(400, "{}".to_owned()), ErrorKind::TokenEndpoint, 400, "no reason given"),
+        (
+            body(400, r#"{"error":"interaction_required"}"#.to_owned()),
+            ErrorKind::CredentialRejected,
+            400,
+            "interaction",
+        ),
+        (body(401, quoted.to_string()), ErrorKind::CredentialRejected, 401, "not [redacted]"),
+    ] {
+        emulator.identity().script([fault.clone()]);
+        let error = refused(&emulator.credential()).await;
+        assert_eq!((error.kind(), error.status()), (kind, Some(status)), "{fault:?}: {error}");
+        assert!(error.to_string().contains(says), "{fault:?}: {error}");
+    }
+    for (fault, says) in
+        [(IdentityFault::Malformed, "not a JWT"), (IdentityFault::NoExp, "`exp`"), (IdentityFault::Expired, "expired")]
+    {
+        emulator.identity().script([fault]);
+        let error = refused(&emulator.credential()).await;
+        assert_eq!(error.kind(), ErrorKind::MalformedToken, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+/// The mistakes that people make most, made here; two more of them are with the developers' tools.
+#[tokio::test]
+async fn common_mistakes_are_told_with_what_to_look_at() {
+    let _logs = logs::watch();
+    logs::forbid("wr0ng-secret");
+    let (emulator, stranger) = (azure().await, azure().await);
+    let (client, secret, tenant) = (emulator.client_id(), emulator.client_secret(), emulator.tenant_id());
+    let principal = |client: &str, secret: &str, tenant: &str| {
+        Credential::service_principal(client, secret, tenant).authority_host(emulator.authority_host())
+    };
+    let unknown = "7e57e57e-0000-4000-8000-0000000000ff";
+    let foreign = ClientCertificate::pem(stranger.client_certificate_pem());
+    let foreign = Credential::client_certificate(client, foreign, tenant).authority_host(emulator.authority_host());
+    let vault = "https://vault.azure.net/.default";
+    for (credential, code, hint) in [
+        (principal(client, "wr0ng-secret", tenant), 7_000_215, "use the secret's value"),
+        (principal(unknown, secret, tenant), 700_016, "no such application in this tenant"),
+        (principal(client, secret, unknown), 90_002, "no such tenant"),
+        (principal(client, secret, tenant).scope(vault), 500_011, "https://redis.azure.com/.default"),
+        (foreign, 700_027, "the certificate is not one of the app registration's"),
+    ] {
+        let error = refused(&credential).await;
+        assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialRejected, Some(code)), "{error}");
+        assert_eq!(error.correlation_id(), Some(CORRELATION_ID), "{error}");
+        assert!(error.hint().is_some_and(|text| text.contains(hint)), "{error}");
+    }
+
+    let error = refused(&imds(&emulator, ManagedIdentity::UserAssignedClientId(unknown.to_owned()))).await;
+    assert_eq!((error.kind(), error.status()), (ErrorKind::CredentialUnavailable, Some(400)), "{error}");
+    assert!(error.hint().is_some_and(|text| text.contains("assign the managed identity")), "{error}");
+    let error = refused(&imds(&emulator, ManagedIdentity::SystemAssigned).scope(vault)).await;
+    assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialRejected, Some(500_011)), "{error}");
+    assert!(error.hint().is_some_and(|text| text.contains("check the scope")), "{error}");
+
+    let asked = emulator.identity().requests();
+    let file = "/no/such/file";
+    for (credential, kind) in [
+        (Credential::workload_identity_with(client, tenant, file), ErrorKind::CredentialUnavailable),
+        (Credential::client_certificate(client, ClientCertificate::pem_file(file), tenant), ErrorKind::Configuration),
+    ] {
+        let error = refused(&credential.authority_host(emulator.authority_host())).await;
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(file), "{error}");
+        assert!(error.hint().is_some_and(|text| text.contains("check that the file is there")), "{error}");
+    }
+    assert_eq!(emulator.identity().requests(), asked, "something was sent");
+}
+
+#[tokio::test]
+async fn imds_says_what_it_says_and_is_missed_where_it_is_not() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let credential = imds(&emulator, ManagedIdentity::SystemAssigned);
+    let unknown_source = json!({"error": "unknown_source", "error_description": "Unknown Source"}).to_string();
+    let gone = json!({"error": "gone", "error_description": "The service is being updated"}).to_string();
+    for (status, body, kind, transient) in [
+        (401, &unknown_source, ErrorKind::CredentialRejected, false),
+        (404, &gone, ErrorKind::TokenEndpoint, true),
+        (410, &gone, ErrorKind::TokenEndpoint, true),
+        (500, &unknown_source, ErrorKind::TokenEndpoint, true),
+    ] {
+        emulator.identity().script([IdentityFault::Body { status, body: body.clone() }]);
+        let error = refused(&credential).await;
+        let got = (error.kind(), error.is_transient(), error.status());
+        assert_eq!(got, (kind, transient, Some(status)), "{error}");
+    }
+
+    let nobody = Closed::port();
+    let error = refused(&Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host(nobody.url())).await;
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, true), "{error}");
+    assert!(error.hint().is_some_and(|text| text.contains("running on Azure")), "{error}");
+}
+
+#[tokio::test]
+async fn redis_refuses_a_client_id_for_a_user_name_and_whoever_has_no_access_policy() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let connect = async |config: Config| {
+        let attempt = EntraRedis::connect(emulator.host(), emulator.port(), config.pool_size(1));
+        common::within("connect ends", 5 * SECOND, attempt).await.unwrap_err()
+    };
+    let error = connect(emulator.config().username(emulator.client_id())).await;
+    let text = shown(&error);
+    assert_eq!(error.kind(), ErrorKind::AuthenticationRejected, "{text}");
+    assert!(text.contains(emulator.client_id()) && text.contains("WRONGPASS"), "{text}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("object id (not its client id)")), "{text}");
+
+    // The object id is right, the token good, and Redis knows nobody of that name.
+    emulator.gate().script_first_auth([AuthFault::WrongPass]);
+    let error = connect(emulator.config()).await;
+    let text = shown(&error);
+    assert_eq!(error.kind(), ErrorKind::AuthenticationRejected, "{text}");
+    assert!(text.contains(emulator.object_id()), "{text}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("the cache needs an access policy")), "{text}");
+}
+
+#[tokio::test]
+async fn connect_ends_with_the_credentials_own_error() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let retries = RetryPolicy::new().max_attempts(2).delay(SECOND / 100);
+    let tokens = TokenManagerConfig::new().retry_policy(retries);
+    for (fault, kind) in [
+        (IdentityFault::Aadsts(7_000_222), ErrorKind::CredentialRejected),
+        (IdentityFault::Aadsts(90_033), ErrorKind::TokenEndpoint),
+    ] {
+        emulator.identity().fault_all(Some(fault.clone()));
+        let config = emulator.config().token_manager(tokens.clone());
+        let attempt = EntraRedis::connect(emulator.host(), emulator.port(), config);
+        let error = common::within("connect ends", 5 * SECOND, attempt).await.unwrap_err();
+        let text = shown(&error);
+        assert_eq!(error.kind(), kind, "{fault:?}: {text}");
+        assert_eq!(error.correlation_id(), Some(CORRELATION_ID), "{fault:?}");
+        assert_eq!(error.hint().is_some(), kind == ErrorKind::CredentialRejected, "{fault:?}");
+    }
+}
