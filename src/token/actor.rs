@@ -142,7 +142,8 @@ impl TokenActor {
     async fn fetch(&mut self) -> Option<Result<AccessToken, Error>> {
         self.last_fetch = Some(Instant::now());
         let source = Arc::clone(&self.source);
-        let limit = self.config.token_request_execution_timeout;
+        let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
+        let limit = schedule::request_limit(lifetime, &self.config);
         // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
         let request = AssertUnwindSafe(timeout(limit, async move { source.fetch().await })).catch_unwind();
         tokio::pin!(request);

@@ -74,6 +74,8 @@ impl TokenManagerConfig {
     }
 
     /// How long one token request may take; default 10 s.
+    ///
+    /// While tokens live for less than a minute, it is at most a quarter of the last one's life, and 1 s at least.
     pub fn token_request_execution_timeout(mut self, timeout: Duration) -> Self {
         self.token_request_execution_timeout = timeout;
         self

@@ -53,6 +53,16 @@ pub(super) fn retry_bound(lifetime: Option<Duration>, config: &TokenManagerConfi
     lifetime.map_or(policy, |life| policy.min((life / 4).max(config.min_refresh_interval)))
 }
 
+/// However short-lived tokens are, a request for one is given this long.
+const SHORTEST_REQUEST: Duration = Duration::from_secs(1);
+
+/// How long one request may take: what the settings say, but no more than a quarter of the last token's life, so that a
+/// request that hangs does not outlive tokens of seconds by far.
+pub(super) fn request_limit(lifetime: Option<Duration>, config: &TokenManagerConfig) -> Duration {
+    let configured = config.token_request_execution_timeout;
+    lifetime.map_or(configured, |life| configured.min((life / 4).max(SHORTEST_REQUEST)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +131,17 @@ mod tests {
         assert_eq!(floor(u32::MAX, &config).as_secs(), 30);
         let slow = config.min_refresh_interval(MINUTE);
         assert_eq!(floor(3, &slow), MINUTE);
+    }
+
+    #[test]
+    fn requests_are_bounded_by_the_lifetime() {
+        let config = TokenManagerConfig::new();
+        assert_eq!(request_limit(None, &config), 10 * SECOND);
+        assert_eq!(request_limit(Some(HOUR), &config), 10 * SECOND);
+        assert_eq!(request_limit(Some(20 * SECOND), &config), 5 * SECOND);
+        assert_eq!(request_limit(Some(2 * SECOND), &config), SECOND);
+        let quick = config.token_request_execution_timeout(SECOND / 2);
+        assert_eq!(request_limit(Some(2 * SECOND), &quick), SECOND / 2);
     }
 
     #[test]
