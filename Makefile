@@ -15,7 +15,7 @@ doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 
 bench: redis-server
-	cargo bench --bench throughput
+	cargo bench --features internals --bench throughput --bench micro --bench links
 
 # Beside the other clients; about half an hour. For the short one, add QUICK=--quick.
 bench-peers: redis-server

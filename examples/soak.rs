@@ -4,13 +4,14 @@
 //! roots) and the credential from the `AZURE_*` variables. Ends with status 0 if there was no error and no wrong read.
 
 use clap::Parser;
-use entra_redis::{Config, EntraRedis, Tls};
+use entra_redis::{CommandStats, Config, Counters, EntraRedis, Tls};
 use hdrhistogram::Histogram;
 use redis::{AsyncCommands, RedisResult};
 use serde_json::json;
 use std::{
     env,
     error::Error,
+    fs,
     process::ExitCode,
     sync::{
         Arc, Mutex,
@@ -18,7 +19,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::{runtime::Handle, time::sleep};
 
 #[derive(Parser)]
 struct Options {
@@ -34,6 +35,9 @@ struct Options {
     /// Connections; without it, the library's default.
     #[arg(long)]
     pool_size: Option<usize>,
+    /// How long a command may take; without it, the library's default.
+    #[arg(long, value_name = "MS")]
+    command_timeout: Option<u64>,
     /// Ends with one line of JSON.
     #[arg(long)]
     json: bool,
@@ -48,12 +52,20 @@ const EXPIRY_SECONDS: u64 = 600;
 /// After an error a task takes a breath: with no token, commands fail at once.
 const BREATH: Duration = Duration::from_millis(10);
 
+/// By then buffers have found their sizes: memory that is used later is memory that grows.
+const WARM_UP: Duration = Duration::from_secs(5);
+
+/// How long tasks may take to go once the handle is gone.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 struct Soak {
     began: Instant,
     end: Instant,
     value_size: usize,
     commands: AtomicU64,
     errors: AtomicU64,
+    /// Those of them that Redis itself answered.
+    answered: AtomicU64,
     wrong_reads: AtomicU64,
     failure: Mutex<Failure>,
 }
@@ -64,18 +76,35 @@ struct Failure {
     last_at: Option<Duration>,
 }
 
+/// What is known at the end besides.
+struct End {
+    counters: Counters,
+    commands: CommandStats,
+    latency: Histogram<u64>,
+    /// Memory of this process after the warm-up and at the end, in KiB.
+    resident: [Option<u64>; 2],
+    tasks: usize,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
     let soak = Arc::new(Soak::new(&options));
-    let (counters, latency) = match run(&options, &soak).await {
-        Ok(done) => done,
+    let end = match run(&options, &soak).await {
+        Ok(end) => end,
         Err(error) => {
             eprintln!("{error}");
             soak.fail(&*error);
-            (entra_redis::Counters::default(), histogram())
+            End {
+                counters: Counters::default(),
+                commands: CommandStats::default(),
+                latency: histogram(),
+                resident: [None; 2],
+                tasks: tasks_left().await,
+            }
         }
     };
+    let End { counters, commands, latency, resident, tasks } = end;
     let failure = soak.failure.lock().expect("no panic while it is locked");
     let report = json!({
         "commands": soak.commands.load(Relaxed),
@@ -90,6 +119,18 @@ async fn main() -> ExitCode {
         "max_us": latency.max(),
         "first_error": failure.first,
         "last_error_at_s": failure.last_at.map(|at| at.as_secs_f64()),
+        "errors_by_kind": {
+            "timed_out": commands.failed.timed_out,
+            "lost": commands.failed.lost,
+            "unauthenticated": commands.failed.unauthenticated,
+            "overloaded": commands.failed.overloaded,
+            "closed": commands.failed.closed,
+            "answered": soak.answered.load(Relaxed),
+        },
+        "retried": commands.retried,
+        "rss_start_kib": resident[0],
+        "rss_end_kib": resident[1],
+        "tasks_end": tasks,
     });
     if options.json {
         println!("{report}");
@@ -100,21 +141,47 @@ async fn main() -> ExitCode {
     ExitCode::from(u8::from(!clean))
 }
 
-async fn run(options: &Options, soak: &Arc<Soak>) -> Result<(entra_redis::Counters, Histogram<u64>), Box<dyn Error>> {
+async fn run(options: &Options, soak: &Arc<Soak>) -> Result<End, Box<dyn Error>> {
     let host = env::var("REDIS_HOST").map_err(|_| "REDIS_HOST is not set")?;
     let port = env::var("REDIS_PORT").map_or(Ok(10000), |port| port.parse()).map_err(|_| "REDIS_PORT is no port")?;
     let redis = EntraRedis::connect(&host, port, config(options)?).await?;
     let tasks: Vec<_> =
         (0..options.tasks).map(|task| tokio::spawn(Arc::clone(soak).task(redis.clone(), task))).collect();
     let progress = tokio::spawn(Arc::clone(soak).report(redis.clone()));
+    let warm_up = WARM_UP.min(Duration::from_secs(options.seconds) / 10);
+    let warm = tokio::spawn(async move {
+        sleep(warm_up).await;
+        resident_kib()
+    });
     let mut latency = histogram();
     for task in tasks {
         latency.add(task.await?)?;
     }
+    let resident = [warm.await?, resident_kib()];
     progress.abort();
-    let counters = redis.manager().counters();
+    // That it was aborted is no news.
+    _ = progress.await;
+    let stats = redis.manager().stats();
     redis.shutdown().await;
-    Ok((counters, latency))
+    drop(redis);
+    Ok(End { counters: stats.counters, commands: stats.commands, latency, resident, tasks: tasks_left().await })
+}
+
+/// Tasks that are still there a moment after everything has ended.
+async fn tasks_left() -> usize {
+    let metrics = Handle::current().metrics();
+    let limit = Instant::now() + FAREWELL;
+    while metrics.num_alive_tasks() > 0 && Instant::now() < limit {
+        sleep(BREATH).await;
+    }
+    metrics.num_alive_tasks()
+}
+
+/// The memory of this process; Linux only.
+fn resident_kib() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    kibibytes.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 fn config(options: &Options) -> Result<Config, Box<dyn Error>> {
@@ -124,6 +191,9 @@ fn config(options: &Options) -> Result<Config, Box<dyn Error>> {
     }
     if let Some(links) = options.pool_size {
         config = config.pool_size(links);
+    }
+    if let Some(millis) = options.command_timeout {
+        config = config.command_timeout(Duration::from_millis(millis));
     }
     Ok(config)
 }
@@ -137,23 +207,27 @@ impl Soak {
             value_size: options.value_size,
             commands: AtomicU64::new(0),
             errors: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             wrong_reads: AtomicU64::new(0),
             failure: Mutex::default(),
         }
     }
 
     async fn task(self: Arc<Self>, mut redis: EntraRedis, task: u64) -> Histogram<u64> {
-        let mut latency = histogram();
+        let (mut latency, mut era) = (histogram(), 0);
         for turn in 0.. {
             if Instant::now() >= self.end {
                 break;
             }
-            let key = format!("soak:{}:{task}:{}", std::process::id(), turn % KEYS);
+            let key = format!("soak:{}:{task}:{era}:{}", std::process::id(), turn % KEYS);
             let value = self.value(task, turn);
             let lost_before = redis.manager().counters().links_lost;
             let written = self.timed(&mut latency, redis.set_ex(&key, &value, EXPIRY_SECONDS)).await;
             let read: Option<Option<Vec<u8>>> = self.timed(&mut latency, redis.get(&key)).await;
-            // A write that failed may or may not have happened: nothing to check then.
+            if written.is_none() {
+                // It may still happen, even after a later one: nothing can be concluded from these keys any more.
+                era += 1;
+            }
             let (Some(()), Some(read)) = (written, read) else {
                 sleep(BREATH).await;
                 continue;
@@ -174,7 +248,12 @@ impl Soak {
         let result = command.await;
         latency.saturating_record(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
         self.commands.fetch_add(1, Relaxed);
-        result.map_err(|error| self.fail(&error)).ok()
+        let noted = result.inspect_err(|error| {
+            // Errors of this side have no code.
+            self.answered.fetch_add(u64::from(error.code().is_some()), Relaxed);
+            self.fail(error);
+        });
+        noted.ok()
     }
 
     fn fail(&self, error: &dyn Error) {
@@ -214,5 +293,6 @@ impl Soak {
 }
 
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("constant bounds")
+    // One per task: with three digits they would be the memory that grows.
+    Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("constant bounds")
 }

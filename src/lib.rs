@@ -50,6 +50,9 @@ mod error;
 mod event;
 mod guard;
 mod health;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod link;
 mod load;
 mod lock;

@@ -146,18 +146,6 @@ async fn mutual_tls_works_with_files_and_is_needed_where_the_server_demands_it()
 }
 
 #[tokio::test]
-async fn reconnects_resume_the_tls_session() {
-    let _logs = logs::watch();
-    let emulator = common::start(Emulator::builder()).await;
-    let redis = connect(&emulator).await;
-    links_up(&redis, 4).await;
-    let before = emulator.gate().stats().resumed;
-    emulator.gate().cut_all();
-    eventually("reconnects", 10 * SECOND, async || (redis.manager().counters().reconnects == 4).then_some(())).await;
-    assert!(emulator.gate().stats().resumed > before);
-}
-
-#[tokio::test]
 async fn nothing_that_can_be_printed_shows_a_secret() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder()).await;

@@ -22,6 +22,8 @@ use wire::Wire;
 
 pub(crate) use dial::Dialer;
 pub(crate) use request::{PipelineCall, Request};
+#[cfg(feature = "internals")]
+pub(crate) use wire::parse_reply;
 pub(crate) use wire::{Admission, Answer, Condition, LARGE, Outcome, Queued, Reply};
 
 /// What a link authenticated with.
@@ -69,21 +71,33 @@ impl Link {
         let (stream, current) = futures_util::future::try_join(dialer.connect(), token).await?;
         let wire = Wire::start(stream, keeper, load, dialer.command_timeout);
         handshake::authenticate(&wire, dialer, &current).await?;
-        let link = Self {
-            id: dialer.next_id(),
+        let authenticated = Authenticated { generation: current.generation, until: current.token.usable_until() };
+        let link = Self::new(dialer.next_id(), wire, authenticated);
+        link.touch();
+        Ok(link)
+    }
+
+    /// A link over any stream, without authentication; requests may take `patience`. Must be called on a runtime.
+    #[cfg(feature = "internals")]
+    pub(crate) fn over<S>(id: u64, stream: S, load: Arc<Load>, patience: Duration) -> Self
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        let wire = Wire::start(stream, Arc::default(), load, patience);
+        Self::new(id, wire, Authenticated { generation: 0, until: Instant::now() + patience })
+    }
+
+    fn new(id: u64, wire: Wire, authenticated: Authenticated) -> Self {
+        Self {
+            id,
             wire,
-            authenticated: Mutex::new(Authenticated {
-                generation: current.generation,
-                until: current.token.usable_until(),
-            }),
+            authenticated: Mutex::new(authenticated),
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             validating: AtomicBool::new(false),
-        };
-        link.touch();
-        Ok(link)
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {

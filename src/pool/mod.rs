@@ -179,7 +179,7 @@ impl Pool {
     }
 
     /// The keeper's snapshot for the commands to read.
-    fn publish(&self, links: Vec<Arc<Link>>) {
+    pub(crate) fn publish(&self, links: Vec<Arc<Link>>) {
         self.links.store(Arc::new(links));
         self.changed.notify_waiters();
     }

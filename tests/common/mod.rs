@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod counting;
+pub mod distance;
 pub mod drip;
 pub mod endpoint;
 pub mod fault;

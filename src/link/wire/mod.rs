@@ -32,6 +32,12 @@ pub(super) use pulse::Pulse;
 pub(crate) use queue::{Admission, Condition};
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 
+/// The reply at the start of `bytes`, and how many bytes it takes, if it is there in whole.
+#[cfg(feature = "internals")]
+pub(crate) fn parse_reply(bytes: &[u8]) -> Option<(redis::Value, usize)> {
+    parse::parse(bytes).ok()
+}
+
 /// What was queued: its reply to come, and how many bytes it has.
 pub(crate) type Queued = (Reply, usize);
 

@@ -2,12 +2,18 @@
 //!
 //! It prints what a client needs as `export` lines, and runs until it is interrupted. Those select the client secret; with
 //! `--write-dir`, lines that are commented out follow, for the other kinds of credentials.
+//!
+//! With `--chaos`, whatever can go wrong does, as soon as somebody has connected: see what your service makes of it.
 
+mod chaos;
+
+use chaos::Chaos;
 use clap::Parser;
 use entra_redis::emulator::Emulator;
 use std::{
     error::Error,
     fs,
+    future::pending,
     io::{Write, stdout},
     path::{Path, PathBuf},
     time::Duration,
@@ -21,9 +27,21 @@ struct Options {
     /// A Redis server (host:port, plain TCP) behind the emulator; without it, the embedded store.
     #[arg(long, value_name = "ADDR")]
     redis: Option<String>,
+    /// Starts a `redis-server` behind the emulator.
+    #[arg(long, conflicts_with = "redis")]
+    redis_server: bool,
     /// Where to write a client certificate and a federated token, and Azure Arc's key files; the directory has to exist.
     #[arg(long, value_name = "DIR")]
     write_dir: Option<PathBuf>,
+    /// How long to run; without it, until it is interrupted.
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// Lets things go wrong at random, each with a line on stderr, and a line of JSON about all of it at the end.
+    #[arg(long)]
+    chaos: bool,
+    /// Makes the same chaos again; without it, another one each time.
+    #[arg(long, value_name = "N", requires = "chaos")]
+    seed: Option<u64>,
 }
 
 /// Nobody writes the federated token anew, as a cluster does: it is to last as long as the emulator may run.
@@ -36,15 +54,41 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut builder = Emulator::builder().token_lifetime(lifetime);
     if let Some(address) = options.redis {
         builder = builder.redis_address(address);
+    } else if options.redis_server {
+        builder = builder.redis_server();
     }
     let emulator = builder.start().await?;
 
     let ca_file = std::env::temp_dir().join(format!("entra-redis-emulator-{}.pem", emulator.port()));
     fs::write(&ca_file, emulator.ca_pem())?;
     print_exports(&emulator, &ca_file, &other_credentials(&emulator, options.write_dir.as_deref())?)?;
-    interrupted().await?;
+
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let chaos = options.chaos.then(|| Chaos::new(&emulator, seed));
+    tokio::select! {
+        result = interrupted() => result?,
+        () = passed(options.seconds) => {}
+        () = wreak(chaos.as_ref()) => {}
+    }
+    if let Some(chaos) = &chaos {
+        eprintln!("{}", chaos.summary());
+    }
     fs::remove_file(&ca_file)?;
     Ok(())
+}
+
+async fn passed(seconds: Option<u64>) {
+    match seconds {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        None => pending().await,
+    }
+}
+
+async fn wreak(chaos: Option<&Chaos<'_>>) {
+    match chaos {
+        Some(chaos) => chaos.run().await,
+        None => pending().await,
+    }
 }
 
 /// Writes the files of the other kinds of credentials, and says which variables lead to them.

@@ -1,0 +1,59 @@
+//! What the benches reach for. Nothing here is part of the public API; all of it may change or go in any version.
+
+use crate::{
+    AccessToken, Error, Overload, TokenManagerConfig,
+    event::Journal,
+    link::{self, Link, Outcome},
+    load::Load,
+    pool::Pool,
+    token::TokenActor,
+};
+use redis::{Cmd, Value};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Longer than any bench takes to answer.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The reply at the start of `bytes`, and how many bytes it takes; none if it is not there in whole, or is no reply.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Option<(Value, usize)> {
+    link::parse_reply(bytes)
+}
+
+/// A pool of links over any streams, without a keeper and without tokens.
+pub struct Links(Pool);
+
+impl Links {
+    /// A link over each stream, whose other end is to answer commands. Must be called on a runtime.
+    ///
+    /// The first `aside` links take commands only when no other one does: the search for one passes them by.
+    #[must_use]
+    pub fn over<S>(streams: impl IntoIterator<Item = S>, aside: usize) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let source = || async { Err::<AccessToken, Error>(Error::closed()) };
+        let (_, tokens) = TokenActor::new(Arc::new(source), TokenManagerConfig::new(), None, Journal::new());
+        let load = Load::new(usize::MAX);
+        let link = |(id, stream): (u64, S)| Arc::new(Link::over(id, stream, Arc::clone(&load), PATIENCE));
+        let links: Vec<Arc<Link>> = (1..).zip(streams).map(link).collect();
+        links.iter().take(aside).for_each(|link| link.step_aside());
+        let pool = Pool::new(tokens, Arc::clone(&load), Overload::Refuse);
+        pool.publish(links);
+        Self(pool)
+    }
+
+    /// Queues a command on one of the links, as a handle does, if one takes it; the future tells whether it was answered.
+    #[must_use]
+    pub fn send(&self, cmd: &Cmd) -> Option<impl Future<Output = bool> + use<>> {
+        let sent = self.0.try_send(&cmd, false)?;
+        Some(async move { matches!(sent.reply.await.outcome, Outcome::Answered(_)) })
+    }
+}
+
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Links").field("open", &self.0.open_links()).finish_non_exhaustive()
+    }
+}
