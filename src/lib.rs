@@ -31,6 +31,8 @@
 //! # Features
 //!
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
+//! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for Prometheus and
+//!   others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called, once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for example.
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a cluster
 //!   connection, say), as a `StreamingCredentialsProvider`.
@@ -55,6 +57,8 @@ mod link;
 mod load;
 mod lock;
 mod manager;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod pool;
 mod reads;
 mod refusal;

@@ -26,8 +26,12 @@ pub struct CommandStats {
     pub sent: u64,
     /// Those without an answer yet, what nobody waits for any more included.
     pub in_flight: usize,
+    /// Those that wait for a connection to come up, or for room among `max_in_flight`.
+    pub waiting: usize,
     /// Those that were sent once more, because they had certainly not run (or, with `retry_reads`, change nothing).
     pub retried: u64,
+    /// Those that never got a connection, or room, within `command_timeout`; part of `failed.timed_out`.
+    pub unserved: u64,
     /// Those that failed on this side. What Redis answers is an answer, errors included.
     pub failed: FailedCommands,
 }
@@ -63,8 +67,10 @@ pub(crate) struct Load {
     in_flight: AtomicUsize,
     /// Rung when there is room again.
     room: Notify,
+    waiting: AtomicUsize,
     sent: AtomicU64,
     retried: AtomicU64,
+    unserved: AtomicU64,
     timed_out: AtomicU64,
     lost: AtomicU64,
     unauthenticated: AtomicU64,
@@ -78,8 +84,10 @@ impl Load {
             most,
             in_flight: AtomicUsize::new(0),
             room: Notify::new(),
+            waiting: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
+            unserved: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             unauthenticated: AtomicU64::new(0),
@@ -114,6 +122,17 @@ impl Load {
         self.retried.fetch_add(1, Relaxed);
     }
 
+    /// Counts a command among those that wait, until the answer is dropped.
+    pub(crate) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting(self)
+    }
+
+    /// Counts a command that waited in vain.
+    pub(crate) fn note_unserved(&self) {
+        self.unserved.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn note_lost(&self) {
         self.lost.fetch_add(1, Relaxed);
     }
@@ -139,7 +158,9 @@ impl Load {
         CommandStats {
             sent: self.sent.load(Relaxed),
             in_flight: self.in_flight.load(SeqCst),
+            waiting: self.waiting.load(Relaxed),
             retried: self.retried.load(Relaxed),
+            unserved: self.unserved.load(Relaxed),
             failed: FailedCommands {
                 timed_out: self.timed_out.load(Relaxed),
                 lost: self.lost.load(Relaxed),
@@ -148,6 +169,15 @@ impl Load {
                 closed: self.closed.load(Relaxed),
             },
         }
+    }
+}
+
+/// A command that waits for a connection or for room.
+pub(crate) struct Waiting<'a>(&'a Load);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
     }
 }
 

@@ -1,7 +1,9 @@
 //! The owner of the pool and the token actor: from `connect` to `shutdown`.
 
+#[cfg(feature = "metrics")]
+use crate::metrics;
 use crate::{
-    Config, Counters, Error, ErrorKind, Event, Health, LinkStats, Stats, TokenStats,
+    Config, Counters, Error, ErrorKind, Event, Health, Stats,
     config::{checked_host, checked_port},
     error::Stage,
     event::Journal,
@@ -29,10 +31,25 @@ pub struct ConnectionManager {
     retry_reads: bool,
     pool_size: usize,
     tasks: Mutex<Tasks>,
+    /// Ended last, so that it sees everything.
+    #[cfg(feature = "metrics")]
+    publishing: Mutex<Tasks>,
 }
 
-/// The keeper and the token actor, ended when dropped.
+/// Tasks that end when this is dropped: the keeper and the token actor.
 struct Tasks(Vec<JoinHandle<()>>);
+
+impl Tasks {
+    /// Ends them, and waits until they have ended.
+    async fn end(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+        while let Some(task) = self.0.last_mut() {
+            // It ends by being aborted; there is nothing to learn from that.
+            _ = task.await;
+            self.0.pop();
+        }
+    }
+}
 
 impl Drop for Tasks {
     fn drop(&mut self) {
@@ -67,6 +84,14 @@ impl ConnectionManager {
             ping_after: config.ping_interval,
             ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
         };
+        #[cfg(feature = "metrics")]
+        let publishing = {
+            let series = metrics::Series::new(host, port, config.pool_size);
+            let events = journal.subscribe();
+            let (journal, pool, tokens) = (journal.clone(), Arc::clone(&pool), tokens.clone());
+            let stats = move || Stats::of(&journal, &pool, &tokens);
+            Mutex::new(Tasks(vec![tokio::spawn(metrics::run(series, stats, events))]))
+        };
         let (keeper, ready) = Keeper::new(Arc::clone(&pool), dialer, tokens.clone(), journal.clone(), options);
         // Whatever ends this function early drops the manager, and with it the tasks.
         let manager = Self {
@@ -77,6 +102,8 @@ impl ConnectionManager {
             retry_reads: config.retry_reads,
             pool_size: config.pool_size,
             tasks: Mutex::new(Tasks(vec![tokio::spawn(actor.run()), tokio::spawn(keeper.run())])),
+            #[cfg(feature = "metrics")]
+            publishing,
         };
         match timeout(config.startup_timeout, ready).await {
             Ok(outcome) => outcome.unwrap_or_else(|_| Err(Error::closed()))?,
@@ -122,14 +149,7 @@ impl ConnectionManager {
     /// What the connection manager is doing right now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats {
-            counters: self.journal.counters(),
-            commands: self.pool.load().stats(),
-            token: TokenStats::of(&self.tokens),
-            last_token_error: self.journal.last_token_error(),
-            links: self.pool.links().iter().map(|link| LinkStats::of(link)).collect(),
-            last_connect_error: self.pool.last_error(),
-        }
+        Stats::of(&self.journal, &self.pool, &self.tokens)
     }
 
     /// Whether all is well, and if not, what is wrong.
@@ -179,12 +199,7 @@ impl ConnectionManager {
         self.pool.close();
         // The lock makes a second caller wait until the first is through.
         let mut tasks = self.tasks.lock().await;
-        tasks.0.iter().for_each(JoinHandle::abort);
-        while let Some(task) = tasks.0.last_mut() {
-            // It ends by being aborted; there is nothing to learn from that.
-            _ = task.await;
-            tasks.0.pop();
-        }
+        tasks.end().await;
         let deadline = Instant::now() + self.command_timeout;
         let links = self.pool.links();
         join_all(links.iter().map(|link| {
@@ -193,6 +208,8 @@ impl ConnectionManager {
         }))
         .await;
         self.pool.clear();
+        #[cfg(feature = "metrics")]
+        self.publishing.lock().await.end().await;
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::{
     CommandStats, Counters, Error,
+    event::Journal,
     link::{Condition, Link},
+    pool::Pool,
     token::Tokens,
 };
 use std::time::Duration;
@@ -25,6 +27,19 @@ pub struct Stats {
     pub last_connect_error: Option<Error>,
 }
 
+impl Stats {
+    pub(crate) fn of(journal: &Journal, pool: &Pool, tokens: &Tokens) -> Self {
+        Self {
+            counters: journal.counters(),
+            commands: pool.load().stats(),
+            token: TokenStats::of(tokens),
+            last_token_error: journal.last_token_error(),
+            links: pool.links().iter().map(|link| LinkStats::of(link)).collect(),
+            last_connect_error: pool.last_error(),
+        }
+    }
+}
+
 /// The token in use.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -42,7 +57,7 @@ pub struct TokenStats {
 }
 
 impl TokenStats {
-    pub(crate) fn of(tokens: &Tokens) -> Option<Self> {
+    fn of(tokens: &Tokens) -> Option<Self> {
         let current = tokens.live()?;
         Some(Self {
             generation: current.generation,
@@ -87,7 +102,7 @@ pub struct LinkStats {
 }
 
 impl LinkStats {
-    pub(crate) fn of(link: &Link) -> Self {
+    fn of(link: &Link) -> Self {
         let state = match link.condition() {
             Condition::Open => LinkState::Open,
             Condition::Aside => LinkState::Aside,

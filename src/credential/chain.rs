@@ -1,7 +1,7 @@
 //! Several credentials, tried in order until one gives a token.
 
 use super::hints;
-use crate::{AccessToken, Error, ErrorKind, TokenFuture, TokenSource};
+use crate::{AccessToken, Error, ErrorKind, TokenFuture, TokenSource, event::target};
 use std::sync::{Arc, OnceLock};
 
 pub(super) struct Member {
@@ -39,7 +39,8 @@ impl ChainSource {
         for (position, member) in self.members.iter().enumerate() {
             let error = match member.token().await {
                 Ok(token) => {
-                    tracing::debug!(credential = member.name, "the default chain has its credential");
+                    let credential = member.name;
+                    tracing::debug!(name: "credential_chosen", target: target::TOKEN, credential, "credential chosen");
                     _ = self.chosen.set(position);
                     return Ok(token);
                 }

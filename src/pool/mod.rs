@@ -73,6 +73,7 @@ impl Pool {
     /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
     #[cold]
     pub(crate) async fn send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
+        let _waiting = self.load.wait();
         loop {
             let room = self.load.room().notified();
             tokio::pin!(room);
@@ -88,6 +89,7 @@ impl Pool {
                 return Err(self.load.overloaded());
             }
             if timeout_at(deadline, room).await.is_err() {
+                self.load.note_unserved();
                 let text =
                     "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
                 return Err(Error::new(ErrorKind::Timeout(Stage::Command), text));
@@ -149,6 +151,7 @@ impl Pool {
     }
 
     fn no_link(&self) -> Error {
+        self.load.note_unserved();
         let error = Error::new(
             ErrorKind::Timeout(Stage::Command),
             "no connection to Redis came up within the command's deadline",

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     error::Stage,
-    event::{Event, Journal},
+    event::{Event, Journal, target},
     lock::lock,
     retry::Backoff,
 };
@@ -21,6 +21,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
+use tracing::{Instrument, info_span};
 
 /// How often the wall clock is looked at: timers stand still while the machine is suspended, tokens do not.
 const WALL_CHECK: Duration = Duration::from_secs(10);
@@ -144,8 +145,10 @@ impl TokenActor {
         let source = Arc::clone(&self.source);
         let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
         let limit = schedule::request_limit(lifetime, &self.config);
+        let span = info_span!(target: target::TOKEN, "token_request", attempt = self.failures.saturating_add(1));
+        let fetch = async move { source.fetch().await }.instrument(span);
         // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
-        let request = AssertUnwindSafe(timeout(limit, async move { source.fetch().await })).catch_unwind();
+        let request = AssertUnwindSafe(timeout(limit, fetch)).catch_unwind();
         tokio::pin!(request);
         loop {
             let expiry = self.expiry_to_announce();

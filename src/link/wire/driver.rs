@@ -8,6 +8,7 @@ use super::{
     reply::{Answer, Expect, LARGE, Outcome},
     scan::Scan,
 };
+use crate::event::target;
 use redis::Value;
 use std::{
     pin::Pin,
@@ -339,7 +340,7 @@ pub(crate) const GARBAGE: Reason = "the server sent something that is no Redis r
 
 #[cold]
 fn is_garbage(problem: &'static str) -> Reason {
-    tracing::warn!(problem, "{GARBAGE}");
+    tracing::warn!(name: "garbage_received", target: target::LINK, problem, "garbage received");
     GARBAGE
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     error::Stage,
-    event::{Event, Journal},
+    event::{Event, Journal, target},
     link::{Condition, Dialer, Link, Reauth},
     token::{Current, Tokens},
 };
@@ -24,6 +24,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until, timeout_at},
 };
+use tracing::{Instrument, info_span};
 
 /// Azure limits the rate of new connections.
 const DIALS_AT_ONCE: usize = 4;
@@ -50,7 +51,8 @@ pub(crate) struct KeeperOptions {
 
 /// The end of something that was under way.
 enum Done {
-    Dialed(usize, u64, Result<Link, Error>),
+    /// A link and how long it took to open, or why there is none; and of which token.
+    Dialed(usize, u64, Result<(Link, Duration), Error>),
     Reauthenticated(usize, Arc<Link>, Arc<Current>, Reauth),
     Pinged(usize, Arc<Link>, bool),
     /// A link that was taken out, and whether everything on it was answered.
@@ -246,10 +248,13 @@ impl Keeper {
         }
         let limit = old_life.saturating_sub(margin).max(SHORTEST_AUTH).min(self.options.auth_timeout);
         let link = Arc::clone(link);
-        self.start(index, Task::Reauth, async move {
+        let generation = current.generation;
+        let span = info_span!(target: target::LINK, "reauth", link = link.id(), generation);
+        let reauth = async move {
             let outcome = link.reauthenticate(&current, now + limit).await;
             Done::Reauthenticated(index, link, current, outcome)
-        });
+        };
+        self.start(index, Task::Reauth, reauth.instrument(span));
     }
 
     /// Opens a link, if it is time, and gives up at `deadline`.
@@ -265,7 +270,8 @@ impl Keeper {
         let dialer = Arc::clone(&self.dialer);
         let mut tokens = self.tokens.clone();
         let (keeper, load) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.pool.load));
-        self.start(index, Task::Dial, async move {
+        let span = info_span!(target: target::LINK, "dial", slot = index);
+        let dial = async move {
             let mut generation = 0;
             let token = async {
                 let current = tokens.current().await?;
@@ -277,8 +283,9 @@ impl Keeper {
                 None => open.await,
                 Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),
             };
-            Done::Dialed(index, generation, result)
-        });
+            Done::Dialed(index, generation, result.map(|link| (link, now.elapsed())))
+        };
+        self.start(index, Task::Dial, dial.instrument(span));
     }
 
     fn ping(&mut self, index: usize, link: &Arc<Link>) {

@@ -8,7 +8,7 @@ use crate::{
     pool::slot::Task,
     token::Current,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 impl Keeper {
     pub(super) fn settle(&mut self, done: Done) {
@@ -18,7 +18,7 @@ impl Keeper {
                     self.journal.record(Event::LinkDrained { link });
                 }
             }
-            Done::Dialed(index, _, Ok(link)) => self.dialed(index, Arc::new(link)),
+            Done::Dialed(index, _, Ok((link, took))) => self.dialed(index, Arc::new(link), took),
             Done::Dialed(index, generation, Err(error)) => {
                 self.dial_failed(index, generation, error);
             }
@@ -34,7 +34,7 @@ impl Keeper {
         }
     }
 
-    fn dialed(&mut self, index: usize, link: Arc<Link>) {
+    fn dialed(&mut self, index: usize, link: Arc<Link>, took: Duration) {
         // A token that came while the link was being opened is seen by the next look at this slot.
         let (id, generation) = (link.id(), link.generation());
         let slot = &mut self.slots[index];
@@ -42,7 +42,7 @@ impl Keeper {
         let replaced = slot.dialed(link);
         self.publish();
         self.pool.note_error(None);
-        self.journal.record(Event::LinkUp { link: id, generation, reconnect: replaced.is_some() });
+        self.journal.record(Event::LinkUp { link: id, generation, reconnect: replaced.is_some(), took });
         if let Some(link) = replaced {
             self.journal.record(Event::LinkReplaced { link, by: id });
         }

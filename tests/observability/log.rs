@@ -1,0 +1,206 @@
+//! What is told to `tracing`: by the names, levels, targets and fields of the README's table, and nothing else.
+
+use crate::{
+    HOUR,
+    common::{self, SECOND, logs, within},
+    connect, readme, told,
+};
+use entra_redis::{
+    AccessToken, Config, Credential, EntraRedis, Event, Tls,
+    emulator::{AuthFault, Emulator, IdentityFault},
+};
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    net::Ipv4Addr,
+    sync::{Mutex, Once, PoisonError},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use tracing::{
+    Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
+};
+
+/// A row of the table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    name: String,
+    level: String,
+    target: String,
+    fields: BTreeSet<String>,
+}
+
+static SEEN: Mutex<BTreeSet<Row>> = Mutex::new(BTreeSet::new());
+/// Messages that are not their events' names with spaces.
+static ODD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static START: Once = Once::new();
+
+/// Notes all that this crate tells from now on, and searches it for secrets.
+#[must_use]
+pub(crate) fn watch() -> logs::Watch {
+    START.call_once(|| {
+        logs::forbid("eyJ");
+        tracing_subscriber::registry().with(Notes).init();
+    });
+    logs::Watch
+}
+
+struct Notes;
+
+impl<S: Subscriber> Layer<S> for Notes {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        if is_ours(attributes.metadata()) {
+            let mut text = Text::default();
+            attributes.record(&mut text);
+            note(attributes.metadata(), " span", &text);
+        }
+    }
+
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if is_ours(event.metadata()) {
+            let mut text = Text::default();
+            event.record(&mut text);
+            if text.message != event.metadata().name().replace('_', " ") {
+                ODD.lock().unwrap_or_else(PoisonError::into_inner).push(text.message.clone());
+            }
+            note(event.metadata(), "", &text);
+        }
+    }
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("entra_redis")
+}
+
+fn note(metadata: &Metadata<'_>, kind: &str, text: &Text) {
+    logs::check(&text.all);
+    let fields = metadata.fields().iter().map(|field| field.name().to_owned());
+    let row = Row {
+        name: metadata.name().to_owned(),
+        level: format!("{}{kind}", metadata.level().as_str().to_lowercase()),
+        target: metadata.target().to_owned(),
+        fields: fields.filter(|name| name != "message").collect(),
+    };
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(row);
+}
+
+#[derive(Default)]
+struct Text {
+    message: String,
+    all: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let value = format!("{value:?}");
+        self.all.push_str(&value);
+        self.all.push(' ');
+        if field.name() == "message" {
+            self.message = value;
+        }
+    }
+}
+
+fn documented() -> BTreeSet<Row> {
+    let rows = readme::table("| name | level | target | fields |");
+    let row = |cells: Vec<String>| match cells.as_slice() {
+        [name, level, target, fields] => Row {
+            name: name.clone(),
+            level: level.clone(),
+            target: target.clone(),
+            fields: fields.split(", ").map(str::to_owned).collect(),
+        },
+        other => panic!("{other:?}"),
+    };
+    rows.into_iter().map(row).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_in_the_table_is_told_and_nothing_else() {
+    let _logs = watch();
+    rotations_and_reconnects().await;
+    a_token_that_expires().await;
+    the_default_chain().await;
+    somebody_else_at_the_port().await;
+
+    let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let documented = documented();
+    let missing: Vec<_> = documented.difference(&seen).collect();
+    let unknown: Vec<_> = seen.difference(&documented).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "in the table alone: {missing:#?}\nin the code alone: {unknown:#?}"
+    );
+    let odd = ODD.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(odd.is_empty(), "{odd:?}");
+}
+
+async fn rotations_and_reconnects() {
+    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = connect(&emulator, emulator.config(), 1).await;
+    let mut events = redis.manager().events();
+
+    emulator.gate().script_auth([AuthFault::Error("ERR temporary failure".to_owned())]);
+    redis.manager().refresh_token();
+    told(&mut events, "a re-AUTH fails", |event| matches!(event, Event::ReauthFailed { .. }).then_some(())).await;
+    told(&mut events, "it is done", |event| matches!(event, Event::Reauthenticated { .. }).then_some(())).await;
+    told(&mut events, "the stand-in goes", |event| matches!(event, Event::LinkRetired { .. }).then_some(())).await;
+    told(&mut events, "it is drained", |event| matches!(event, Event::LinkDrained { .. }).then_some(())).await;
+
+    emulator.identity().script([IdentityFault::SameToken, IdentityFault::Status(503)]);
+    redis.manager().refresh_token();
+    told(&mut events, "the same token", |event| matches!(event, Event::TokenUnchanged { .. }).then_some(())).await;
+    redis.manager().refresh_token();
+    told(&mut events, "a failure", |event| matches!(event, Event::RefreshFailed { .. }).then_some(())).await;
+    told(&mut events, "a new token", |event| matches!(event, Event::TokenRefreshed { .. }).then_some(())).await;
+    told(&mut events, "its re-AUTH", |event| matches!(event, Event::Reauthenticated { .. }).then_some(())).await;
+
+    emulator.gate().refuse_connections(true);
+    emulator.gate().cut_all();
+    told(&mut events, "a loss", |event| matches!(event, Event::LinkDown { .. }).then_some(())).await;
+    told(&mut events, "a dial fails", |event| matches!(event, Event::DialFailed { .. }).then_some(())).await;
+    emulator.gate().refuse_connections(false);
+    told(&mut events, "it is replaced", |event| matches!(event, Event::LinkReplaced { .. }).then_some(())).await;
+}
+
+async fn a_token_that_expires() {
+    let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
+    let redis = connect(&emulator, emulator.config(), 1).await;
+    let mut events = redis.manager().events();
+    emulator.identity().fault_all(Some(IdentityFault::Status(503)));
+    told(&mut events, "expiry", |event| matches!(event, Event::TokenExpired { .. }).then_some(())).await;
+}
+
+async fn the_default_chain() {
+    let emulator = common::start(Emulator::builder()).await;
+    let chain = Credential::default_chain().imds_host(emulator.imds_host());
+    connect(&emulator, Config::new(chain).tls(emulator.tls()), 1).await;
+}
+
+/// A web server, where Redis was expected.
+async fn somebody_else_at_the_port() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 512];
+            _ = stream.read(&mut buffer).await;
+            _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            _ = stream.read(&mut buffer).await;
+        }
+    });
+    let token = || async { AccessToken::opaque("any token", HOUR, "tester") };
+    let config = Config::new(Credential::custom(token)).tls(Tls::dangerously_unencrypted());
+    let attempt = EntraRedis::connect("127.0.0.1", port, config);
+    within("a refusal", 10 * SECOND, attempt).await.unwrap_err();
+    server.abort();
+}

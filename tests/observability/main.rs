@@ -1,0 +1,66 @@
+//! What can be seen of it: events, figures, health, spans and log lines, metrics; and that the README's tables tell the truth.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod events;
+#[cfg(feature = "metrics")]
+mod facade;
+mod health;
+mod log;
+mod readme;
+mod stats;
+
+use common::{SECOND, links_up, within};
+use entra_redis::{
+    Config, EntraRedis, Event,
+    emulator::{Emulator, GateConnection},
+};
+use redis::{AsyncCommands, RedisResult};
+use std::time::Duration;
+use tokio::{sync::broadcast::Receiver, task::JoinHandle};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn connect(emulator: &Emulator, config: Config, links: usize) -> EntraRedis {
+    let config = config.pool_size(links);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    links_up(&redis, links).await;
+    redis
+}
+
+/// Waits for an event that `pick` makes something of; those before it are passed over. Those of the start are, too: they may
+/// still be on their way.
+async fn told<T>(events: &mut Receiver<Event>, what: &str, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+    within(what, 20 * SECOND, async {
+        loop {
+            let event = events.recv().await.unwrap();
+            let of_the_start = matches!(event, Event::LinkUp { generation: 1, reconnect: false, .. });
+            if !of_the_start && let Some(picked) = pick(event) {
+                return picked;
+            }
+        }
+    })
+    .await
+}
+
+/// A read that is under way until Redis answers.
+fn read(redis: &EntraRedis) -> JoinHandle<RedisResult<Option<String>>> {
+    let mut con = redis.clone();
+    tokio::spawn(async move { con.get::<_, Option<String>>("key").await })
+}
+
+fn freeze_all(emulator: &Emulator) {
+    emulator.gate().connections().iter().for_each(GateConnection::freeze);
+}
+
+/// Starts a read that Redis does not get to see, and waits until it has been sent.
+async fn held_up(emulator: &Emulator, redis: &EntraRedis) -> JoinHandle<RedisResult<Option<String>>> {
+    let before = redis.manager().stats().commands.sent;
+    freeze_all(emulator);
+    let call = read(redis);
+    common::eventually("it is sent", 5 * SECOND, async || {
+        (redis.manager().stats().commands.sent > before).then_some(())
+    })
+    .await;
+    call
+}
