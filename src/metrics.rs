@@ -28,8 +28,10 @@ struct Figure<T> {
     label: Option<(&'static str, &'static str)>,
     unit: Unit,
     about: &'static str,
-    read: fn(&Stats) -> T,
+    read: Read<T>,
 }
+
+type Read<T> = fn(&Stats) -> T;
 
 const STATE: &str = "db.client.connection.state";
 const CONNECTIONS: &str = "Connections that are up; a used one has commands in flight.";
@@ -137,9 +139,9 @@ fn token(stats: &Stats, time: fn(&TokenStats) -> Duration) -> f64 {
 
 /// Where the figures of one connection manager go.
 pub(crate) struct Series {
-    gauges: Vec<(Gauge, fn(&Stats) -> f64)>,
+    gauges: Vec<(Gauge, Read<f64>)>,
     /// With what has been counted so far: several managers, one after the other, may count there.
-    counters: Vec<(Counter, fn(&Stats) -> u64, u64)>,
+    counters: Vec<(Counter, Read<u64>, u64)>,
     most: Gauge,
     pool_size: usize,
     create_time: Histogram,
