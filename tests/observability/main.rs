@@ -1,4 +1,5 @@
 //! What can be seen of it: events, figures, health, spans and log lines, metrics; and that the README's tables tell the truth.
+#![allow(clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 #[path = "../common/mod.rs"]
 mod common;
