@@ -176,8 +176,7 @@ impl EntraRedis {
             && let Some(called) = deadline.checked_sub(limit)
             && link.silent_since(called)
         {
-            // A link that came up meanwhile has hardly been silent for long.
-            if limit.min(link.age()) >= SILENCE {
+            if limit >= SILENCE {
                 link.retire("not a byte within a command's deadline");
             } else {
                 link.suspect();

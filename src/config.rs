@@ -123,6 +123,8 @@ impl Config {
     }
 
     /// How long a command may take, from the call to its reply, waiting for a connection included; default 5 s.
+    ///
+    /// The time is kept on the runtime that called `connect`: if nobody drives that, nothing ends.
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.command_timeout = timeout;
         self
@@ -137,7 +139,7 @@ impl Config {
 
     /// How many commands may be without an answer, over all connections; at least 1, default 65,536.
     ///
-    /// It bounds the memory that a server which does not keep up can cost. What happens to one command more is said by
+    /// It bounds what a server which does not keep up can cost: so many times the size of your commands. What happens to one command more is said by
     /// [`overload`](Self::overload).
     pub fn max_in_flight(mut self, commands: usize) -> Self {
         self.max_in_flight = commands;

@@ -26,6 +26,8 @@ pub(crate) fn check_pipeline(pipeline: &Pipeline) -> RedisResult<()> {
     let atomic = pipeline.is_transaction();
     let mut commands = pipeline.cmd_iter();
     commands.try_for_each(|cmd| match effect(cmd) {
+        // Redis passes over it without a reply, and all that follow would go to the wrong requests.
+        _ if cmd.args_iter().next().is_none() => Err((ErrorKind::Client, "empty command").into()),
         Effect::Blocks if atomic => Ok(()),
         _ => check(cmd),
     })
@@ -135,6 +137,14 @@ mod tests {
             assert_eq!(of(line), Effect::ChangesState, "{line}");
         }
         assert_eq!(effect(&Cmd::new()), Effect::None);
+    }
+
+    #[test]
+    fn an_empty_command_has_no_place_in_a_pipeline() {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("PING").add_command(Cmd::new());
+        assert!(check_pipeline(&pipeline).is_err());
+        assert!(check_pipeline(pipeline.atomic()).is_err());
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl Links {
         let links: Vec<Arc<Link>> = (1..).zip(streams).map(link).collect();
         links.iter().take(aside).for_each(|link| link.step_aside());
         let pool = Pool::new(tokens, Arc::clone(&load), Overload::Refuse);
-        pool.publish(links);
+        let filled = links.len();
+        pool.publish(links, filled);
         Self(pool)
     }
 

@@ -61,12 +61,35 @@ impl FailedCommands {
     }
 }
 
+/// Somebody who waits for room, until dropped.
+struct Turn<'a> {
+    waiting: &'a AtomicUsize,
+    is_behind_others: bool,
+}
+
+impl<'a> Turn<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        Self { waiting, is_behind_others: waiting.fetch_add(1, SeqCst) > 0 }
+    }
+
+    fn has_followers(&self) -> bool {
+        self.waiting.load(SeqCst) > 1
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, SeqCst);
+    }
+}
+
 /// Shared by the pool and its links.
 pub(crate) struct Load {
     most: usize,
     in_flight: AtomicUsize,
-    /// Rung when there is room again.
+    /// Rung once for each place that becomes free while somebody waits for one.
     room: Notify,
+    waiting_for_room: AtomicUsize,
     waiting: AtomicUsize,
     sent: AtomicU64,
     retried: AtomicU64,
@@ -84,6 +107,7 @@ impl Load {
             most,
             in_flight: AtomicUsize::new(0),
             room: Notify::new(),
+            waiting_for_room: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -104,14 +128,38 @@ impl Load {
     }
 
     pub(crate) fn left(&self, count: usize) {
-        if count > 0 && self.in_flight.fetch_sub(count, SeqCst) >= self.most {
-            self.room.notify_waiters();
+        if count > 0 {
+            self.in_flight.fetch_sub(count, SeqCst);
+            // One for each place: the others would find it taken.
+            for _ in 0..count.min(self.waiting_for_room.load(SeqCst)) {
+                self.room.notify_one();
+            }
         }
     }
 
-    /// Rung when there is room again; enable it before [`enter`](Self::enter) is tried.
-    pub(crate) fn room(&self) -> &Notify {
-        &self.room
+    /// Whether others have waited for room before: who comes now stands behind them.
+    pub(crate) fn has_queue(&self) -> bool {
+        self.waiting_for_room.load(SeqCst) > 0
+    }
+
+    /// Takes a place for one command, as soon as there is one; those who came first get theirs first.
+    pub(crate) async fn wait_for_place(&self) {
+        let turn = Turn::new(&self.waiting_for_room);
+        let mut is_next = !turn.is_behind_others;
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Enabled before the try, so that no departure falls between the two.
+            room.as_mut().enable();
+            if is_next && self.enter() {
+                break;
+            }
+            room.await;
+            is_next = true;
+        }
+        if self.in_flight.load(SeqCst) < self.most && turn.has_followers() {
+            self.room.notify_one();
+        }
     }
 
     pub(crate) fn note_sent(&self, count: usize) {

@@ -158,7 +158,7 @@ impl ConnectionManager {
         if self.pool.is_closed() {
             return Health::Stopped;
         }
-        let (open, wanted) = (self.pool.open_links(), self.pool_size);
+        let (open, wanted) = (self.pool.open_places(), self.pool_size);
         let token_error = self.tokens.dead().or_else(|| self.journal.last_token_error());
         let connect_error = self.pool.last_error();
         let because = |error: &Option<Error>| error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
@@ -201,7 +201,7 @@ impl ConnectionManager {
         let mut tasks = self.tasks.lock().await;
         tasks.end().await;
         let deadline = Instant::now() + self.command_timeout;
-        let links = self.pool.links();
+        let links = self.pool.all_links();
         join_all(links.iter().map(|link| {
             link.retire("shut down");
             link.drained(deadline)

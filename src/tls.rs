@@ -53,6 +53,20 @@ pub(crate) enum Transport {
     Plaintext,
 }
 
+impl Transport {
+    /// Bytes that one record holds. A plain stream has no records; there it is as good a piece as any.
+    pub(crate) fn record(&self) -> usize {
+        const LARGEST: usize = 16 << 10;
+        const HEADER: usize = 5;
+        match self {
+            Self::Tls { config, .. } => {
+                config.max_fragment_size.map_or(LARGEST, |size| size.saturating_sub(HEADER).clamp(1, LARGEST))
+            }
+            Self::Plaintext => LARGEST,
+        }
+    }
+}
+
 impl Tls {
     /// The default: the operating system's trust roots, no client certificate.
     pub fn new() -> Self {

@@ -18,7 +18,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
-use wire::Wire;
+use wire::{Terms, Wire};
 
 pub(crate) use dial::Dialer;
 pub(crate) use request::{PipelineCall, Request};
@@ -53,7 +53,6 @@ pub(crate) struct Link {
     reauths: AtomicU64,
     /// Links that were lost in its place before it.
     reconnects: AtomicU64,
-    suspect: AtomicBool,
     /// An `AUTH` is under way: Redis may be silent until it is validated.
     validating: AtomicBool,
 }
@@ -69,7 +68,10 @@ impl Link {
         load: Arc<Load>,
     ) -> Result<Self, Error> {
         let (stream, current) = futures_util::future::try_join(dialer.connect(), token).await?;
-        let wire = Wire::start(stream, keeper, load, dialer.command_timeout);
+        let wire = {
+            let (patience, record) = (dialer.command_timeout, dialer.transport.record());
+            Wire::start(stream, Terms { keeper, load, patience, record })
+        };
         handshake::authenticate(&wire, dialer, &current).await?;
         let authenticated = Authenticated { generation: current.generation, until: current.token.usable_until() };
         let link = Self::new(dialer.next_id(), wire, authenticated);
@@ -83,7 +85,7 @@ impl Link {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
-        let wire = Wire::start(stream, Arc::default(), load, patience);
+        let wire = Wire::start(stream, Terms { keeper: Arc::default(), load, patience, record: 16 << 10 });
         Self::new(id, wire, Authenticated { generation: 0, until: Instant::now() + patience })
     }
 
@@ -95,7 +97,6 @@ impl Link {
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
-            suspect: AtomicBool::new(false),
             validating: AtomicBool::new(false),
         }
     }
@@ -152,6 +153,16 @@ impl Link {
         self.wire.queue.is_congested()
     }
 
+    /// Whether it has left requests without a byte for too long.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.wire.pulse.is_silent()
+    }
+
+    /// Whether its connection has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.wire.queue.has_ended()
+    }
+
     /// Takes the link out of traffic, for ever; what is in flight may finish.
     pub(crate) fn retire(&self, reason: &'static str) {
         self.wire.queue.set(Condition::Down(reason));
@@ -165,12 +176,12 @@ impl Link {
 
     /// Has the keeper find out whether Redis is still there.
     pub(crate) fn suspect(&self) {
-        self.suspect.store(true, Relaxed);
+        self.wire.pulse.suspect();
     }
 
     /// Whether somebody doubts that Redis is still there.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.suspect.load(Relaxed)
+        self.wire.pulse.is_suspect()
     }
 
     /// How long ago the link was opened.
@@ -190,12 +201,14 @@ impl Link {
         self.last_used.store(self.wire.pulse.now().as_millis() as u64, Relaxed);
     }
 
-    /// Whether Redis is still there: a `PING` answered, with anything, within `limit`.
+    /// Whether Redis is still there: a `PING` answered, or anything else heard, within `limit`.
     pub(crate) async fn ping(&self, limit: Duration) -> bool {
         self.touch();
-        self.suspect.store(false, Relaxed);
-        let outcome = self.wire.own(&redis::cmd("PING"), Instant::now() + limit).await;
+        let asked = Instant::now();
+        let outcome = self.wire.own(&redis::cmd("PING"), asked + limit).await;
+        // Behind a large reply its answer may come late: whoever sends that is there.
         matches!(outcome, Outcome::Answered(_))
+            || (matches!(outcome, Outcome::TimedOut) && !self.wire.pulse.silent_since(asked))
     }
 
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.

@@ -103,6 +103,10 @@ impl Request for PipelineCall<'_> {
         let first = match reply {
             // All commands of a pipeline were refused, for the same reason.
             Ok(values) => {
+                // Of replies that are left out nobody knows what they say.
+                if !self.pipeline.is_transaction() && (self.offset, self.count) != (0, self.pipeline.len()) {
+                    return None;
+                }
                 let Some(Value::ServerError(first)) = values.first() else {
                     return None;
                 };

@@ -14,7 +14,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
 };
 use tokio::{
     sync::Notify,
@@ -40,6 +40,10 @@ pub(crate) struct Pool {
     last_error: Mutex<Option<Error>>,
     load: Arc<Load>,
     overload: Overload,
+    /// Links that were taken out, until what is in flight on them is answered.
+    leaving: Mutex<Vec<Arc<Link>>>,
+    /// Places of the pool that have a link.
+    filled: AtomicUsize,
 }
 
 impl Pool {
@@ -53,6 +57,8 @@ impl Pool {
             last_error: Mutex::new(None),
             load,
             overload,
+            leaving: Mutex::default(),
+            filled: AtomicUsize::new(0),
         }
     }
 
@@ -60,7 +66,7 @@ impl Pool {
     ///
     /// Somebody whose last request was `bulky` is expected to send another such: it goes where it is in nobody's way.
     pub(crate) fn try_send<R: Request>(&self, request: &R, bulky: bool) -> Option<Sent> {
-        if !self.load.enter() {
+        if self.load.has_queue() || !self.load.enter() {
             return None;
         }
         let sent = self.route(request, None, bulky);
@@ -74,26 +80,43 @@ impl Pool {
     #[cold]
     pub(crate) async fn send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
         let _waiting = self.load.wait();
+        let place = self.place(deadline).await?;
+        self.wait_for_link(place, request, deadline, bulky).await
+    }
+
+    /// A place in the load for one command, if need be after those who came before.
+    async fn place(&self, deadline: Instant) -> Result<Place<'_>, Error> {
+        if self.overload == Overload::Refuse {
+            return if self.load.enter() {
+                Ok(Place(&self.load))
+            } else if self.is_closed() {
+                Err(Error::closed())
+            } else {
+                Err(self.load.overloaded())
+            };
+        }
+        let turn = async {
+            tokio::select! {
+                () = self.load.wait_for_place() => Ok(Place(&self.load)),
+                () = self.until_closed() => Err(Error::closed()),
+            }
+        };
+        timeout_at(deadline, turn).await.unwrap_or_else(|_| {
+            self.load.note_unserved();
+            let text = "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
+            Err(Error::new(ErrorKind::Timeout(Stage::Command), text))
+        })
+    }
+
+    async fn until_closed(&self) {
         loop {
-            let room = self.load.room().notified();
-            tokio::pin!(room);
-            // Enabled before the try, so that no departure falls between the two.
-            room.as_mut().enable();
-            if self.load.enter() {
-                return self.wait_for_link(Place(&self.load), request, deadline, bulky).await;
-            }
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
             if self.is_closed() {
-                return Err(Error::closed());
+                return;
             }
-            if self.overload == Overload::Refuse {
-                return Err(self.load.overloaded());
-            }
-            if timeout_at(deadline, room).await.is_err() {
-                self.load.note_unserved();
-                let text =
-                    "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
-                return Err(Error::new(ErrorKind::Timeout(Stage::Command), text));
-            }
+            changed.await;
         }
     }
 
@@ -105,12 +128,13 @@ impl Pool {
         let queue = |link: &Arc<Link>, admission| Some(Sent::new(link, request.queue(link, admission, deadline)?));
         let preferred = if bulky {
             // The back half, so that the front stays free for small replies.
-            least_busy(&links[links.len() / 2..], Link::is_open).and_then(|link| queue(link, Admission::Open))
+            least_busy(&links[links.len() / 2..], is_well).and_then(|link| queue(link, Admission::Open))
         } else {
-            let has_room = |link: &&Arc<Link>| link.is_open() && link.in_flight() < SPILL_AT && !link.is_congested();
+            let has_room = |link: &&Arc<Link>| is_well(link) && link.in_flight() < SPILL_AT && !link.is_congested();
             links.iter().filter(has_room).find_map(|link| queue(link, Admission::Open))
         };
         preferred
+            .or_else(|| queue(least_busy(&links, is_well)?, Admission::Open))
             .or_else(|| queue(least_busy(&links, Link::is_open)?, Admission::Open))
             // Better behind an AUTH than not at all.
             .or_else(|| queue(least_busy(&links, Link::is_aside)?, Admission::Aside))
@@ -172,6 +196,24 @@ impl Pool {
         self.links.load().to_vec()
     }
 
+    /// Those, and the ones that were taken out and have something in flight yet.
+    pub(crate) fn all_links(&self) -> Vec<Arc<Link>> {
+        self.links.load().iter().chain(lock(&self.leaving).iter()).map(Arc::clone).collect()
+    }
+
+    fn leaves(&self, link: &Arc<Link>) {
+        lock(&self.leaving).push(Arc::clone(link));
+    }
+
+    fn has_left(&self, link: u64) {
+        lock(&self.leaving).retain(|leaving| leaving.id() != link);
+    }
+
+    /// Places of the pool whose link takes commands; links that stand in for others do not count.
+    pub(crate) fn open_places(&self) -> usize {
+        self.open_links().min(self.filled.load(SeqCst))
+    }
+
     /// Links that take commands.
     pub(crate) fn open_links(&self) -> usize {
         let links = self.links.load();
@@ -179,8 +221,11 @@ impl Pool {
     }
 
     /// The keeper's snapshot for the commands to read.
-    pub(crate) fn publish(&self, links: Vec<Arc<Link>>) {
+    ///
+    /// `filled` places have a link; links more than that stand in for others.
+    pub(crate) fn publish(&self, links: Vec<Arc<Link>>, filled: usize) {
         self.links.store(Arc::new(links));
+        self.filled.store(filled, SeqCst);
         self.changed.notify_waiters();
     }
 
@@ -209,12 +254,12 @@ impl Pool {
     pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
         self.changed.notify_waiters();
-        self.load.room().notify_waiters();
     }
 
     /// Lets go of the links; their connections close.
     pub(crate) fn clear(&self) {
         self.links.store(Arc::default());
+        lock(&self.leaving).clear();
     }
 }
 
@@ -247,6 +292,11 @@ impl Sent {
     fn new(link: &Link, (reply, bytes): Queued) -> Self {
         Self { reply, link: link.id(), large: bytes > LARGE }
     }
+}
+
+/// Whether it takes commands, and answers those that it has.
+fn is_well(link: &Link) -> bool {
+    link.is_open() && !link.is_silent()
 }
 
 fn least_busy(links: &[Arc<Link>], takes_commands: fn(&Link) -> bool) -> Option<&Arc<Link>> {

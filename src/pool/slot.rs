@@ -30,6 +30,8 @@ pub(super) struct Slot {
     pub(super) task: Task,
     /// Dials wait until then.
     pub(super) dial_after: Instant,
+    /// The token with which the last dial was refused.
+    refused: Option<u64>,
     dial_backoff: Backoff,
     refusal_backoff: Backoff,
     /// Re-AUTHs wait until then.
@@ -55,6 +57,7 @@ impl Slot {
             doomed: false,
             task: Task::None,
             dial_after: now,
+            refused: None,
             dial_backoff: Backoff::new(&policy(100, 2_000)),
             refusal_backoff: Backoff::new(&policy(1_000, 30_000)),
             reauth_after: now,
@@ -89,12 +92,22 @@ impl Slot {
         Some((self.lost.take()?, by))
     }
 
-    /// When to try again; what Redis refuses, it will go on refusing for a while.
-    pub(super) fn dial_failed(&mut self, refused: bool) -> Duration {
-        let backoff = if refused { &mut self.refusal_backoff } else { &mut self.dial_backoff };
+    /// When to try again. A token that Redis refuses, it will go on refusing for a while.
+    pub(super) fn dial_failed(&mut self, refused: Option<u64>) -> Duration {
+        let backoff = if refused.is_some() { &mut self.refusal_backoff } else { &mut self.dial_backoff };
         let delay = backoff.next_delay();
         self.dial_after = Instant::now() + delay;
+        self.refused = refused;
         delay
+    }
+
+    /// Whether it is time to dial; a newer token than the refused one need not wait for that one's time.
+    pub(super) fn may_dial(&mut self, now: Instant, newest: u64) -> bool {
+        if self.refused.is_some_and(|refused| refused < newest) {
+            self.refused = None;
+            self.dial_after = now;
+        }
+        now >= self.dial_after
     }
 
     pub(super) fn reauthenticated(&mut self) {

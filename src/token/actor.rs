@@ -179,6 +179,8 @@ impl TokenActor {
 
         let age = token.received_at().elapsed();
         let floor = schedule::floor(self.unchanged, &self.config);
+        // A source that renews late must be asked again before the token dies.
+        let floor = floor.min((token.remaining() / 2).max(self.config.min_refresh_interval));
         let next_refresh = schedule::delay(token.lifetime(), age, floor, &self.config);
         self.plan(next_refresh);
         if same {

@@ -341,7 +341,7 @@ async fn a_refused_token_does_not_override_retry_after() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_token_again_is_no_rotation_and_asked_for_ever_more_slowly() {
-    let script = Script::new([Act::Token(MINUTE), Act::Same(2 * SECOND)]);
+    let script = Script::new([Act::Token(MINUTE), Act::Same(MINUTE)]);
     let (mut tokens, journal) = start(&script, TokenManagerConfig::new());
     tokens.current().await.unwrap();
     sleep(50 * SECOND).await;
@@ -349,6 +349,17 @@ async fn the_same_token_again_is_no_rotation_and_asked_for_ever_more_slowly() {
     assert_eq!(journal.counters().tokens_fetched, 1);
     let gaps: Vec<_> = script.gaps().iter().map(Duration::as_secs).collect();
     assert_eq!(gaps, [1, 2, 4, 8, 16]);
+}
+
+/// A cache below that renews in the token's last seconds is asked before those are over.
+#[tokio::test(start_paused = true)]
+async fn the_same_token_again_is_asked_for_before_its_last_half_is_over() {
+    let script = Script::new([Act::Token(MINUTE), Act::Same(8 * SECOND)]);
+    let (mut tokens, _) = start(&script, TokenManagerConfig::new());
+    tokens.current().await.unwrap();
+    sleep(50 * SECOND).await;
+    let longest = script.gaps().into_iter().max().unwrap();
+    assert!(longest <= 4 * SECOND + SECOND / 2, "{longest:?} between requests for a token with 8 s to live");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ mod tests;
 use crate::load::Load;
 use driver::Driver;
 use queue::{Order, Queue};
-use redis::{Cmd, Pipeline};
+use redis::{Arg, Cmd, Pipeline};
 use reply::{Expect, Gather};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -41,6 +41,21 @@ pub(crate) fn parse_reply(bytes: &[u8]) -> Option<(redis::Value, usize)> {
 /// What was queued: its reply to come, and how many bytes it has.
 pub(crate) type Queued = (Reply, usize);
 
+/// What a connection has to know about its surroundings.
+pub(super) struct Terms {
+    /// Notified when the connection ends, or is in doubt.
+    pub(super) keeper: Arc<Notify>,
+    /// The whole pool's load.
+    pub(super) load: Arc<Load>,
+    /// How long a request may take that comes without a deadline of its own.
+    pub(super) patience: Duration,
+    /// Bytes that one TLS record holds.
+    pub(super) record: usize,
+}
+
+/// Commands larger than this are packed before the queue is locked.
+const PACKED_BEFORE: usize = 64 << 10;
+
 /// A connection; it ends when dropped.
 pub(super) struct Wire {
     pub(super) queue: Arc<Queue>,
@@ -55,22 +70,25 @@ impl Drop for Wire {
 }
 
 impl Wire {
-    /// Spawns the driver of `stream`, which notifies `keeper` when it ends.
-    ///
-    /// `patience` is how long a request may take that comes without a deadline of its own.
-    pub(super) fn start<S>(stream: S, keeper: Arc<Notify>, load: Arc<Load>, patience: Duration) -> Self
+    /// Spawns the driver of `stream`.
+    pub(super) fn start<S>(stream: S, terms: Terms) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let queue = Arc::new(Queue::new(load));
+        let queue = Arc::new(Queue::new(Arc::clone(&terms.load)));
         let pulse = Arc::new(Pulse::new());
-        let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), keeper, patience);
+        let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), terms);
         Self { queue, pulse, driver: tokio::spawn(driver).abort_handle() }
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
     pub(super) fn command(&self, admission: Admission, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
         let order = Order { deadline, expect: Expect::One, quiet: cmd.is_no_response() };
+        let size: usize = cmd.args_iter().map(|arg| if let Arg::Simple(bytes) = arg { bytes.len() } else { 0 }).sum();
+        if size > PACKED_BEFORE {
+            let packed = cmd.get_packed_command();
+            return self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed));
+        }
         self.queue.push(admission, order, |bytes| cmd.write_packed_command(bytes))
     }
 

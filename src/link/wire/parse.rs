@@ -71,7 +71,14 @@ impl<'a> Reader<'a> {
         let frame = &self.buf[start..];
         let len = Scan::at_depth(depth).resume(frame)?.ok_or(Stop::Incomplete)?;
         self.at = start + len;
-        redis::parse_redis_value(&frame[..len]).map_err(|_| garbage("a value is malformed"))
+        let frame = &frame[..len];
+        let value = if frame.first() == Some(&b'-') {
+            // Redis quotes arguments in errors, whatever they hold, and cuts them anywhere.
+            redis::parse_redis_value(String::from_utf8_lossy(frame).as_bytes())
+        } else {
+            redis::parse_redis_value(frame)
+        };
+        value.map_err(|_| garbage("a value is malformed"))
     }
 
     fn bulk(&mut self) -> Result<Value, Stop> {

@@ -224,6 +224,11 @@ impl Queue {
         lock(&self.inner).condition
     }
 
+    /// Whether the connection is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.inner).ended
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.condition.load(SeqCst) == OPEN
     }

@@ -14,7 +14,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn wire(buffer: usize) -> (Wire, DuplexStream) {
     let (near, far) = duplex(buffer);
-    (Wire::start(near, Arc::new(Notify::new()), Load::new(1), HOUR), far)
+    let keeper = Arc::new(Notify::new());
+    (Wire::start(near, Terms { keeper, load: Load::new(1), patience: HOUR, record: 16 << 10 }), far)
 }
 
 fn get(wire: &Wire, key: &str) -> Reply {
@@ -154,6 +155,10 @@ async fn garbage_and_replies_to_nothing_end_the_link() {
     assert_eq!(down(&wire_1).await, GARBAGE);
 
     let (wire_2, mut far) = wire(1024);
+    let reply = get(&wire_2, "a");
+    expect(&mut far, &["a"]).await;
+    far.write_all(b":1\r\n").await.unwrap();
+    assert_eq!(answered(reply).await, Value::Int(1));
     far.write_all(b"+OK\r\n").await.unwrap();
     assert!(down(&wire_2).await.contains("nothing asked for"));
 }
@@ -240,5 +245,87 @@ async fn dropping_the_wire_ends_every_request() {
     for reply in replies {
         let outcome = timeout(10 * SECOND, reply).await.expect("an outcome").outcome;
         assert!(matches!(outcome, Outcome::Lost(_) | Outcome::Unsent), "{outcome:?}");
+    }
+}
+
+/// As TLS does: an error swallows the count of what had gone before it in the same call.
+struct Breaks {
+    left: usize,
+    gone: Arc<std::sync::Mutex<Vec<u8>>>,
+}
+
+impl AsyncRead for Breaks {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Pending
+    }
+}
+
+impl AsyncWrite for Breaks {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        // In records of 1 KiB, each of which arrives whole or not at all.
+        for record in bytes.chunks(1 << 10) {
+            if self.left == 0 {
+                return std::task::Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
+            }
+            self.left -= 1;
+            self.gone.lock().unwrap().extend_from_slice(record);
+        }
+        std::task::Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_a_broken_write_had_delivered_is_never_called_unsent() {
+    let gone = Arc::default();
+    let stream = Breaks { left: 5, gone: Arc::clone(&gone) };
+    let terms = Terms { keeper: Arc::new(Notify::new()), load: Load::new(1), patience: HOUR, record: 1 << 10 };
+    let wire = Wire::start(stream, terms);
+    let replies: Vec<_> = (0..1000).map(|n| get(&wire, &format!("key-{n:04}"))).collect();
+    let one = packed("key-0000").len();
+    let mut unsent = 0;
+    for (n, reply) in replies.into_iter().enumerate() {
+        let outcome = timeout(10 * SECOND, reply).await.expect("an outcome").outcome;
+        let begun = n * one < gone.lock().unwrap().len();
+        assert!(!begun || matches!(outcome, Outcome::Lost(_)), "request {n} had left: {outcome:?}");
+        unsent += usize::from(matches!(outcome, Outcome::Unsent));
+    }
+    assert!(unsent > 500, "{unsent} may be sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_doubted_though_nobody_waits_to_the_deadline() {
+    let (wire, mut far) = wire(1024);
+    drop(get(&wire, "a"));
+    let begin = Instant::now();
+    while !wire.pulse.is_silent() {
+        assert!(begin.elapsed() < 5 * SECOND, "nobody notices");
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    expect(&mut far, &["a"]).await;
+    far.write_all(b":1\r\n").await.unwrap();
+    while wire.pulse.is_silent() {
+        yield_now().await;
     }
 }

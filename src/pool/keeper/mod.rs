@@ -5,6 +5,7 @@
 
 mod outcome;
 mod pace;
+mod rotation;
 
 use super::{
     Pool,
@@ -17,9 +18,9 @@ use crate::{
     link::{Condition, Dialer, Link, Reauth},
     token::{Current, Tokens},
 };
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use pace::Pace;
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until, timeout_at},
@@ -28,16 +29,6 @@ use tracing::{Instrument, info_span};
 
 /// Azure limits the rate of new connections.
 const DIALS_AT_ONCE: usize = 4;
-
-/// The re-AUTHs of a rotation start within this, so that a server does not validate all of them at the same moment.
-const LONGEST_SPREAD: Duration = Duration::from_secs(1);
-
-/// How long before its token dies a link whose re-AUTH keeps failing is replaced; a tenth of the token's life if that is
-/// shorter.
-const LONGEST_MARGIN: Duration = Duration::from_secs(20);
-
-/// The least time that an `AUTH` is given, however little life the old token has left.
-const SHORTEST_AUTH: Duration = Duration::from_millis(500);
 
 /// Without anything to do, the keeper looks around this often.
 const ROUND: Duration = Duration::from_secs(1);
@@ -89,6 +80,8 @@ pub(crate) struct Keeper {
     slots: Vec<Slot>,
     tasks: FuturesUnordered<BoxFuture<'static, Done>>,
     pace: Pace,
+    /// The loss of a link makes all others suspect, but not more often than this.
+    next_doubt: Instant,
     /// Told how the first dial went; until then there is no second one.
     first: Option<oneshot::Sender<Result<(), Error>>>,
 }
@@ -111,6 +104,7 @@ impl Keeper {
             options,
             tasks: FuturesUnordered::new(),
             pace: Pace::new(),
+            next_doubt: Instant::now(),
             first: Some(first),
         };
         (keeper, ready)
@@ -124,7 +118,13 @@ impl Keeper {
             self.reconcile();
             let wake = self.next_wake();
             tokio::select! {
-                Some(done) = self.tasks.next() => self.settle(done),
+                Some(done) = self.tasks.next() => {
+                    self.settle(done);
+                    // All that are through before the next look, which is at every slot.
+                    while let Some(Some(done)) = self.tasks.next().now_or_never() {
+                        self.settle(done);
+                    }
+                }
                 alive = self.tokens.changed() => {
                     if !alive {
                         return;
@@ -158,19 +158,25 @@ impl Keeper {
             self.journal.record(Event::LinkReplaced { link, by });
         }
         // What took one link may have taken others: better a PING finds out than the commands of somebody.
-        self.slots.iter().flat_map(Slot::links).for_each(|link| link.suspect());
+        if now >= self.next_doubt {
+            self.next_doubt = now + ROUND;
+            self.slots.iter().flat_map(Slot::links).for_each(|link| link.suspect());
+        }
     }
 
     fn publish(&self) {
         let links = self.slots.iter().flat_map(Slot::links);
-        self.pool.publish(links.map(Arc::clone).collect());
+        let filled = self.slots.iter().filter(|slot| slot.link.is_some()).count();
+        self.pool.publish(links.map(Arc::clone).collect(), filled);
     }
 
-    /// Lets what is on its way on a link that was taken out reach Redis before its connection closes.
+    /// Lets what is on its way on a link that was taken out be answered before its connection closes.
     fn let_go(&mut self, link: Arc<Link>) {
-        let limit = Instant::now() + self.options.ping_timeout;
+        let limit = Instant::now() + self.dialer.command_timeout.max(self.options.ping_timeout);
+        self.pool.leaves(&link);
         self.tasks.push(Box::pin(async move {
-            let drained = link.drained(limit).await;
+            // What a broken connection has in flight is gone, not answered.
+            let drained = link.drained(limit).await && !link.has_ended();
             Done::LetGo(link.id(), drained)
         }));
     }
@@ -213,57 +219,15 @@ impl Keeper {
         }
     }
 
-    /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
-    fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>, census: &mut Census) {
-        let now = Instant::now();
-        let tenth = current.token.lifetime() / 10;
-        let margin = LONGEST_MARGIN.min(tenth);
-        let old_life = link.authenticated_until().saturating_duration_since(now);
-        let slot = &mut self.slots[index];
-        slot.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10));
-        slot.doomed |= slot.reauth_failed_before() && old_life <= margin;
-        if slot.doomed {
-            return self.dial(index, census, None);
-        }
-        if now < slot.reauth_after {
-            return;
-        }
-        let has_spare = slot.spare.is_some();
-        let is_open = link.condition() == Condition::Open;
-        let (open, aside) = census.without(link.condition());
-        if aside > 0 && aside >= (open + aside).div_ceil(2) {
-            // Half of the links keep up the service; those that are aside will be back.
-            return;
-        }
-        let alone = open == 0;
-        let patience = old_life.saturating_sub(margin + self.options.auth_timeout.min(tenth));
-        if alone && !has_spare && !patience.is_zero() {
-            // A second link first, so that no command waits for this one's AUTH; while there is time for one.
-            return self.dial(index, census, Some(now + patience));
-        }
-        if !alone && is_open {
-            // At once, so that the next slot counts it.
-            link.step_aside();
-            (census.open, census.aside) = (open, aside + 1);
-        }
-        let limit = old_life.saturating_sub(margin).max(SHORTEST_AUTH).min(self.options.auth_timeout);
-        let link = Arc::clone(link);
-        let generation = current.generation;
-        let span = info_span!(target: target::LINK, "reauth", link = link.id(), generation);
-        let reauth = async move {
-            let outcome = link.reauthenticate(&current, now + limit).await;
-            Done::Reauthenticated(index, link, current, outcome)
-        };
-        self.start(index, Task::Reauth, reauth.instrument(span));
-    }
-
     /// Opens a link, if it is time, and gives up at `deadline`.
     fn dial(&mut self, index: usize, census: &mut Census, deadline: Option<Instant>) {
         let at_once = if self.first.is_some() { 1 } else { DIALS_AT_ONCE };
         // The first dial is made all the same: it is how `connect` learns why there is no token.
         let no_token = self.tokens.dead().is_some() && self.first.is_none();
         let now = Instant::now();
-        if no_token || census.dialing >= at_once || now < self.slots[index].dial_after || !self.pace.admits(now) {
+        let newest = self.tokens.live().map_or(0, |current| current.generation);
+        let may = self.slots[index].may_dial(now, newest);
+        if no_token || census.dialing >= at_once || !may || !self.pace.admits(now) {
             return;
         }
         census.dialing += 1;
@@ -278,11 +242,15 @@ impl Keeper {
                 generation = current.generation;
                 Ok(current)
             };
-            let open = Link::open(&dialer, token, keeper, load);
-            let result = match deadline {
-                None => open.await,
-                Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),
+            let open = async {
+                let open = Link::open(&dialer, token, keeper, load);
+                match deadline {
+                    None => open.await,
+                    Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),
+                }
             };
+            // A resolver or verifier of the user's that panics must not take everything with it; what it broke is dropped.
+            let result = AssertUnwindSafe(open).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
             Done::Dialed(index, generation, result.map(|link| (link, now.elapsed())))
         };
         self.start(index, Task::Dial, dial.instrument(span));
@@ -311,6 +279,10 @@ impl Keeper {
         let next = planned.chain(ends).chain(paced).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorKind::Connect, "opening a connection panicked: a resolver or certificate verifier of yours did")
 }
 
 fn too_late() -> Error {

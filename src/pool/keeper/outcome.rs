@@ -14,6 +14,7 @@ impl Keeper {
     pub(super) fn settle(&mut self, done: Done) {
         match done {
             Done::LetGo(link, drained) => {
+                self.pool.has_left(link);
                 if drained {
                     self.journal.record(Event::LinkDrained { link });
                 }
@@ -55,7 +56,7 @@ impl Keeper {
     fn dial_failed(&mut self, index: usize, generation: u64, error: Error) {
         self.slots[index].task = Task::None;
         let refused = error.kind() == ErrorKind::AuthenticationRejected;
-        let retry_in = self.slots[index].dial_failed(refused);
+        let retry_in = self.slots[index].dial_failed(refused.then_some(generation));
         if refused {
             self.tokens.refused(generation);
         }
@@ -69,6 +70,8 @@ impl Keeper {
     fn reauthenticated(&mut self, index: usize, link: &Arc<Link>, current: &Current, outcome: Reauth) {
         let slot = &mut self.slots[index];
         slot.task = Task::None;
+        // Commands that found it neither open nor aside look again.
+        self.pool.wake_commands();
         let (id, generation) = (link.id(), current.generation);
         let error = match outcome {
             Reauth::Done => {

@@ -37,8 +37,9 @@ impl Pace {
     /// When a dial may start that may not now.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let lacking = 1.0 - self.allowance;
-        let wait = Duration::try_from_secs_f64(lacking / self.rate).ok()?;
-        Some(self.since + wait).filter(|at| *at > now)
+        let wait = Duration::try_from_secs_f64(lacking / self.rate).ok().filter(|_| lacking > 0.0)?;
+        // A remainder below the clock's resolution is some time, too.
+        Some((self.since + wait).max(now + Duration::from_millis(1)))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
 
+mod watch;
+
 use super::{
+    Terms,
     inbox::Inbox,
     parse::{Stop, parse},
     pulse::Pulse,
@@ -22,6 +25,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, Sleep, sleep_until},
 };
+use watch::Look;
 
 /// Why a connection ended.
 type Reason = &'static str;
@@ -48,20 +52,19 @@ pub(super) struct Driver<S> {
     /// Whether other threads may be about to queue more.
     many_threads: bool,
     yielded: bool,
+    /// Bytes that are offered to the stream at once: what one TLS record holds, as of a record that failed the peer cannot
+    /// have read a byte.
+    record: usize,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Option<Instant>,
+    looked: Option<Look>,
     reason: Reason,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
-    pub(super) fn new(
-        stream: S,
-        queue: Arc<Queue>,
-        pulse: Arc<Pulse>,
-        keeper: Arc<Notify>,
-        patience: Duration,
-    ) -> Self {
+    pub(super) fn new(stream: S, queue: Arc<Queue>, pulse: Arc<Pulse>, terms: Terms) -> Self {
+        let Terms { keeper, patience, record, .. } = terms;
         Self {
             stream,
             queue,
@@ -79,7 +82,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             many_threads: Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread,
             yielded: false,
             alarm: Box::pin(sleep_until(Instant::now())),
+            record,
             alarm_at: None,
+            looked: None,
             reason: "the connection's task was ended",
         }
     }
@@ -89,13 +94,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Neither reading nor writing waits for the other, so that a server that reads no more before it is read itself gets
     /// what it wants.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
-        self.send(cx)?;
-        self.read(cx)?;
+        // What the server has said before the connection broke counts.
+        let sent = self.send(cx);
+        // Before the first request nothing that comes can be a reply; a server that is full may be early with its refusal.
+        if self.written > 0 || !self.hand.entries.is_empty() {
+            self.read(cx)?;
+        }
+        sent?;
         self.watch(cx);
         Ok(())
     }
 
     fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        if self.sent > LARGEST_IDLE_BUFFER.max(self.hand.bytes.len() / 2) {
+            // A socket that is never through must not keep what it has sent.
+            self.hand.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
         loop {
             // On many threads each command would travel alone: what is ready to run gets one chance to join it.
             let patience = self.many_threads && !self.yielded;
@@ -119,21 +134,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Looks at the entries that came last: the first `known` are not new.
     fn note_new(&mut self, known: usize) {
         let new = self.hand.entries.iter_mut().skip(known);
-        let usual = Instant::now() + self.patience;
-        let mut earliest = self.alarm_at;
+        let now = Instant::now();
+        let usual = now + self.patience;
+        let mut earliest = usual;
         for entry in new {
-            let deadline = *entry.deadline.get_or_insert(usual);
-            if earliest.is_none_or(|at| deadline < at) {
-                earliest = Some(deadline);
-            }
+            earliest = earliest.min(*entry.deadline.get_or_insert(usual));
             if entry.quiet {
                 let slot = entry.slot.take();
                 self.quiet.push(Entry { slot, expect: Expect::One, ..*entry });
             }
         }
-        if earliest != self.alarm_at {
-            self.set_alarm(earliest);
-        }
+        self.watch_for(earliest, now);
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
@@ -261,6 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         while self.sent < self.hand.bytes.len() {
             self.flushed = false;
             let rest = &self.hand.bytes[self.sent..];
+            let rest = &rest[..rest.len().min(self.record)];
             let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
             if sent == 0 {
                 return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
@@ -290,38 +302,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.tell(entry, Outcome::Answered(Value::Nil), false);
         }
         self.wake();
-    }
-
-    fn set_alarm(&mut self, at: Option<Instant>) {
-        self.alarm_at = at;
-        if let Some(at) = at {
-            self.alarm.as_mut().reset(at);
-        }
-    }
-
-    /// One timer for all requests: it is set to the earliest deadline there was, and looks at all of them when it fires.
-    fn watch(&mut self, cx: &mut Context<'_>) {
-        while self.alarm_at.is_some() && self.alarm.as_mut().poll(cx).is_ready() {
-            let next = self.expire(Instant::now());
-            self.set_alarm(next);
-        }
-    }
-
-    /// Ends what is past its deadline; its reply, should it come, is passed over. Returns the next deadline.
-    fn expire(&mut self, now: Instant) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        for entry in self.hand.entries.iter_mut().chain(&mut self.quiet) {
-            let Some(deadline) = entry.deadline.filter(|_| entry.slot.is_some()) else {
-                continue;
-            };
-            if deadline > now {
-                next = Some(next.map_or(deadline, |at| at.min(deadline)));
-            } else if let Some(slot) = entry.slot.take() {
-                self.wakers.extend(slot.fill(Answer { outcome: Outcome::TimedOut, large: false, deadline }));
-            }
-        }
-        self.wake();
-        next
     }
 }
 
@@ -367,7 +347,7 @@ impl<S> Drop for Driver<S> {
         let usual = Instant::now() + self.patience;
         for entry in entries {
             let deadline = entry.deadline.unwrap_or(usual);
-            // A byte that the TLS layer has taken may have gone.
+            // What the TLS layer has taken may have gone.
             let outcome = if entry.begins >= self.written { Outcome::Unsent } else { Outcome::Lost(self.reason) };
             if let Some(waker) = entry.slot.and_then(|slot| slot.fill(Answer { outcome, large: false, deadline })) {
                 waker.wake();

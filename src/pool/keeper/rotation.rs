@@ -1,0 +1,72 @@
+//! How a live link comes to a new token.
+
+use super::{Census, Done, Keeper};
+use crate::{
+    event::target,
+    link::{Condition, Link},
+    pool::slot::Task,
+    token::Current,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tracing::{Instrument, info_span};
+
+/// The re-AUTHs of a rotation start within this, so that a server does not validate all of them at the same moment.
+const LONGEST_SPREAD: Duration = Duration::from_secs(1);
+
+/// How long before its token dies a link whose re-AUTH keeps failing is replaced; a tenth of the token's life if that is
+/// shorter.
+const LONGEST_MARGIN: Duration = Duration::from_secs(20);
+
+/// The least time that an `AUTH` is given, however little life the old token has left.
+const SHORTEST_AUTH: Duration = Duration::from_millis(500);
+
+impl Keeper {
+    /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
+    pub(super) fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>, census: &mut Census) {
+        let now = Instant::now();
+        let tenth = current.token.lifetime() / 10;
+        let margin = LONGEST_MARGIN.min(tenth);
+        let old_life = link.authenticated_until().saturating_duration_since(now);
+        let slot = &mut self.slots[index];
+        slot.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10));
+        slot.doomed |= slot.reauth_failed_before() && old_life <= margin;
+        if slot.doomed {
+            if slot.spare.is_some() {
+                // It takes the place at the next look.
+                return self.pool.wake_keeper();
+            }
+            return self.dial(index, census, None);
+        }
+        if now < slot.reauth_after {
+            return;
+        }
+        let has_spare = slot.spare.is_some();
+        let is_open = link.condition() == Condition::Open;
+        let (open, aside) = census.without(link.condition());
+        if aside > 0 && aside >= (open + aside).div_ceil(2) {
+            // Half of the links keep up the service; those that are aside will be back.
+            return;
+        }
+        let alone = open == 0;
+        let patience = old_life.saturating_sub(margin + self.options.auth_timeout.min(tenth));
+        if alone && !has_spare && !patience.is_zero() {
+            // A second link first, so that no command waits for this one's AUTH; while there is time for one.
+            return self.dial(index, census, Some(now + patience));
+        }
+        if !alone && is_open {
+            // At once, so that the next slot counts it.
+            link.step_aside();
+            (census.open, census.aside) = (open, aside + 1);
+        }
+        let limit = old_life.saturating_sub(margin).max(SHORTEST_AUTH).min(self.options.auth_timeout);
+        let link = Arc::clone(link);
+        let generation = current.generation;
+        let span = info_span!(target: target::LINK, "reauth", link = link.id(), generation);
+        let reauth = async move {
+            let outcome = link.reauthenticate(&current, now + limit).await;
+            Done::Reauthenticated(index, link, current, outcome)
+        };
+        self.start(index, Task::Reauth, reauth.instrument(span));
+    }
+}
