@@ -222,3 +222,33 @@ async fn cancelled_requests_shift_nobodys_replies() {
     }
     assert!((1..64_000).contains(&finished), "{finished} finished: the test proves nothing");
 }
+
+/// Redis quotes what it does not understand, whatever it holds.
+#[tokio::test]
+async fn an_error_that_quotes_binary_arguments_costs_nobody_a_connection() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let mut redis = ours(&server, ProtocolVersion::RESP3).await;
+    let nonsense = redis::cmd("NOSUCHCOMMAND").arg(&[0xff, 0xd0][..]).arg("мир".repeat(100)).clone();
+    for _ in 0..10 {
+        let error = nonsense.query_async::<()>(&mut redis).await.unwrap_err();
+        assert_eq!(error.code(), Some("ERR"), "{error}");
+    }
+    assert_eq!(redis.manager().counters().links_lost, 0);
+}
+
+/// Redis passes over it without a reply: everybody's later replies on the connection would be somebody else's.
+#[tokio::test]
+async fn an_empty_command_in_a_pipeline_shifts_nobodys_replies() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let mut redis = ours(&server, ProtocolVersion::RESP3).await;
+    for atomic in [false, true] {
+        let mut pipeline = pipeline(&["ECHO a"], atomic);
+        pipeline.add_command(Cmd::new());
+        let error = pipeline.query_async::<Value>(&mut redis).await.unwrap_err();
+        assert!(error.to_string().contains("empty command"), "{error}");
+        let echo: String = redis::cmd("ECHO").arg("mine").query_async(&mut redis).await.unwrap();
+        assert_eq!(echo, "mine");
+    }
+}

@@ -210,3 +210,30 @@ async fn commands_without_a_reply_reach_redis_before_the_end() {
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut reader.clone()).await.unwrap();
     assert_eq!(keys, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resolver_that_panics_is_a_dial_that_failed() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let panics = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let port = emulator.port();
+    let resolver = {
+        let panics = std::sync::Arc::clone(&panics);
+        move |_, _| {
+            let panics = panics.load(std::sync::atomic::Ordering::SeqCst);
+            async move {
+                assert!(!panics, "on purpose");
+                Ok(vec![std::net::SocketAddr::from(([127, 0, 0, 1], port))])
+            }
+        }
+    };
+    let config = emulator.config().pool_size(2).resolver(resolver);
+    let redis = EntraRedis::connect(emulator.host(), port, config).await.unwrap();
+    links_up(&redis, 2).await;
+    panics.store(true, std::sync::atomic::Ordering::SeqCst);
+    emulator.gate().cut_all();
+    eventually("dials fail", 5 * SECOND, async || (redis.manager().counters().dial_failures > 1).then_some(())).await;
+    panics.store(false, std::sync::atomic::Ordering::SeqCst);
+    links_up(&redis, 2).await;
+    let _: () = redis.clone().set("key", 1).await.unwrap();
+}

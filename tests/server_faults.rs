@@ -222,3 +222,23 @@ async fn a_server_that_closes_what_it_accepts_is_not_dialed_in_a_hot_loop() {
     assert!((3..=30).contains(&accepted), "{accepted} connections in 3 s");
     links_up(&redis, 1).await;
 }
+
+/// Callers who have less patience than `command_timeout` never see the deadline; the silence is noticed all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_half_open_connection_is_replaced_though_every_caller_gives_up_early() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let config = emulator.config().pool_size(2).command_timeout(20 * SECOND);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    links_up(&redis, 2).await;
+    emulator.gate().connections()[0].freeze();
+    let impatient = async || {
+        let mut con = redis.clone();
+        let call = con.set::<_, _, ()>("key", 1);
+        tokio::time::timeout(SECOND / 10, call).await.is_ok_and(|done| done.is_ok()).then_some(())
+    };
+    eventually("traffic goes around it", 5 * SECOND, impatient).await;
+    eventually("it is replaced", 15 * SECOND, async || (redis.manager().counters().reconnects == 1).then_some(()))
+        .await;
+    links_up(&redis, 2).await;
+}
