@@ -76,7 +76,9 @@ impl Authority {
 /// A tenant goes into a URL and into a tool's arguments: nothing in it may mean anything there.
 pub(super) fn check_tenant(tenant_id: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-    if tenant_id.is_empty() || tenant_id.starts_with('-') || !tenant_id.chars().all(plain) {
+    // Of dots alone it would be a step up the path.
+    let something = tenant_id.chars().any(|c| c.is_ascii_alphanumeric());
+    if !something || tenant_id.starts_with('-') || !tenant_id.chars().all(plain) {
         let problem = "must be a tenant's id or domain name: letters, digits, `.` and `-`";
         return Err(Error::config("tenant_id", problem));
     }
@@ -132,7 +134,7 @@ mod tests {
         for tenant in ["7e57e57e-0000-4000-8000-000000000001", "contoso.onmicrosoft.com"] {
             assert!(check_tenant(tenant).is_ok());
         }
-        for tenant in ["", "a/b", "a b", "..\\..", "a;b", "--help", "a&b", "é"] {
+        for tenant in ["", ".", "..", ".-", "a/b", "a b", "..\\..", "a;b", "--help", "a&b", "é"] {
             assert!(check_tenant(tenant).is_err(), "{tenant}");
         }
     }

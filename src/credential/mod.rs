@@ -11,6 +11,7 @@ mod client_assertion;
 mod client_certificate;
 mod client_secret;
 mod developer;
+mod echo;
 mod environment;
 mod expiry;
 mod federated_identity;

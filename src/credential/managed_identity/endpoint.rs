@@ -109,10 +109,11 @@ impl Endpoint {
     }
 
     /// What an answer to [`request`](Self::request) says.
-    pub(super) fn read(&self, mut answer: Answer) -> Result<AccessToken, Error> {
-        if let Some(secret) = &self.secret {
-            answer.forget(secret);
-        }
+    pub(super) fn read(&self, answer: Answer) -> Result<AccessToken, Error> {
+        let answer = match &self.secret {
+            Some(secret) => answer.to(secret),
+            None => answer,
+        };
         answer::token(&answer, self.url(), self.issuer).map(|token| token.sourced_from(self.source))
     }
 
