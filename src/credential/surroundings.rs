@@ -102,6 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_tools_and_the_search_for_imds_fit_into_a_token_request() {
+        let (request, search) = (Duration::from_secs(10), Duration::from_secs(1));
+        let around = Surroundings::of_process();
+        assert!(around.tool_timeout < request);
+        assert!(search + 2 * around.chained_tool_timeout < request);
+    }
+
+    #[test]
     fn what_is_missing_is_named_and_empty_is_missing() {
         let around = Surroundings::of_pairs(&[("A", "1"), ("B", ""), ("C", "3")]);
         assert_eq!(around.all(["A", "C"], "x").unwrap(), ["1", "3"]);
