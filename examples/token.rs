@@ -14,9 +14,18 @@ use std::{
     process::ExitCode,
     time::{Duration, SystemTime},
 };
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// Longer than any credential takes: the default chain may run two tools, one after the other.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What there is to ask may be busy, or not there yet: an Instance Metadata Service is updated for a minute at worst.
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Anybody else answers at once, or is not to be reached.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between tries, unless the other side asks for more.
+const PAUSE: Duration = Duration::from_secs(1);
+
+const SLOW: &str = "check the network, and the proxy if there is one";
 
 /// Gets a token for Azure Managed Redis and shows what it says.
 #[derive(Parser)]
@@ -54,7 +63,7 @@ enum Kind {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match options.credential.map_or_else(Credential::from_env, credential) {
-        Ok(credential) => fetch(&credential).await,
+        Ok(credential) => fetch(&credential, patience(options.credential)).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -77,11 +86,34 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
+/// Asks until there is a token, as long as what goes wrong may pass.
+async fn fetch(credential: &Credential, patience: Duration) -> Result<AccessToken, Error> {
     let source = credential.token_source()?;
-    tokio::time::timeout(PATIENCE, source.fetch())
-        .await
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout(Stage::Token), format!("no token within {PATIENCE:?}"))))
+    let end = Instant::now() + patience;
+    let slow = format!("no token within {patience:?} (hint: {SLOW})");
+    let mut last = Error::new(ErrorKind::Timeout(Stage::Token), slow);
+    loop {
+        match timeout_at(end, source.fetch()).await {
+            Ok(Ok(token)) => return Ok(token),
+            Ok(Err(error)) => last = error,
+            Err(_) => return Err(last),
+        }
+        let pause = last.retry_after().unwrap_or(PAUSE);
+        if !last.is_transient() || pause >= end - Instant::now() {
+            return Err(last);
+        }
+        sleep(pause).await;
+    }
+}
+
+/// Long for managed identities and the default chain.
+fn patience(kind: Option<Kind>) -> Duration {
+    let apps = ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"];
+    let long = match kind {
+        Some(kind) => matches!(kind, Kind::ManagedIdentity | Kind::Default),
+        None => variable("AZURE_TOKEN_CREDENTIALS").is_some() || apps.iter().all(|name| variable(name).is_none()),
+    };
+    if long { LONG_PATIENCE } else { PATIENCE }
 }
 
 /// The credential of this kind, from the variables that it needs.
@@ -155,7 +187,9 @@ fn describe_error(error: &Error) -> Value {
         ErrorKind::Timeout(_) => "Timeout".to_owned(),
         kind => format!("{kind:?}"),
     };
-    json!({"error": error.to_string(), "kind": kind, "aadsts": error.aadsts(), "hint": error.hint()})
+    let text = error.to_string();
+    let hint = error.hint().or(text.contains(SLOW).then_some(SLOW));
+    json!({"error": text, "kind": kind, "aadsts": error.aadsts(), "hint": hint})
 }
 
 fn print(shown: &Value) {

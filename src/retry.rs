@@ -32,7 +32,7 @@ impl RetryPolicy {
         Self::default()
     }
 
-    /// Attempts before `connect` reports the error; at least 1, default 5.
+    /// Attempts before `connect` reports the error; at least 1, default 5. One that will not pass by itself is reported at once.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self

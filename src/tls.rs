@@ -1,6 +1,6 @@
 //! TLS settings of the connections to Redis.
 
-use crate::{Error, Secret};
+use crate::Error;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::CryptoProvider,
@@ -8,6 +8,7 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{fmt, fs, path::PathBuf, sync::Arc};
+use zeroize::Zeroizing;
 
 /// How connections to Redis are encrypted and verified.
 ///
@@ -43,7 +44,7 @@ enum Mode {
 #[derive(Clone)]
 enum Pem {
     File(PathBuf),
-    Text(Secret),
+    Bytes(Zeroizing<Vec<u8>>),
 }
 
 /// TLS as `dial` needs it: everything read and checked.
@@ -74,14 +75,18 @@ impl Tls {
     }
 
     /// Trusts the CA certificates of this PEM file, and no others (redis-py's `ssl_ca_certs`).
+    ///
+    /// What in it cannot be used is passed over, as long as there is a certificate that can.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca = Some(Pem::File(path.into()));
         self
     }
 
     /// Trusts these CA certificates in PEM, and no others.
-    pub fn ca_pem(mut self, pem: impl Into<String>) -> Self {
-        self.ca = Some(Pem::Text(Secret::new(pem)));
+    ///
+    /// What in it cannot be used is passed over, as long as there is a certificate that can. Comments may be in any encoding.
+    pub fn ca_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.ca = Some(Pem::Bytes(Zeroizing::new(pem.as_ref().to_vec())));
         self
     }
 
@@ -93,7 +98,7 @@ impl Tls {
 
     /// Presents this PEM certificate (chain) to the server.
     pub fn client_cert_pem(mut self, pem: impl Into<String>) -> Self {
-        self.client_cert = Some(Pem::Text(Secret::new(pem)));
+        self.client_cert = Some(Pem::Bytes(Zeroizing::new(pem.into().into_bytes())));
         self
     }
 
@@ -105,7 +110,7 @@ impl Tls {
 
     /// The private key of the client certificate, in PEM: PKCS#8, PKCS#1 or SEC1.
     pub fn client_key_pem(mut self, pem: impl Into<String>) -> Self {
-        self.client_key = Some(Pem::Text(Secret::new(pem)));
+        self.client_key = Some(Pem::Bytes(Zeroizing::new(pem.into().into_bytes())));
         self
     }
 
@@ -196,16 +201,16 @@ impl fmt::Debug for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.fmt(f),
-            Self::Text(_) => f.write_str("<PEM>"),
+            Self::Bytes(_) => f.write_str("<PEM>"),
         }
     }
 }
 
 impl Pem {
-    fn read(&self, setting: &str) -> Result<Secret, Error> {
+    fn read(&self, setting: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         match self {
-            Self::Text(text) => Ok(text.clone()),
-            Self::File(path) => fs::read_to_string(path).map(Secret::new).map_err(|source| {
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+            Self::File(path) => fs::read(path).map(Zeroizing::new).map_err(|source| {
                 Error::config(setting, format_args!("cannot be read from {}", path.display())).with_source(source)
             }),
         }
@@ -220,18 +225,26 @@ pub(crate) fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rus
         .map_err(|source| Error::config("tls", "has no usable protocol version").with_source(source))
 }
 
-fn roots(pem: &Secret) -> Result<RootCertStore, Error> {
+/// Bundles are long, and old: a certificate that is no trust anchor for rustls must not stand in the way of the others.
+fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
-    for certificate in certificates("tls.ca", pem)? {
-        store.add(certificate).map_err(|source| {
-            Error::config("tls.ca", "holds a certificate that is no trust anchor").with_source(source)
-        })?;
+    let mut problem = Error::config("tls.ca", "holds no PEM certificate");
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let added = match certificate {
+            Ok(certificate) => store.add(certificate).map_err(|source| {
+                Error::config("tls.ca", "holds no certificate that is a trust anchor").with_source(source)
+            }),
+            Err(source) => Err(Error::config("tls.ca", "is not valid PEM").with_source(source)),
+        };
+        if let Err(error) = added {
+            problem = error;
+        }
     }
-    Ok(store)
+    if store.is_empty() { Err(problem) } else { Ok(store) }
 }
 
-fn certificates(setting: &str, pem: &Secret) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_slice_iter(pem.expose().as_bytes())
+fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|source| Error::config(setting, "is not valid PEM").with_source(source))?;
     if certificates.is_empty() {
@@ -240,9 +253,9 @@ fn certificates(setting: &str, pem: &Secret) -> Result<Vec<CertificateDer<'stati
     Ok(certificates)
 }
 
-fn private_key(setting: &str, pem: &Secret) -> Result<PrivateKeyDer<'static>, Error> {
+fn private_key(setting: &str, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
     // The source is left out: it may quote what it could not read.
-    PrivateKeyDer::from_pem_slice(pem.expose().as_bytes())
+    PrivateKeyDer::from_pem_slice(pem)
         .map_err(|_| Error::config(setting, "holds no PEM private key (PKCS#8, PKCS#1 or SEC1)"))
 }
 
@@ -277,6 +290,26 @@ mod tests {
             .client_key_file(file("user.key", &key));
         assert!(matches!(tls.build("localhost"), Ok(Transport::Tls { .. })));
         assert!(matches!(Tls::new().ca_pem(cert).build("10.0.0.1"), Ok(Transport::Tls { .. })));
+    }
+
+    #[test]
+    fn a_bundle_is_as_good_as_its_best_certificate() {
+        let (cert, key) = pair();
+        let unusable = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let damaged = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
+        let latin_1 = b"# Autorit\xe9 de certification\n";
+        let bundle = [&latin_1[..], unusable.as_bytes(), damaged.as_bytes(), cert.as_bytes()].concat();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        fs::write(&file, &bundle).unwrap();
+        for tls in [Tls::new().ca_pem(bundle), Tls::new().ca_file(file)] {
+            assert!(matches!(tls.build("localhost"), Ok(Transport::Tls { .. })));
+        }
+        let problem = problem(&Tls::new().ca_pem(unusable));
+        assert!(problem.starts_with("`tls.ca` holds no certificate that is a trust anchor"), "{problem}");
+        // Of a certificate of one's own, all of it counts.
+        let own = Tls::new().ca_pem(&cert).client_cert_pem(format!("{damaged}{cert}")).client_key_pem(key);
+        assert!(self::problem(&own).starts_with("`tls.client_cert` is not valid PEM"));
     }
 
     #[test]

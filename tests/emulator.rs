@@ -161,6 +161,40 @@ async fn subscribers_re_authenticate_in_resp3_only() {
 }
 
 #[tokio::test]
+async fn a_reset_takes_everything_back() {
+    for builder in [Emulator::builder(), Emulator::builder().redis_server()] {
+        let emulator = start(builder).await;
+        let login = auth(&emulator, &emulator.identity().issue_token().unwrap());
+        let mut raw = Raw::authenticated(&emulator).await;
+        raw.expect("SUBSCRIBE news\r\n", "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n").await;
+        raw.expect("RESET\r\n", "+RESET\r\n").await;
+        raw.expect("GET nothing\r\n", "-NOAUTH Authentication required.\r\n").await;
+        raw.expect(&format!("{login}GET nothing\r\n"), "+OK\r\n$-1\r\n").await;
+        raw.expect("MULTI\r\n", "+OK\r\n").await;
+        raw.expect("RESET\r\n", "+RESET\r\n").await;
+        raw.expect(&format!("{login}GET nothing\r\n"), "+OK\r\n$-1\r\n").await;
+    }
+}
+
+const SUBSCRIBED: &str = "-ERR Can't execute 'auth': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+                          allowed in this context\r\n";
+
+#[tokio::test]
+async fn who_has_left_all_channels_may_authenticate_again() {
+    for builder in [Emulator::builder(), Emulator::builder().redis_server()] {
+        let emulator = start(builder).await;
+        let login = auth(&emulator, &emulator.identity().issue_token().unwrap());
+        let mut raw = Raw::authenticated(&emulator).await;
+        raw.expect("SUBSCRIBE news\r\n", "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n").await;
+        raw.expect("PSUBSCRIBE n*\r\n", "*3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:2\r\n").await;
+        raw.expect("UNSUBSCRIBE\r\n", "*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:1\r\n").await;
+        raw.expect(&login, SUBSCRIBED).await;
+        raw.expect("PUNSUBSCRIBE\r\n", "*3\r\n$12\r\npunsubscribe\r\n$2\r\nn*\r\n:0\r\n").await;
+        raw.expect(&format!("{login}GET nothing\r\n"), "+OK\r\n$-1\r\n").await;
+    }
+}
+
+#[tokio::test]
 async fn connections_can_be_disturbed_one_by_one() {
     let emulator = start(Emulator::builder()).await;
     let mut first = Raw::authenticated(&emulator).await;

@@ -7,7 +7,10 @@ use common::{
     http::Closed,
     logs,
 };
-use entra_redis::{AccessToken, Config, Credential, EntraRedis, emulator::Emulator};
+use entra_redis::{
+    AccessToken, Config, Credential, EntraRedis,
+    emulator::{Emulator, IdentityFault},
+};
 use jiff::Timestamp;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
@@ -182,6 +185,26 @@ async fn failures_are_told_with_their_kind_number_and_hint() {
         assert_eq!((&shown["kind"], &shown["aadsts"]), (&json!(kind), &Value::Null), "{arguments:?}");
         assert!(shown["error"].as_str().unwrap().contains(says), "{arguments:?}: {shown}");
     }
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_is_waited_for() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let secret = with_secret(&emulator, emulator.client_secret());
+    let machine = vec![("AZURE_POD_IDENTITY_AUTHORITY_HOST", emulator.imds_host())];
+    for variables in [&secret, &machine] {
+        let asks_for_a_second = IdentityFault::TooManyRequests { retry_after: Some(Duration::from_secs(1)) };
+        emulator.identity().script([IdentityFault::Status(500), asks_for_a_second]);
+        let before = emulator.identity().requests();
+        let run = child::token(&["--json"], variables).await;
+        assert_eq!((run.code, emulator.identity().requests() - before), (Some(0), 3), "{}", run.complaint);
+    }
+    emulator.identity().script([IdentityFault::Hang]);
+    let stuck = child::token(&["--json"], &secret).await;
+    let shown = failure(&stuck);
+    assert_eq!((&shown["kind"], shown["hint"].is_string()), (&json!("Timeout"), true), "{shown}");
+    assert!(shown["error"].as_str().unwrap().starts_with("no token within 10s"), "{shown}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use chaos::Chaos;
 use clap::Parser;
 use entra_redis::emulator::Emulator;
 use std::{
+    borrow::Cow,
     error::Error,
     fs,
     future::pending,
@@ -112,14 +113,20 @@ fn other_credentials(emulator: &Emulator, dir: Option<&Path>) -> std::io::Result
 fn print_exports(emulator: &Emulator, ca_file: &Path, others: &[(&str, String)]) -> std::io::Result<()> {
     let mut out = stdout().lock();
     for (name, value) in emulator.env() {
-        writeln!(out, "export {name}={value}")?;
+        writeln!(out, "export {name}={}", quoted(&value))?;
     }
-    writeln!(out, "export REDIS_CA_CERT={}", ca_file.display())?;
+    writeln!(out, "export REDIS_CA_CERT={}", quoted(&ca_file.display().to_string()))?;
     for (name, value) in others {
-        writeln!(out, "# export {name}={value}")?;
+        writeln!(out, "# export {name}={}", quoted(value))?;
     }
     // Whoever reads this through a pipe waits for it.
     out.flush()
+}
+
+/// A value as every shell takes it.
+fn quoted(value: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
+    if value.chars().all(plain) { value.into() } else { format!("'{}'", value.replace('\'', r"'\''")).into() }
 }
 
 /// Waits for Ctrl-C, or for what a supervisor sends.

@@ -1,9 +1,19 @@
 //! Token answers and errors of Microsoft's endpoints.
 
-use super::{expiry, hints, http::Answer};
+use super::{echo, expiry, hints, http::Answer};
 use crate::{AccessToken, Error, ErrorKind, Secret, token::Hints};
 use serde::Deserialize;
 use serde_json::Value;
+use std::time::Duration;
+
+/// For how long IMDS is left alone while it is being updated, which may take it 70 s, if it does not say.
+const WHILE_UPDATING: Duration = Duration::from_secs(10);
+
+/// `AADSTS50196`: Entra ID takes the requests for a loop of a client that has gone wrong. They must become fewer.
+const CLIENT_LOOP: u32 = 50_196;
+
+/// For how long it is left alone then, at least.
+const AFTER_A_LOOP: Duration = Duration::from_secs(60);
 
 /// Whose answer it is, and so what its errors mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +45,13 @@ struct Said {
 }
 
 impl Said {
-    fn read(body: &[u8]) -> Self {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+    fn read(answer: &Answer) -> Self {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        // What was sent is blanked after parsing: JSON has other ways to write it.
+        let text = |value: &Value| {
+            let text = value.as_str()?;
+            Some(answer.secret.as_ref().map_or_else(|| text.to_owned(), |secret| echo::blank(text, secret)))
+        };
         let error = &body["error"];
         let described =
             text(&body["error_description"]).or_else(|| text(&error["message"])).or_else(|| text(&body["message"]));
@@ -46,7 +60,10 @@ impl Said {
         Self {
             code: text(error).or_else(|| text(&error["code"])),
             aadsts: number.or_else(|| described.as_deref().and_then(aadsts_in)),
-            correlation_id: text(&body["correlation_id"]).or_else(|| text(&error["correlationId"])),
+            correlation_id: text(&body["correlation_id"])
+                .or_else(|| text(&error["correlationId"]))
+                .map(|id| first_line(&id))
+                .filter(|id| !id.is_empty()),
             text: described,
         }
     }
@@ -82,7 +99,7 @@ pub(super) fn token(answer: &Answer, endpoint: &str, issuer: Issuer) -> Result<A
 
 /// A typed error for an answer that is not a success.
 fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
-    let said = Said::read(&answer.body);
+    let said = Said::read(answer);
     let transient = is_transient(answer.status, &said, issuer);
     let unassigned = issuer != Issuer::Entra && !transient && said.is_not_assigned();
     let kind = match answer.status {
@@ -109,18 +126,30 @@ fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
     if let Some(hint) = hint {
         error = error.with_hint(hint);
     }
-    match answer.retry_after {
+    match retry_after(answer, &said, issuer) {
         Some(delay) if transient => error.with_retry_after(delay),
         _ => error,
     }
 }
 
+/// How long the endpoint wants to be left alone, by what it says or by what is known of it.
+fn retry_after(answer: &Answer, said: &Said, issuer: Issuer) -> Option<Duration> {
+    if said.aadsts == Some(CLIENT_LOOP) {
+        return Some(answer.retry_after.unwrap_or_default().max(AFTER_A_LOOP));
+    }
+    answer.retry_after.or_else(|| is_updating(answer.status, issuer).then_some(WHILE_UPDATING))
+}
+
 /// The classes of Entra's error codes, see <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 fn is_transient(status: u16, said: &Said, issuer: Issuer) -> bool {
-    let code = matches!(said.aadsts, Some(50033 | 50196 | 90006 | 90012 | 90024 | 90033 | 90055 | 90090));
-    // IMDS answers 404 and 410 while it is being updated, for up to 70 s.
-    let updating = issuer == Issuer::Imds && matches!(status, 404 | 410);
-    code || updating || status == 429 || status >= 500 || said.code.as_deref() == Some("temporarily_unavailable")
+    let code = matches!(said.aadsts, Some(50033 | CLIENT_LOOP | 90006 | 90012 | 90024 | 90033 | 90055 | 90090));
+    let for_now = matches!(status, 408 | 429) || status >= 500 || is_updating(status, issuer);
+    code || for_now || said.code.as_deref() == Some("temporarily_unavailable")
+}
+
+/// IMDS answers 404 and 410 while it is being updated.
+fn is_updating(status: u16, issuer: Issuer) -> bool {
+    issuer == Issuer::Imds && matches!(status, 404 | 410)
 }
 
 /// The number of the first `AADSTS…` in a text.
@@ -148,7 +177,7 @@ mod tests {
     use jsonwebtoken::{EncodingKey, Header, encode};
     use proptest::prelude::*;
     use serde_json::json;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     fn answer(status: u16, body: &[u8]) -> Answer {
         Answer {
@@ -157,6 +186,7 @@ mod tests {
             date: Some(SystemTime::now()),
             challenge: None,
             body: body.to_vec(),
+            secret: None,
         }
     }
 
@@ -219,6 +249,7 @@ mod tests {
             (70_011, "scope"),
             (700_027, "certificate"),
             (70_021, "federated credential"),
+            (7_000_229, "service principal"),
         ] {
             let error = refused(Issuer::Entra, 400, &json!({"error": "x", "error_codes": [code]}));
             assert!(error.hint().is_some_and(|text| text.contains(hint)), "{code}: {error}");
@@ -275,13 +306,66 @@ mod tests {
             let error = refused(Issuer::Imds, status, &body);
             assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, true));
             assert!(!refused(Issuer::Entra, status, &body).is_transient());
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+            let silent = Answer { retry_after: None, ..answer(status, body.to_string().as_bytes()) };
+            let error = token(&silent, "the endpoint", Issuer::Imds).unwrap_err();
+            assert_eq!(error.retry_after(), Some(WHILE_UPDATING));
         }
+    }
+
+    #[test]
+    fn a_client_that_is_taken_for_a_loop_pauses_for_a_minute() {
+        let body = json!({"error": "invalid_grant", "error_codes": [50_196]}).to_string();
+        for (asked, expected) in [(None, 60), (Some(7), 60), (Some(90), 90)] {
+            let retry_after = asked.map(Duration::from_secs);
+            let looped = Answer { retry_after, ..answer(400, body.as_bytes()) };
+            let error = token(&looped, "the endpoint", Issuer::Entra).unwrap_err();
+            assert!(error.is_transient());
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(expected)), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_comes_back_is_blanked_in_whatever_form() {
+        let secret = Secret::new("s3~cr+3t\"");
+        for echo in ["s3~cr+3t\\\"", "s3%7Ecr%2B3t%22", "\\u00733~cr\\u002b3t\\u0022"] {
+            for field in ["error", "error_description", "correlation_id"] {
+                let rest = if field == "error" { "" } else { r#""error":"x","# };
+                let body = format!(r#"{{{rest}"{field}":"not {echo}!"}}"#);
+                assert!(serde_json::from_str::<Value>(&body).is_ok(), "{body}");
+                let error =
+                    token(&answer(400, body.as_bytes()).to(&secret), "the endpoint", Issuer::Entra).unwrap_err();
+                let shown = format!("{error} {error:?}");
+                assert!(shown.contains("not [redacted]!") && !shown.contains("s3"), "{body}: {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_at_the_end_of_what_is_shown_is_not_shown_in_part() {
+        let secret = Secret::new("s3cr3t".repeat(100));
+        let body = json!({"error": "x", "error_description": format!("{}{}", "y".repeat(300), secret.expose())});
+        let answer = answer(400, body.to_string().as_bytes()).to(&secret);
+        let shown = token(&answer, "the endpoint", Issuer::Entra).unwrap_err().to_string();
+        assert!(shown.contains("yyy[redacted]") && !shown.contains("s3cr3t"), "{shown}");
+    }
+
+    #[test]
+    fn a_correlation_id_is_a_short_line() {
+        let id = format!("\u{1b}[2Jc-1{}\nforged log line", "x".repeat(1000));
+        let body = json!({"error": "x", "correlation_id": id});
+        let error = refused(Issuer::Entra, 400, &body);
+        let shown = error.correlation_id().unwrap();
+        assert!(shown.starts_with("[2Jc-1xxx") && shown.len() <= 400, "{shown}");
+        let empty = refused(Issuer::Entra, 400, &json!({"error": "x", "correlation_id": "\n"}));
+        assert_eq!(empty.correlation_id(), None);
     }
 
     #[test]
     fn transient_refusals_keep_retry_after() {
         for (status, body) in [
             (429, "{}"),
+            (408, r#"{"error":"timeout"}"#),
             (503, "<html>busy</html>"),
             (400, r#"{"error":"temporarily_unavailable"}"#),
             (400, r#"{"error":"x","error_codes":[90033]}"#),

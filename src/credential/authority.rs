@@ -54,7 +54,7 @@ pub(super) struct Authority(Url);
 impl Authority {
     pub(super) fn new(host: &str, tenant_id: &str) -> Result<Self, Error> {
         check_tenant(tenant_id)?;
-        let mut url = base_url("authority_host", host)?;
+        let mut url = base_url("authority_host", host, "https")?;
         if url.scheme() != "https" && !is_loopback(&url) {
             let problem = "must be https; http is accepted for a loopback address only";
             return Err(Error::config("authority_host", problem));
@@ -76,23 +76,39 @@ impl Authority {
 /// A tenant goes into a URL and into a tool's arguments: nothing in it may mean anything there.
 pub(super) fn check_tenant(tenant_id: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-    if tenant_id.is_empty() || tenant_id.starts_with('-') || !tenant_id.chars().all(plain) {
+    // Of dots alone it would be a step up the path.
+    let something = tenant_id.chars().any(|c| c.is_ascii_alphanumeric());
+    if !something || tenant_id.starts_with('-') || !tenant_id.chars().all(plain) {
         let problem = "must be a tenant's id or domain name: letters, digits, `.` and `-`";
         return Err(Error::config("tenant_id", problem));
     }
     Ok(())
 }
 
-/// An http(s) URL of a host, without credentials; a bare host name means https.
-pub(super) fn base_url(setting: &str, text: &str) -> Result<Url, Error> {
+/// An http(s) URL of a host, without credentials; a bare host name means this scheme.
+pub(super) fn base_url(setting: &str, text: &str, scheme: &str) -> Result<Url, Error> {
     let text = text.trim();
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let url = Url::parse(&with_scheme).map_err(|source| Error::config(setting, "is not a URL").with_source(source))?;
+    let url = Url::parse(&with_scheme(text, scheme))
+        .map_err(|source| Error::config(setting, "is not a URL").with_source(source))?;
     let known_scheme = matches!(url.scheme(), "http" | "https");
     if !known_scheme || !url.has_host() || !url.username().is_empty() || url.password().is_some() {
         return Err(Error::config(setting, "must be an http(s) URL of a host"));
     }
     Ok(url)
+}
+
+fn with_scheme(text: &str, scheme: &str) -> String {
+    if text.contains("://") { text.to_owned() } else { format!("{scheme}://{text}") }
+}
+
+/// A host setting as it may be shown, before it is checked: its URL may hold a password.
+pub(super) fn shown(text: &str) -> String {
+    let Ok(url) = Url::parse(&with_scheme(text, "https")) else {
+        return "(not a URL)".to_owned();
+    };
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    if text.contains("://") { format!("{}://{host}{port}", url.scheme()) } else { format!("{host}{port}") }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -128,11 +144,33 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_host_has_the_scheme_of_its_kind() {
+        for (scheme, url) in [("https", "https://host:1/"), ("http", "http://host:1/")] {
+            assert_eq!(base_url("x", " host:1 ", scheme).unwrap().as_str(), url);
+            assert_eq!(base_url("x", "https://host", scheme).unwrap().scheme(), "https");
+        }
+    }
+
+    #[test]
+    fn no_more_than_scheme_and_host_is_shown() {
+        for (text, expected) in [
+            ("https://login.example.com", "https://login.example.com"),
+            ("http://127.0.0.1:8080/path?query#part", "http://127.0.0.1:8080"),
+            ("https://user:p@ss@host:1/x", "https://host:1"),
+            ("user:p@ss@host", "host"),
+            ("host/@ss", "host"),
+            ("https://user:p/ss@host", "(not a URL)"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+
+    #[test]
     fn tenants_are_ids_or_names() {
         for tenant in ["7e57e57e-0000-4000-8000-000000000001", "contoso.onmicrosoft.com"] {
             assert!(check_tenant(tenant).is_ok());
         }
-        for tenant in ["", "a/b", "a b", "..\\..", "a;b", "--help", "a&b", "é"] {
+        for tenant in ["", ".", "..", ".-", "a/b", "a b", "..\\..", "a;b", "--help", "a&b", "é"] {
             assert!(check_tenant(tenant).is_err(), "{tenant}");
         }
     }

@@ -23,7 +23,10 @@ impl AzureCoreSource {
                 AzureErrorKind::Credential => ErrorKind::CredentialRejected,
                 _ => ErrorKind::TokenEndpoint,
             };
-            Error::new(kind, format!("the `azure_core` credential gave no token: {error}")).with_source(error)
+            // Its kinds do not tell an outage from a refusal.
+            Error::new(kind, format!("the `azure_core` credential gave no token: {error}"))
+                .with_transient(true)
+                .with_source(error)
         })?;
         let secret = Secret::new(token.token.secret());
         let seconds = u64::try_from(token.expires_on.unix_timestamp()).unwrap_or(0);
@@ -99,7 +102,7 @@ mod tests {
     #[tokio::test]
     async fn errors_keep_their_words() {
         let error = fetch(Sdk(Err("nobody is signed in"))).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::CredentialRejected);
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::CredentialRejected, true));
         assert!(error.to_string().contains("nobody is signed in"), "{error}");
     }
 }

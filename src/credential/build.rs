@@ -51,35 +51,28 @@ impl Credential {
         let candidates = selection::candidates(surroundings)?;
         // Alone, a credential is asked as if it had been named in the code.
         if let [candidate] = candidates.as_slice() {
-            return self.candidate(*candidate, surroundings, false);
+            return self.build(&described(*candidate, surroundings)?, surroundings, false);
         }
-        let members = candidates.into_iter().map(|candidate| Member {
-            name: candidate.name(),
-            source: self.candidate(candidate, surroundings, true),
-            lenient: candidate.is_tool(),
+        let members = candidates.into_iter().map(|candidate| {
+            let kind = described(candidate, surroundings);
+            Member {
+                name: candidate.name(),
+                described: candidate.has_variables() && kind.is_ok(),
+                source: kind.and_then(|kind| self.build(&kind, surroundings, true)),
+                lenient: candidate.is_tool(),
+            }
         });
         Ok(Arc::new(ChainSource::new(members.collect())))
     }
 
-    fn candidate(&self, candidate: Candidate, surroundings: &Surroundings, probe: bool) -> Source {
-        let kind = match candidate {
-            Candidate::Environment => environment::required_service_principal(surroundings)?,
-            Candidate::WorkloadIdentity => environment::workload_identity(surroundings)?,
-            Candidate::ManagedIdentity => Kind::ManagedIdentity(environment::managed_identity(surroundings)),
-            Candidate::AzureCli => Kind::AzureCli,
-            Candidate::AzureDeveloperCli => Kind::AzureDeveloperCli,
-        };
-        self.build(&kind, surroundings, probe)
-    }
-
-    /// `probe`: IMDS is looked for before it is asked.
-    fn build(&self, kind: &Kind, surroundings: &Surroundings, probe: bool) -> Source {
+    /// `chained`: others may be asked in its place, so that IMDS is looked for before it is asked, and tools may take less time.
+    fn build(&self, kind: &Kind, surroundings: &Surroundings, chained: bool) -> Source {
         let resource = self.resource()?;
         Ok(match kind {
             Kind::DefaultChain => return self.in_environment(surroundings).chain(surroundings),
             Kind::WorkloadIdentityOfEnvironment => {
                 let kind = environment::workload_identity(surroundings)?;
-                return self.in_environment(surroundings).build(&kind, surroundings, probe);
+                return self.in_environment(surroundings).build(&kind, surroundings, chained);
             }
             Kind::Secret { app, secret } => {
                 Arc::new(ClientSecretSource::new(self.endpoint(app, ClientSecretSource::NAME)?, secret)?)
@@ -102,12 +95,12 @@ impl Credential {
                 }
                 let endpoint = self.endpoint(app, FederatedIdentitySource::NAME)?;
                 let audience = self.cloud_in_use().exchange_audience();
-                let identity = self.machine_identity(identity, audience, surroundings, probe)?;
+                let identity = self.machine_identity(identity, audience, surroundings, chained)?;
                 Arc::new(FederatedIdentitySource::new(endpoint, identity))
             }
-            Kind::ManagedIdentity(identity) => return self.machine_identity(identity, resource, surroundings, probe),
-            Kind::AzureCli => Arc::new(self.developer(&azure_cli::TOOL, surroundings)?),
-            Kind::AzureDeveloperCli => Arc::new(self.developer(&azd::TOOL, surroundings)?),
+            Kind::ManagedIdentity(identity) => return self.machine_identity(identity, resource, surroundings, chained),
+            Kind::AzureCli => Arc::new(self.developer(&azure_cli::TOOL, surroundings, chained)?),
+            Kind::AzureDeveloperCli => Arc::new(self.developer(&azd::TOOL, surroundings, chained)?),
             #[cfg(feature = "azure-core")]
             Kind::AzureCore(credential) => {
                 Arc::new(super::azure::AzureCoreSource::new(Arc::clone(credential), &self.scope))
@@ -121,14 +114,20 @@ impl Credential {
         identity: &ManagedIdentity,
         resource: &str,
         surroundings: &Surroundings,
-        probe: bool,
+        chained: bool,
     ) -> Source {
         let imds_host = self.imds_host.as_deref();
-        managed_identity::Request { identity, resource, imds_host, probe }.source(surroundings)
+        managed_identity::Request { identity, resource, imds_host, probe: chained }.source(surroundings)
     }
 
-    fn developer(&self, tool: &'static Tool, surroundings: &Surroundings) -> Result<DeveloperSource, Error> {
-        DeveloperSource::new(tool, &self.scope, self.tenant_id.as_deref(), surroundings)
+    fn developer(
+        &self,
+        tool: &'static Tool,
+        surroundings: &Surroundings,
+        chained: bool,
+    ) -> Result<DeveloperSource, Error> {
+        let timeout = if chained { surroundings.chained_tool_timeout } else { surroundings.tool_timeout };
+        DeveloperSource::new(tool, &self.scope, self.tenant_id.as_deref(), surroundings, timeout)
     }
 
     fn endpoint(&self, app: &App, source: &'static str) -> Result<TokenEndpoint, Error> {
@@ -148,4 +147,15 @@ impl Credential {
             .filter(|resource| !resource.is_empty() && !resource.contains(char::is_whitespace))
             .ok_or_else(|| Error::config("scope", "must be one resource followed by `/.default`"))
     }
+}
+
+/// What the environment says of a member of the default chain.
+fn described(candidate: Candidate, surroundings: &Surroundings) -> Result<Kind, Error> {
+    Ok(match candidate {
+        Candidate::Environment => environment::required_service_principal(surroundings)?,
+        Candidate::WorkloadIdentity => environment::workload_identity(surroundings)?,
+        Candidate::ManagedIdentity => Kind::ManagedIdentity(environment::managed_identity(surroundings)),
+        Candidate::AzureCli => Kind::AzureCli,
+        Candidate::AzureDeveloperCli => Kind::AzureDeveloperCli,
+    })
 }

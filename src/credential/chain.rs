@@ -8,6 +8,8 @@ pub(super) struct Member {
     pub(super) name: &'static str,
     /// What gives its tokens, or why it cannot be asked at all.
     pub(super) source: Result<Arc<dyn TokenSource>, Error>,
+    /// Whether the environment describes it in full: it is meant then, and nobody else, even if it cannot be used.
+    pub(super) described: bool,
     /// Whether it is passed over whatever its error is: developers are signed in with one tool, and not with another.
     pub(super) lenient: bool,
 }
@@ -22,7 +24,7 @@ pub(super) struct ChainSource {
 struct Said {
     name: &'static str,
     error: Error,
-    /// Whether there was something to authenticate with.
+    /// Whether there was something to authenticate with, or should have been.
     tried: bool,
 }
 
@@ -46,7 +48,8 @@ impl ChainSource {
                 }
                 Err(error) => error,
             };
-            let tried = member.source.is_ok() && error.kind() != ErrorKind::CredentialUnavailable;
+            let available = member.source.is_ok() && error.kind() != ErrorKind::CredentialUnavailable;
+            let tried = member.described || available;
             said.push(Said { name: member.name, error, tried });
             if tried && !member.lenient {
                 break;
@@ -113,7 +116,7 @@ mod tests {
         let asked: Vec<_> = scripts.iter().map(|_| Arc::new(AtomicU32::new(0))).collect();
         let members = scripts.iter().zip(&asked).zip(["A", "B", "C"]).map(|(((script, lenient), asked), name)| {
             let source: Arc<dyn TokenSource> = Arc::new(Scripted { script, asked: Arc::clone(asked) });
-            Member { name, source: Ok(source), lenient: *lenient }
+            Member { name, source: Ok(source), described: false, lenient: *lenient }
         });
         (ChainSource::new(members.collect()), asked)
     }
@@ -157,9 +160,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_described_in_full_ends_the_search_even_if_it_cannot_be_used() {
+        for unusable in [false, true] {
+            let (mut chain, asked) = chain(&[("u", false), ("t", false)]);
+            chain.members[0].described = true;
+            if unusable {
+                chain.members[0].source = Err(Error::config("x", "cannot be read"));
+            }
+            let error = chain.fetch().await.unwrap_err();
+            let kind = if unusable { ErrorKind::Configuration } else { ErrorKind::CredentialUnavailable };
+            assert_eq!((error.kind(), error.hint()), (kind, None), "{error}");
+            assert_eq!(asked[1].load(SeqCst), 0);
+        }
+    }
+
+    #[tokio::test]
     async fn when_nothing_is_there_all_of_it_is_listed() {
         let (mut chain, _) = chain(&[("u", false), ("u", true)]);
-        chain.members.push(Member { name: "C", source: Err(Error::config("x", "is missing")), lenient: false });
+        let source = Err(Error::config("x", "is missing"));
+        chain.members.push(Member { name: "C", source, described: false, lenient: false });
         let error = chain.fetch().await.unwrap_err();
         assert_eq!((error.kind(), error.hint()), (ErrorKind::CredentialUnavailable, Some(hints::NO_CREDENTIAL)));
         assert!(error.to_string().contains("A: nothing here; B: nothing here; C: `x` is missing"), "{error}");

@@ -1,7 +1,8 @@
 //! The default chain as data: each directory in `tests/chain` is a case.
 //!
 //! - `env.json`: the `variables`; the `files` and the `executables` (shell scripts on a private `PATH`) of a directory of the
-//!   case's own; `from_env` for `Credential::from_env` instead of `Credential::default_chain`; `tool_timeout_ms`.
+//!   case's own; `from_env` for `Credential::from_env` instead of `Credential::default_chain`; `tool_timeout_ms`
+//!   for each tool of a chain.
 //! - `http.json`: the requests that must come, in this order, and their responses. Of a request, `method`, `path` and `query`
 //!   must be as given; `headers` and `form` must hold at least what is given, where null means absent, and `*` anything.
 //! - `expected.json`: the `source` of the token, or the `error` kind with `aadsts`, `transient`, fragments of the `message` in
@@ -120,7 +121,7 @@ fn surroundings(environment: &Value, dir: &Path) -> Surroundings {
     surroundings.path = Some(bin.into());
     surroundings.arc_tokens = dir.join("arc");
     let timeout = environment["tool_timeout_ms"].as_u64().unwrap_or(20_000);
-    surroundings.tool_timeout = Duration::from_millis(timeout);
+    surroundings.chained_tool_timeout = Duration::from_millis(timeout);
     surroundings
 }
 

@@ -33,6 +33,7 @@ pub(super) fn of_aadsts(code: u32) -> Option<&'static str> {
             "no federated credential of the app registration fits: check its issuer, subject and audience"
         }
         700_025 | 650_057 => "check the app registration: kind of client and permissions",
+        7_000_229 => "the application has no service principal in this tenant: add it there, or check the tenant id",
         700_229 => "the token is not one that may be used as an assertion: app tokens of managed identities only",
         70001 | 7_000_112 => "the application is disabled in this tenant",
         53003 => "a Conditional Access policy blocks this sign-in",

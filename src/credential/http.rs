@@ -18,6 +18,8 @@ pub(super) struct Answer {
     /// What it wants to see first, from its `WWW-Authenticate` header.
     pub(super) challenge: Option<String>,
     pub(super) body: Vec<u8>,
+    /// What was sent to get it: an error must not show it, however the server gives it back.
+    pub(super) secret: Option<Secret>,
 }
 
 impl Answer {
@@ -25,13 +27,10 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// Blanks `secret` in a refusal: a server that echoes the request must not put it into an error text.
-    pub(super) fn forget(&mut self, secret: &Secret) {
-        if !self.is_success()
-            && let Ok(text) = str::from_utf8(&self.body)
-        {
-            self.body = secret.scrub(text).into_bytes();
-        }
+    /// The same, to a request that carried `secret`.
+    pub(super) fn to(mut self, secret: &Secret) -> Self {
+        self.secret = Some(secret.clone());
+        self
     }
 }
 
@@ -92,6 +91,7 @@ pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answ
                 ErrorKind::TokenEndpoint,
                 format!("{endpoint} answered with more than {LARGEST_BODY} bytes, which is no token"),
             )
+            .with_transient(false)
             .with_status(response.status().as_u16()));
         }
         body.extend_from_slice(&chunk);
@@ -104,6 +104,7 @@ pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answ
         date,
         challenge: header_text(&response, &header::WWW_AUTHENTICATE).map(str::to_owned),
         body,
+        secret: None,
     })
 }
 

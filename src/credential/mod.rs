@@ -11,6 +11,7 @@ mod client_assertion;
 mod client_certificate;
 mod client_secret;
 mod developer;
+mod echo;
 mod environment;
 mod expiry;
 mod federated_identity;
@@ -18,6 +19,7 @@ mod hints;
 mod http;
 mod managed_identity;
 mod selection;
+mod settings;
 mod surroundings;
 #[cfg(test)]
 mod test_server;
@@ -26,7 +28,7 @@ mod workload_identity;
 
 use crate::{Error, Secret, TokenSource};
 use client_assertion::AssertionMaker;
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 use surroundings::Surroundings;
 
 pub use authority::Cloud;
@@ -176,12 +178,12 @@ impl Credential {
         Self::of(Kind::FederatedIdentity { app: App::new(client_id, tenant_id), identity })
     }
 
-    /// Whoever is signed in with the Azure CLI, `az`. It may take 10 s.
+    /// Whoever is signed in with the Azure CLI, `az`. It may take 9 s.
     pub fn azure_cli() -> Self {
         Self::of(Kind::AzureCli)
     }
 
-    /// Whoever is signed in with the Azure Developer CLI, `azd`. It may take 10 s.
+    /// Whoever is signed in with the Azure Developer CLI, `azd`. It may take 9 s.
     pub fn azure_developer_cli() -> Self {
         Self::of(Kind::AzureDeveloperCli)
     }
@@ -189,10 +191,11 @@ impl Credential {
     /// The first of these that gives a token: the service principal that the environment describes, its workload identity,
     /// the managed identity, `az`, `azd`. It is the only one that is asked from then on.
     ///
-    /// One that is not available here is passed over; so is a tool that fails. A service principal, a workload identity or a
-    /// managed identity that is there and is refused, or cannot be asked, ends the search: an outage must not make a service
-    /// somebody else. IMDS is looked for during one second before it is asked. If there is no token, the error says what each
-    /// one said, in order.
+    /// One that is not available here is passed over, one whose variables are there in part included; so is a tool that fails,
+    /// or that takes more than 4 s. A service principal or a workload identity whose variables are all there, and a managed
+    /// identity that is there, end the search if they are refused or cannot be used: neither an outage nor a missing file must
+    /// make a service somebody else. IMDS is looked for during one second before it is asked. If there is no token, the error
+    /// says what each one said, in order.
     ///
     /// `AZURE_TOKEN_CREDENTIALS` narrows the choice: `prod` (what runs on Azure), `dev` (the tools), or one of
     /// `EnvironmentCredential`, `WorkloadIdentityCredential`, `ManagedIdentityCredential`, `AzureCliCredential`,
@@ -228,8 +231,10 @@ impl Credential {
     /// | `AZURE_CLIENT_ID` alone | user-assigned managed identity with this client id |
     /// | none of them | system-assigned managed identity |
     ///
-    /// `AZURE_AUTHORITY_HOST` sets the [authority host](Self::authority_host), and `AZURE_POD_IDENTITY_AUTHORITY_HOST` the
-    /// address of IMDS. An empty variable counts as unset.
+    /// `AZURE_AUTHORITY_HOST` sets the [authority host](Self::authority_host) of the first three kinds, and
+    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` the address of IMDS. An empty variable counts as unset. A service principal or a
+    /// workload identity that is there in part is no reason to look further down the table, but an error that names what is
+    /// missing.
     ///
     /// # Errors
     ///
@@ -244,76 +249,6 @@ impl Credential {
         let mut credential = Self::of(environment::any(surroundings)?);
         credential.authority_host = surroundings.get("AZURE_AUTHORITY_HOST");
         Ok(credential)
-    }
-
-    /// What the token is for: one resource followed by `/.default`; default `https://redis.azure.com/.default`.
-    pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scope = scope.into();
-        self
-    }
-
-    /// The Microsoft Entra endpoint; default that of the [`cloud`](Self::cloud).
-    ///
-    /// It must be `https`; `http` is accepted for a loopback address only, for the emulator. Tokens are requested from
-    /// this host and no other: redirects are not followed. Managed identities and developer tools have their own.
-    pub fn authority_host(mut self, url: impl Into<String>) -> Self {
-        self.authority_host = Some(url.into());
-        self
-    }
-
-    /// The cloud, and with it the authority host and the audience of federated credentials; default the one that the
-    /// [`authority_host`](Self::authority_host) belongs to, else the public cloud.
-    pub fn cloud(mut self, cloud: Cloud) -> Self {
-        self.cloud = Some(cloud);
-        self
-    }
-
-    /// The address of the Instance Metadata Service, which a managed identity then is asked for wherever this runs; default
-    /// `http://169.254.169.254`.
-    pub fn imds_host(mut self, url: impl Into<String>) -> Self {
-        self.imds_host = Some(url.into());
-        self
-    }
-
-    /// The tenant that `az` and `azd` are asked for a token of; default the one that they are signed in to. The other kinds
-    /// have theirs already.
-    pub fn tenant_id(mut self, tenant_id: impl Into<String>) -> Self {
-        self.tenant_id = Some(tenant_id.into());
-        self
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_app = |what: &str, app: &App| format!("{what} {} in tenant {}", app.client_id, app.tenant_id);
-        let kind = match &self.kind {
-            Kind::Secret { app, .. } => of_app("service principal", app),
-            Kind::Certificate { app, certificate } => {
-                format!("{} with {certificate:?}", of_app("service principal", app))
-            }
-            Kind::Assertion { app, .. } => of_app("client assertion of", app),
-            Kind::WorkloadIdentity { app, token_file } => {
-                format!("{} from {}", of_app("workload identity", app), token_file.display())
-            }
-            Kind::WorkloadIdentityOfEnvironment => "workload identity".to_owned(),
-            Kind::FederatedIdentity { app, identity } => {
-                format!("{} by managed identity {identity:?}", of_app("federated credential of", app))
-            }
-            Kind::ManagedIdentity(identity) => format!("managed identity {identity:?}"),
-            Kind::AzureCli => "the Azure CLI".to_owned(),
-            Kind::AzureDeveloperCli => "the Azure Developer CLI".to_owned(),
-            Kind::DefaultChain => "default chain".to_owned(),
-            #[cfg(feature = "azure-core")]
-            Kind::AzureCore(_) => "azure_core credential".to_owned(),
-            Kind::Custom(_) => "custom token source".to_owned(),
-        };
-        f.debug_struct("Credential")
-            .field("kind", &kind)
-            .field("scope", &self.scope)
-            .field("authority_host", &self.authority_host)
-            .field("cloud", &self.cloud)
-            .field("imds_host", &self.imds_host)
-            .finish_non_exhaustive()
     }
 }
 

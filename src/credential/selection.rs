@@ -34,6 +34,11 @@ impl Candidate {
         }
     }
 
+    /// Whether variables describe it, and nothing else does.
+    pub(super) fn has_variables(self) -> bool {
+        matches!(self, Self::Environment | Self::WorkloadIdentity)
+    }
+
     /// Whether it is one of the developers' tools.
     pub(super) fn is_tool(self) -> bool {
         matches!(self, Self::AzureCli | Self::AzureDeveloperCli)

@@ -105,6 +105,30 @@ fn what_is_there_in_part_is_an_error_that_names_the_rest() {
     }
 }
 
+#[test]
+fn a_cloud_takes_the_place_of_the_environments_authority() {
+    let variables = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "app"), ("AZURE_CLIENT_SECRET", "s")];
+    let with_host = [&variables[..], &[("AZURE_AUTHORITY_HOST", "http://127.0.0.1:1")]].concat();
+    let credential = Credential::from_surroundings(&Surroundings::of_pairs(&with_host)).unwrap();
+    let shown = |credential: Credential| format!("{credential:?}");
+    assert!(shown(credential.clone()).contains("127.0.0.1:1"));
+    let chosen = credential.cloud(Cloud::China);
+    assert!(!shown(chosen.clone()).contains("127.0.0.1:1"));
+    assert!(shown(chosen.authority_host("http://127.0.0.1:2")).contains("127.0.0.1:2"));
+}
+
+#[test]
+fn debug_shows_no_password_of_a_url() {
+    let identity = Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host("user:s3cr3t@imds");
+    for credential in
+        [identity, Credential::service_principal("a", "b", "t").authority_host("https://user:s3cr3t@host/x")]
+    {
+        let shown = format!("{credential:?}");
+        assert!(shown.contains("imds\"") || shown.contains("https://host\""), "{shown}");
+        assert!(!shown.contains("s3cr3t") && !shown.contains("user:"), "{shown}");
+    }
+}
+
 /// A credential that asks this server, and nothing of its surroundings.
 async fn fetch(credential: Credential, server: &Server) -> Result<crate::AccessToken, Error> {
     credential.authority_host(server.url()).build_in(&nowhere()).unwrap().fetch().await

@@ -96,8 +96,7 @@ impl TokenEndpoint {
             }
         };
         let request = self.client.post(self.url.clone()).form(&form);
-        let mut answer = http::send(request, self.url()).await?;
-        answer.forget(secret);
+        let answer = http::send(request, self.url()).await?.to(secret);
         answer::token(&answer, self.url(), Issuer::Entra).map(|token| token.sourced_from(self.source))
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! Texts after <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>, and as the service words them.
 
-use super::answers::Refusal;
+use super::answers::{CORRELATION_ID, Refusal};
 use jiff::Timestamp;
 use serde_json::json;
 
 const TRACE_ID: &str = "7e57e57e-0000-4000-8000-00000000aaaa";
-const CORRELATION_ID: &str = "7e57e57e-0000-4000-8000-00000000cccc";
 
 /// A text that says what was asked has `{}` for it.
 struct Documented {

@@ -15,6 +15,9 @@ use std::time::{Duration, SystemTime};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
+/// Microsoft's correlation id, in every refusal that has one.
+pub(super) const CORRELATION_ID: &str = "7e57e57e-0000-4000-8000-00000000cccc";
+
 /// The form of a token answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -30,7 +33,11 @@ pub(super) enum Form {
 pub(super) fn success(form: Form, token: &str, claims: &TokenClaims, exp: Option<u64>, format: ExpiresOn) -> Answer {
     let now = since_epoch(SystemTime::now());
     let resource = claims.resource();
-    let seconds = exp.map(|exp| Duration::from_secs(exp).saturating_sub(now).as_secs());
+    // Rounded up, as `exp` is: who adds it to the time of the answer must not come out before that.
+    let seconds = exp.map(|exp| {
+        let left = Duration::from_secs(exp).saturating_sub(now);
+        left.as_secs() + u64::from(left.subsec_nanos() > 0)
+    });
     let expires_on = exp.map(|exp| match (form, format) {
         (Form::ServiceFabric, ExpiresOn::AsDocumented) => json!(exp),
         _ => format.value(exp),
@@ -83,8 +90,7 @@ impl Refusal {
 
     /// In the form of Service Fabric.
     pub(super) fn service_fabric(status: u16, code: &str, message: &str) -> Self {
-        let correlation_id = "7e57e57e-0000-4000-8000-00000000cccc";
-        Self::new(status, json!({"error": {"correlationId": correlation_id, "code": code, "message": message}}))
+        Self::new(status, json!({"error": {"correlationId": CORRELATION_ID, "code": code, "message": message}}))
     }
 
     /// In the form of Cloud Shell.
@@ -165,4 +171,25 @@ pub(super) fn raw(status: u16, content_type: &'static str, body: impl Into<Bytes
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn a_life_in_seconds_ends_no_earlier_than_the_token() {
+        let before = since_epoch(SystemTime::now());
+        let exp = before.as_secs() + 60;
+        for form in [Form::TokenEndpoint, Form::Imds] {
+            let answer = success(form, "token", &TokenClaims::new(), Some(exp), ExpiresOn::AsDocumented);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let seconds = &body["expires_in"];
+            let seconds = seconds.as_u64().unwrap_or_else(|| seconds.as_str().unwrap().parse().unwrap());
+            let end = before + Duration::from_secs(seconds);
+            assert!(end >= Duration::from_secs(exp) && seconds <= 60, "{body}");
+        }
+    }
 }

@@ -21,6 +21,7 @@
 //! ```
 
 mod aadsts;
+mod accept;
 mod answers;
 mod backend;
 mod builder;

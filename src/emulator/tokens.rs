@@ -203,7 +203,7 @@ impl Signer {
         rules.leeway = 0;
         rules.set_audience(&[RESOURCE]);
         let claims = decode::<Claims>(token, &self.decoding, &rules).map_err(|_| Refused)?.claims;
-        let expiry = UNIX_EPOCH + Duration::from_secs(claims.exp.ok_or(Refused)?);
+        let expiry = UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp.ok_or(Refused)?)).ok_or(Refused)?;
         let ours = claims.oid.is_some_and(|oid| oid.as_bytes() == user);
         if ours && expiry > SystemTime::now() { Ok(expiry) } else { Err(Refused) }
     }
@@ -235,6 +235,8 @@ mod tests {
         assert!(!ok(token(TokenClaims::new().without_exp())));
         assert!(!ok(token(TokenClaims::new().expired())));
         assert!(!ok(token(TokenClaims::new().audience(TOKEN_EXCHANGE[0]))));
+        // A date that no clock can show.
+        assert!(!ok(token(TokenClaims::new().lifetime(Duration::MAX))));
         let foreign = Signer::generate().unwrap().sign(&TokenClaims::new(), HOUR).unwrap().0;
         assert!(!ok(foreign));
         assert!(!ok(String::new()));

@@ -58,6 +58,9 @@ const LAST_MOMENT: Duration = Duration::from_millis(250);
 /// Differences of clocks below this are the rounding of `Date` and the travel of the answer, not a wrong clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
+/// What `expires_in` may differ from a date for being whole seconds.
+const ROUNDING: Duration = Duration::from_secs(1);
+
 impl AccessToken {
     /// A JWT, received now: its `exp` claim says when it expires, its `oid` claim is the Redis user name.
     ///
@@ -222,18 +225,22 @@ pub(crate) fn wall_time(seconds: f64) -> Option<SystemTime> {
 /// How long a token lives from `now` on; none if nobody says.
 ///
 /// The issuer's clock is taken from its answer's `Date` when it differs from ours, so that a wrong clock on either side
-/// neither kills a good token nor keeps a dead one. Without that, `expires_in` is the better witness.
+/// neither kills a good token nor keeps a dead one. Without that, `expires_in` says that a token is good which seems to have
+/// expired, and the shorter life counts otherwise.
 fn lifetime(exp: Option<SystemTime>, hints: Hints, now: SystemTime) -> Option<Duration> {
     let issuer_now = hints.issuer_now.map(|theirs| {
         let apart = theirs.duration_since(now).unwrap_or_else(|error| error.duration());
         if apart > CLOCK_TOLERANCE { theirs } else { now }
     });
-    if let (None, Some(expires_in)) = (issuer_now, hints.expires_in) {
-        return Some(expires_in);
-    }
     let clock = issuer_now.unwrap_or(now);
     let until = |end: SystemTime| end.duration_since(clock).unwrap_or(Duration::ZERO);
-    [exp.map(until), hints.expires_on.map(until), hints.expires_in].into_iter().flatten().min()
+    let by_date = [exp, hints.expires_on].into_iter().flatten().map(until).min();
+    match (by_date, hints.expires_in) {
+        (Some(by_date), Some(expires_in)) if issuer_now.is_none() && by_date.is_zero() => Some(expires_in),
+        // It is the same moment then, in whole seconds. Another clock than ours has whole seconds itself.
+        (Some(by_date), Some(expires_in)) if clock == now && by_date.abs_diff(expires_in) <= ROUNDING => Some(by_date),
+        (by_date, expires_in) => [by_date, expires_in].into_iter().flatten().min(),
+    }
 }
 
 #[cfg(test)]
@@ -328,8 +335,27 @@ mod tests {
         // The issuer's clock is five hours ahead of, then behind, ours.
         assert_eq!(life(Some(ahead + HOUR), Some(HOUR), Some(ahead)), HOUR);
         assert_eq!(life(Some(now - 4 * HOUR), Some(HOUR), Some(now - 5 * HOUR)), HOUR);
-        // Without its clock, its `expires_in` is believed.
+        // Without its clock, its `expires_in` is believed of a token that seems to have expired, or to live for longer.
         assert_eq!(life(Some(now - 4 * HOUR), Some(HOUR), None), HOUR);
+        assert_eq!(life(Some(ahead + HOUR), Some(HOUR), None), HOUR);
+        assert_eq!(life(Some(now + HOUR), Some(2 * HOUR), None), HOUR);
         assert_eq!(lifetime(None, Hints::default(), now), None);
+    }
+
+    #[test]
+    fn an_expiry_in_whole_seconds_does_not_shorten_a_life_that_is_known_exactly() {
+        const MILLIS: Duration = Duration::from_millis(1);
+        let now = SystemTime::now();
+        let exact = 3_599_900 * MILLIS;
+        for issuer_now in [None, Some(now), Some(now + 2000 * MILLIS)] {
+            for expires_in in [3_599_000 * MILLIS, 3_600_000 * MILLIS] {
+                let hints = Hints { expires_in: Some(expires_in), expires_on: None, issuer_now };
+                assert_eq!(lifetime(Some(now + exact), hints, now), Some(exact));
+            }
+        }
+        // By a clock of whole seconds, the date is no more exact.
+        let theirs = now + 7_200_000 * MILLIS;
+        let hints = Hints { expires_in: Some(3_599_000 * MILLIS), expires_on: None, issuer_now: Some(theirs) };
+        assert_eq!(lifetime(Some(theirs + exact), hints, now), Some(3_599_000 * MILLIS));
     }
 }

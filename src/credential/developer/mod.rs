@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{AccessToken, Error, ErrorKind, Secret, Stage, TokenFuture, TokenSource, token::Hints};
 use process::{Failure, Finished, Process};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+const REDACTED: &str = "[redacted]";
 
 /// What one of the tools is called, how it is asked, and how it answers.
 pub(super) struct Tool {
@@ -49,6 +51,7 @@ impl DeveloperSource {
         scope: &str,
         tenant_id: Option<&str>,
         surroundings: &Surroundings,
+        timeout: Duration,
     ) -> Result<Self, Error> {
         // It becomes an argument, on Windows one of a batch file: nothing in it may mean anything to a shell or to the tool.
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
@@ -62,8 +65,7 @@ impl DeveloperSource {
             arguments.extend([tool.tenant_option.to_owned(), tenant_id.to_owned()]);
         }
         let program = if cfg!(windows) { tool.program_on_windows } else { tool.program };
-        let process =
-            Process { program, arguments, path: surroundings.path.clone(), timeout: surroundings.tool_timeout };
+        let process = Process { program, arguments, path: surroundings.path.clone(), timeout };
         Ok(Self { tool, process })
     }
 
@@ -77,7 +79,12 @@ impl DeveloperSource {
             Finished { code: Some(127), .. } => Err(unavailable("is not installed", self.tool.hint_install)),
             Finished { code: Some(0), output, .. } => self.read(&output),
             Finished { output, complaint, .. } if mentions(&output, login) || mentions(&complaint, login) => {
-                Err(unavailable("is not signed in", self.tool.hint_login))
+                // Nobody is signed in any more for a reason, then.
+                let aadsts =
+                    [&complaint, &output].into_iter().find_map(|said| aadsts_in(&String::from_utf8_lossy(said)));
+                let reason = aadsts.map_or_else(String::new, |code| format!(" (AADSTS{code})"));
+                let problem = format!("is not signed in{reason}");
+                Err(unavailable(&problem, self.tool.hint_login).with_aadsts(aadsts))
             }
             Finished { code, complaint, .. } => Err(self.failed(code, &complaint)),
         }
@@ -117,9 +124,7 @@ impl DeveloperSource {
         let ended =
             code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("failed with status {code}"));
         let text = String::from_utf8_lossy(complaint);
-        let line = first_line(&text);
-        let words: Vec<_> = line.split(' ').map(|word| if may_be_secret(word) { "[redacted]" } else { word }).collect();
-        let said = words.join(" ");
+        let said = telling_line(&text);
         let message = format!("{title} (`{program}`) {ended}{}{said}", if said.is_empty() { "" } else { ": " });
         let aadsts = aadsts_in(&text);
         let error = Error::new(ErrorKind::CredentialRejected, message).with_aadsts(aadsts);
@@ -138,6 +143,18 @@ impl TokenSource for DeveloperSource {
 
 fn mentions(text: &[u8], login: &str) -> bool {
     String::from_utf8_lossy(text).contains(login)
+}
+
+/// The line that says what went wrong: warnings may stand before it.
+fn telling_line(complaint: &str) -> String {
+    let error = complaint.lines().find(|line| line.trim_start().starts_with("ERROR"));
+    let line = first_line(error.unwrap_or(complaint));
+    let lower = line.to_ascii_lowercase();
+    if lower.contains("accesstoken") || lower.contains("token\"") {
+        return REDACTED.to_owned();
+    }
+    let words: Vec<_> = line.split(' ').map(|word| if may_be_secret(word) { REDACTED } else { word }).collect();
+    words.join(" ")
 }
 
 /// A JWT, or anything else as long as one.

@@ -1,11 +1,12 @@
 //! Runs a program without a shell, within a time limit, and keeps a bounded part of what it prints.
 
-use futures_util::future::join3;
+use futures_util::future::join;
 use std::{
     env,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
+    pin::pin,
     process::Stdio,
     time::Duration,
 };
@@ -18,6 +19,9 @@ use zeroize::Zeroizing;
 
 /// A token is a few kilobytes.
 const LARGEST_OUTPUT: u64 = 1 << 20;
+
+/// What a tool leaves running may hold its pipes for as long as it likes: they are not read for longer once it has ended.
+const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) struct Process {
     pub(super) program: &'static str,
@@ -57,14 +61,27 @@ impl Process {
     /// Looks for the program in `PATH` only: on Windows the operating system would prefer the current directory.
     fn find(&self) -> Option<PathBuf> {
         let directories = env::split_paths(self.path.as_ref()?).filter(|directory| directory.is_absolute());
-        directories.map(|directory| directory.join(self.program)).find(|file| file.is_file())
+        directories.map(|directory| directory.join(self.program)).find(|file| is_executable(file))
     }
 
     async fn finish(&self, program: &Path) -> io::Result<Finished> {
         let mut child = self.start(program).await?;
-        let (output, complaint) = (child.stdout.take(), child.stderr.take());
-        let (output, complaint, status) = join3(read(output), read(complaint), child.wait()).await;
-        Ok(Finished { code: status?.code(), output: output?, complaint: complaint? })
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut output = Zeroizing::new(Vec::<u8>::new());
+        let mut complaint = Zeroizing::new(Vec::<u8>::new());
+        let status = {
+            let mut reading = pin!(join(read(stdout, &mut output), read(stderr, &mut complaint)));
+            let (status, read) = tokio::select! {
+                status = child.wait() => (status?, timeout(GRACE, &mut reading).await.ok()),
+                read = &mut reading => (child.wait().await?, Some(read)),
+            };
+            if let Some((output, complaint)) = read {
+                output?;
+                complaint?;
+            }
+            status
+        };
+        Ok(Finished { code: status.code(), output, complaint })
     }
 
     async fn start(&self, program: &Path) -> io::Result<Child> {
@@ -87,10 +104,23 @@ impl Process {
     }
 }
 
-async fn read(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::<u8>::new());
+/// Keeps what it has read when it is dropped before the end.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> io::Result<()> {
     if let Some(pipe) = pipe {
-        pipe.take(LARGEST_OUTPUT).read_to_end(&mut bytes).await?;
+        let mut bounded = pipe.take(LARGEST_OUTPUT);
+        while bounded.read_buf(bytes).await? > 0 {}
     }
-    Ok(bytes)
+    Ok(())
+}
+
+/// As a shell has it, which looks past files that nobody may run.
+#[cfg(unix)]
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(file: &Path) -> bool {
+    file.is_file()
 }

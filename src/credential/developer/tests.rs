@@ -5,6 +5,8 @@ use crate::credential::test_server::jwt;
 use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 static TOOLS: [&Tool; 2] = [&azure_cli::TOOL, &azd::TOOL];
 
 /// A directory with one script in it.
@@ -24,9 +26,8 @@ impl Fake {
     async fn ask_within(&self, tool: &'static Tool, tool_timeout: Duration) -> Result<AccessToken, Error> {
         let mut around = Surroundings::of_pairs(&[]);
         around.path = Some(self.dir.path().into());
-        around.tool_timeout = tool_timeout;
         let scope = "https://redis.azure.com/.default";
-        DeveloperSource::new(tool, scope, Some("contoso.com"), &around).unwrap().token().await
+        DeveloperSource::new(tool, scope, Some("contoso.com"), &around, tool_timeout).unwrap().token().await
     }
 
     async fn ask(&self, tool: &'static Tool) -> Result<AccessToken, Error> {
@@ -85,7 +86,7 @@ async fn arguments_are_a_list_and_no_shell_sees_them() {
         ("$(id)/.default", "t"),
         ("--x/.default", "t"),
     ] {
-        let Err(error) = DeveloperSource::new(&azure_cli::TOOL, scope, Some(tenant), &around) else {
+        let Err(error) = DeveloperSource::new(&azure_cli::TOOL, scope, Some(tenant), &around, SECOND) else {
             panic!("accepted: {scope} {tenant}");
         };
         assert_eq!(error.kind(), ErrorKind::Configuration);
@@ -119,6 +120,40 @@ async fn a_tool_that_nobody_is_signed_in_with_says_so() {
         assert_eq!(error.kind(), ErrorKind::CredentialUnavailable, "{error}");
         assert_eq!(error.hint(), Some(tool.hint_login));
         assert!(error.to_string().contains("is not signed in"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn why_nobody_is_signed_in_any_more_is_kept() {
+    let script = "echo 'WARNING: x' >&2; echo \"ERROR: AADSTS70043: expired. Please run: az login\" >&2; exit 1";
+    let error = refused(&azure_cli::TOOL, script).await;
+    assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialUnavailable, Some(70_043)));
+    assert!(error.to_string().contains("is not signed in (AADSTS70043)"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_tool_leaves_running_is_not_waited_for() {
+    for tool in TOOLS {
+        let token = json!({"accessToken": jwt(), "token": jwt()}).to_string();
+        // It has both pipes, and keeps them for a minute.
+        let fake = Fake::new(tool.program, &format!("sleep 60 &\n{}", prints(&token)));
+        let began = tokio::time::Instant::now();
+        assert_eq!(fake.ask(tool).await.unwrap().source(), Some(tool.source));
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_may_run_is_looked_past() {
+    let token = json!({"accessToken": jwt(), "token": jwt()}).to_string();
+    for tool in TOOLS {
+        let (blunt, good) = (Fake::new(tool.program, "exit 1"), Fake::new(tool.program, &prints(&token)));
+        fs::set_permissions(blunt.dir.path().join(tool.program), fs::Permissions::from_mode(0o644)).unwrap();
+        let mut around = Surroundings::of_pairs(&[]);
+        around.path = Some(std::env::join_paths([blunt.dir.path(), good.dir.path()]).unwrap());
+        let scope = "https://redis.azure.com/.default";
+        let source = DeveloperSource::new(tool, scope, None, &around, 20 * SECOND).unwrap();
+        assert_eq!(source.token().await.unwrap().source(), Some(tool.source));
     }
 }
 
@@ -174,4 +209,16 @@ async fn other_failures_are_told_without_secrets() {
         "{text}"
     );
     assert!(error.hint().is_some() && !text.contains("eyJ"), "{text}");
+}
+
+#[tokio::test]
+async fn the_line_that_says_error_is_told_unless_it_quotes_a_token() {
+    let script = "echo 'WARNING: a new version is there' >&2; echo 'ERROR: the cache is broken' >&2; exit 1";
+    let error = refused(&azure_cli::TOOL, script).await;
+    assert!(error.to_string().ends_with("failed with status 1: ERROR: the cache is broken"), "{error}");
+    for quoted in [r#"ERROR: cannot parse {"accessToken": "s3cr3t"}"#, r#"{"token": "s3cr3t"}"#, "AccessToken=s3cr3t"] {
+        let error = refused(&azure_cli::TOOL, &format!("cat >&2 <<'END'\n{quoted}\nEND\nexit 1")).await;
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("failed with status 1: [redacted]") && !shown.contains("s3cr3t"), "{shown}");
+    }
 }

@@ -52,9 +52,8 @@ impl ArcSource {
             .await
             .map_err(|_| refused("sent a challenge that could not be read"))??;
         let authorization = sensitive(&format!("Basic {}", key.expose()), "the challenge file of Azure Arc")?;
-        let mut answer = http::send(self.endpoint.request().header("authorization", authorization), url).await?;
-        answer.forget(&key);
-        self.endpoint.read(answer)
+        let answer = http::send(self.endpoint.request().header("authorization", authorization), url).await?;
+        self.endpoint.read(answer.to(&key))
     }
 }
 

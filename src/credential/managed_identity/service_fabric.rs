@@ -12,7 +12,7 @@ use crate::{
 pub(super) fn source(request: &Request<'_>, endpoint: &str, header: &str, thumbprint: &str) -> Result<Endpoint, Error> {
     let why = "Service Fabric takes the identity from the application's manifest";
     request.identity.must_be_system_assigned(why)?;
-    let url = base_url("IDENTITY_ENDPOINT", endpoint)?;
+    let url = base_url("IDENTITY_ENDPOINT", endpoint, "https")?;
     if url.scheme() != "https" {
         return Err(Error::config("IDENTITY_ENDPOINT", "must be https where `IDENTITY_SERVER_THUMBPRINT` is set"));
     }

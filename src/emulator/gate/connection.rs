@@ -52,6 +52,10 @@ impl Control {
         self.until.send_replace(Some(until));
     }
 
+    pub(super) fn deauthenticate(&self) {
+        self.until.send_replace(None);
+    }
+
     pub(super) fn take_fault(&self) -> Option<AuthFault> {
         lock(&self.next_auth).take()
     }
@@ -139,7 +143,7 @@ impl GateConnection {
 
     /// Forgets that it has authenticated: its next commands are answered with `NOAUTH`.
     pub fn deauthenticate(&self) {
-        self.control.until.send_replace(None);
+        self.control.deauthenticate();
     }
 
     /// Lets its next `AUTH` go wrong.

@@ -3,7 +3,7 @@
 mod connection;
 mod session;
 
-use super::{backend::Backend, faults::AuthFault, tokens::Signer};
+use super::{accept::accept, backend::Backend, faults::AuthFault, tokens::Signer};
 use crate::lock::lock;
 use connection::Control;
 use rustls::HandshakeKind;
@@ -158,7 +158,8 @@ impl Gate {
     /// Serves clients until it is dropped.
     pub(super) async fn serve(self, listener: TcpListener) {
         let mut sessions = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let stream = accept(&listener).await;
             if !self.shared.refuse.load(Relaxed) {
                 sessions.spawn(Arc::clone(&self.shared).session(stream));
             }

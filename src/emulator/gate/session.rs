@@ -1,11 +1,10 @@
 //! What passes between a client and its backend: authentication is answered here, everything else passed on, in order.
 
+mod login;
+
 use super::{Shared, connection::Control};
 use crate::{
-    emulator::{
-        faults::AuthFault,
-        resp::{Reply, Request, frame_len, is_push, parse_request},
-    },
+    emulator::resp::{Reply, Request, frame_len, is_push, parse_request},
     lock::lock,
 };
 use std::{
@@ -15,7 +14,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::SystemTime,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
@@ -28,10 +26,6 @@ const CHUNK: usize = 64 << 10;
 const MOST_PENDING: usize = 64 << 10;
 
 const NOAUTH: &str = "NOAUTH Authentication required.";
-const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
-                            <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP \
-                            protocol version at the same time";
-const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
 /// What a request will be answered with.
 enum Pending {
@@ -183,6 +177,12 @@ impl Session {
                 _ => error("ERR wrong number of arguments for 'auth' command"),
             },
             "QUIT" => Verdict::Forward(raw.to_vec()),
+            "RESET" => {
+                self.control.deauthenticate();
+                self.resp3.store(false, Relaxed);
+                self.subscriber.store(false, Relaxed);
+                Verdict::Forward(raw.to_vec())
+            }
             _ if !self.control.is_authenticated() => error(NOAUTH),
             "MONITOR" => error("ERR the emulator's gate does not pass on MONITOR"),
             "CLIENT" if request.arg(1).is_some_and(|sub| sub.eq_ignore_ascii_case(b"REPLY")) => {
@@ -198,69 +198,6 @@ impl Session {
             _ if self.subscriber.load(Relaxed) => Verdict::ForwardUnanswered(raw.to_vec()),
             _ => Verdict::Forward(raw.to_vec()),
         }
-    }
-
-    /// `HELLO [version [AUTH user token] [SETNAME name]]`: the token is for the gate, the rest for the backend.
-    async fn hello(&self, request: &Request) -> Verdict {
-        let mut words = vec![b"HELLO".to_vec()];
-        words.extend(request.arg(1).map(<[u8]>::to_vec));
-        let mut credentials = None;
-        let mut at = 2;
-        while let Some(option) = request.arg(at) {
-            match (option.to_ascii_uppercase().as_slice(), request.arg(at + 1), request.arg(at + 2)) {
-                (b"AUTH", Some(user), Some(token)) => {
-                    credentials = Some((user, token));
-                    at += 3;
-                }
-                (b"SETNAME", Some(name), _) => {
-                    words.extend([option.to_vec(), name.to_vec()]);
-                    at += 2;
-                }
-                _ => return Verdict::Answer(Reply::Error("ERR Syntax error in HELLO option".to_owned())),
-            }
-        }
-        match credentials {
-            Some((user, token)) => {
-                if let Err(verdict) = self.authenticate(user, token).await {
-                    return verdict;
-                }
-            }
-            None if !self.control.is_authenticated() => {
-                return Verdict::Answer(Reply::Error(NOAUTH_HELLO.to_owned()));
-            }
-            None => {}
-        }
-        match request.arg(1) {
-            Some(b"3") => self.resp3.store(true, Relaxed),
-            Some(b"2") => self.resp3.store(false, Relaxed),
-            _ => {}
-        }
-        let mut bytes = Vec::new();
-        Reply::Array(words.into_iter().map(Reply::Bulk).collect()).write(false, &mut bytes);
-        Verdict::Forward(bytes)
-    }
-
-    async fn authenticate(&self, user: &[u8], token: &[u8]) -> Result<(), Verdict> {
-        let reauth = self.control.is_authenticated();
-        let (delay, scripted) = self.gate.next_auth(reauth);
-        tokio::time::sleep(delay).await;
-        match self.control.take_fault().or(scripted) {
-            Some(AuthFault::WrongPass) => return Err(self.rejected()),
-            Some(AuthFault::Error(text)) => return Err(Verdict::Answer(Reply::Error(text))),
-            Some(AuthFault::Silent) => return Err(Verdict::Never),
-            Some(AuthFault::Delay(delay)) => tokio::time::sleep(delay).await,
-            None => {}
-        }
-        let until: SystemTime = self.gate.signer.verify(user, token).map_err(|_| self.rejected())?;
-        self.control.authenticated(until);
-        self.gate.totals.authentications.fetch_add(1, Relaxed);
-        self.gate.totals.reauths.fetch_add(u64::from(reauth), Relaxed);
-        Ok(())
-    }
-
-    fn rejected(&self) -> Verdict {
-        self.gate.totals.rejected.fetch_add(1, Relaxed);
-        Verdict::Answer(Reply::Error(WRONGPASS.to_owned()))
     }
 
     async fn replies(
@@ -308,8 +245,18 @@ impl Session {
                 // None is pending for what a subscriber gets in RESP2, and for errors of SUBSCRIBE.
                 pending.pop_front();
             }
+            if is_last_unsubscription(frame) {
+                self.subscriber.store(false, Relaxed);
+            }
             out.extend_from_slice(frame);
             done += len;
         }
     }
+}
+
+/// Whether the frame says, in RESP2, that nothing is subscribed to any more.
+fn is_last_unsubscription(frame: &[u8]) -> bool {
+    let confirms = |start: &[u8]| frame.starts_with(start);
+    let unsubscription = confirms(b"*3\r\n$11\r\nunsubscribe\r\n") || confirms(b"*3\r\n$12\r\npunsubscribe\r\n");
+    unsubscription && frame.ends_with(b"\r\n:0\r\n")
 }

@@ -1,31 +1,39 @@
 //! The identity provider's HTTP server, which tells its endpoints by their paths.
 
 use super::{Endpoint, Identity, arc, asked::Asked};
-use crate::emulator::answers::{self, Answer};
+use crate::emulator::{
+    accept::accept,
+    answers::{self, Answer},
+};
 use hyper::{
     Method, Request,
     body::Incoming,
     header::{AUTHORIZATION, HOST},
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use reqwest::Url;
 use serde_json::json;
-use std::io;
+use std::{io, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
 /// Microsoft Entra ID's own name.
 const PUBLIC_CLOUD: &str = "https://login.microsoftonline.com";
 
+/// A client that connects and does not ask is not waited for longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 impl Identity {
     /// Serves requests, over http and https on the same port, until it is dropped.
     pub(in crate::emulator) async fn serve(self, listener: TcpListener, tls: TlsAcceptor) {
         let mut connections = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let stream = accept(&listener).await;
             connections.spawn(self.clone().connection(stream, tls.clone()));
             // Those that are through are not kept.
             while connections.try_join_next().is_some() {}
@@ -37,15 +45,18 @@ impl Identity {
         /// The first byte of a TLS handshake.
         const HANDSHAKE: u8 = 22;
         let mut first = [0];
-        let peeked = stream.peek(&mut first).await;
-        let https = peeked.is_ok() && first[0] == HANDSHAKE;
+        let Ok(Ok(_)) = timeout(PATIENCE, stream.peek(&mut first)).await else {
+            return;
+        };
+        let https = first[0] == HANDSHAKE;
         let service = service_fn(move |request| {
             let identity = self.clone();
             async move { identity.respond(request, https).await }
         });
-        let http = hyper::server::conn::http1::Builder::new();
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
         if https {
-            if let Ok(stream) = tls.accept(stream).await {
+            if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
                 _ = http.serve_connection(TokioIo::new(stream), service).await;
             }
         } else {

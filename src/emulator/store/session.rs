@@ -133,7 +133,7 @@ impl Session {
                 self.transaction = None;
                 Ok(Reply::OK)
             }
-            ("QUIT", _) | (_, false) => self.now(name, &request),
+            ("QUIT" | "RESET", _) | (_, false) => self.now(name, &request),
             (_, true) => self.queue(name, request),
         }
     }
@@ -172,6 +172,7 @@ impl Session {
             "HELLO" => self.hello(args),
             // The gate in front has seen to it.
             "AUTH" | "QUIT" => Ok(Reply::OK),
+            "RESET" => Ok(self.reset()),
             "CLIENT" => self.client(args),
             "COMMAND" => Ok(Reply::Array(Vec::new())),
             "INFO" => Ok(Reply::bulk("# Server\r\nredis_version:7.4.0\r\nredis_mode:standalone\r\n")),
@@ -181,6 +182,15 @@ impl Session {
             "PUBLISH" | "SUBSCRIBE" | "PSUBSCRIBE" => Err(commands::wrong_number(name)),
             _ => commands::find(name, args.len())?(&mut lock(&self.store.data), args),
         }
+    }
+
+    /// Makes it as it was when it began.
+    fn reset(&mut self) -> Reply {
+        lock(&self.store.hub).leave(self.id);
+        self.resp3 = false;
+        self.name.clear();
+        self.transaction = None;
+        Reply::Simple("RESET")
     }
 
     fn hello(&mut self, args: Args<'_>) -> Outcome {
