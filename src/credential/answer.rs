@@ -122,7 +122,7 @@ fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
         .with_transient(transient)
         .with_status(answer.status)
         .with_aadsts(said.aadsts)
-        .with_correlation_id(said.correlation_id);
+        .with_correlation_id(said.correlation_id.clone());
     if let Some(hint) = hint {
         error = error.with_hint(hint);
     }
