@@ -222,8 +222,8 @@ async fn a_managed_identity_stands_in_for_an_application() {
     {
         let credential = Credential::federated_managed_identity(emulator.client_id(), identity, emulator.tenant_id())
             .imds_host(emulator.imds_host())
-            .authority_host(emulator.authority_host())
-            .cloud(cloud);
+            .cloud(cloud)
+            .authority_host(emulator.authority_host());
         let asked = emulator.identity().requests();
         // The application's user name, not the identity's.
         assert_eq!(user_of(&emulator, credential).await, emulator.object_id());
