@@ -127,7 +127,8 @@ async fn struck(ground: &Ground, rng: &mut Rng) {
     eventually("the fault strikes", 6 * SECOND, async || ground.has_struck().then_some(())).await;
 }
 
-/// Waits until every broken connection has been given up and every place is filled, and stays so for a moment.
+/// Waits until every broken connection has been given up, every place is filled and tokens come again, and it stays so for
+/// a moment.
 async fn recovered(ground: &Ground, redis: &EntraRedis) {
     let (proxy, pool) = (&ground.proxy, ground.cell.pool());
     let deadline = Instant::now() + RECOVERY;
@@ -136,7 +137,9 @@ async fn recovered(ground: &Ground, redis: &EntraRedis) {
         let stats = redis.manager().stats();
         let full = stats.links.len() == pool && stats.links.iter().all(|link| link.open);
         let clean = proxy.parked() == 0 && proxy.connections() == pool;
-        steady = if full && clean && stats.token.is_some() { steady + 1 } else { 0 };
+        // With a token that is good yet but cannot be renewed, the worst may be still to come.
+        let renewed = stats.token.is_some() && stats.last_token_error.is_none();
+        steady = if full && clean && renewed { steady + 1 } else { 0 };
         assert!(
             Instant::now() < deadline,
             "not well again {RECOVERY:?} after the fault: {} connections, {} of them dead, {stats:?}",

@@ -166,10 +166,16 @@ impl Queue {
         Some((reply, len))
     }
 
-    /// Moves what is queued to `hand`. If nothing is, the driver will be woken by the next [`push`](Self::push).
+    /// Moves what is queued to `hand`, past `see`. If nothing is, the driver will be woken by the next [`push`](Self::push).
     ///
     /// With `patience`, what is queued stays if it does not come from a lone caller.
-    pub(super) fn take(&self, hand: &mut Hand, patience: bool, cx: &Context<'_>) -> Taken {
+    pub(super) fn take(
+        &self,
+        hand: &mut Hand,
+        patience: bool,
+        cx: &Context<'_>,
+        mut see: impl FnMut(&mut Entry),
+    ) -> Taken {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
         inner.recycle(&mut hand.spent);
@@ -190,8 +196,14 @@ impl Queue {
         } else {
             hand.bytes.append(&mut inner.bytes);
         }
-        self.load.note_sent(inner.entries.iter().filter(|entry| entry.counted).count());
-        hand.entries.extend(inner.entries.drain(..));
+        let mut counted = 0;
+        hand.entries.reserve(inner.entries.len());
+        for mut entry in inner.entries.drain(..) {
+            counted += usize::from(entry.counted);
+            see(&mut entry);
+            hand.entries.push_back(entry);
+        }
+        self.load.note_sent(counted);
         Taken::Something
     }
 

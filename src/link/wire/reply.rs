@@ -4,7 +4,7 @@ use crate::lock::lock;
 use redis::{ServerError, Value};
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
 use tokio::time::Instant;
@@ -59,12 +59,15 @@ impl Slot {
 
     /// Makes the slot ready for another request, if nobody else holds it any more.
     pub(super) fn reset(slot: &mut Arc<Self>) -> bool {
-        let alone = Arc::get_mut(slot);
-        if let Some(slot) = alone {
-            *slot = Self::default();
-            return true;
+        let Some(alone) = Arc::get_mut(slot) else {
+            return false;
+        };
+        let filling = alone.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nearly always empty: what is not written need not be fetched.
+        if !matches!(filling, Filling::Empty) {
+            *filling = Filling::Empty;
         }
-        false
+        true
     }
 }
 

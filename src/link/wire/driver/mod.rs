@@ -114,8 +114,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         loop {
             // On many threads each command would travel alone: what is ready to run gets one chance to join it.
             let patience = self.many_threads && !self.yielded;
-            let known = self.hand.entries.len();
-            match self.queue.take(&mut self.hand, patience, cx) {
+            // One look at the clock for all that is taken.
+            let now = Instant::now();
+            let usual = now + self.patience;
+            let mut earliest = usual;
+            let quiet = &mut self.quiet;
+            let see = |entry: &mut Entry| {
+                earliest = earliest.min(*entry.deadline.get_or_insert(usual));
+                if entry.quiet {
+                    let slot = entry.slot.take();
+                    quiet.push(Entry { slot, expect: Expect::One, ..*entry });
+                }
+            };
+            match self.queue.take(&mut self.hand, patience, cx, see) {
                 Taken::Nothing => return self.write(cx),
                 Taken::Later => {
                     self.yielded = true;
@@ -124,27 +135,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 }
                 Taken::Something => {
                     self.yielded = false;
-                    self.note_new(known);
+                    self.watch_for(earliest, now);
                     self.write(cx)?;
                 }
             }
         }
-    }
-
-    /// Looks at the entries that came last: the first `known` are not new.
-    fn note_new(&mut self, known: usize) {
-        let new = self.hand.entries.iter_mut().skip(known);
-        let now = Instant::now();
-        let usual = now + self.patience;
-        let mut earliest = usual;
-        for entry in new {
-            earliest = earliest.min(*entry.deadline.get_or_insert(usual));
-            if entry.quiet {
-                let slot = entry.slot.take();
-                self.quiet.push(Entry { slot, expect: Expect::One, ..*entry });
-            }
-        }
-        self.watch_for(earliest, now);
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
