@@ -1,17 +1,16 @@
 //! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
 
+mod reading;
 mod watch;
 
 use super::{
     Terms,
     inbox::Inbox,
-    parse::{Stop, parse},
     pulse::Pulse,
     queue::{Entry, Hand, LARGEST_IDLE_BUFFER, Queue, Taken},
-    reply::{Answer, Expect, LARGE, Outcome},
+    reply::{Answer, Expect, Outcome},
     scan::Scan,
 };
-use crate::event::target;
 use redis::Value;
 use std::{
     pin::Pin,
@@ -26,6 +25,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 use watch::Look;
+
+pub(crate) use reading::GARBAGE;
 
 /// Why a connection ended.
 type Reason = &'static str;
@@ -142,108 +143,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
-        let mut came = 0;
-        loop {
-            let more = self.replies();
-            self.wake();
-            if more? || came > READ_AT_ONCE {
-                // Others run meanwhile: those who got their replies send again, and the server is kept busy.
-                cx.waker().wake_by_ref();
-                return Ok(());
-            }
-            match self.inbox.fill(Pin::new(&mut self.stream), cx) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(0)) => return Err("connection closed"),
-                Poll::Ready(Ok(bytes)) => {
-                    came += bytes;
-                    self.pulse.beat();
-                }
-                Poll::Ready(Err(_)) => return Err("connection broken"),
-            }
-        }
-    }
-
-    /// Completes requests with what has come; true if there may be more.
-    fn replies(&mut self) -> Result<bool, Reason> {
-        let (mut answered, mut counted) = (0, 0);
-        let most = if self.hand.entries.len() > SMALL_CROWD { usize::MAX } else { SHARE };
-        let outcome = loop {
-            if answered == most {
-                break Ok(true);
-            }
-            match self.next_reply() {
-                Ok(None) => break Ok(false),
-                Ok(Some((value, len))) => match self.complete(value, len) {
-                    Ok(Some(was_counted)) => {
-                        answered += 1;
-                        counted += usize::from(was_counted);
-                    }
-                    Ok(None) => {}
-                    Err(reason) => break Err(reason),
-                },
-                Err(reason) => break Err(reason),
-            }
-        };
-        self.queue.left(answered, counted);
-        outcome
-    }
-
-    fn next_reply(&mut self) -> Result<Option<(Value, usize)>, Reason> {
-        let bytes = self.inbox.bytes();
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        if let Some(scan) = &mut self.scan {
-            match scan.resume(bytes) {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    self.queue.set_congested(scan.least().max(bytes.len()) > LARGE);
-                    return Ok(None);
-                }
-                Err(Stop::Garbage(problem)) => return Err(is_garbage(problem)),
-                Err(Stop::Incomplete) => return Ok(None),
-            }
-        }
-        match parse(bytes) {
-            Ok((value, len)) => {
-                if self.scan.take().is_some() {
-                    self.queue.set_congested(false);
-                }
-                self.inbox.consume(len);
-                Ok(Some((value, len)))
-            }
-            Err(Stop::Incomplete) if self.scan.is_none() => {
-                self.scan = Some(Scan::new());
-                self.next_reply()
-            }
-            Err(Stop::Incomplete) => Err(is_garbage("a reply is shorter than it looked")),
-            Err(Stop::Garbage(problem)) => Err(is_garbage(problem)),
-        }
-    }
-
-    /// Gives the oldest request its reply. If that was its last: whether the request was a counted one.
-    fn complete(&mut self, value: Value, len: usize) -> Result<Option<bool>, Reason> {
-        if let Value::Push { .. } = value {
-            // It answers no request, and nobody on a shared connection has asked for it.
-            return Ok(None);
-        }
-        let oldest = self.hand.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
-        let outcome = match &mut oldest.expect {
-            Expect::One => Outcome::Answered(value),
-            Expect::Many(gather) => match gather.take(value) {
-                Some(outcome) => outcome,
-                None => return Ok(None),
-            },
-        };
-        let entry = self.hand.entries.pop_front();
-        let counted = entry.as_ref().is_some_and(|entry| entry.counted);
-        if let Some(entry) = entry {
-            self.tell(entry, outcome, len > LARGE);
-        }
-        Ok(Some(counted))
-    }
-
     fn tell(&mut self, mut entry: Entry, outcome: Outcome, large: bool) {
         if let Some(slot) = entry.slot.take() {
             let deadline = entry.deadline.unwrap_or_else(Instant::now);
@@ -298,25 +197,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         self.wake();
     }
-}
-
-/// Requests that are completed before their callers are let run: so the server has something to do while the next ones are
-/// completed. With all of them at once, client and server would wait for each other by turns.
-const SHARE: usize = 64;
-
-/// Bytes that are read before others are let run: a large reply takes its time, which is not to be that of small ones.
-const READ_AT_ONCE: usize = 128 << 10;
-
-/// With more requests in flight, a server works in shares of its own: it reads 16 KiB at a time.
-const SMALL_CROWD: usize = 512;
-
-/// The reason when what came is no Redis reply.
-pub(crate) const GARBAGE: Reason = "the server sent something that is no Redis reply";
-
-#[cold]
-fn is_garbage(problem: &'static str) -> Reason {
-    tracing::warn!(name: "garbage_received", target: target::LINK, problem, "garbage received");
-    GARBAGE
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
