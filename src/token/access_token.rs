@@ -358,4 +358,18 @@ mod tests {
         let hints = Hints { expires_in: Some(3_599_000 * MILLIS), expires_on: None, issuer_now: Some(theirs) };
         assert_eq!(lifetime(Some(theirs + exact), hints, now), Some(3_599_000 * MILLIS));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_token_is_a_reason_to_panic(text in proptest::prelude::any::<String>(), exp in proptest::prelude::any::<f64>()) {
+            _ = AccessToken::from_jwt(text.as_str());
+            _ = AccessToken::from_jwt(format!("e30.{text}.e30"));
+            for exp in [json!(exp), json!(text), json!([exp])] {
+                let token = AccessToken::from_jwt(jwt(&json!({"exp": exp, "oid": text})));
+                if let Ok(token) = token {
+                    _ = (token.usable_until(), token.expires_at(), token.remaining());
+                }
+            }
+        }
+    }
 }

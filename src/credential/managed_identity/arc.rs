@@ -201,3 +201,17 @@ mod tests {
         assert_eq!((error.kind(), error.hint()), (ErrorKind::CredentialUnavailable, Some(hints::KEY_GROUP)));
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_challenge_is_a_reason_to_panic(text in any::<String>()) {
+            for challenge in [text.clone(), format!("Basic realm={text}"), format!("Basic realm=\"{text}")] {
+                _ = super::realm(&challenge);
+            }
+        }
+    }
+}
