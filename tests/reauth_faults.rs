@@ -12,10 +12,10 @@ use tokio::sync::broadcast;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Lets the `victim`-th connection answer its next AUTH with `fault`, under load, and looks three rotations later.
-/// Returns whether the victim's connection lived on.
-async fn survives(fault: AuthFault, victim: usize) -> bool {
-    let emulator = common::start(common::emulator(3 * SECOND)).await;
+/// Lets the `victim`-th connection answer its next AUTH with `fault`, under load, and looks three rotations of tokens with
+/// this `lifetime` later. Returns whether the victim's connection lived on.
+async fn survives(fault: AuthFault, victim: usize, lifetime: Duration) -> bool {
+    let emulator = common::start(common::emulator(lifetime)).await;
     let redis = connect(&emulator).await;
     links_up(&redis, 4).await;
     let before = emulator.gate().connections();
@@ -47,20 +47,21 @@ async fn connect(emulator: &Emulator) -> EntraRedis {
 async fn an_auth_that_fails_once_is_retried_on_the_same_connection() {
     let _logs = logs::watch();
     for victim in [0, 3] {
-        assert!(survives(AuthFault::Error("ERR temporary failure".to_owned()), victim).await);
+        assert!(survives(AuthFault::Error("ERR temporary failure".to_owned()), victim, 3 * SECOND).await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_auth_answered_with_wrongpass_is_retried_with_a_fresh_token() {
     let _logs = logs::watch();
-    assert!(survives(AuthFault::WrongPass, 0).await);
+    assert!(survives(AuthFault::WrongPass, 0, 3 * SECOND).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_auth_that_is_never_answered_gets_the_link_replaced() {
     let _logs = logs::watch();
-    assert!(!survives(AuthFault::Silent, 0).await);
+    // Long enough for more than the least time that an AUTH is given.
+    assert!(!survives(AuthFault::Silent, 0, 6 * SECOND).await);
 }
 
 /// With an hour's token nothing but `auth_timeout` can have found it.

@@ -114,6 +114,8 @@ async fn what_has_not_left_goes_over_another_link_and_its_caller_does_not_notice
     });
     let waiting: Vec<_> = waiting.collect();
     on_the_busy_one(11).await;
+    // The driver has seen them: it is through with what it could write of the large one.
+    eventually("all are taken", 5 * SECOND, async || (redis.manager().stats().commands.sent >= 11).then_some(())).await;
     busy.cut();
     for command in waiting {
         within("a command on the other link", 5 * SECOND, command).await.unwrap().unwrap();

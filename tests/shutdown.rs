@@ -10,7 +10,7 @@ use common::{
     within,
 };
 use entra_redis::{
-    AccessToken, Config, Credential, EntraRedis, LinkState, Overload,
+    AccessToken, Config, Credential, EntraRedis, Event, LinkState, Overload,
     emulator::{AuthFault, Emulator},
 };
 use futures_util::future::join_all;
@@ -191,6 +191,34 @@ async fn during_a_reconnect_it_ends_at_once_for_everybody() {
     assert_ended(&redis, before).await;
     tokio::time::sleep(SECOND / 2).await;
     assert_eq!(redis.manager().counters().dial_failures, dials, "it still dials");
+}
+
+/// A lone link's stand-in leaves when the re-AUTH is through; what was sent on it counts for `shutdown` as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_a_link_that_has_left_is_answered_too() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let before = tasks();
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config().pool_size(1)).await.unwrap();
+    let mut events = redis.manager().events();
+    emulator.gate().auth_delay(SECOND);
+    redis.manager().refresh_token();
+    let mut until = async |what, wished: fn(&Event) -> bool| {
+        let wished = async { while !wished(&events.recv().await.unwrap()) {} };
+        within(what, 10 * SECOND, wished).await;
+    };
+    until("a stand-in", |event| matches!(event, Event::LinkUp { .. })).await;
+    let paused = Instant::now();
+    let pause = ["PAUSE", "4000", "WRITE"];
+    let _: String = redis::cmd("CLIENT").arg(&pause).query_async(&mut redis.clone()).await.unwrap();
+    let mut con = redis.clone();
+    let slow = tokio::spawn(async move { con.set::<_, _, ()>("key", 1).await });
+    until("it leaves", |event| matches!(event, Event::LinkRetired { .. })).await;
+    assert!(!slow.is_finished() && redis.manager().stats().links.iter().all(|link| link.in_flight == 0));
+    within("shutdown", 5 * SECOND, redis.shutdown()).await;
+    assert!(paused.elapsed() >= 4 * SECOND, "it did not wait for the command");
+    slow.await.unwrap().expect("a command in flight gets its reply");
+    assert_ended(&redis, before).await;
 }
 
 /// Where a dial hangs: at the name service, and at a port where nobody speaks TLS or anything else.
