@@ -26,6 +26,9 @@ pub struct Options {
     /// Numbers of tasks.
     #[arg(long, value_delimiter = ',', default_values_t = [1_usize, 16, 256, 2048])]
     tasks: Vec<usize>,
+    /// Runtimes. Default both.
+    #[arg(long, value_delimiter = ',')]
+    runtimes: Vec<Flavor>,
     /// Workloads. Default all, with `--quick` `get`.
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<Workload>,
@@ -95,9 +98,10 @@ impl Options {
             [] => &Workload::ALL,
             chosen => chosen,
         };
+        let flavors: &[Flavor] = if self.runtimes.is_empty() { &Flavor::ALL } else { &self.runtimes };
         let mut places = Vec::new();
         for &workload in workloads {
-            for flavor in Flavor::ALL {
+            for &flavor in flavors {
                 places.extend(self.tasks.iter().map(|&tasks| Place { workload, flavor, tasks }));
             }
         }

@@ -16,9 +16,11 @@ use tokio::{
 /// Beyond the time that it measures, a run may take this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Flavor {
+    #[value(name = "mt")]
     MultiThread,
+    #[value(name = "ct")]
     CurrentThread,
 }
 

@@ -1,15 +1,17 @@
 //! The three operations on any connection of the redis crate's kind, ours included.
+//!
+//! Commands are sent with `query_async`, which spares all of them the box in which `AsyncCommands` returns its futures.
 
 use crate::target::{Outcome, text};
-use redis::{AsyncCommands, Pipeline, aio::ConnectionLike};
+use redis::{Cmd, Pipeline, aio::ConnectionLike};
 
 pub(super) async fn get<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str) -> Outcome<usize> {
-    let value: Vec<u8> = connection.get(key).await.map_err(text)?;
+    let value: Vec<u8> = Cmd::get(key).query_async(connection).await.map_err(text)?;
     Ok(value.len())
 }
 
 pub(super) async fn set<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str, value: &[u8]) -> Outcome<()> {
-    connection.set(key, value).await.map_err(text)
+    Cmd::set(key, value).query_async(connection).await.map_err(text)
 }
 
 pub(super) async fn get_many<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str, count: usize) -> Outcome<usize> {
