@@ -15,6 +15,8 @@ enum Effect {
 /// Refuses a command that would block the shared connection, or change its state under everybody else.
 pub(crate) fn check(cmd: &Cmd) -> RedisResult<()> {
     match effect(cmd) {
+        // Redis passes over it without a reply, and all that follow would go to the wrong requests.
+        Effect::None if is_empty(cmd) => Err(empty()),
         Effect::None => Ok(()),
         Effect::Blocks => Err(refused(cmd, "it would hold up everything sent after it")),
         Effect::ChangesState => Err(refused(cmd, "it would change the connection under its other users")),
@@ -24,10 +26,11 @@ pub(crate) fn check(cmd: &Cmd) -> RedisResult<()> {
 /// As [`check`], for a pipeline. In a transaction nothing blocks: Redis answers at once there.
 pub(crate) fn check_pipeline(pipeline: &Pipeline) -> RedisResult<()> {
     let atomic = pipeline.is_transaction();
+    if pipeline.is_empty() && !atomic {
+        return Err(empty());
+    }
     let mut commands = pipeline.cmd_iter();
     commands.try_for_each(|cmd| match effect(cmd) {
-        // Redis passes over it without a reply, and all that follow would go to the wrong requests.
-        _ if cmd.args_iter().next().is_none() => Err((ErrorKind::Client, "empty command").into()),
         Effect::Blocks if atomic => Ok(()),
         _ => check(cmd),
     })
@@ -92,6 +95,16 @@ fn upper<'a>(name: &[u8], buffer: &'a mut [u8; LONGEST_NAME]) -> Option<&'a [u8]
     Some(upper)
 }
 
+fn is_empty(cmd: &Cmd) -> bool {
+    cmd.args_iter().len() == 0
+}
+
+#[cold]
+fn empty() -> RedisError {
+    (ErrorKind::Client, "empty command").into()
+}
+
+#[cold]
 fn refused(cmd: &Cmd, why: &str) -> RedisError {
     // The name alone: other arguments may be secrets.
     let name = match cmd.args_iter().next() {

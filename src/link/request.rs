@@ -10,7 +10,7 @@ use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 use tokio::time::Instant;
 
 /// A command or a pipeline on its way to a link, as often as it takes.
-pub(crate) trait Request: Sync {
+pub(crate) trait Request: Copy + Send + Sync + Unpin {
     /// What its caller gets.
     type Reply: Send;
 
@@ -71,6 +71,7 @@ impl Request for &Cmd {
 }
 
 /// A pipeline, and which of its replies its caller wants.
+#[derive(Clone, Copy)]
 pub(crate) struct PipelineCall<'a> {
     pub(crate) pipeline: &'a Pipeline,
     pub(crate) offset: usize,

@@ -1,0 +1,200 @@
+//! The way of one command, from its handle to its reply.
+
+use crate::{
+    ConnectionManager, Error, ErrorKind,
+    error::Stage,
+    link::{Answer, Link, Outcome, Request},
+    pool::Sent,
+    refusal::{self, Remedy, Retries},
+};
+use futures_util::future::BoxFuture;
+use redis::{RedisError, RedisResult};
+use std::{
+    io::{Error as IoError, ErrorKind as IoErrorKind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A link from which not a byte has come for this long, though commands wait, is given up at once; after less, it is
+/// asked whether it lives.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// A request that is sent when first polled, within one deadline, which covers finding a link, queueing and the reply.
+///
+/// Every command allocates one of these, so it is kept small: what nearly always happens is here, the rest in [`Care`].
+pub(crate) struct Call<'a, R: Request> {
+    manager: &'a ConnectionManager,
+    /// Whether its handle's last command, or the reply to it, was large.
+    bulky: &'a mut bool,
+    request: R,
+    state: State<'a, R::Reply>,
+}
+
+enum State<'a, T> {
+    New,
+    Sent(Sent),
+    InCare(BoxFuture<'a, (RedisResult<T>, bool)>),
+}
+
+impl<'a, R: Request + 'a> Call<'a, R> {
+    pub(crate) fn new(manager: &'a ConnectionManager, bulky: &'a mut bool, request: R) -> Self {
+        Self { manager, bulky, request, state: State::New }
+    }
+
+    #[cold]
+    fn hand_over(&self, first: Option<(u64, Answer)>) -> State<'a, R::Reply> {
+        let care = Care { manager: self.manager, bulky: *self.bulky };
+        State::InCare(Box::pin(care.see_through(self.request, first)))
+    }
+}
+
+impl<'a, R: Request + 'a> Future for Call<'a, R> {
+    type Output = RedisResult<R::Reply>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let call = self.get_mut();
+        loop {
+            match &mut call.state {
+                State::New => {
+                    let sent = call.manager.pool().try_send(&call.request, *call.bulky);
+                    call.state = sent.map_or_else(|| call.hand_over(None), State::Sent);
+                }
+                State::Sent(sent) => {
+                    let answer = ready!(Pin::new(&mut sent.reply).poll(cx));
+                    let link = sent.link;
+                    *call.bulky = sent.large || answer.large;
+                    match answer.outcome {
+                        Outcome::Answered(value) if !call.request.looks_bad(&value) => {
+                            return Poll::Ready(Ok(call.request.reply(value)));
+                        }
+                        outcome => call.state = call.hand_over(Some((link, Answer { outcome, ..answer }))),
+                    }
+                }
+                State::InCare(care) => {
+                    let (result, bulky) = ready!(care.as_mut().poll(cx));
+                    *call.bulky = bulky;
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+}
+
+/// What a request needs for which no link was up, or that did not get a plain reply.
+struct Care<'a> {
+    manager: &'a ConnectionManager,
+    bulky: bool,
+}
+
+impl Care<'_> {
+    /// Sends a request, again if need be, until it has its reply or its deadline.
+    ///
+    /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused to
+    /// run it. What only reads is sent once more after a loss, too, if that is wished.
+    async fn see_through<R: Request>(
+        mut self,
+        request: R,
+        first: Option<(u64, Answer)>,
+    ) -> (RedisResult<R::Reply>, bool) {
+        let result = self.result(request, first).await;
+        (result, self.bulky)
+    }
+
+    async fn result<R: Request>(&mut self, request: R, mut first: Option<(u64, Answer)>) -> RedisResult<R::Reply> {
+        let limit = self.manager.command_timeout();
+        let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |(_, answer)| answer.deadline);
+        let mut retries = Retries::new(deadline);
+        loop {
+            let (link, answer) = match first.take() {
+                Some(first) => first,
+                None => match self.manager.pool().send(&request, deadline, self.bulky).await {
+                    Ok(sent) => {
+                        let answer = sent.reply.await;
+                        self.bulky = sent.large || answer.large;
+                        (sent.link, answer)
+                    }
+                    Err(error) => return Err(self.failed(error)),
+                },
+            };
+            let reply = match answer.outcome {
+                Outcome::Answered(value) => Ok(request.reply(value)),
+                Outcome::Aborted(errors) => request.aborted(errors).await,
+                Outcome::Unsent => {
+                    self.manager.pool().load().note_retry();
+                    continue;
+                }
+                Outcome::Lost(reason) => {
+                    self.retire(link, reason);
+                    // What broke one connection may have broken the others: a breath later, that is known.
+                    let may = self.manager.retry_reads() && request.only_reads() && retries.once_more();
+                    if may && retries.allow(Remedy::Later).await {
+                        self.manager.pool().load().note_retry();
+                        continue;
+                    }
+                    return Err(self.lost(reason));
+                }
+                Outcome::TimedOut => return Err(self.failed(self.timed_out(link, deadline))),
+            };
+            let Some(remedy) = request.refusal(&reply).and_then(|error| refusal::remedy(&error)) else {
+                return reply;
+            };
+            match remedy {
+                Remedy::Elsewhere => self.retire(link, "NOAUTH"),
+                Remedy::Reconnect => self.reconnect(link),
+                Remedy::Later => {}
+            }
+            if !retries.allow(remedy).await {
+                return reply;
+            }
+            self.manager.pool().load().note_retry();
+        }
+    }
+
+    /// Counts a command that failed with this error.
+    fn failed(&self, error: Error) -> RedisError {
+        self.manager.pool().load().note_failure(&error);
+        error.into()
+    }
+
+    /// Replaces a link whose server turns out to be no primary, unless that has just been done.
+    fn reconnect(&self, link: u64) {
+        let settled = |link: &Link| link.age() >= SILENCE;
+        if self.manager.pool().link(link).is_some_and(|link| settled(&link)) {
+            self.retire(link, "READONLY");
+        }
+    }
+
+    fn retire(&self, link: u64, reason: &'static str) {
+        if let Some(link) = self.manager.pool().link(link) {
+            link.retire(reason);
+        }
+        self.manager.pool().wake_keeper();
+    }
+
+    fn lost(&self, reason: &'static str) -> RedisError {
+        self.manager.pool().load().note_lost();
+        let text = format!("the connection was lost with the command on its way ({reason}); it may have run");
+        IoError::new(IoErrorKind::BrokenPipe, text).into()
+    }
+
+    fn timed_out(&self, link: u64, deadline: Instant) -> Error {
+        let limit = self.manager.command_timeout();
+        if let Some(link) = self.manager.pool().link(link)
+            && let Some(called) = deadline.checked_sub(limit)
+            && link.silent_since(called)
+        {
+            if limit >= SILENCE {
+                link.retire("not a byte within a command's deadline");
+            } else {
+                link.suspect();
+            }
+            self.manager.pool().wake_keeper();
+        }
+        Error::new(
+            ErrorKind::Timeout(Stage::Command),
+            format!("no reply from Redis within {limit:?} (`command_timeout`); the command may have run"),
+        )
+    }
+}
