@@ -20,6 +20,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// completed. With all of them at once, client and server would wait for each other by turns.
 const SHARE: usize = 64;
 
+/// The same on many threads: few enough for the driver's own thread to be through with their callers before another one has
+/// woken up to take half of them away. Where they share two cores with the server, that is worth 1.15 to 1.25 of the
+/// throughput at 256 tasks.
+const SHARE_OF_MANY: usize = 32;
+
 /// Bytes that are read before others are let run: a large reply takes its time, which is not to be that of small ones.
 const READ_AT_ONCE: usize = 128 << 10;
 
@@ -61,7 +66,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Completes requests with what has come; true if there may be more.
     fn replies(&mut self) -> Result<bool, Reason> {
         let (mut answered, mut counted) = (0, 0);
-        let most = if self.hand.entries.len() > SMALL_CROWD { usize::MAX } else { SHARE };
+        let share = if self.many_threads { SHARE_OF_MANY } else { SHARE };
+        let most = if self.hand.entries.len() > SMALL_CROWD { usize::MAX } else { share };
         let outcome = loop {
             if answered == most {
                 break Ok(true);
