@@ -1,7 +1,8 @@
-//! What a command costs on this side, part by part: reading its reply, finding it a link; and planning a token's renewal.
+//! What a command costs on this side, part by part: packing it, reading its reply, finding it a link; and planning a
+//! token's renewal.
 //!
-//! `cargo bench --features internals --bench micro`. Parsing is measured beside the redis crate's own parser, on the same
-//! bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory, untimed.
+//! `cargo bench --features internals --bench micro`. Packing and parsing are measured beside the redis crate's own, on the
+//! same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory, untimed.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use entra_redis::{
@@ -26,10 +27,33 @@ const STREAM_BUFFER: usize = 64 << 10;
 fn main() {
     let criterion = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
     let mut criterion = criterion.configure_from_args();
+    pack(&mut criterion);
     parse(&mut criterion);
     pick(&mut criterion);
     schedule(&mut criterion);
     criterion.final_summary();
+}
+
+fn pack(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pack");
+    let get = redis::cmd("GET").arg("user:1234:name").clone();
+    let set = redis::cmd("SET").arg("user:1234:name").arg("x".repeat(1024)).arg("EX").arg(60).clone();
+    for (name, cmd) in [("GET", get), ("SET of 1 KiB", set)] {
+        let mut bytes = Vec::with_capacity(4096);
+        group.bench_function(BenchmarkId::new("entra-redis", name), |bencher| {
+            bencher.iter(|| {
+                bytes.clear();
+                internals::pack(black_box(&cmd), &mut bytes);
+            });
+        });
+        group.bench_function(BenchmarkId::new("redis", name), |bencher| {
+            bencher.iter(|| {
+                bytes.clear();
+                black_box(&cmd).write_packed_command(&mut bytes);
+            });
+        });
+    }
+    group.finish();
 }
 
 fn parse(criterion: &mut Criterion) {

@@ -21,6 +21,11 @@ pub fn parse(bytes: &[u8]) -> Option<(Value, usize)> {
     link::parse_reply(bytes)
 }
 
+/// Appends the command in the form in which it travels.
+pub fn pack(cmd: &Cmd, bytes: &mut Vec<u8>) {
+    link::pack_command(cmd, bytes);
+}
+
 /// A pool of links over any streams, without a keeper and without tokens.
 pub struct Links(Pool);
 

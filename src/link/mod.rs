@@ -22,9 +22,9 @@ use wire::{Terms, Wire};
 
 pub(crate) use dial::Dialer;
 pub(crate) use request::{PipelineCall, Request};
-#[cfg(feature = "internals")]
-pub(crate) use wire::parse_reply;
 pub(crate) use wire::{Admission, Answer, Condition, LARGE, Outcome, Queued, Reply};
+#[cfg(feature = "internals")]
+pub(crate) use wire::{pack_command, parse_reply};
 
 /// What a link authenticated with.
 #[derive(Clone, Copy)]

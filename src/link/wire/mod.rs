@@ -5,6 +5,7 @@
 
 mod driver;
 mod inbox;
+mod pack;
 mod parse;
 mod pulse;
 mod queue;
@@ -36,6 +37,12 @@ pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 #[cfg(feature = "internals")]
 pub(crate) fn parse_reply(bytes: &[u8]) -> Option<(redis::Value, usize)> {
     parse::parse(bytes).ok()
+}
+
+/// Appends the command in the form in which it travels.
+#[cfg(feature = "internals")]
+pub(crate) fn pack_command(cmd: &Cmd, bytes: &mut Vec<u8>) {
+    pack::pack(cmd, bytes);
 }
 
 /// What was queued: its reply to come, and how many bytes it has.
@@ -89,7 +96,7 @@ impl Wire {
             let packed = cmd.get_packed_command();
             return self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed));
         }
-        self.queue.push(admission, order, |bytes| cmd.write_packed_command(bytes))
+        self.queue.push(admission, order, |bytes| pack::pack(cmd, bytes))
     }
 
     /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.

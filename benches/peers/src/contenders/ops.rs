@@ -6,12 +6,14 @@ use crate::target::{Outcome, text};
 use redis::{Cmd, Pipeline, aio::ConnectionLike};
 
 pub(super) async fn get<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str) -> Outcome<usize> {
-    let value: Vec<u8> = Cmd::get(key).query_async(connection).await.map_err(text)?;
+    let mut cmd = Cmd::with_capacity(2, 3 + key.len());
+    let value: Vec<u8> = cmd.arg("GET").arg(key).query_async(connection).await.map_err(text)?;
     Ok(value.len())
 }
 
 pub(super) async fn set<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str, value: &[u8]) -> Outcome<()> {
-    Cmd::set(key, value).query_async(connection).await.map_err(text)
+    let mut cmd = Cmd::with_capacity(3, 3 + key.len() + value.len());
+    cmd.arg("SET").arg(key).arg(value).query_async(connection).await.map_err(text)
 }
 
 pub(super) async fn get_many<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str, count: usize) -> Outcome<usize> {
