@@ -28,6 +28,12 @@ pub(crate) use keeper::{Keeper, KeeperOptions};
 /// Fill, then spill: the more commands share a link, the larger its batches, and the less each costs.
 const SPILL_AT: usize = 2048;
 
+/// The same for those whose replies, or they themselves, are large.
+///
+/// Fewer such connections leave a server more turns for the others: beside 8 tasks that read 1 MiB each, small `GET`s are
+/// 1.5 to 2 times as many with one such connection as with two, and the large ones as many.
+const SPILL_LARGE_AT: usize = 16;
+
 /// The links in use. Commands read a snapshot, without a lock; only the keeper changes it.
 pub(crate) struct Pool {
     links: ArcSwap<Vec<Arc<Link>>>,
@@ -127,8 +133,11 @@ impl Pool {
         let links = self.links.load();
         let queue = |link: &Arc<Link>, admission| Some(Sent::new(link, request.queue(link, admission, deadline)?));
         let preferred = if bulky {
-            // The back half, so that the front stays free for small replies.
-            least_busy(&links[links.len() / 2..], is_well).and_then(|link| queue(link, Admission::Open))
+            // From the back, so that the front stays free for small replies.
+            let back = &links[links.len() / 2..];
+            let has_room = |link: &&Arc<Link>| is_well(link) && link.in_flight() < SPILL_LARGE_AT;
+            let link = back.iter().rev().find(has_room).or_else(|| least_busy(back, is_well));
+            link.and_then(|link| queue(link, Admission::Open))
         } else {
             let has_room = |link: &&Arc<Link>| is_well(link) && link.in_flight() < SPILL_AT && !link.is_congested();
             links.iter().filter(has_room).find_map(|link| queue(link, Admission::Open))
