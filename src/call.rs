@@ -36,6 +36,13 @@ enum State<'a, T> {
     New,
     Sent(Sent),
     InCare(BoxFuture<'a, (RedisResult<T>, bool)>),
+    Done,
+}
+
+/// A request that was sent, the link that carried it, and how that went.
+struct Attempt {
+    link: u64,
+    answer: Answer,
 }
 
 impl<'a, R: Request + 'a> Call<'a, R> {
@@ -44,9 +51,9 @@ impl<'a, R: Request + 'a> Call<'a, R> {
     }
 
     #[cold]
-    fn hand_over(&self, first: Option<(u64, Answer)>) -> State<'a, R::Reply> {
-        let care = Care { manager: self.manager, bulky: *self.bulky };
-        State::InCare(Box::pin(care.see_through(self.request, first)))
+    fn hand_over(&self, first: Option<Attempt>) -> State<'a, R::Reply> {
+        let (mut care, request) = (Care { manager: self.manager, bulky: *self.bulky }, self.request);
+        State::InCare(Box::pin(async move { (care.see_through(request, first).await, care.bulky) }))
     }
 }
 
@@ -64,19 +71,25 @@ impl<'a, R: Request + 'a> Future for Call<'a, R> {
                 State::Sent(sent) => {
                     let answer = ready!(Pin::new(&mut sent.reply).poll(cx));
                     let link = sent.link;
-                    *call.bulky = sent.large || answer.large;
+                    *call.bulky = sent.large || answer.is_bulky(*call.bulky);
                     match answer.outcome {
                         Outcome::Answered(value) if !call.request.looks_bad(&value) => {
+                            call.state = State::Done;
                             return Poll::Ready(Ok(call.request.reply(value)));
                         }
-                        outcome => call.state = call.hand_over(Some((link, Answer { outcome, ..answer }))),
+                        outcome => {
+                            let answer = Answer { outcome, ..answer };
+                            call.state = call.hand_over(Some(Attempt { link, answer }));
+                        }
                     }
                 }
                 State::InCare(care) => {
                     let (result, bulky) = ready!(care.as_mut().poll(cx));
                     *call.bulky = bulky;
+                    call.state = State::Done;
                     return Poll::Ready(result);
                 }
+                State::Done => panic!("a command was polled after its end"),
             }
         }
     }
@@ -93,27 +106,20 @@ impl Care<'_> {
     ///
     /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused to
     /// run it. What only reads is sent once more after a loss, too, if that is wished.
-    async fn see_through<R: Request>(
-        mut self,
-        request: R,
-        first: Option<(u64, Answer)>,
-    ) -> (RedisResult<R::Reply>, bool) {
-        let result = self.result(request, first).await;
-        (result, self.bulky)
-    }
-
-    async fn result<R: Request>(&mut self, request: R, mut first: Option<(u64, Answer)>) -> RedisResult<R::Reply> {
+    ///
+    /// `first` is the attempt that was made without care.
+    async fn see_through<R: Request>(&mut self, request: R, mut first: Option<Attempt>) -> RedisResult<R::Reply> {
         let limit = self.manager.command_timeout();
-        let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |(_, answer)| answer.deadline);
+        let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |first| first.answer.deadline);
         let mut retries = Retries::new(deadline);
         loop {
-            let (link, answer) = match first.take() {
+            let Attempt { link, answer } = match first.take() {
                 Some(first) => first,
                 None => match self.manager.pool().send(&request, deadline, self.bulky).await {
                     Ok(sent) => {
                         let answer = sent.reply.await;
-                        self.bulky = sent.large || answer.large;
-                        (sent.link, answer)
+                        self.bulky = sent.large || answer.is_bulky(self.bulky);
+                        Attempt { link: sent.link, answer }
                     }
                     Err(error) => return Err(self.failed(error)),
                 },
@@ -196,5 +202,16 @@ impl Care<'_> {
             ErrorKind::Timeout(Stage::Command),
             format!("no reply from Redis within {limit:?} (`command_timeout`); the command may have run"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One cache line.
+    #[test]
+    fn what_every_command_allocates_is_small() {
+        assert!(size_of::<Call<'_, &redis::Cmd>>() <= 64);
     }
 }

@@ -1,6 +1,6 @@
 //! The handle that tasks share.
 
-use crate::{Config, ConnectionManager, Error, call::Call, guard, link::PipelineCall};
+use crate::{Config, ConnectionManager, Error, call::Call, guard, link::PipelineRequest};
 use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
 
@@ -68,7 +68,7 @@ impl ConnectionLike for EntraRedis {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match guard::check_pipeline(pipeline) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.bulky, PipelineCall { pipeline, offset, count })),
+            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.bulky, PipelineRequest { pipeline, offset, count })),
             Err(error) => Box::pin(ready(Err(error))),
         }
     }

@@ -1,86 +1,125 @@
 //! Which connection a command travels on: one as long as it is enough, and large ones away from the small.
 //!
-//! On one thread, so that what is counted does not change between the look and the choice.
+//! On one thread, and each command polled once: nothing else runs between a choice and the look at it, so that the counts
+//! are exact.
 
 mod common;
 
-use common::{SECOND, eventually, links_up, logs};
+use common::{SECOND, links_up, logs, within};
 use entra_redis::{EntraRedis, emulator::Emulator};
-use redis::AsyncCommands;
+use futures_util::{FutureExt, future::BoxFuture, poll};
+use redis::{AsyncCommands, RedisResult};
 use std::time::Duration;
-use tokio::task::JoinHandle;
 
 const LARGE: usize = 256 << 10;
 
-async fn connect(emulator: &Emulator) -> EntraRedis {
+type Call = BoxFuture<'static, RedisResult<()>>;
+
+async fn start() -> (Emulator, EntraRedis) {
+    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap();
     links_up(&redis, 4).await;
-    redis
+    let _: () = redis.clone().set("large", vec![b'x'; LARGE]).await.unwrap();
+    (emulator, redis)
 }
 
-/// Writes that stay unanswered, each from a handle of its own.
-fn writes(handles: Vec<EntraRedis>) -> Vec<JoinHandle<()>> {
-    let write = |mut redis: EntraRedis| tokio::spawn(async move { redis.set("key", 1).await.unwrap() });
-    handles.into_iter().map(write).collect()
+/// Commands that have just been sent, each from a handle of its own.
+async fn sent(handles: impl IntoIterator<Item = EntraRedis>) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for mut redis in handles {
+        let mut call = async move { redis.set("key", 1).await }.boxed();
+        assert!(poll!(&mut call).is_pending());
+        calls.push(call);
+    }
+    calls
 }
 
-async fn in_flight(redis: &EntraRedis, expected: [usize; 4]) {
-    eventually("so many are in flight on each link", 5 * SECOND, async || {
-        let links = redis.manager().stats().links;
-        (links.iter().map(|link| link.in_flight).eq(expected)).then_some(())
-    })
-    .await;
+async fn answered(calls: Vec<Call>) {
+    for call in calls {
+        within("an answer", 10 * SECOND, call).await.unwrap();
+    }
 }
 
-/// Redis keeps all writes waiting for a while.
-async fn pause(redis: &EntraRedis) {
-    let pause = ["PAUSE", "2000", "WRITE"];
-    let _: String = redis::cmd("CLIENT").arg(&pause).query_async(&mut redis.clone()).await.unwrap();
+fn in_flight(redis: &EntraRedis) -> Vec<usize> {
+    redis.manager().stats().links.iter().map(|link| link.in_flight).collect()
+}
+
+/// Handles that have read something large.
+async fn readers(redis: &EntraRedis, count: usize) -> Vec<EntraRedis> {
+    let mut readers = vec![redis.clone(); count];
+    for reader in &mut readers {
+        assert_eq!(reader.get::<_, Vec<u8>>("large").await.unwrap().len(), LARGE);
+    }
+    readers
 }
 
 #[tokio::test]
 async fn commands_share_one_connection_until_it_has_enough() {
     let _logs = logs::watch();
-    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
-    let redis = connect(&emulator).await;
-    pause(&redis).await;
-    let mut calls = writes(vec![redis.clone(); 2048]);
-    in_flight(&redis, [2048, 0, 0, 0]).await;
-    calls.extend(writes(vec![redis.clone(); 100]));
-    in_flight(&redis, [2048, 100, 0, 0]).await;
-    for call in calls {
-        call.await.unwrap();
-    }
-    in_flight(&redis, [0; 4]).await;
+    let (_emulator, redis) = start().await;
+    let mut calls = sent(vec![redis.clone(); 2048]).await;
+    assert_eq!(in_flight(&redis), [2048, 0, 0, 0]);
+    calls.extend(sent(vec![redis.clone(); 100]).await);
+    assert_eq!(in_flight(&redis), [2048, 100, 0, 0]);
+    answered(calls).await;
+    assert_eq!(in_flight(&redis), [0; 4]);
 }
 
-/// Those who read or wrote something large are expected to do so again.
 #[tokio::test]
-async fn large_values_travel_on_the_last_connections_and_small_ones_on_the_first() {
+async fn large_values_fill_the_last_connections_and_small_ones_the_first() {
     let _logs = logs::watch();
-    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
-    let redis = connect(&emulator).await;
-    let _: () = redis.clone().set("large", vec![b'x'; LARGE]).await.unwrap();
-    let mut large = Vec::new();
-    for _ in 0..40 {
-        let mut reader = redis.clone();
-        assert_eq!(reader.get::<_, Vec<u8>>("large").await.unwrap().len(), LARGE);
-        large.push(reader);
+    let (_emulator, redis) = start().await;
+    let mut large = readers(&redis, 39).await;
+    let mut calls = sent([redis.clone()]).await;
+    assert_eq!(in_flight(&redis), [1, 0, 0, 0]);
+    for (count, expected) in [(16, [1, 0, 0, 16]), (16, [1, 0, 16, 16]), (7, [1, 0, 20, 19])] {
+        calls.extend(sent(large.drain(..count)).await);
+        assert_eq!(in_flight(&redis), expected);
     }
-    // One that turns to small values is a small one again.
-    let mut small = large.split_off(39);
-    assert_eq!(small[0].get::<_, Option<u64>>("small").await.unwrap(), None);
-    pause(&redis).await;
-    let mut calls = writes(small);
-    in_flight(&redis, [1, 0, 0, 0]).await;
-    calls.extend(writes(large.split_off(23)));
-    in_flight(&redis, [1, 0, 0, 16]).await;
-    calls.extend(writes(large.split_off(7)));
-    in_flight(&redis, [1, 0, 16, 16]).await;
-    // Each on the one that has less.
-    calls.extend(writes(large));
-    in_flight(&redis, [1, 0, 20, 19]).await;
-    for call in calls {
-        call.await.unwrap();
-    }
+    answered(calls).await;
+}
+
+/// By what a handle sent or got last, it is known what it will send or get next.
+#[tokio::test]
+async fn a_handle_is_as_its_last_command_was() {
+    let _logs = logs::watch();
+    let (emulator, redis) = start().await;
+    let mut handle = redis.clone();
+    let is_large = async |handle: &EntraRedis| {
+        let calls = sent([handle.clone()]).await;
+        let links = in_flight(&redis);
+        answered(calls).await;
+        assert!(links == [1, 0, 0, 0] || links == [0, 0, 0, 1], "{links:?}");
+        links[3] == 1
+    };
+    assert!(!is_large(&handle).await);
+    let _: () = handle.set("written", vec![b'x'; LARGE]).await.unwrap();
+    assert!(is_large(&handle).await, "it wrote a large value");
+    let _: Option<u64> = handle.get("small").await.unwrap();
+    assert!(!is_large(&handle).await, "it read a small value");
+    let mut pipeline = redis::pipe();
+    let _: (Vec<u8>, u64) = pipeline.get("large").exists("large").query_async(&mut handle).await.unwrap();
+    assert!(is_large(&handle).await, "its pipeline's replies were large together");
+
+    // What got no reply says nothing about the next one.
+    let last = emulator.gate().connections().remove(3);
+    last.freeze();
+    let mut reader = handle.clone();
+    let mut call = async move { (reader.get::<_, Vec<u8>>("large").await, reader) }.boxed();
+    assert!(poll!(&mut call).is_pending());
+    last.cut();
+    let (result, reader) = within("the loss", 10 * SECOND, call).await;
+    links_up(&redis, 4).await;
+    assert!(is_large(&reader).await, "its large reply was lost: {result:?}");
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_polls_is_not_sent() {
+    let _logs = logs::watch();
+    let (_emulator, mut redis) = start().await;
+    let before = redis.manager().stats().commands;
+    drop(redis.set::<_, _, ()>("key", 1));
+    let _: () = redis.set("other", 1).await.unwrap();
+    assert!(!redis.exists::<_, bool>("key").await.unwrap());
+    assert_eq!(redis.manager().stats().commands.sent, before.sent + 2);
 }

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// For how long IMDS is left alone while it is being updated, which may take it 70 s, if it does not say.
-const WHILE_UPDATING: Duration = Duration::from_secs(10);
+/// For how long IMDS is left alone while it is being updated, if it does not say. That may take it 70 s, which the five
+/// attempts that `connect` makes by default are to outlast.
+const WHILE_UPDATING: Duration = Duration::from_secs(18);
 
 /// `AADSTS50196`: Entra ID takes the requests for a loop of a client that has gone wrong. They must become fewer.
 const CLIENT_LOOP: u32 = 50_196;

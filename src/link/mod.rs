@@ -21,7 +21,7 @@ use tokio::{
 use wire::{Terms, Wire};
 
 pub(crate) use dial::Dialer;
-pub(crate) use request::{PipelineCall, Request};
+pub(crate) use request::{PipelineRequest, Request};
 pub(crate) use wire::{Admission, Answer, Condition, LARGE, Outcome, Queued, Reply};
 #[cfg(feature = "internals")]
 pub(crate) use wire::{pack_command, parse_reply};

@@ -72,13 +72,13 @@ impl Request for &Cmd {
 
 /// A pipeline, and which of its replies its caller wants.
 #[derive(Clone, Copy)]
-pub(crate) struct PipelineCall<'a> {
+pub(crate) struct PipelineRequest<'a> {
     pub(crate) pipeline: &'a Pipeline,
     pub(crate) offset: usize,
     pub(crate) count: usize,
 }
 
-impl Request for PipelineCall<'_> {
+impl Request for PipelineRequest<'_> {
     type Reply = Vec<Value>;
 
     fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn refusal(pipeline: &Pipeline, (offset, count): (usize, usize), lines: &[&str]) -> Option<String> {
-        let call = PipelineCall { pipeline, offset, count };
+        let call = PipelineRequest { pipeline, offset, count };
         call.refusal(&replies(lines)).map(|error| error.code().to_owned())
     }
 

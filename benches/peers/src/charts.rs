@@ -39,6 +39,9 @@ struct Line {
 /// GETs per second against the number of tasks. Of a peer, the pool size that is best at each number; ours is the default.
 pub fn throughput(results: &Results, flavor: Flavor, path: &Path) -> Outcome<()> {
     let lines = throughput_lines(results, flavor);
+    if lines.is_empty() {
+        return Ok(());
+    }
     let highest = lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).chain(results.limit());
     let Some(highest) = highest.max_by(f64::total_cmp) else { return Ok(()) };
     draw_throughput(&lines, results.limit(), highest, flavor, path).map_err(text)

@@ -7,17 +7,17 @@ use std::io::Write;
 ///
 /// `cargo bench --features internals --bench micro -- pack`
 pub(super) fn pack(cmd: &Cmd, bytes: &mut Vec<u8>) {
-    let args = cmd.args_iter();
-    if cmd.in_scan_mode() {
-        return cmd.write_packed_command(bytes);
-    }
+    let (args, before) = (cmd.args_iter(), bytes.len());
     head(bytes, b'*', args.len());
     for arg in args {
-        if let Arg::Simple(arg) = arg {
-            head(bytes, b'$', arg.len());
-            bytes.extend_from_slice(arg);
-            bytes.extend_from_slice(b"\r\n");
-        }
+        let Arg::Simple(arg) = arg else {
+            // A cursor, or what the redis crate may come to know besides.
+            bytes.truncate(before);
+            return cmd.write_packed_command(bytes);
+        };
+        head(bytes, b'$', arg.len());
+        bytes.extend_from_slice(arg);
+        bytes.extend_from_slice(b"\r\n");
     }
 }
 
@@ -43,6 +43,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn assert_same(cmd: &Cmd) {
+        let mut packed = b"before".to_vec();
+        pack(cmd, &mut packed);
+        assert_eq!(packed[6..], cmd.get_packed_command());
+    }
+
+    #[test]
+    fn lengths_and_counts_of_one_two_and_three_digits() {
+        for length in [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000] {
+            assert_same(redis::cmd("SET").arg("key").arg("x".repeat(length)));
+            let mut many = redis::cmd("DEL");
+            for key in 1..length {
+                many.arg(key);
+            }
+            assert_same(&many);
+        }
+    }
+
     proptest! {
         #[test]
         fn it_is_what_the_redis_crate_writes(
@@ -56,9 +74,7 @@ mod tests {
             if let Some(cursor) = cursor {
                 cmd.cursor_arg(cursor);
             }
-            let mut packed = b"before".to_vec();
-            pack(&cmd, &mut packed);
-            prop_assert_eq!(&packed[6..], cmd.get_packed_command());
+            assert_same(&cmd);
         }
     }
 }

@@ -30,9 +30,19 @@ pub(crate) const LARGE: usize = 32 << 10;
 /// An outcome, and what its request needs to know to try again.
 pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
-    /// Whether it took many bytes on the wire.
+    /// Whether it took many bytes on the wire, a pipeline's replies together.
     pub(crate) large: bool,
     pub(crate) deadline: Instant,
+}
+
+impl Answer {
+    /// Whether the next reply is expected to be large, by this one; if none came, it is as it was `before`.
+    pub(crate) fn is_bulky(&self, before: bool) -> bool {
+        match self.outcome {
+            Outcome::Answered(_) | Outcome::Aborted(_) => self.large,
+            Outcome::Unsent | Outcome::Lost(_) | Outcome::TimedOut => before,
+        }
+    }
 }
 
 /// Where the driver puts the outcome of one request. Slots are used again and again, so that a request allocates none.
@@ -113,6 +123,8 @@ pub(super) struct Gather {
     /// Replies that will come in all.
     total: usize,
     seen: usize,
+    /// Bytes of those seen.
+    bytes: usize,
     kept: Vec<Value>,
     refused: Vec<(usize, ServerError)>,
 }
@@ -121,13 +133,14 @@ impl Gather {
     /// Of `total` replies, `keep` after the first `skip`.
     pub(super) fn new(transaction: bool, total: usize, skip: usize, keep: usize) -> Self {
         let kept = Vec::with_capacity(keep.min(total));
-        Self { transaction, skip, keep, total, seen: 0, kept, refused: Vec::new() }
+        Self { transaction, skip, keep, total, seen: 0, bytes: 0, kept, refused: Vec::new() }
     }
 
-    /// Takes the next reply; the outcome with the last one.
-    pub(super) fn take(&mut self, value: Value) -> Option<Outcome> {
+    /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
+    pub(super) fn take(&mut self, value: Value, len: usize) -> Option<(Outcome, usize)> {
         let place = self.seen;
         self.seen += 1;
+        self.bytes += len;
         if place < self.skip {
             // What is passed over in a transaction are the answers to MULTI and to queueing.
             if let Value::ServerError(error) = value
@@ -141,10 +154,11 @@ impl Gather {
         if self.seen < self.total {
             return None;
         }
-        Some(if self.refused.is_empty() {
+        let outcome = if self.refused.is_empty() {
             Outcome::Answered(Value::Array(std::mem::take(&mut self.kept)))
         } else {
             Outcome::Aborted(std::mem::take(&mut self.refused))
-        })
+        };
+        Some((outcome, self.bytes))
     }
 }

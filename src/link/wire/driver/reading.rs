@@ -21,8 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 const SHARE: usize = 64;
 
 /// The same on many threads: few enough for the driver's own thread to be through with their callers before another one has
-/// woken up to take half of them away. Where they share two cores with the server, that is worth 1.15 to 1.25 of the
-/// throughput at 256 tasks.
+/// woken up to take half of them away. On two cores shared with the server, 256 tasks did 1.15 to 1.25 as much as with
+/// `SHARE`; other numbers of cores were not measured (`make bench-peers QUICK="--quick --runtimes mt --tasks 256"`).
 const SHARE_OF_MANY: usize = 32;
 
 /// Bytes that are read before others are let run: a large reply takes its time, which is not to be that of small ones.
@@ -129,10 +129,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Ok(None);
         }
         let oldest = self.hand.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
-        let outcome = match &mut oldest.expect {
-            Expect::One => Outcome::Answered(value),
-            Expect::Many(gather) => match gather.take(value) {
-                Some(outcome) => outcome,
+        let (outcome, len) = match &mut oldest.expect {
+            Expect::One => (Outcome::Answered(value), len),
+            Expect::Many(gather) => match gather.take(value, len) {
+                Some(whole) => whole,
                 None => return Ok(None),
             },
         };
