@@ -108,6 +108,7 @@ async fn what_has_not_left_goes_over_another_link_and_its_caller_does_not_notice
     let value = vec![b'x'; 32 << 20];
     let large = tokio::spawn(async move { con.set::<_, _, ()>("large", &value).await });
     on_the_busy_one(1).await;
+    eventually("it is taken", 5 * SECOND, async || (redis.manager().stats().commands.sent >= 1).then_some(())).await;
     let waiting = (0..10).map(|_| {
         let mut con = redis.clone();
         tokio::spawn(async move { con.incr::<_, _, u64>("count", 1).await })

@@ -199,24 +199,33 @@ async fn what_is_on_a_link_that_has_left_is_answered_too() {
     let _logs = logs::watch();
     let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
     let before = tasks();
-    let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config().pool_size(1)).await.unwrap();
+    let config = emulator.config().pool_size(1).command_timeout(30 * SECOND);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     let mut events = redis.manager().events();
-    emulator.gate().auth_delay(SECOND);
+    emulator.gate().auth_delay(2 * SECOND);
     redis.manager().refresh_token();
     let mut until = async |what, wished: fn(&Event) -> bool| {
         let wished = async { while !wished(&events.recv().await.unwrap()) {} };
         within(what, 10 * SECOND, wished).await;
     };
     until("a stand-in", |event| matches!(event, Event::LinkUp { .. })).await;
+    eventually("the other one is aside", 5 * SECOND, async || {
+        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Aside).then_some(())
+    })
+    .await;
     let paused = Instant::now();
-    let pause = ["PAUSE", "4000", "WRITE"];
+    let pause = ["PAUSE", "5000", "WRITE"];
     let _: String = redis::cmd("CLIENT").arg(&pause).query_async(&mut redis.clone()).await.unwrap();
     let mut con = redis.clone();
     let slow = tokio::spawn(async move { con.set::<_, _, ()>("key", 1).await });
+    eventually("it is on the stand-in", SECOND, async || {
+        redis.manager().stats().links.iter().any(|link| link.open && link.in_flight == 1).then_some(())
+    })
+    .await;
     until("it leaves", |event| matches!(event, Event::LinkRetired { .. })).await;
     assert!(!slow.is_finished() && redis.manager().stats().links.iter().all(|link| link.in_flight == 0));
-    within("shutdown", 5 * SECOND, redis.shutdown()).await;
-    assert!(paused.elapsed() >= 4 * SECOND, "it did not wait for the command");
+    within("shutdown", 10 * SECOND, redis.shutdown()).await;
+    assert!(paused.elapsed() >= 5 * SECOND, "it did not wait for the command");
     slow.await.unwrap().expect("a command in flight gets its reply");
     assert_ended(&redis, before).await;
 }

@@ -116,6 +116,8 @@ fn print_exports(emulator: &Emulator, ca_file: &Path, others: &[(&str, String)])
         writeln!(out, "export {name}={}", quoted(&value))?;
     }
     writeln!(out, "export REDIS_CA_CERT={}", quoted(&ca_file.display().to_string()))?;
+    // For libraries that take no authority without TLS, MSAL's for example.
+    writeln!(out, "# export AZURE_AUTHORITY_HOST={}", quoted(&emulator.https_identity_host()))?;
     for (name, value) in others {
         writeln!(out, "# export {name}={}", quoted(value))?;
     }
@@ -123,10 +125,15 @@ fn print_exports(emulator: &Emulator, ca_file: &Path, others: &[(&str, String)])
     out.flush()
 }
 
-/// A value as every shell takes it.
+/// A value as every shell takes it. A tilde is an ordinary character, except at the beginning and behind a colon.
 fn quoted(value: &str) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
-    if value.chars().all(plain) { value.into() } else { format!("'{}'", value.replace('\'', r"'\''")).into() }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-~".contains(c);
+    let expands = value.starts_with('~') || value.contains(":~");
+    if value.chars().all(plain) && !expands {
+        value.into()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''")).into()
+    }
 }
 
 /// Waits for Ctrl-C, or for what a supervisor sends.

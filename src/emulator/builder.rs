@@ -64,14 +64,25 @@ impl EmulatorBuilder {
     ///
     /// # Errors
     ///
-    /// If no port can be had, or `redis-server` cannot be run; the error then says what to install.
+    /// If no port can be had; if `redis-server` cannot be run, the error says what to install; if nothing listens at
+    /// [`redis_address`](Self::redis_address), it names that.
     pub async fn start(self) -> io::Result<Emulator> {
         let certificates = Certificates::generate()?;
         let identity_tls = TlsAcceptor::from(Arc::new(certificates.server_config(false)?));
         let gate_tls = TlsAcceptor::from(Arc::new(certificates.server_config(self.client_certificates)?));
         let (server, backend) = match self.redis {
             Redis::Embedded => (None, Backend::Store(Store::default())),
-            Redis::Address(address) => (None, Backend::Address(address)),
+            Redis::Address(address) => {
+                let backend = Backend::Address(address.clone());
+                let unreachable = |error: io::Error| {
+                    io::Error::new(
+                        error.kind(),
+                        format!("no Redis server can be reached at `{address}` (host:port): {error}"),
+                    )
+                };
+                backend.connect().await.map_err(unreachable)?;
+                (None, backend)
+            }
             Redis::Spawned => {
                 let server = Server::spawn().await?;
                 let address = server.address();

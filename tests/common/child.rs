@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
 };
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
 
 /// Environment variables.
 pub type Variables = Vec<(&'static str, String)>;
@@ -71,6 +74,37 @@ pub async fn soak(emulator: &Emulator, variables: &[(&str, String)]) -> Value {
     let report = run.json();
     assert!(report["commands"].as_u64() > Some(0), "{variables:?}: {report}");
     report
+}
+
+/// An example that runs until it is told to end.
+pub struct Running {
+    child: Child,
+    /// What it printed first.
+    pub lines: Vec<String>,
+}
+
+/// Starts an example with no variables, and waits until it has printed a line that begins with `last`.
+pub async fn start(name: &str, arguments: &[&str], last: &str) -> Running {
+    let mut command = Command::new(program(name));
+    command.args(arguments).env("RUST_LOG", "off").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line: &String| !line.starts_with(last)) {
+        let line = within("its next line", 30 * SECOND, output.next_line()).await.unwrap();
+        lines.push(line.unwrap_or_else(|| panic!("{name} ended after {lines:?}")));
+    }
+    Running { child, lines }
+}
+
+impl Running {
+    /// Tells it to end, as Ctrl-C does, and returns its exit status.
+    pub async fn interrupt(mut self) -> Option<i32> {
+        let pid = self.child.id().unwrap().to_string();
+        let told = Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
+        assert!(told.success());
+        within("its end", 10 * SECOND, self.child.wait()).await.unwrap().code()
+    }
 }
 
 /// Tests lie in `deps`, the examples that are built with them in `examples` beside it.

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
-/// What no log line may hold: the start of every JWT, and the secret of the emulator's service principal.
+/// What no log line may hold: the start of every JWT, and the emulators' secrets.
 static FORBIDDEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static START: Once = Once::new();
@@ -22,7 +22,10 @@ pub fn watch() -> Watch {
 
 /// Adds a secret to search for.
 pub fn forbid(secret: &str) {
-    FORBIDDEN.lock().unwrap_or_else(PoisonError::into_inner).push(secret.to_owned());
+    let mut forbidden = FORBIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if forbidden.iter().all(|known| known != secret) {
+        forbidden.push(secret.to_owned());
+    }
 }
 
 /// Searches a text that a user would see.

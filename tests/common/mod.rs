@@ -50,8 +50,12 @@ pub fn emulator(lifetime: Duration) -> EmulatorBuilder {
     Emulator::builder().token_lifetime(lifetime).redis_server()
 }
 
+/// The emulator, whose secrets no log line may hold from now on.
 pub async fn start(builder: EmulatorBuilder) -> Emulator {
-    builder.start().await.expect("redis-server is needed for this test: `make test` installs it")
+    let emulator = builder.start().await.expect("redis-server is needed for this test: `make test` installs it");
+    logs::forbid(emulator.client_secret());
+    logs::forbid(emulator.identity_header());
+    emulator
 }
 
 /// Renews at the ratio, without the three minutes that real tokens leave.

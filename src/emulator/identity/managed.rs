@@ -3,22 +3,30 @@
 use super::asked::Asked;
 use crate::emulator::{
     aadsts,
-    tokens::{RESOURCE, RESOURCE_ID, TOKEN_EXCHANGE, TokenClaims},
+    tokens::{CLIENT_ID, RESOURCE, RESOURCE_ID, TOKEN_EXCHANGE, TokenClaims},
 };
 
 /// Every name under which one of Azure's endpoints knows an identity's id; no endpoint knows them all.
 const SELECTORS: [&str; 6] = ["client_id", "clientid", "object_id", "principal_id", "msi_res_id", "mi_res_id"];
 
+/// The endpoints' names for a client id.
+const BY_CLIENT_ID: [&str; 2] = ["client_id", "clientid"];
+
 /// The identity that is asked for: the system-assigned one, or the user-assigned one if it is asked for by one of the
 /// endpoint's own names and the right id; none if it is asked for in any other way.
+///
+/// The client id that the emulator's environment variables name is another user-assigned one, with the rights of that app.
 pub(super) fn identity(asked: &Asked, known: &[(&str, &str)]) -> Option<TokenClaims> {
     let mut given = SELECTORS.into_iter().filter(|name| asked.parameters.contains_key(*name));
     match (given.next(), given.next()) {
         (None, _) => Some(TokenClaims::new()),
         (Some(name), None) => {
             let id = asked.parameter(name);
-            let right = known.iter().any(|(known, ours)| *known == name && ours.eq_ignore_ascii_case(id));
-            right.then(TokenClaims::user_assigned)
+            let mut ours = known.iter().filter(|(known, _)| *known == name).map(|(_, ours)| ours).peekable();
+            if ours.peek().is_some() && BY_CLIENT_ID.contains(&name) && id == CLIENT_ID {
+                return Some(TokenClaims::new());
+            }
+            ours.any(|ours| ours.eq_ignore_ascii_case(id)).then(TokenClaims::user_assigned)
         }
         (Some(_), Some(_)) => None,
     }
@@ -51,6 +59,7 @@ mod tests {
         };
         assert_eq!(found(&[]), Some(false));
         assert_eq!(found(&[("client_id", USER_ASSIGNED_CLIENT_ID)]), Some(true));
+        assert_eq!(found(&[("client_id", CLIENT_ID)]), Some(false));
         let shouted = USER_ASSIGNED_RESOURCE_ID.to_uppercase();
         assert_eq!(found(&[("mi_res_id", shouted.as_str())]), Some(true));
         for wrong in [
@@ -58,6 +67,8 @@ mod tests {
             &[("client_id", "")],
             &[("msi_res_id", USER_ASSIGNED_RESOURCE_ID)],
             &[("clientid", USER_ASSIGNED_CLIENT_ID)],
+            &[("clientid", CLIENT_ID)],
+            &[("mi_res_id", CLIENT_ID)],
             &[("client_id", USER_ASSIGNED_CLIENT_ID), ("mi_res_id", USER_ASSIGNED_RESOURCE_ID)],
         ] {
             assert_eq!(found(wrong), None, "{wrong:?}");
