@@ -128,6 +128,16 @@ impl Error {
         &self.0.message
     }
 
+    /// Attaches the error of this crate that caused this one, and what it says of itself besides its words.
+    pub(crate) fn explained_by(self, source: Self) -> Self {
+        let Inner { hint, status, aadsts, .. } = *source.0;
+        let correlation_id = source.0.correlation_id.clone();
+        let told = self.edit(|inner| {
+            (inner.hint, inner.status, inner.aadsts, inner.correlation_id) = (hint, status, aadsts, correlation_id);
+        });
+        told.with_source(source)
+    }
+
     pub(crate) fn with_hint(self, hint: &'static str) -> Self {
         self.edit(|inner| inner.hint = Some(hint))
     }
@@ -265,6 +275,19 @@ mod tests {
         assert_eq!(error.to_string(), "no connection to cache:10000 (hint: check the host name)");
         assert_eq!(error.source().expect("source").to_string(), "refused");
         assert!(format!("{error:?}").ends_with("refused"));
+    }
+
+    #[test]
+    fn what_explains_an_error_can_be_read_from_it() {
+        let cause = Error::new(ErrorKind::TokenEndpoint, "busy")
+            .with_hint("wait")
+            .with_status(503)
+            .with_aadsts(Some(90_033))
+            .with_correlation_id(Some("c-1".to_owned()));
+        let error = Error::new(ErrorKind::Timeout(Stage::Startup), "not connected: busy").explained_by(cause);
+        assert_eq!((error.hint(), error.status(), error.aadsts()), (Some("wait"), Some(503), Some(90_033)));
+        assert_eq!(error.to_string(), "not connected: busy [correlation id c-1] (hint: wait)");
+        assert_eq!(error.source().unwrap().to_string(), "busy [correlation id c-1] (hint: wait)");
     }
 
     #[test]

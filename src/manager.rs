@@ -120,7 +120,9 @@ impl ConnectionManager {
             )
         };
         match (self.journal.last_token_error(), self.tokens.live()) {
-            (Some(error), _) => no_start(&format!("no token yet; the last attempt: {error}")).with_source(error),
+            (Some(error), _) => {
+                no_start(&format!("no token yet; the last attempt: {}", error.message())).explained_by(error)
+            }
             (None, None) => no_start("the token source has not answered"),
             (None, Some(_)) => no_start("Redis has not answered"),
         }

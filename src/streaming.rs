@@ -7,7 +7,7 @@ use crate::{
 };
 use futures_util::{Stream, stream};
 use redis::{BasicAuth, RedisResult, StreamingCredentialsProvider};
-use std::{fmt, pin::Pin};
+use std::{fmt, pin::Pin, sync::Arc};
 use tokio::runtime::Handle;
 
 /// A [`StreamingCredentialsProvider`] that never stops: the token actor of this crate behind connections of the `redis`
@@ -43,12 +43,34 @@ impl EntraCredentials {
     // By value, as `Config::new` takes it.
     #[allow(clippy::needless_pass_by_value)]
     pub fn start(credential: Credential, config: TokenManagerConfig) -> Result<Self, Error> {
+        Self::run(&credential, config, None)
+    }
+
+    /// As [`start`](Self::start), with this Redis user name instead of the one that the tokens' `oid` claim gives.
+    ///
+    /// # Errors
+    ///
+    /// Those, and [`ErrorKind::Configuration`] if the name is empty.
+    #[allow(clippy::needless_pass_by_value)]
+    pub fn start_with_username(
+        credential: Credential,
+        config: TokenManagerConfig,
+        username: impl AsRef<str>,
+    ) -> Result<Self, Error> {
+        let username = username.as_ref();
+        if username.trim().is_empty() {
+            return Err(Error::config("username", "is empty"));
+        }
+        Self::run(&credential, config, Some(username.into()))
+    }
+
+    fn run(credential: &Credential, config: TokenManagerConfig, username: Option<Arc<str>>) -> Result<Self, Error> {
         config.validate()?;
         let source = credential.token_source()?;
         let runtime = Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Configuration, "`EntraCredentials::start` needs a tokio runtime").with_source(source)
         })?;
-        let (actor, tokens) = TokenActor::new(source, config, None, Journal::new());
+        let (actor, tokens) = TokenActor::new(source, config, username, Journal::new());
         // It ends by itself, with the last view of its tokens.
         runtime.spawn(actor.run());
         Ok(Self(tokens))

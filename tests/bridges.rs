@@ -11,7 +11,7 @@ use azure_core::{
 };
 use common::{SECOND, by_ratio, eventually, logs, rotations};
 use entra_redis::{
-    Config, Credential, EntraCredentials, EntraRedis,
+    AccessToken, Config, Credential, EntraCredentials, EntraRedis, ErrorKind,
     emulator::{Emulator, GateConnection, Identity, IdentityFault},
 };
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, TlsCertificates, aio::MultiplexedConnection};
@@ -146,4 +146,25 @@ async fn the_redis_crate_is_told_why_there_is_no_token() {
     let mut connection =
         eventually("a connection", 10 * SECOND, async || connect(&emulator, &credentials).await.ok()).await;
     let _: () = connection.set("key", "value").await.unwrap();
+}
+
+/// A token that says nothing of its user.
+#[tokio::test]
+async fn the_user_name_can_be_given() {
+    let _logs = logs::watch();
+    choose_cryptography();
+    let emulator = common::start(Emulator::builder()).await;
+    let jwt = emulator.identity().issue_token().unwrap();
+    let source = Credential::custom(move || {
+        let jwt = jwt.clone();
+        async move { AccessToken::opaque(jwt, Duration::from_secs(600), "") }
+    });
+    let nameless = EntraCredentials::start(source.clone(), by_ratio(0.5)).unwrap();
+    let error = connect(&emulator, &nameless).await.unwrap_err();
+    assert!(error.to_string().contains("start_with_username"), "{error}");
+
+    let named = EntraCredentials::start_with_username(source.clone(), by_ratio(0.5), emulator.object_id()).unwrap();
+    let _: () = connect(&emulator, &named).await.unwrap().set("key", "value").await.unwrap();
+    let empty = EntraCredentials::start_with_username(source, by_ratio(0.5), " ").unwrap_err();
+    assert_eq!(empty.kind(), ErrorKind::Configuration);
 }

@@ -1,5 +1,6 @@
 //! Credentials of the Azure SDK for Rust.
 
+use super::{answer::aadsts_in, hints};
 use crate::{AccessToken, Error, ErrorKind, Secret, TokenFuture, TokenSource, token::Hints};
 use azure_core::{credentials::TokenCredential, error::ErrorKind as AzureErrorKind};
 use std::{
@@ -18,16 +19,7 @@ impl AzureCoreSource {
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
-        let token = self.credential.get_token(&[self.scope.as_str()], None).await.map_err(|error| {
-            let kind = match error.kind() {
-                AzureErrorKind::Credential => ErrorKind::CredentialRejected,
-                _ => ErrorKind::TokenEndpoint,
-            };
-            // Its kinds do not tell an outage from a refusal.
-            Error::new(kind, format!("the `azure_core` credential gave no token: {error}"))
-                .with_transient(true)
-                .with_source(error)
-        })?;
+        let token = self.credential.get_token(&[self.scope.as_str()], None).await.map_err(no_token)?;
         let secret = Secret::new(token.token.secret());
         let seconds = u64::try_from(token.expires_on.unix_timestamp()).unwrap_or(0);
         let expires_on = UNIX_EPOCH + Duration::from_secs(seconds);
@@ -37,6 +29,25 @@ impl AzureCoreSource {
             let left = expires_on.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
             AccessToken::opaque(secret, left, "")
         })
+    }
+}
+
+fn no_token(error: azure_core::Error) -> Error {
+    let kind = match error.kind() {
+        AzureErrorKind::Credential => ErrorKind::CredentialRejected,
+        _ => ErrorKind::TokenEndpoint,
+    };
+    let text = error.to_string();
+    let aadsts = aadsts_in(&text);
+    let hint = aadsts.and_then(hints::of_aadsts);
+    // Its kinds do not tell an outage from a refusal; a number that is known as a mistake does.
+    let told = Error::new(kind, format!("the `azure_core` credential gave no token: {text}"))
+        .with_transient(hint.is_none())
+        .with_aadsts(aadsts)
+        .with_source(error);
+    match hint {
+        Some(hint) => told.with_hint(hint),
+        None => told,
     }
 }
 
@@ -104,5 +115,9 @@ mod tests {
         let error = fetch(Sdk(Err("nobody is signed in"))).await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::CredentialRejected, true));
         assert!(error.to_string().contains("nobody is signed in"), "{error}");
+
+        let error = fetch(Sdk(Err("400: AADSTS7000215: Invalid client secret provided."))).await.unwrap_err();
+        assert_eq!((error.aadsts(), error.is_transient()), (Some(7_000_215), false));
+        assert!(error.hint().is_some_and(|hint| hint.contains("secret")), "{error}");
     }
 }

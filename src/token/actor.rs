@@ -211,7 +211,8 @@ impl TokenActor {
         token.username().map(Arc::from).ok_or_else(|| {
             Error::new(
                 ErrorKind::MalformedToken,
-                "the token has no `oid` claim to take the Redis user name from; set it with `Config::username`",
+                "the token has no `oid` claim to take the Redis user name from; set it with `Config::username` or \
+                 `EntraCredentials::start_with_username`",
             )
         })
     }
