@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SECOND, all_current, eventually, links_up, load::Load, logs, rotations, within};
+use common::{SECOND, all_current, by_ratio, eventually, links_up, load::Load, logs, rotations, within};
 use entra_redis::{
     EntraRedis, ErrorKind, Event,
     emulator::{AuthFault, Emulator},
@@ -186,6 +186,22 @@ async fn a_lone_link_waits_for_its_stand_in() {
     };
     within("the link re-authenticates", 20 * SECOND, told).await;
     assert!(stood_in && refused >= 3, "{refused} refused, stand-in: {stood_in}");
+}
+
+/// When time runs out, it does without, whenever the next attempt to get one would be due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_link_that_gets_no_stand_in_authenticates_in_time() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(3 * SECOND)).await;
+    let config = emulator.config().pool_size(1).token_manager(by_ratio(0.5));
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    emulator.gate().refuse_connections(true);
+    let load = Load::start(&redis, 8);
+    let reauths = async || (redis.manager().counters().reauths >= 6).then_some(());
+    eventually("re-AUTHs", 40 * SECOND, reauths).await;
+    load.stop().await.assert_unharmed();
+    assert_eq!((emulator.gate().stats().expired, redis.manager().counters().links_lost), (0, 0));
+    assert!(redis.manager().counters().dial_failures > 0, "it has not looked for a stand-in");
 }
 
 /// Why the next link goes down.

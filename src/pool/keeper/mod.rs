@@ -273,10 +273,11 @@ impl Keeper {
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let idle = self.slots.iter().filter(|slot| slot.task == Task::None);
-        let planned = idle.flat_map(|slot| [slot.dial_after, slot.reauth_after]);
+        let planned = idle.clone().flat_map(|slot| [slot.dial_after, slot.reauth_after]);
+        let rotation = idle.filter_map(|slot| slot.link.as_ref()).flat_map(|link| self.turning_points(link));
         let ends = self.slots.iter().flat_map(Slot::links).map(|link| link.authenticated_until());
         let paced = self.pace.next(now);
-        let next = planned.chain(ends).chain(paced).filter(|at| *at > now).min();
+        let next = planned.chain(rotation).chain(ends).chain(paced).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }
 }

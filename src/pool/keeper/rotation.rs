@@ -22,11 +22,26 @@ const LONGEST_MARGIN: Duration = Duration::from_secs(20);
 const SHORTEST_AUTH: Duration = Duration::from_millis(500);
 
 impl Keeper {
+    /// How long before its token dies a link is replaced whose re-AUTH keeps failing, and how much longer before that a lone
+    /// one no longer waits for a stand-in.
+    fn reserves(&self, current: &Current) -> (Duration, Duration) {
+        let tenth = current.token.lifetime() / 10;
+        (LONGEST_MARGIN.min(tenth), self.options.auth_timeout.min(tenth))
+    }
+
+    /// When the link has to be looked at for those two, whatever else happens or does not.
+    pub(super) fn turning_points(&self, link: &Link) -> impl Iterator<Item = Instant> + use<> {
+        let points = self.tokens.live().filter(|current| link.generation() < current.generation).map(|current| {
+            let (margin, for_auth) = self.reserves(&current);
+            [margin + for_auth, margin].map(|before| link.authenticated_until().checked_sub(before))
+        });
+        points.into_iter().flatten().flatten()
+    }
+
     /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
     pub(super) fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>, census: &mut Census) {
         let now = Instant::now();
-        let tenth = current.token.lifetime() / 10;
-        let margin = LONGEST_MARGIN.min(tenth);
+        let (margin, for_auth) = self.reserves(&current);
         let old_life = link.authenticated_until().saturating_duration_since(now);
         let slot = &mut self.slots[index];
         slot.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10));
@@ -49,7 +64,7 @@ impl Keeper {
             return;
         }
         let alone = open == 0;
-        let patience = old_life.saturating_sub(margin + self.options.auth_timeout.min(tenth));
+        let patience = old_life.saturating_sub(margin + for_auth);
         if alone && !has_spare && !patience.is_zero() {
             // A second link first, so that no command waits for this one's AUTH; while there is time for one.
             return self.dial(index, census, Some(now + patience));
