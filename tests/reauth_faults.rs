@@ -192,12 +192,12 @@ async fn a_lone_link_waits_for_its_stand_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_link_that_gets_no_stand_in_authenticates_in_time() {
     let _logs = logs::watch();
-    let emulator = common::start(common::emulator(3 * SECOND)).await;
+    let emulator = common::start(common::emulator(2 * SECOND)).await;
     let config = emulator.config().pool_size(1).token_manager(by_ratio(0.5));
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     emulator.gate().refuse_connections(true);
     let load = Load::start(&redis, 8);
-    let reauths = async || (redis.manager().counters().reauths >= 6).then_some(());
+    let reauths = async || (redis.manager().counters().reauths >= 5).then_some(());
     eventually("re-AUTHs", 40 * SECOND, reauths).await;
     load.stop().await.assert_unharmed();
     assert_eq!((emulator.gate().stats().expired, redis.manager().counters().links_lost), (0, 0));
