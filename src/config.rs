@@ -137,10 +137,11 @@ impl Config {
         self
     }
 
-    /// How many commands may be without an answer, over all connections; at least 1, default 65,536.
+    /// How many commands may be without an answer, over all connections, a pipeline counting as one; at least 1, default
+    /// 65,536.
     ///
-    /// It bounds what a server which does not keep up can cost: so many times the size of your commands. What happens to one command more is said by
-    /// [`overload`](Self::overload).
+    /// It bounds what a server which does not keep up can cost: so many times the size of your commands. What happens to one
+    /// command more is said by [`overload`](Self::overload).
     pub fn max_in_flight(mut self, commands: usize) -> Self {
         self.max_in_flight = commands;
         self

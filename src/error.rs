@@ -48,6 +48,8 @@ pub enum Stage {
     Startup,
 }
 
+const CLOSED: &str = "the connection manager has been shut down";
+
 /// An error of this crate: cheap to clone, with its source chain, and free of secrets.
 ///
 /// Commands return [`redis::RedisError`], as every [`ConnectionLike`](redis::aio::ConnectionLike) does; this type comes
@@ -91,7 +93,7 @@ impl Error {
     }
 
     pub(crate) fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "the connection manager has been shut down")
+        Self::new(ErrorKind::Closed, CLOSED)
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -161,6 +163,14 @@ impl Error {
         // The redis crate shows the `Arc` that it keeps its source in, not the source.
         let kept: &Arc<dyn StdError + Send + Sync> = error.source()?.downcast_ref()?;
         kept.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
+    }
+
+    /// The kind of the error of this crate that a command's error stands for: that of [`from_redis`](Self::from_redis), or
+    /// [`ErrorKind::Closed`] after `shutdown`.
+    #[must_use]
+    pub fn kind_of(error: &redis::RedisError) -> Option<ErrorKind> {
+        let is_closed = || error.kind() == redis::ErrorKind::Client && error.detail() == Some(CLOSED);
+        Self::from_redis(error).map(Self::kind).or_else(|| is_closed().then_some(ErrorKind::Closed))
     }
 
     /// What kind of thing failed.

@@ -204,9 +204,10 @@ impl ConnectionManager {
         tasks.end().await;
         let deadline = Instant::now() + self.command_timeout;
         let links = self.pool.all_links();
-        join_all(links.iter().map(|link| {
+        join_all(links.iter().map(async |link| {
             link.retire("shut down");
-            link.drained(deadline)
+            link.drained(deadline).await;
+            link.end().await;
         }))
         .await;
         self.pool.clear();

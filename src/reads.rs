@@ -3,7 +3,7 @@
 use redis::{Arg, Cmd};
 
 /// Commands that change nothing, neither data nor the time at which it expires, and whose answer is all that they are for.
-const READS: [&str; 75] = [
+const READS: [&str; 85] = [
     "BITCOUNT",
     "BITFIELD_RO",
     "BITPOS",
@@ -22,14 +22,18 @@ const READS: [&str; 75] = [
     "GETBIT",
     "GETRANGE",
     "HEXISTS",
+    "HEXPIRETIME",
     "HGET",
     "HGETALL",
     "HKEYS",
     "HLEN",
     "HMGET",
+    "HPEXPIRETIME",
+    "HPTTL",
     "HRANDFIELD",
     "HSCAN",
     "HSTRLEN",
+    "HTTL",
     "HVALS",
     "INFO",
     "KEYS",
@@ -61,6 +65,7 @@ const READS: [&str; 75] = [
     "TIME",
     "TTL",
     "TYPE",
+    "XINFO",
     "XLEN",
     "XPENDING",
     "XRANGE",
@@ -77,8 +82,13 @@ const READS: [&str; 75] = [
     "ZRANGEBYLEX",
     "ZRANGEBYSCORE",
     "ZRANK",
+    "ZREVRANGE",
+    "ZREVRANGEBYLEX",
+    "ZREVRANGEBYSCORE",
+    "ZREVRANK",
     "ZSCAN",
     "ZSCORE",
+    "ZUNION",
 ];
 
 /// Whether the command changes nothing, however often it runs. One that is not known here is taken to change something.

@@ -142,7 +142,7 @@ async fn who_waits_for_room_waits_to_the_deadline_at_most() {
 async fn memory_stays_flat_while_redis_is_slower_than_its_callers() {
     const MOST: usize = 1_000;
     const CALLERS: usize = 64;
-    const CYCLES: usize = 12;
+    const CYCLES: usize = 60;
     let _logs = logs::watch();
     let server = Server::start();
     let redis = server.connect(server.config().max_in_flight(MOST)).await;

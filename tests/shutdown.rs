@@ -10,7 +10,7 @@ use common::{
     within,
 };
 use entra_redis::{
-    AccessToken, Config, Credential, EntraRedis, Event, LinkState, Overload,
+    AccessToken, Config, Credential, EntraRedis, Error, ErrorKind, Event, LinkState, Overload,
     emulator::{AuthFault, Emulator},
 };
 use futures_util::future::join_all;
@@ -60,6 +60,7 @@ fn assert_refused(error: &RedisError) {
     assert_eq!(error.kind(), redis::ErrorKind::Client, "{error}");
     assert!(error.to_string().contains("shut down"), "{error}");
     assert!(!error.is_io_error() && !error.is_timeout(), "{error}");
+    assert_eq!(Error::kind_of(error), Some(ErrorKind::Closed));
 }
 
 /// What everybody sees of a handle that has been shut down, though it is still there.
@@ -69,6 +70,23 @@ async fn assert_ended(redis: &EntraRedis, tasks_before: usize) {
     within("another shutdown", SECOND / 2, redis.shutdown()).await;
     assert!(redis.manager().stats().links.is_empty());
     eventually("tasks are gone", 2 * SECOND, async || (tasks() <= tasks_before).then_some(())).await;
+}
+
+/// Not a moment later: a runtime that is dropped next has nothing to cut off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_it_returns_every_task_has_ended() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    for _ in 0..20 {
+        let before = tasks();
+        let redis = server.connect(server.config().pool_size(16)).await;
+        links_up(&redis, 16).await;
+        let _: () = redis.clone().set("key", 1).await.unwrap();
+        redis.shutdown().await;
+        // Each of the two threads may be about to cross one off the runtime's list.
+        assert!(tasks() <= before + 2, "{} tasks are left", tasks() - before);
+        eventually("the list is up to date", SECOND, async || (tasks() == before).then_some(())).await;
+    }
 }
 
 /// Several callers, of whom one gives up; while tokens rotate, and links are aside for their AUTH.

@@ -195,6 +195,11 @@ impl Link {
         timeout_at(deadline, self.wire.queue.drained()).await.is_ok()
     }
 
+    /// Closes the connection, and waits until nothing of it is left.
+    pub(crate) async fn end(&self) {
+        self.wire.end().await;
+    }
+
     fn touch(&self) {
         // Milliseconds of uptime fit for 584 million years.
         #[allow(clippy::cast_possible_truncation)]

@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
-    task::AbortHandle,
+    task::{JoinHandle, yield_now},
     time::Instant,
 };
 
@@ -67,7 +67,7 @@ const PACKED_BEFORE: usize = 64 << 10;
 pub(super) struct Wire {
     pub(super) queue: Arc<Queue>,
     pub(super) pulse: Arc<Pulse>,
-    driver: AbortHandle,
+    driver: JoinHandle<()>,
 }
 
 impl Drop for Wire {
@@ -85,7 +85,7 @@ impl Wire {
         let queue = Arc::new(Queue::new(Arc::clone(&terms.load)));
         let pulse = Arc::new(Pulse::new());
         let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), terms);
-        Self { queue, pulse, driver: tokio::spawn(driver).abort_handle() }
+        Self { queue, pulse, driver: tokio::spawn(driver) }
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
@@ -115,6 +115,14 @@ impl Wire {
         let packed = pipeline.get_packed_pipeline();
         let order = Order { deadline, expect, quiet: false };
         self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed))
+    }
+
+    /// Ends the connection, and waits until its task has ended, which is a matter of microseconds.
+    pub(super) async fn end(&self) {
+        self.driver.abort();
+        while !self.driver.is_finished() {
+            yield_now().await;
+        }
     }
 
     /// One of the link's own commands, sent in whatever condition the link is.
