@@ -137,4 +137,13 @@ mod tests {
             assert_eq!(retry_after(nonsense, now), None);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_a_reason_to_panic(text in ".{0,40}", seconds in proptest::prelude::any::<u64>()) {
+            let now = UNIX_EPOCH + Duration::from_secs(784_111_717);
+            _ = retry_after(&text, now);
+            assert_eq!(retry_after(&seconds.to_string(), now), Some(Duration::from_secs(seconds)));
+        }
+    }
 }

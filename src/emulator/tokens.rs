@@ -260,4 +260,12 @@ mod tests {
         let expiry = signer.verify(OBJECT_ID.as_bytes(), token.as_bytes()).ok().unwrap();
         assert!(expiry >= before + HOUR && expiry <= SystemTime::now() + HOUR + Duration::from_secs(1));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_but_a_token_is_one(user in ".{0,40}", token in "[ -~]{0,80}|[A-Za-z0-9_-]{0,60}\\.[A-Za-z0-9_-]{0,60}\\.[A-Za-z0-9_-]{0,60}") {
+            static SIGNER: std::sync::LazyLock<Signer> = std::sync::LazyLock::new(|| Signer::generate().unwrap());
+            assert!(SIGNER.verify(user.as_bytes(), token.as_bytes()).is_err());
+        }
+    }
 }

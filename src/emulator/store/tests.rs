@@ -1,6 +1,7 @@
 //! The store as a client sees it, in both protocols.
 
 use super::Store;
+use proptest::{collection::vec, prelude::*, sample::select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 fn client(store: &Store) -> DuplexStream {
@@ -180,4 +181,138 @@ async fn messages_reach_channels_and_patterns() {
     .await;
     talk(&mut publisher, &[("PUBLISH news hello", ":0|")]).await;
     drop(subscriber);
+}
+
+proptest! {
+    /// Whatever a client says, it is answered, and the store serves the next one.
+    #[test]
+    fn no_request_is_a_reason_to_panic(
+        requests in vec((select(COMMANDS), vec(argument(), 0..6)), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut con = client(&Store::default());
+            let mut said = Vec::new();
+            for (name, arguments) in &requests {
+                let mut cmd = redis::cmd(name);
+                for argument in arguments {
+                    cmd.arg(argument.as_slice());
+                }
+                cmd.write_packed_command(&mut said);
+            }
+            said.extend_from_slice(b"RESET\r\nECHO still-there\r\n");
+            con.write_all(&said).await.unwrap();
+            let (mut heard, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+            while !heard.ends_with(b"still-there\r\n") {
+                let len = con.read(&mut piece).await.unwrap();
+                assert!(len > 0, "it hung up on {requests:?}");
+                heard.extend_from_slice(&piece[..len]);
+            }
+        });
+    }
+}
+
+/// What the store knows, and what it does not.
+const COMMANDS: &[&str] = &[
+    "SET",
+    "GET",
+    "GETEX",
+    "GETRANGE",
+    "SETRANGE",
+    "APPEND",
+    "INCR",
+    "INCRBY",
+    "DECRBY",
+    "INCRBYFLOAT",
+    "MSET",
+    "MGET",
+    "EXPIRE",
+    "PEXPIRE",
+    "EXPIREAT",
+    "TTL",
+    "PERSIST",
+    "DEL",
+    "EXISTS",
+    "TYPE",
+    "RENAME",
+    "KEYS",
+    "SCAN",
+    "HSET",
+    "HGET",
+    "HDEL",
+    "HINCRBY",
+    "HGETALL",
+    "HSCAN",
+    "LPUSH",
+    "RPUSH",
+    "LPOP",
+    "RPOP",
+    "LRANGE",
+    "LINDEX",
+    "LSET",
+    "LTRIM",
+    "LREM",
+    "SADD",
+    "SREM",
+    "SMEMBERS",
+    "SPOP",
+    "SRANDMEMBER",
+    "SINTER",
+    "SUNION",
+    "SDIFF",
+    "MULTI",
+    "EXEC",
+    "DISCARD",
+    "WATCH",
+    "SUBSCRIBE",
+    "PSUBSCRIBE",
+    "UNSUBSCRIBE",
+    "PUBLISH",
+    "HELLO",
+    "CLIENT",
+    "CONFIG",
+    "COMMAND",
+    "INFO",
+    "DBSIZE",
+    "FLUSHALL",
+    "ECHO",
+    "PING",
+    "SELECT",
+    "AUTH",
+    "EVAL",
+    "XADD",
+    "",
+];
+
+/// A few keys that commands share, numbers at their limits, options, and anything.
+fn argument() -> impl Strategy<Value = Vec<u8>> {
+    let known = select(vec![
+        "k",
+        "l",
+        "*",
+        "[",
+        "\\",
+        "0",
+        "1",
+        "-1",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "1e308",
+        "nan",
+        "3",
+        "EX",
+        "PX",
+        "NX",
+        "XX",
+        "GET",
+        "COUNT",
+        "MATCH",
+        "SETNAME",
+        "AUTH",
+        "",
+    ]);
+    prop_oneof![
+        4 => known.prop_map(|known| known.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 0..20),
+    ]
 }
