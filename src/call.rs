@@ -43,6 +43,8 @@ enum State<'a, T> {
 struct Attempt {
     link: u64,
     answer: Answer,
+    /// Whether the request, or what came, was large.
+    large: bool,
 }
 
 impl<'a, R: Request + 'a> Call<'a, R> {
@@ -70,16 +72,18 @@ impl<'a, R: Request + 'a> Future for Call<'a, R> {
                 }
                 State::Sent(sent) => {
                     let answer = ready!(Pin::new(&mut sent.reply).poll(cx));
-                    let link = sent.link;
-                    *call.bulky = sent.large || answer.is_bulky(*call.bulky);
+                    let (link, large) = (sent.link, sent.large || answer.large);
                     match answer.outcome {
                         Outcome::Answered(value) if !call.request.looks_bad(&value) => {
+                            *call.bulky = large;
                             call.state = State::Done;
                             return Poll::Ready(Ok(call.request.reply(value)));
                         }
                         outcome => {
+                            // What brought no reply says nothing of the next one's size, except by its own.
+                            *call.bulky |= large;
                             let answer = Answer { outcome, ..answer };
-                            call.state = call.hand_over(Some(Attempt { link, answer }));
+                            call.state = call.hand_over(Some(Attempt { link, answer, large }));
                         }
                     }
                 }
@@ -113,13 +117,14 @@ impl Care<'_> {
         let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |first| first.answer.deadline);
         let mut retries = Retries::new(deadline);
         loop {
-            let Attempt { link, answer } = match first.take() {
+            let Attempt { link, answer, large } = match first.take() {
                 Some(first) => first,
                 None => match self.manager.pool().send(&request, deadline, self.bulky).await {
                     Ok(sent) => {
                         let answer = sent.reply.await;
-                        self.bulky = sent.large || answer.is_bulky(self.bulky);
-                        Attempt { link: sent.link, answer }
+                        let large = sent.large || answer.large;
+                        self.bulky |= large;
+                        Attempt { link: sent.link, answer, large }
                     }
                     Err(error) => return Err(self.failed(error)),
                 },
@@ -144,6 +149,7 @@ impl Care<'_> {
                 Outcome::TimedOut => return Err(self.failed(self.timed_out(link, deadline))),
             };
             let Some(remedy) = request.refusal(&reply).and_then(|error| refusal::remedy(&error)) else {
+                self.bulky = large;
                 return reply;
             };
             match remedy {

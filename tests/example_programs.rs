@@ -24,7 +24,8 @@ fn value<'a>(variables: &'a child::Variables, name: &str) -> &'a str {
 #[tokio::test]
 async fn the_emulators_lines_are_all_that_the_other_programs_need() {
     let _logs = logs::watch();
-    let emulator = child::start("emulator", &["--token-lifetime", "2"], "# export AZURE_AUTHORITY_HOST=https://").await;
+    let emulator =
+        child::start("emulator", &["--token-lifetime", "60"], "# export AZURE_AUTHORITY_HOST=https://").await;
     let variables = exported(&emulator.lines);
     logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
     let ca_file = value(&variables, "REDIS_CA_CERT").to_owned();

@@ -245,7 +245,8 @@ async fn five_second_tokens_are_renewed_once_a_second_at_most() {
 }
 
 /// The Instance Metadata Service answers so while it is being updated, for 70 seconds at most by its documentation. It is
-/// left alone for 18 seconds after each, although it does not ask for that, and the five attempts of `connect` are enough.
+/// left alone for 18 seconds after each, although it does not ask for that, and the five attempts of `connect` are enough,
+/// given the time.
 async fn gone_for(status: u16, time: Duration, requests: RangeInclusive<u64>) {
     let emulator = common::start(Emulator::builder()).await;
     let body = r#"{"error":"not_found","error_description":"IMDS is being updated"}"#.to_owned();

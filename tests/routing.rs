@@ -5,8 +5,11 @@
 
 mod common;
 
-use common::{SECOND, links_up, logs, within};
-use entra_redis::{EntraRedis, emulator::Emulator};
+use common::{SECOND, eventually, links_up, logs, within};
+use entra_redis::{
+    EntraRedis,
+    emulator::{Emulator, GateConnection},
+};
 use futures_util::{FutureExt, future::BoxFuture, poll};
 use redis::{AsyncCommands, RedisResult};
 use std::time::Duration;
@@ -102,13 +105,18 @@ async fn a_handle_is_as_its_last_command_was() {
     assert!(is_large(&handle).await, "its pipeline's replies were large together");
 
     // What got no reply says nothing about the next one.
-    let last = emulator.gate().connections().remove(3);
-    last.freeze();
+    emulator.gate().connections().iter().for_each(GateConnection::freeze);
     let mut reader = handle.clone();
     let mut call = async move { (reader.get::<_, Vec<u8>>("large").await, reader) }.boxed();
     assert!(poll!(&mut call).is_pending());
-    last.cut();
-    let (result, reader) = within("the loss", 10 * SECOND, call).await;
+    let until_sent = async {
+        let before = redis.manager().stats().commands.sent;
+        eventually("it is sent", 5 * SECOND, async || (redis.manager().stats().commands.sent > before).then_some(()))
+            .await;
+        emulator.gate().cut_all();
+    };
+    let ((result, reader), ()) = within("the loss", 10 * SECOND, async { tokio::join!(call, until_sent) }).await;
+    assert!(result.is_err(), "it was not lost");
     links_up(&redis, 4).await;
     assert!(is_large(&reader).await, "its large reply was lost: {result:?}");
 }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// For how long IMDS is left alone while it is being updated, if it does not say. That may take it 70 s, which the five
-/// attempts that `connect` makes by default are to outlast.
+/// For how long IMDS is left alone while it is being updated, if it does not say. That may take it 70 s, which five
+/// attempts outlast if `startup_timeout` lets them.
 const WHILE_UPDATING: Duration = Duration::from_secs(18);
 
 /// `AADSTS50196`: Entra ID takes the requests for a loop of a client that has gone wrong. They must become fewer.

@@ -23,7 +23,7 @@ pub(super) fn identity(asked: &Asked, known: &[(&str, &str)]) -> Option<TokenCla
         (Some(name), None) => {
             let id = asked.parameter(name);
             let mut ours = known.iter().filter(|(known, _)| *known == name).map(|(_, ours)| ours).peekable();
-            if ours.peek().is_some() && BY_CLIENT_ID.contains(&name) && id == CLIENT_ID {
+            if ours.peek().is_some() && BY_CLIENT_ID.contains(&name) && id.eq_ignore_ascii_case(CLIENT_ID) {
                 return Some(TokenClaims::new());
             }
             ours.any(|ours| ours.eq_ignore_ascii_case(id)).then(TokenClaims::user_assigned)

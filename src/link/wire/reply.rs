@@ -35,16 +35,6 @@ pub(crate) struct Answer {
     pub(crate) deadline: Instant,
 }
 
-impl Answer {
-    /// Whether the next reply is expected to be large, by this one; if none came, it is as it was `before`.
-    pub(crate) fn is_bulky(&self, before: bool) -> bool {
-        match self.outcome {
-            Outcome::Answered(_) | Outcome::Aborted(_) => self.large,
-            Outcome::Unsent | Outcome::Lost(_) | Outcome::TimedOut => before,
-        }
-    }
-}
-
 /// Where the driver puts the outcome of one request. Slots are used again and again, so that a request allocates none.
 #[derive(Default)]
 pub(super) struct Slot(Mutex<Filling>);
