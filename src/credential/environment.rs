@@ -13,7 +13,10 @@ const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 
 const SERVICE_PRINCIPAL: &str = "a service principal (unset the others to use the managed identity)";
 
-/// What the variables describe most fully.
+/// What the variables describe most fully: a service principal that is whole, or else the managed identity.
+///
+/// A secret, certificate or token file of a principal that is not named is an error all the same: it would be another
+/// identity than the one meant that connects.
 pub(super) fn any(surroundings: &Surroundings) -> Result<Kind, Error> {
     if selection::is_made(surroundings) {
         // What is wrong with it is told here, where it was read.
@@ -25,10 +28,6 @@ pub(super) fn any(surroundings: &Surroundings) -> Result<Kind, Error> {
     }
     if surroundings.get(TOKEN_FILE).is_some() {
         return workload_identity(surroundings);
-    }
-    if surroundings.get(TENANT_ID).is_some() {
-        // No managed identity needs it: something is missing.
-        surroundings.all([CLIENT_ID, CLIENT_SECRET, TENANT_ID], SERVICE_PRINCIPAL)?;
     }
     Ok(Kind::ManagedIdentity(managed_identity(surroundings)))
 }

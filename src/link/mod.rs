@@ -189,8 +189,8 @@ impl Link {
         self.wire.pulse.now()
     }
 
-    /// Waits until everything sent has been answered, what nobody waits for included, and until `deadline` at most; false
-    /// if it was not. Meant for a link that is not open.
+    /// Waits until every command has been answered, those that nobody waits for included, and until `deadline` at most;
+    /// false if one was not. Meant for a link that is not open.
     pub(crate) async fn drained(&self, deadline: Instant) -> bool {
         timeout_at(deadline, self.wire.queue.drained()).await.is_ok()
     }

@@ -41,7 +41,9 @@ pub(crate) struct Hints {
 struct Claims {
     exp: Option<f64>,
     oid: Option<String>,
-    // Only told to people: whatever is odd about these is no reason to refuse a token.
+    // Whatever is odd about these is no reason to refuse a token.
+    #[serde(default)]
+    iat: Value,
     #[serde(default)]
     aud: Value,
     #[serde(default)]
@@ -63,6 +65,10 @@ const ROUNDING: Duration = Duration::from_secs(1);
 
 impl AccessToken {
     /// A JWT, received now: its `exp` claim says when it expires, its `oid` claim is the Redis user name.
+    ///
+    /// The life it has left is counted by this machine's clock, or from its `iat` claim if that lies in the future, as with
+    /// a clock that is slow. Where the issuer says how long the token lives, [`opaque`](Self::opaque) is right whatever the
+    /// clock says.
     ///
     /// # Errors
     ///
@@ -92,7 +98,8 @@ impl AccessToken {
         // The source is left out: it may quote what it could not read.
         let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(secret.expose())
             .map_err(|_| malformed("the token is not a JWT"))?;
-        let lifetime = lifetime(claims.exp.and_then(wall_time), hints, SystemTime::now())
+        let issued = claims.iat.as_f64().and_then(wall_time);
+        let lifetime = lifetime(claims.exp.and_then(wall_time), issued, hints, SystemTime::now())
             .ok_or_else(|| malformed("the token has no `exp` claim and came without `expires_in` or `expires_on`"))?;
         let mut token = Self::received_now(secret, claims.oid.filter(|oid| !oid.is_empty()), lifetime)?;
         token.audience = match claims.aud {
@@ -226,13 +233,19 @@ pub(crate) fn wall_time(seconds: f64) -> Option<SystemTime> {
 ///
 /// The issuer's clock is taken from its answer's `Date` when it differs from ours, so that a wrong clock on either side
 /// neither kills a good token nor keeps a dead one. Without that, `expires_in` says that a token is good which seems to have
-/// expired, and the shorter life counts otherwise.
-fn lifetime(exp: Option<SystemTime>, hints: Hints, now: SystemTime) -> Option<Duration> {
+/// expired, and the shorter life counts otherwise; a token that is `issued` in our future shows that our clock is slow, and
+/// lives from its issue.
+fn lifetime(
+    exp: Option<SystemTime>,
+    issued: Option<SystemTime>,
+    hints: Hints,
+    now: SystemTime,
+) -> Option<Duration> {
     let issuer_now = hints.issuer_now.map(|theirs| {
         let apart = theirs.duration_since(now).unwrap_or_else(|error| error.duration());
         if apart > CLOCK_TOLERANCE { theirs } else { now }
     });
-    let clock = issuer_now.unwrap_or(now);
+    let clock = issuer_now.unwrap_or_else(|| issued.filter(|issued| *issued > now + CLOCK_TOLERANCE).unwrap_or(now));
     let until = |end: SystemTime| end.duration_since(clock).unwrap_or(Duration::ZERO);
     let by_date = [exp, hints.expires_on].into_iter().flatten().map(until).min();
     match (by_date, hints.expires_in) {
@@ -326,7 +339,7 @@ mod tests {
         let ahead = now + 5 * HOUR;
         let life = |exp, expires_in, issuer_now| {
             let hints = Hints { expires_in, expires_on: None, issuer_now };
-            lifetime(exp, hints, now).unwrap()
+            lifetime(exp, None, hints, now).unwrap()
         };
         // Our clock is right: the shorter promise counts, to the fraction of a second.
         assert_eq!(life(Some(now + HOUR), None, None), HOUR);
@@ -339,7 +352,14 @@ mod tests {
         assert_eq!(life(Some(now - 4 * HOUR), Some(HOUR), None), HOUR);
         assert_eq!(life(Some(ahead + HOUR), Some(HOUR), None), HOUR);
         assert_eq!(life(Some(now + HOUR), Some(2 * HOUR), None), HOUR);
-        assert_eq!(lifetime(None, Hints::default(), now), None);
+        assert_eq!(lifetime(None, None, Hints::default(), now), None);
+        // A source of the user's that tells nothing but the token: one from the future lives from its issue.
+        let bare = |exp, issued| lifetime(Some(exp), Some(issued), Hints::default(), now).unwrap();
+        assert_eq!(bare(ahead + HOUR, ahead), HOUR);
+        assert_eq!(bare(now + HOUR / 2, now - HOUR / 2), HOUR / 2);
+        assert_eq!(bare(now + HOUR, now + Duration::from_secs(1)), HOUR);
+        // A clock that is fast shows by nothing: the token looks as one that has expired.
+        assert_eq!(bare(now - HOUR, now - 2 * HOUR), Duration::ZERO);
     }
 
     #[test]
@@ -350,13 +370,13 @@ mod tests {
         for issuer_now in [None, Some(now), Some(now + 2000 * MILLIS)] {
             for expires_in in [3_599_000 * MILLIS, 3_600_000 * MILLIS] {
                 let hints = Hints { expires_in: Some(expires_in), expires_on: None, issuer_now };
-                assert_eq!(lifetime(Some(now + exact), hints, now), Some(exact));
+                assert_eq!(lifetime(Some(now + exact), None, hints, now), Some(exact));
             }
         }
         // By a clock of whole seconds, the date is no more exact.
         let theirs = now + 7_200_000 * MILLIS;
         let hints = Hints { expires_in: Some(3_599_000 * MILLIS), expires_on: None, issuer_now: Some(theirs) };
-        assert_eq!(lifetime(Some(theirs + exact), hints, now), Some(3_599_000 * MILLIS));
+        assert_eq!(lifetime(Some(theirs + exact), None, hints, now), Some(3_599_000 * MILLIS));
     }
 
     proptest::proptest! {

@@ -53,6 +53,7 @@ pub(crate) struct TokenActor {
     /// Until then the identity provider asked to be left alone.
     not_before: Instant,
     backoff: Backoff,
+    budget: schedule::Budget,
     last_fetch: Option<Instant>,
     due: Instant,
     /// The same, for others to see.
@@ -70,6 +71,7 @@ impl TokenActor {
         let (tokens, state, requests, shown_due) = Tokens::new();
         let actor = Self {
             backoff: Backoff::new(&config.retry_policy),
+            budget: schedule::Budget::new(&config, Instant::now()),
             source,
             config,
             username,
@@ -142,6 +144,7 @@ impl TokenActor {
     /// One request, within its time limit; none when nobody is left to fetch for.
     async fn fetch(&mut self) -> Option<Result<AccessToken, Error>> {
         self.last_fetch = Some(Instant::now());
+        self.budget.spend(Instant::now());
         let source = Arc::clone(&self.source);
         let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
         let limit = schedule::request_limit(lifetime, &self.config);
@@ -181,8 +184,7 @@ impl TokenActor {
         let floor = schedule::floor(self.unchanged, &self.config);
         // A source that renews late must be asked again before the token dies.
         let floor = floor.min((token.remaining() / 2).max(self.config.min_refresh_interval));
-        let next_refresh = schedule::delay(token.lifetime(), age, floor, &self.config);
-        self.plan(next_refresh);
+        let next_refresh = self.plan(schedule::delay(token.lifetime(), age, floor, &self.config));
         if same {
             self.journal.record(Event::TokenUnchanged { next_refresh });
             if self.announced() {
@@ -219,13 +221,11 @@ impl TokenActor {
 
     fn note_failure(&mut self, error: Error) {
         self.failures = self.failures.saturating_add(1);
-        let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
         let backoff = self.backoff.next_delay();
         let asked = error.retry_after().unwrap_or_default();
         let asked = asked.min(LONGEST_RETRY_AFTER);
-        let retry_in = backoff.min(schedule::retry_bound(lifetime, &self.config)).max(asked).max(SHORTEST_RETRY);
         self.not_before = Instant::now() + asked;
-        self.plan(retry_in);
+        let retry_in = self.plan(backoff.min(self.retry_bound(&error)).max(asked).max(SHORTEST_RETRY));
         self.last_error = Some(error.clone());
         self.journal.record(Event::RefreshFailed { error: error.clone(), attempt: self.failures, retry_in });
         let spent = self.failures >= self.config.retry_policy.max_attempts;
@@ -237,10 +237,29 @@ impl TokenActor {
         }
     }
 
-    fn plan(&mut self, delay: Duration) {
+    /// The longest delay after this failure.
+    fn retry_bound(&self, error: &Error) -> Duration {
+        match &self.current {
+            // Commands fail meanwhile: whoever brings the identity provider back waits for nothing else.
+            Some(current) if !current.token.is_usable() && error.is_transient() => {
+                let interval = self.config.min_refresh_interval.mul_f64(0.75 + fastrand::f64() / 2.0);
+                let since = self.last_fetch.map_or(Duration::ZERO, |at| at.elapsed());
+                interval.saturating_sub(since)
+            }
+            current => {
+                let lifetime = current.as_ref().map(|current| current.token.lifetime());
+                schedule::retry_bound(lifetime, &self.config)
+            }
+        }
+    }
+
+    /// Plans the next request after `delay`, or when the budget allows it; returns how long that is.
+    fn plan(&mut self, delay: Duration) -> Duration {
+        let delay = delay.max(self.budget.wait(Instant::now()));
         self.due = Instant::now() + delay;
         *lock(&self.shown_due) = self.due;
         self.due_wall = (self.wall_clock)() + delay;
+        delay
     }
 
     fn generation(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use super::{AccessToken, TokenManagerConfig};
 use std::time::Duration;
+use tokio::time::Instant;
 
 impl TokenManagerConfig {
     /// How long after its receipt a token is renewed, if nothing goes wrong.
@@ -61,6 +62,37 @@ const SHORTEST_REQUEST: Duration = Duration::from_secs(1);
 pub(super) fn request_limit(lifetime: Option<Duration>, config: &TokenManagerConfig) -> Duration {
     let configured = config.token_request_execution_timeout;
     lifetime.map_or(configured, |life| configured.min((life / 4).max(SHORTEST_REQUEST)))
+}
+
+/// Requests that may follow each other faster than the long-term rate.
+const BURST: u32 = 10;
+
+/// The long-term rate of requests: one in this time, or in the minimum refresh interval if that is shorter.
+const LONGEST_STEP: Duration = Duration::from_secs(1);
+
+/// The requests that an identity provider has to bear, whatever goes wrong and whatever the settings: no more than
+/// [`BURST`] and one for each step of time that passes.
+#[derive(Debug)]
+pub(super) struct Budget {
+    step: Duration,
+    /// When all of the burst is there again.
+    full_at: Instant,
+}
+
+impl Budget {
+    pub(super) fn new(config: &TokenManagerConfig, now: Instant) -> Self {
+        Self { step: LONGEST_STEP.min(config.min_refresh_interval), full_at: now }
+    }
+
+    /// How long the next request has to wait.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        self.full_at.saturating_duration_since(now).saturating_sub(self.step * (BURST - 1))
+    }
+
+    /// Notes a request.
+    pub(super) fn spend(&mut self, now: Instant) {
+        self.full_at = self.full_at.max(now) + self.step;
+    }
 }
 
 #[cfg(test)]
@@ -151,5 +183,29 @@ mod tests {
         assert_eq!(retry_bound(Some(HOUR), &config), 30 * SECOND);
         assert_eq!(retry_bound(Some(MINUTE), &config), 15 * SECOND);
         assert_eq!(retry_bound(Some(2 * SECOND), &config), SECOND);
+    }
+
+    #[test]
+    fn the_budget_is_a_burst_and_then_one_each_second() {
+        let start = Instant::now();
+        let mut budget = Budget::new(&TokenManagerConfig::new(), start);
+        for _ in 0..10 {
+            assert_eq!(budget.wait(start), Duration::ZERO);
+            budget.spend(start);
+        }
+        assert_eq!(budget.wait(start), SECOND);
+        assert_eq!(budget.wait(start + SECOND), Duration::ZERO);
+        budget.spend(start + SECOND);
+        assert_eq!(budget.wait(start + SECOND), SECOND);
+        // What is not spent is saved, up to the burst.
+        for _ in 0..10 {
+            assert_eq!(budget.wait(start + HOUR), Duration::ZERO);
+            budget.spend(start + HOUR);
+        }
+        assert_eq!(budget.wait(start + HOUR), SECOND);
+        let quick = TokenManagerConfig::new().min_refresh_interval(SECOND / 10);
+        let mut budget = Budget::new(&quick, start);
+        (0..10).for_each(|_| budget.spend(start));
+        assert_eq!(budget.wait(start), SECOND / 10);
     }
 }

@@ -68,11 +68,13 @@ pub(crate) struct Queue {
     inner: Mutex<Inner>,
     /// The condition without its reason, for those who only look; written under the lock.
     condition: AtomicU8,
-    /// Requests without a complete reply, those that nobody waits for any more included.
-    in_flight: AtomicUsize,
+    /// Commands without a complete reply, those that nobody waits for any more included.
+    commands: AtomicUsize,
+    /// The same of the link's own `AUTH` and `PING`.
+    own: AtomicUsize,
     /// A large reply is on its way.
     congested: AtomicBool,
-    /// Rung when a link that is not open has nothing in flight any more.
+    /// Rung when a link that is not open has no command in flight any more.
     idle: Notify,
     /// The whole pool's load.
     load: Arc<Load>,
@@ -121,7 +123,8 @@ impl Queue {
                 spare: Vec::new(),
             }),
             condition: AtomicU8::new(code(Condition::Open)),
-            in_flight: AtomicUsize::new(0),
+            commands: AtomicUsize::new(0),
+            own: AtomicUsize::new(0),
             congested: AtomicBool::new(false),
             idle: Notify::new(),
             load,
@@ -157,7 +160,8 @@ impl Queue {
         let reply = Reply(Arc::clone(&slot));
         let counted = admission != Admission::Own;
         inner.entries.push(Entry { begins, ends: inner.offset, deadline, expect, slot: Some(slot), quiet, counted });
-        self.in_flight.fetch_add(1, SeqCst);
+        let in_flight = if counted { &self.commands } else { &self.own };
+        in_flight.fetch_add(1, SeqCst);
         let driver = inner.driver.take();
         drop(guard);
         if let Some(driver) = driver {
@@ -210,7 +214,10 @@ impl Queue {
     /// Notes that `count` requests are through, of which `counted` have a place in the pool's load.
     pub(super) fn left(&self, count: usize, counted: usize) {
         self.load.left(counted);
-        if count > 0 && self.in_flight.fetch_sub(count, SeqCst) == count && !self.is_open() {
+        if count > counted {
+            self.own.fetch_sub(count - counted, SeqCst);
+        }
+        if counted > 0 && self.commands.fetch_sub(counted, SeqCst) == counted && !self.is_open() {
             self.idle.notify_waiters();
         }
     }
@@ -255,7 +262,7 @@ impl Queue {
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(SeqCst)
+        self.commands.load(SeqCst) + self.own.load(SeqCst)
     }
 
     /// Changes the condition; `Down` is for ever, and keeps its first reason.
@@ -276,14 +283,15 @@ impl Queue {
         }
     }
 
-    /// Waits until nothing is in flight; meant for a link that is not open.
+    /// Waits until no command is in flight; meant for a link that is not open. An `AUTH` that is never answered keeps
+    /// nobody waiting.
     pub(crate) async fn drained(&self) {
         loop {
             let idle = self.idle.notified();
             tokio::pin!(idle);
             // Enabled before the look at the count, so that no departure falls between the two.
             idle.as_mut().enable();
-            if self.in_flight() == 0 {
+            if self.commands.load(SeqCst) == 0 {
                 return;
             }
             idle.await;

@@ -18,7 +18,8 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(1);
 /// shorter.
 const LONGEST_MARGIN: Duration = Duration::from_secs(20);
 
-/// The least time that an `AUTH` is given, however little life the old token has left.
+/// The least time that an `AUTH` is given, however little life the old token has left; but no more than three quarters of
+/// that, so that a link that does not answer is gone before the server cuts it.
 const SHORTEST_AUTH: Duration = Duration::from_millis(500);
 
 impl Keeper {
@@ -74,7 +75,8 @@ impl Keeper {
             link.step_aside();
             (census.open, census.aside) = (open, aside + 1);
         }
-        let limit = old_life.saturating_sub(margin).max(SHORTEST_AUTH).min(self.options.auth_timeout);
+        let least = SHORTEST_AUTH.min(old_life * 3 / 4);
+        let limit = old_life.saturating_sub(margin).max(least).min(self.options.auth_timeout);
         let link = Arc::clone(link);
         let generation = current.generation;
         let span = info_span!(target: target::LINK, "reauth", link = link.id(), generation);
