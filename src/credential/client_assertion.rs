@@ -43,6 +43,6 @@ impl ClientAssertionSource {
 
 impl TokenSource for ClientAssertionSource {
     fn fetch(&self) -> TokenFuture<'_> {
-        Box::pin(self.endpoint.token_for_assertion(move || self.maker.make()))
+        Box::pin(self.endpoint.token_for_assertion(move |_| self.maker.make()))
     }
 }

@@ -44,7 +44,8 @@ impl ClientCertificateSource {
         Ok(Self { endpoint, certificate, loaded, clock: surroundings.clock })
     }
 
-    async fn assertion(&self) -> Result<Secret, Error> {
+    /// Made at this time; by default it is what this machine's clock says.
+    async fn assertion(&self, time: Option<SystemTime>) -> Result<Secret, Error> {
         let signer = if let Some(signer) = &self.loaded {
             Arc::clone(signer)
         } else {
@@ -53,13 +54,13 @@ impl ClientCertificateSource {
             let reading = tokio::task::spawn_blocking(move || certificate.load());
             Arc::new(reading.await.map_err(|_| Error::config("client_certificate", "could not be read"))??)
         };
-        signer.assertion(self.endpoint.client_id(), self.endpoint.url(), (self.clock)())
+        signer.assertion(self.endpoint.client_id(), self.endpoint.url(), time.unwrap_or_else(self.clock))
     }
 }
 
 impl TokenSource for ClientCertificateSource {
     fn fetch(&self) -> TokenFuture<'_> {
-        Box::pin(self.endpoint.token_for_assertion(move || self.assertion()))
+        Box::pin(self.endpoint.token_for_assertion(move |time| self.assertion(time)))
     }
 }
 
@@ -96,7 +97,11 @@ impl Signer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::certificate::tests::pair;
+    use crate::credential::{
+        Credential,
+        certificate::tests::pair,
+        test_server::{Reply, Server},
+    };
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
     use rustls::pki_types::{CertificateDer, pem::PemObject};
 
@@ -132,5 +137,32 @@ mod tests {
         let again = assertion(ClientCertificate::pem(pem.as_str()).send_chain(true));
         assert_eq!(decode_header(&again).unwrap().x5c_der().unwrap(), Some(vec![der.to_vec()]));
         assert_ne!(decode::<Value>(&again, &public, &rules).unwrap().claims["jti"], claims["jti"]);
+    }
+
+    /// A clock that is hours off makes assertions of another time; Entra ID says so, and which time it is.
+    #[tokio::test]
+    async fn a_wrong_clock_is_corrected_by_the_refusal() {
+        let (cert, key) = pair();
+        let server = Server::start().await;
+        let theirs = UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+        let text = "AADSTS700024: Client assertion is not within its valid time range.";
+        let refusal = json!({"error": "invalid_client", "error_description": text, "error_codes": [700_024]});
+        let date = ("Date".to_owned(), httpdate::fmt_http_date(theirs));
+        server.reply(Reply { headers: vec![date], ..Reply::json(401, &refusal) });
+        server.reply(Reply::token());
+
+        let certificate = ClientCertificate::pem(format!("{cert}{}", key.serialize_pem()));
+        let credential = Credential::client_certificate("app", certificate, "tenant").authority_host(server.url());
+        credential.token_source().unwrap().fetch().await.unwrap();
+
+        let begun = |request: &Value| {
+            let assertion = request["form"]["client_assertion"].as_str().unwrap();
+            let claims: Value = jsonwebtoken::dangerous::insecure_decode_claims(assertion).unwrap();
+            claims["nbf"].as_u64().unwrap()
+        };
+        let times: Vec<_> = server.seen().iter().map(begun).collect();
+        assert_eq!(times.len(), 2);
+        assert!(times[0] < times[1], "the first one is of this machine's time: {times:?}");
+        assert_eq!(times[1], 4_000_000_000);
     }
 }

@@ -29,6 +29,6 @@ impl FederatedIdentitySource {
 
 impl TokenSource for FederatedIdentitySource {
     fn fetch(&self) -> TokenFuture<'_> {
-        Box::pin(self.endpoint.token_for_assertion(move || self.assertion()))
+        Box::pin(self.endpoint.token_for_assertion(move |_| self.assertion()))
     }
 }

@@ -3,10 +3,11 @@
 use super::{
     answer::{self, Issuer},
     authority::Authority,
-    http::{self, Proxy},
+    http::{self, Answer, Proxy},
 };
 use crate::{AccessToken, Error, Secret};
 use reqwest::{Client, Url};
+use std::time::SystemTime;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -58,27 +59,35 @@ impl TokenEndpoint {
     }
 
     pub(super) async fn token_for_secret(&self, secret: &Secret) -> Result<AccessToken, Error> {
-        self.request(Proof::Secret(secret)).await
+        let answer = self.request(Proof::Secret(secret)).await?;
+        self.token(&answer)
     }
 
-    /// Exchanges an assertion for a token. One that came too late (or too early, by a file that was just being renewed) is
-    /// made anew and exchanged at once, a single time.
+    /// Exchanges an assertion for a token. One that came too late or too early, by a file that was just being renewed or by
+    /// a clock that is wrong, is made anew and exchanged at once, a single time; `fresh` is told what time it is by Entra
+    /// ID's clock then.
     pub(super) async fn token_for_assertion<F, R>(&self, fresh: F) -> Result<AccessToken, Error>
     where
-        F: Fn() -> R,
+        F: Fn(Option<SystemTime>) -> R,
         R: Future<Output = Result<Secret, Error>>,
     {
-        let assertion = fresh().await?;
-        match self.request(Proof::Assertion(&assertion)).await {
+        let assertion = fresh(None).await?;
+        let answer = self.request(Proof::Assertion(&assertion)).await?;
+        match self.token(&answer) {
             Err(error) if error.aadsts() == Some(ASSERTION_NOT_VALID_NOW) => {
-                let assertion = fresh().await?;
-                self.request(Proof::Assertion(&assertion)).await
+                let assertion = fresh(answer.date).await?;
+                let answer = self.request(Proof::Assertion(&assertion)).await?;
+                self.token(&answer)
             }
             outcome => outcome,
         }
     }
 
-    async fn request(&self, proof: Proof<'_>) -> Result<AccessToken, Error> {
+    fn token(&self, answer: &Answer) -> Result<AccessToken, Error> {
+        answer::token(answer, self.url(), Issuer::Entra).map(|token| token.sourced_from(self.source))
+    }
+
+    async fn request(&self, proof: Proof<'_>) -> Result<Answer, Error> {
         let mut form = vec![
             ("client_id", self.client_id.as_str()),
             ("scope", self.scope.as_str()),
@@ -96,7 +105,6 @@ impl TokenEndpoint {
             }
         };
         let request = self.client.post(self.url.clone()).form(&form);
-        let answer = http::send(request, self.url()).await?.to(secret);
-        answer::token(&answer, self.url(), Issuer::Entra).map(|token| token.sourced_from(self.source))
+        Ok(http::send(request, self.url()).await?.to(secret))
     }
 }

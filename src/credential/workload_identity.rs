@@ -39,6 +39,6 @@ impl WorkloadIdentitySource {
 
 impl TokenSource for WorkloadIdentitySource {
     fn fetch(&self) -> TokenFuture<'_> {
-        Box::pin(self.endpoint.token_for_assertion(move || self.assertion()))
+        Box::pin(self.endpoint.token_for_assertion(move |_| self.assertion()))
     }
 }

@@ -85,9 +85,8 @@ impl Dialer {
     }
 
     async fn connect_to(&self, address: SocketAddr) -> Result<Stream, Error> {
-        let tcp = TcpStream::connect(address)
+        let tcp = open_tcp(address)
             .await
-            .and_then(|tcp| tune(&tcp).map(|()| tcp))
             .map_err(|source| self.error(ErrorKind::Connect, "no connection to").with_source(source))?;
         match &self.transport {
             Transport::Plaintext => Ok(Box::pin(tcp)),
@@ -132,12 +131,34 @@ impl Dialer {
     }
 }
 
-fn tune(tcp: &TcpStream) -> io::Result<()> {
+async fn open_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
-    let socket = SockRef::from(tcp);
+    let socket = SockRef::from(&tcp);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-    Ok(())
+    Ok(tcp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_connection_sends_at_once_and_finds_out_about_a_peer_that_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = open_tcp(listener.local_addr().unwrap()).await.unwrap();
+        assert!(tcp.nodelay().unwrap());
+        let socket = SockRef::from(&tcp);
+        assert!(socket.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_EVERY);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+        }
+    }
 }
