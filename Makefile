@@ -1,9 +1,15 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test lint doc bench bench-peers redis-server openssl
+.PHONY: test test-clients lint doc bench bench-peers redis-server openssl
 
 test: redis-server openssl
 	cargo test --all-features
+
+# Clients in other languages on the emulator: redis-py with redis-entraid. Needs Python 3 with venv, and PyPI.
+test-clients:
+	python3 -m venv target/clients
+	target/clients/bin/pip install --quiet redis-entraid
+	tests/clients/run.sh
 
 lint:
 	cargo fmt --check
