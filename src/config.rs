@@ -30,6 +30,7 @@ pub struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) auth_timeout: Duration,
     pub(crate) command_timeout: Duration,
+    pub(crate) shutdown_timeout: Option<Duration>,
     pub(crate) ping_interval: Duration,
     pub(crate) max_in_flight: usize,
     pub(crate) overload: Overload,
@@ -54,6 +55,7 @@ impl Config {
             connect_timeout: Duration::from_secs(5),
             auth_timeout: Duration::from_secs(15),
             command_timeout: Duration::from_secs(5),
+            shutdown_timeout: None,
             ping_interval: Duration::from_secs(60),
             max_in_flight: 65_536,
             overload: Overload::Refuse,
@@ -130,6 +132,12 @@ impl Config {
         self
     }
 
+    /// How long `shutdown` waits for the commands in flight; default the command timeout, which none of them outlasts.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = Some(timeout);
+        self
+    }
+
     /// How long a connection may be silent before it is checked with a `PING`; default 60 s. Azure closes connections
     /// that are idle for 10 minutes.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
@@ -189,6 +197,7 @@ impl Config {
             ("connect_timeout", self.connect_timeout),
             ("auth_timeout", self.auth_timeout),
             ("command_timeout", self.command_timeout),
+            ("shutdown_timeout", self.shutdown_timeout.unwrap_or(self.command_timeout)),
             ("ping_interval", self.ping_interval),
         ] {
             config_check::positive(setting, value)?;
@@ -248,6 +257,7 @@ mod tests {
             (config().auth_timeout(zero), "`auth_timeout`"),
             (config().command_timeout(zero), "`command_timeout`"),
             (config().command_timeout(Duration::MAX), "`command_timeout`"),
+            (config().shutdown_timeout(zero), "`shutdown_timeout`"),
             (config().ping_interval(zero), "`ping_interval`"),
         ] {
             let problem = config.validate().unwrap_err().to_string();

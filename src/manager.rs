@@ -19,6 +19,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
 };
+use tokio_util::task::TaskTracker;
 
 /// Owns the connections and the token, for as long as a handle exists.
 ///
@@ -28,9 +29,12 @@ pub struct ConnectionManager {
     tokens: Tokens,
     journal: Journal,
     command_timeout: Duration,
+    shutdown_timeout: Duration,
     retry_reads: bool,
     pool_size: usize,
     tasks: Mutex<Tasks>,
+    /// The tasks of the connections, those that are just being opened included.
+    connections: TaskTracker,
     /// Ended last, so that it sees everything.
     #[cfg(feature = "metrics")]
     publishing: Mutex<Tasks>,
@@ -63,6 +67,7 @@ impl ConnectionManager {
         let host = checked_host(host)?;
         let transport = config.tls.build(host)?;
         let source = config.credential.token_source()?;
+        let connections = TaskTracker::new();
         let dialer = Dialer {
             host: host.to_owned(),
             port: checked_port(port)?,
@@ -73,6 +78,7 @@ impl ConnectionManager {
             auth_timeout: config.auth_timeout,
             command_timeout: config.command_timeout,
             links_opened: 0.into(),
+            tasks: connections.clone(),
         };
         let journal = Journal::new();
         let username = config.username.as_deref().map(Arc::from);
@@ -99,9 +105,11 @@ impl ConnectionManager {
             tokens,
             journal,
             command_timeout: config.command_timeout,
+            shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
             retry_reads: config.retry_reads,
             pool_size: config.pool_size,
             tasks: Mutex::new(Tasks(vec![tokio::spawn(actor.run()), tokio::spawn(keeper.run())])),
+            connections,
             #[cfg(feature = "metrics")]
             publishing,
         };
@@ -194,23 +202,28 @@ impl ConnectionManager {
         self.tokens.wish_refresh();
     }
 
-    /// Refuses new commands, waits for those in flight, for a command's timeout at most, and ends everything.
+    /// Refuses new commands, waits for those in flight, for [`shutdown_timeout`](Config::shutdown_timeout) at most, and ends
+    /// everything: when it returns, no task of this connection manager's is left.
     ///
-    /// Calling it again, from anywhere, waits for the same end.
+    /// What is not answered by then fails as if its connection had been lost. Calling it again, from anywhere, waits for the
+    /// same end; whoever gives up on it cuts nothing short for the others.
     pub async fn shutdown(&self) {
         self.pool.close();
         // The lock makes a second caller wait until the first is through.
         let mut tasks = self.tasks.lock().await;
         tasks.end().await;
-        let deadline = Instant::now() + self.command_timeout;
-        let links = self.pool.all_links();
-        join_all(links.iter().map(async |link| {
+        let deadline = Instant::now() + self.shutdown_timeout;
+        join_all(self.pool.all_links().into_iter().map(async |link| {
             link.retire("shut down");
-            link.drained(deadline).await;
-            link.end().await;
+            if link.drained(deadline).await && !link.has_ended() {
+                self.journal.record(Event::LinkDrained { link: link.id() });
+            }
         }))
         .await;
+        // They close with their last owner.
         self.pool.clear();
+        self.connections.close();
+        self.connections.wait().await;
         #[cfg(feature = "metrics")]
         self.publishing.lock().await.end().await;
     }

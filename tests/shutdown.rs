@@ -82,7 +82,10 @@ async fn when_it_returns_every_task_has_ended() {
         let redis = server.connect(server.config().pool_size(16)).await;
         links_up(&redis, 16).await;
         let _: () = redis.clone().set("key", 1).await.unwrap();
+        let mut events = redis.manager().events();
         redis.shutdown().await;
+        let told = std::iter::from_fn(|| events.try_recv().ok());
+        assert_eq!(told.filter(|event| matches!(event, Event::LinkDrained { .. })).count(), 16);
         // Each of the two threads may be about to cross one off the runtime's list.
         assert!(tasks() <= before + 2, "{} tasks are left", tasks() - before);
         eventually("the list is up to date", SECOND, async || (tasks() == before).then_some(())).await;
@@ -167,6 +170,29 @@ async fn a_server_that_stands_still_is_waited_for_no_longer_than_a_commands_dead
     assert_ended(&redis, before).await;
     server.thaw();
     admin.links_gone().await;
+}
+
+/// A limit of its own, which is shorter: what has no answer by then is lost, as with a broken connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_waits_no_longer_than_its_own_limit() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let before = tasks();
+    let config = server.config().command_timeout(60 * SECOND).shutdown_timeout(SECOND);
+    let redis = server.connect(config).await;
+    links_up(&redis, 4).await;
+    server.freeze();
+    let sent = reads(&redis, 10);
+    until_in_flight(&redis, 10).await;
+    let called = Instant::now();
+    within("shutdown", SECOND + GRACE, redis.shutdown()).await;
+    assert!(called.elapsed() >= SECOND, "{:?}", called.elapsed());
+    for call in sent {
+        let error = within("an end", GRACE, call).await.unwrap().unwrap_err();
+        assert!(error.is_connection_dropped(), "{error}");
+    }
+    assert_ended(&redis, before).await;
+    server.thaw();
 }
 
 /// A re-AUTH that is never answered.

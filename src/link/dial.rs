@@ -16,6 +16,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
 
 /// Keepalive probes start after this much silence: Azure's load balancers forget idle flows after minutes.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
@@ -44,6 +45,8 @@ pub(crate) struct Dialer {
     pub(crate) auth_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) links_opened: AtomicU64,
+    /// Where the connections' tasks are counted.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Dialer {

@@ -70,7 +70,7 @@ impl Link {
         let (stream, current) = futures_util::future::try_join(dialer.connect(), token).await?;
         let wire = {
             let (patience, record) = (dialer.command_timeout, dialer.transport.record());
-            Wire::start(stream, Terms { keeper, load, patience, record })
+            Wire::start(stream, Terms { keeper, load, patience, record, tasks: dialer.tasks.clone() })
         };
         handshake::authenticate(&wire, dialer, &current).await?;
         let authenticated = Authenticated { generation: current.generation, until: current.token.usable_until() };
@@ -85,7 +85,8 @@ impl Link {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
-        let wire = Wire::start(stream, Terms { keeper: Arc::default(), load, patience, record: 16 << 10 });
+        let (keeper, tasks) = Default::default();
+        let wire = Wire::start(stream, Terms { keeper, load, patience, record: 16 << 10, tasks });
         Self::new(id, wire, Authenticated { generation: 0, until: Instant::now() + patience })
     }
 
@@ -193,11 +194,6 @@ impl Link {
     /// false if one was not. Meant for a link that is not open.
     pub(crate) async fn drained(&self, deadline: Instant) -> bool {
         timeout_at(deadline, self.wire.queue.drained()).await.is_ok()
-    }
-
-    /// Closes the connection, and waits until nothing of it is left.
-    pub(crate) async fn end(&self) {
-        self.wire.end().await;
     }
 
     fn touch(&self) {

@@ -141,12 +141,12 @@ impl Slot {
         let mut gone = Vec::new();
         for place in [&mut self.link, &mut self.spare] {
             if let Some(link) = place.take_if(|link| down(link).is_some()) {
+                // A server that accepts and closes is no reason to dial as fast as it does.
                 if link.age() >= STEADY {
                     self.dial_backoff.reset();
-                } else {
-                    // A server that accepts and closes is no reason to dial as fast as it does.
-                    self.dial_after = Instant::now() + self.dial_backoff.next_delay();
                 }
+                // Jittered from the first one on: many clients may have lost theirs at this moment.
+                self.dial_after = Instant::now() + self.dial_backoff.next_delay();
                 let reason = down(&link).unwrap_or("down");
                 self.losses += 1;
                 self.lost = Some(link.id());

@@ -24,9 +24,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
-    task::{JoinHandle, yield_now},
+    task::JoinHandle,
     time::Instant,
 };
+use tokio_util::task::TaskTracker;
 
 pub(super) use driver::GARBAGE;
 pub(super) use pulse::Pulse;
@@ -58,6 +59,8 @@ pub(super) struct Terms {
     pub(super) patience: Duration,
     /// Bytes that one TLS record holds.
     pub(super) record: usize,
+    /// Where the connection's task is counted.
+    pub(super) tasks: TaskTracker,
 }
 
 /// Commands larger than this are packed before the queue is locked.
@@ -84,8 +87,9 @@ impl Wire {
     {
         let queue = Arc::new(Queue::new(Arc::clone(&terms.load)));
         let pulse = Arc::new(Pulse::new());
-        let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), terms);
-        Self { queue, pulse, driver: tokio::spawn(driver) }
+        let tasks = terms.tasks.clone();
+        let driver = tasks.spawn(Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), terms));
+        Self { queue, pulse, driver }
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
@@ -115,14 +119,6 @@ impl Wire {
         let packed = pipeline.get_packed_pipeline();
         let order = Order { deadline, expect, quiet: false };
         self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed))
-    }
-
-    /// Ends the connection, and waits until its task has ended, which is a matter of microseconds.
-    pub(super) async fn end(&self) {
-        self.driver.abort();
-        while !self.driver.is_finished() {
-            yield_now().await;
-        }
     }
 
     /// One of the link's own commands, sent in whatever condition the link is.
