@@ -1,6 +1,6 @@
 //! What happens, told once: each event goes to the counters, to `tracing` and to whoever subscribed.
 
-use crate::{Error, lock::lock};
+use crate::{Error, ErrorKind, lock::lock};
 use std::{
     sync::{
         Arc, Mutex,
@@ -17,6 +17,16 @@ pub(crate) mod target {
     pub(crate) const TOKEN: &str = "entra_redis::token";
     /// Links: dialed, re-authenticated, lost.
     pub(crate) const LINK: &str = "entra_redis::link";
+}
+
+/// How something ended for which there is a span, as that one's `outcome` has it.
+pub(crate) fn outcome<T>(result: &Result<T, Error>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(error) if matches!(error.kind(), ErrorKind::Timeout(_)) => "timed_out",
+        Err(error) if error.kind() == ErrorKind::AuthenticationRejected => "rejected",
+        Err(_) => "failed",
+    }
 }
 
 /// Something that happened to the token or to a link.

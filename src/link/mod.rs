@@ -33,17 +33,6 @@ struct Authenticated {
     until: Instant,
 }
 
-/// How an `AUTH` on a live link ended.
-pub(crate) enum Reauth {
-    Done,
-    /// Redis refused this user name and token.
-    Rejected(Error),
-    /// Any other error; the link lives on with its old token.
-    Failed(Error),
-    /// No answer in time: what follows on this link would wait behind it.
-    Silent(Error),
-}
-
 /// One multiplexed connection, and what the pool has to know about it.
 pub(crate) struct Link {
     id: u64,
@@ -220,8 +209,9 @@ impl Link {
     /// Sends `AUTH` with a new token, and waits for its answer until `deadline` at most.
     ///
     /// A server may take seconds to validate a token, and everything sent behind the `AUTH` would wait for it: if there
-    /// are other links, this one should have stepped aside.
-    pub(crate) async fn reauthenticate(&self, current: &Current, deadline: Instant) -> Reauth {
+    /// are other links, this one should have stepped aside. If there is no answer in time, [`ErrorKind::Timeout`], it stays
+    /// there: what follows would wait behind the `AUTH`.
+    pub(crate) async fn reauthenticate(&self, current: &Current, deadline: Instant) -> Result<(), Error> {
         if self.condition() == Condition::Aside {
             // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered at
             // half-time is left to itself: the AUTH needs the other half.
@@ -234,21 +224,18 @@ impl Link {
         self.validating.store(true, Relaxed);
         let outcome = self.wire.own(&auth, deadline).await;
         self.validating.store(false, Relaxed);
-        let outcome = match handshake::verdict(outcome, current, started.elapsed()) {
+        let verdict = handshake::verdict(outcome, current, started.elapsed());
+        match &verdict {
             Ok(()) => {
                 *self.authenticated() =
                     Authenticated { generation: current.generation, until: current.token.usable_until() };
                 self.reauths.fetch_add(1, Relaxed);
-                Reauth::Done
             }
-            Err(error) => match error.kind() {
-                ErrorKind::AuthenticationRejected => Reauth::Rejected(error),
-                ErrorKind::Timeout(Stage::Auth) => return Reauth::Silent(error),
-                _ => Reauth::Failed(error),
-            },
-        };
+            Err(error) if error.kind() == ErrorKind::Timeout(Stage::Auth) => return verdict,
+            Err(_) => {}
+        }
         self.wire.queue.swap(Condition::Aside, Condition::Open);
-        outcome
+        verdict
     }
 
     /// Whether not a byte has come from Redis since `moment`, for no good reason.

@@ -235,12 +235,7 @@ pub(crate) fn wall_time(seconds: f64) -> Option<SystemTime> {
 /// neither kills a good token nor keeps a dead one. Without that, `expires_in` says that a token is good which seems to have
 /// expired, and the shorter life counts otherwise; a token that is `issued` in our future shows that our clock is slow, and
 /// lives from its issue.
-fn lifetime(
-    exp: Option<SystemTime>,
-    issued: Option<SystemTime>,
-    hints: Hints,
-    now: SystemTime,
-) -> Option<Duration> {
+fn lifetime(exp: Option<SystemTime>, issued: Option<SystemTime>, hints: Hints, now: SystemTime) -> Option<Duration> {
     let issuer_now = hints.issuer_now.map(|theirs| {
         let apart = theirs.duration_since(now).unwrap_or_else(|error| error.duration());
         if apart > CLOCK_TOLERANCE { theirs } else { now }

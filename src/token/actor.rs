@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     error::Stage,
-    event::{Event, Journal, target},
+    event::{Event, Journal, outcome, target},
     lock::lock,
     retry::Backoff,
 };
@@ -21,7 +21,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, field::Empty, info_span};
 
 /// How often the wall clock is looked at: timers stand still while the machine is suspended, tokens do not.
 const WALL_CHECK: Duration = Duration::from_secs(10);
@@ -148,18 +148,23 @@ impl TokenActor {
         let source = Arc::clone(&self.source);
         let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
         let limit = schedule::request_limit(lifetime, &self.config);
-        let span = info_span!(target: target::TOKEN, "token_request", attempt = self.failures.saturating_add(1));
-        let fetch = async move { source.fetch().await }.instrument(span);
+        let attempt = self.failures.saturating_add(1);
+        let span = info_span!(target: target::TOKEN, "token_request", attempt, outcome = Empty);
+        let fetch = async move { source.fetch().await }.instrument(span.clone());
         // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
         let request = AssertUnwindSafe(timeout(limit, fetch)).catch_unwind();
         tokio::pin!(request);
         loop {
             let expiry = self.expiry_to_announce();
             tokio::select! {
-                result = &mut request => return Some(match result {
-                    Ok(answer) => answer.unwrap_or_else(|_| Err(timed_out(limit))),
-                    Err(_) => Err(Error::new(ErrorKind::TokenEndpoint, "the token source panicked")),
-                }),
+                result = &mut request => {
+                    let result = match result {
+                        Ok(answer) => answer.unwrap_or_else(|_| Err(timed_out(limit))),
+                        Err(_) => Err(Error::new(ErrorKind::TokenEndpoint, "the token source panicked")),
+                    };
+                    span.record("outcome", outcome(&result));
+                    return Some(result);
+                }
                 // The request under way serves this wish too.
                 wish = self.requests.recv() => { wish?; }
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => self.announce_expiry(),

@@ -14,8 +14,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn wire(buffer: usize) -> (Wire, DuplexStream) {
     let (near, far) = duplex(buffer);
-    let keeper = Arc::new(Notify::new());
-    (Wire::start(near, Terms { keeper, load: Load::new(1), patience: HOUR, record: 16 << 10, tasks: TaskTracker::new() }), far)
+    (Wire::start(near, terms(16 << 10)), far)
+}
+
+fn terms(record: usize) -> Terms {
+    Terms { keeper: Arc::default(), load: Load::new(1), patience: HOUR, record, tasks: TaskTracker::new() }
 }
 
 fn get(wire: &Wire, key: &str) -> Reply {
@@ -300,8 +303,7 @@ impl AsyncWrite for Breaks {
 async fn what_a_broken_write_had_delivered_is_never_called_unsent() {
     let gone = Arc::default();
     let stream = Breaks { left: 5, gone: Arc::clone(&gone) };
-    let terms = Terms { keeper: Arc::new(Notify::new()), load: Load::new(1), patience: HOUR, record: 1 << 10, tasks: TaskTracker::new() };
-    let wire = Wire::start(stream, terms);
+    let wire = Wire::start(stream, terms(1 << 10));
     let replies: Vec<_> = (0..1000).map(|n| get(&wire, &format!("key-{n:04}"))).collect();
     let one = packed("key-0000").len();
     let mut unsent = 0;

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     Error, ErrorKind,
     error::Stage,
-    event::{Event, Journal, target},
-    link::{Condition, Dialer, Link, Reauth},
+    event::{Event, Journal, outcome, target},
+    link::{Condition, Dialer, Link},
     token::{Current, Tokens},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -25,7 +25,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until, timeout_at},
 };
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 /// Azure limits the rate of new connections.
 const DIALS_AT_ONCE: usize = 4;
@@ -44,7 +44,7 @@ pub(crate) struct KeeperOptions {
 enum Done {
     /// A link and how long it took to open, or why there is none; and of which token.
     Dialed(usize, u64, Result<(Link, Duration), Error>),
-    Reauthenticated(usize, Arc<Link>, Arc<Current>, Reauth),
+    Reauthenticated(usize, Arc<Link>, Arc<Current>, Result<(), Error>),
     Pinged(usize, Arc<Link>, bool),
     /// A link that was taken out, and whether everything on it was answered.
     LetGo(u64, bool),
@@ -234,7 +234,7 @@ impl Keeper {
         let dialer = Arc::clone(&self.dialer);
         let mut tokens = self.tokens.clone();
         let (keeper, load) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.pool.load));
-        let span = info_span!(target: target::LINK, "dial", slot = index);
+        let span = info_span!(target: target::LINK, "dial", slot = index, outcome = Empty);
         let dial = async move {
             let mut generation = 0;
             let token = async {
@@ -251,6 +251,7 @@ impl Keeper {
             };
             // A resolver or verifier of the user's that panics must not take everything with it; what it broke is dropped.
             let result = AssertUnwindSafe(open).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
+            Span::current().record("outcome", outcome(&result));
             Done::Dialed(index, generation, result.map(|link| (link, now.elapsed())))
         };
         self.start(index, Task::Dial, dial.instrument(span));

@@ -1,13 +1,7 @@
 //! What the keeper makes of the end of a dial, an `AUTH` or a `PING`.
 
 use super::{Done, Keeper};
-use crate::{
-    Error, ErrorKind,
-    event::Event,
-    link::{Link, Reauth},
-    pool::slot::Task,
-    token::Current,
-};
+use crate::{Error, ErrorKind, error::Stage, event::Event, link::Link, pool::slot::Task, token::Current};
 use std::{sync::Arc, time::Duration};
 
 impl Keeper {
@@ -67,32 +61,25 @@ impl Keeper {
         }
     }
 
-    fn reauthenticated(&mut self, index: usize, link: &Arc<Link>, current: &Current, outcome: Reauth) {
+    fn reauthenticated(&mut self, index: usize, link: &Arc<Link>, current: &Current, result: Result<(), Error>) {
         let slot = &mut self.slots[index];
         slot.task = Task::None;
         // Commands that found it neither open nor aside look again.
         self.pool.wake_commands();
         let (id, generation) = (link.id(), current.generation);
-        let error = match outcome {
-            Reauth::Done => {
-                slot.reauthenticated();
-                let event = Event::Reauthenticated { link: id, generation };
-                return self.journal.record(event);
-            }
-            Reauth::Rejected(error) => {
-                slot.reauth_failed();
-                self.tokens.refused(generation);
-                error
-            }
-            Reauth::Failed(error) => {
-                slot.reauth_failed();
-                error
-            }
-            Reauth::Silent(error) => {
-                link.retire("AUTH was not answered");
-                error
-            }
+        let Err(error) = result else {
+            slot.reauthenticated();
+            return self.journal.record(Event::Reauthenticated { link: id, generation });
         };
+        match error.kind() {
+            ErrorKind::Timeout(Stage::Auth) => link.retire("AUTH was not answered"),
+            kind => {
+                slot.reauth_failed();
+                if kind == ErrorKind::AuthenticationRejected {
+                    self.tokens.refused(generation);
+                }
+            }
+        }
         self.journal.record(Event::ReauthFailed { link: id, error });
     }
 }

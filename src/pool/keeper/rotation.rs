@@ -2,14 +2,14 @@
 
 use super::{Census, Done, Keeper};
 use crate::{
-    event::target,
+    event::{outcome, target},
     link::{Condition, Link},
     pool::slot::Task,
     token::Current,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 /// The re-AUTHs of a rotation start within this, so that a server does not validate all of them at the same moment.
 const LONGEST_SPREAD: Duration = Duration::from_secs(1);
@@ -79,10 +79,11 @@ impl Keeper {
         let limit = old_life.saturating_sub(margin).max(least).min(self.options.auth_timeout);
         let link = Arc::clone(link);
         let generation = current.generation;
-        let span = info_span!(target: target::LINK, "reauth", link = link.id(), generation);
+        let span = info_span!(target: target::LINK, "reauth", link = link.id(), generation, outcome = Empty);
         let reauth = async move {
-            let outcome = link.reauthenticate(&current, now + limit).await;
-            Done::Reauthenticated(index, link, current, outcome)
+            let result = link.reauthenticate(&current, now + limit).await;
+            Span::current().record("outcome", outcome(&result));
+            Done::Reauthenticated(index, link, current, result)
         };
         self.start(index, Task::Reauth, reauth.instrument(span));
     }
