@@ -16,11 +16,11 @@ use std::{
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// What there is to ask may be busy, or not there yet: an Instance Metadata Service is updated for a minute at worst.
-const LONG_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Anybody else answers at once, or is not to be reached.
+/// Whoever is there answers by then.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whoever asks to be left alone for a while gets more time: an Instance Metadata Service is updated for 70 s at worst.
+const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
 /// Between tries, unless the other side asks for more.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ enum Kind {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match options.credential.map_or_else(Credential::from_env, credential) {
-        Ok(credential) => fetch(&credential, patience(options.credential)).await,
+        Ok(credential) => fetch(&credential).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -87,33 +87,27 @@ async fn main() -> ExitCode {
 }
 
 /// Asks until there is a token, as long as what goes wrong may pass.
-async fn fetch(credential: &Credential, patience: Duration) -> Result<AccessToken, Error> {
+async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
     let source = credential.token_source()?;
-    let end = Instant::now() + patience;
+    let began = Instant::now();
+    let mut patience = PATIENCE;
     let slow = format!("no token within {patience:?} (hint: {SLOW})");
     let mut last = Error::new(ErrorKind::Timeout(Stage::Token), slow);
     loop {
-        match timeout_at(end, source.fetch()).await {
+        match timeout_at(began + patience, source.fetch()).await {
             Ok(Ok(token)) => return Ok(token),
             Ok(Err(error)) => last = error,
             Err(_) => return Err(last),
         }
         let pause = last.retry_after().unwrap_or(PAUSE);
-        if !last.is_transient() || pause >= end - Instant::now() {
+        if last.retry_after().is_some() {
+            patience = LONG_PATIENCE;
+        }
+        if !last.is_transient() || began.elapsed() + pause >= patience {
             return Err(last);
         }
         sleep(pause).await;
     }
-}
-
-/// Long for managed identities and the default chain.
-fn patience(kind: Option<Kind>) -> Duration {
-    let apps = ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"];
-    let long = match kind {
-        Some(kind) => matches!(kind, Kind::ManagedIdentity | Kind::Default),
-        None => variable("AZURE_TOKEN_CREDENTIALS").is_some() || apps.iter().all(|name| variable(name).is_none()),
-    };
-    if long { LONG_PATIENCE } else { PATIENCE }
 }
 
 /// The credential of this kind, from the variables that it needs.

@@ -1,6 +1,6 @@
 //! TLS settings of the connections to Redis.
 
-use crate::Error;
+use crate::{Error, error::FILE_MISSING};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::CryptoProvider,
@@ -211,7 +211,9 @@ impl Pem {
         match self {
             Self::Bytes(bytes) => Ok(bytes.clone()),
             Self::File(path) => fs::read(path).map(Zeroizing::new).map_err(|source| {
-                Error::config(setting, format_args!("cannot be read from {}", path.display())).with_source(source)
+                Error::config(setting, format_args!("cannot be read from {}", path.display()))
+                    .with_hint(FILE_MISSING)
+                    .with_source(source)
             }),
         }
     }

@@ -168,6 +168,33 @@ async fn the_managed_identities_of_a_virtual_machine() {
 }
 
 #[tokio::test]
+async fn the_managed_identity_of_a_server_on_azure_arc() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
+    let keys = tempfile::tempdir().unwrap();
+    let credential = emulator.arc_credential(keys.path()).unwrap();
+    assert_eq!(credential.token_source().unwrap().fetch().await.unwrap().source(), Some("arc"));
+    let config = Config::new(credential.clone()).tls(emulator.tls()).token_manager(common::by_ratio(0.2));
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    write_and_read(&redis).await;
+    assert_eq!(redis.manager().stats().token.unwrap().username, emulator.object_id());
+    common::rotations(&redis, 2, 10 * SECOND).await;
+    write_and_read(&redis).await;
+    redis.shutdown().await;
+
+    // Each token took a challenge, and the agent has its files back.
+    let before = emulator.identity().requests();
+    credential.token_source().unwrap().fetch().await.unwrap();
+    assert_eq!((emulator.identity().requests() - before, keys.path().read_dir().unwrap().count()), (2, 0));
+    // An agent that points elsewhere is sent nothing.
+    let path = keys.path().join("../secret.key").display().to_string();
+    emulator.identity().script([IdentityFault::ArcChallenge { path }]);
+    let error = refused(&credential).await;
+    assert!(error.to_string().contains("it is not read"), "{error}");
+    assert_eq!(emulator.identity().requests() - before, 3, "nothing may follow");
+}
+
+#[tokio::test]
 async fn the_token_file_of_a_workload_may_change_between_two_exchanges() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;

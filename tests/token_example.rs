@@ -173,8 +173,9 @@ async fn failures_are_told_with_their_kind_number_and_hint() {
     let mut workload = application(&emulator);
     workload.push(("AZURE_FEDERATED_TOKEN_FILE", "/no/such/file".to_owned()));
     let of_app = application(&emulator);
+    let without_ids = vec![("AZURE_CLIENT_SECRET", emulator.client_secret().to_owned())];
     for (arguments, variables, kind, says) in [
-        (&["--json"][..], &of_app, "Configuration", "`AZURE_CLIENT_SECRET` is missing"),
+        (&["--json"][..], &without_ids, "Configuration", "`AZURE_CLIENT_ID`, `AZURE_TENANT_ID` is missing"),
         (&["--json", "--credential", "secret"][..], &of_app, "Configuration", "`AZURE_CLIENT_SECRET` is not set"),
         (&["--json", "--credential", "certificate"][..], &of_app, "Configuration", "`AZURE_CLIENT_CERTIFICATE_PATH`"),
         (&["--json", "--credential", "workload"][..], &of_app, "Configuration", "`AZURE_FEDERATED_TOKEN_FILE`"),

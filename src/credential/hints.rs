@@ -1,13 +1,14 @@
 //! What to look at next, for the mistakes that people make most.
 
-pub(super) const NOT_ON_AZURE: &str = "is this running on Azure, with a managed identity?";
+pub(super) use crate::error::FILE_MISSING;
+
+pub(super) const NOT_ON_AZURE: &str = "is this running on Azure, with a managed identity? elsewhere, set the AZURE_* variables \
+     of a service principal, or use `Credential::azure_cli()`";
 
 pub(super) const IDENTITY_NOT_ASSIGNED: &str = "assign the managed identity to this resource, and check the id that \
      selects it; without an id, the system-assigned identity must be switched on";
 
 pub(super) const SCOPE: &str = "check the scope: https://redis.azure.com/.default";
-
-pub(super) const FILE_MISSING: &str = "check that the file is there, and that this process may read it";
 
 pub(super) const KEY_GROUP: &str =
     "this process must be able to read the agent's challenge files: make its user a member of the group `himds`";

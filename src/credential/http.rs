@@ -9,6 +9,10 @@ use std::time::{Duration, SystemTime};
 /// A token answer is a few kilobytes; more than this is something else.
 const LARGEST_BODY: usize = 1 << 20;
 
+/// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address of the
+/// Instance Metadata Service mostly swallows packets, and whoever waits ought to hear of it before `connect` gives up.
+const NEXT_DOOR: Duration = Duration::from_secs(2);
+
 /// An answer, read whole.
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -69,7 +73,7 @@ pub(super) fn client_over(tls: ClientConfig, proxy: Proxy) -> Result<Client, Err
         .user_agent(concat!("entra-redis/", env!("CARGO_PKG_VERSION")));
     let client = match proxy {
         Proxy::FromEnvironment => client,
-        Proxy::Never => client.no_proxy(),
+        Proxy::Never => client.no_proxy().connect_timeout(NEXT_DOOR),
     };
     client.build().map_err(|source| {
         Error::new(ErrorKind::Configuration, "cannot set up HTTP for token requests").with_source(source)

@@ -228,21 +228,29 @@ impl Credential {
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET` | service principal with a secret |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH` | service principal with a certificate: a PEM or PKCS#12 file, with `AZURE_CLIENT_CERTIFICATE_PASSWORD`; its chain is sent if `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` is `1` or `true` |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_FEDERATED_TOKEN_FILE` | workload identity |
-    /// | `AZURE_CLIENT_ID` alone | user-assigned managed identity with this client id |
+    /// | `AZURE_CLIENT_ID` | user-assigned managed identity with this client id |
     /// | none of them | system-assigned managed identity |
     ///
     /// `AZURE_AUTHORITY_HOST` sets the [authority host](Self::authority_host) of the first three kinds, and
-    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` the address of IMDS. An empty variable counts as unset. A service principal or a
-    /// workload identity that is there in part is no reason to look further down the table, but an error that names what is
-    /// missing.
+    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` the address of IMDS. An empty variable counts as unset. A secret, a certificate or a
+    /// token file is no reason to look further down the table if the ids that belong to it are missing: that is an error, or
+    /// somebody else than was meant would connect.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the variables of a service principal or a workload
-    /// identity are there in part only, with the names of those that are missing, or if `AZURE_TOKEN_CREDENTIALS` names
-    /// nothing known.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a secret, a certificate or a token file is there without
+    /// the ids that belong to it, with the names of those that are missing, or if `AZURE_TOKEN_CREDENTIALS` names nothing known.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_surroundings(&Surroundings::of_process())
+    }
+
+    /// The managed identity of a server that Azure Arc manages, found as anywhere, whose agent listens at `endpoint` and writes
+    /// its challenge files into `tokens`: the emulator's cannot write where the real one does.
+    #[cfg(feature = "emulator")]
+    pub(crate) fn on_arc(endpoint: &str, tokens: PathBuf) -> Result<Self, Error> {
+        let identity = Self::managed_identity(ManagedIdentity::SystemAssigned);
+        let source = identity.build_in(&Surroundings::on_arc(endpoint, tokens))?;
+        Ok(Self::of(Kind::Custom(source)))
     }
 
     fn from_surroundings(surroundings: &Surroundings) -> Result<Self, Error> {

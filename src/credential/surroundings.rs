@@ -64,6 +64,14 @@ impl Surroundings {
         }
     }
 
+    /// A server that Azure Arc manages, whose agent listens there and writes its challenge files there.
+    #[cfg(feature = "emulator")]
+    pub(super) fn on_arc(endpoint: &str, tokens: PathBuf) -> Self {
+        let variables = [("IDENTITY_ENDPOINT", endpoint), ("IMDS_ENDPOINT", endpoint)];
+        let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { variables: Arc::new(owned.into()), arc_tokens: tokens, ..Self::of_process() }
+    }
+
     /// The variable's value; an empty one counts as unset.
     pub(super) fn get(&self, name: &str) -> Option<String> {
         self.variables.get(name).filter(|value| !value.is_empty()).cloned()

@@ -34,7 +34,7 @@ mod resp;
 mod store;
 mod tokens;
 
-use crate::{Config, Credential, ManagedIdentity, Tls};
+use crate::{Config, Credential, Error, ManagedIdentity, Tls};
 use backend::Server;
 use certs::Certificates;
 use std::{fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
@@ -230,6 +230,20 @@ impl Emulator {
     /// an error. A file is removed when its content comes back.
     pub fn arc_key_dir(&self, directory: impl Into<PathBuf>) {
         self.identity.arc_key_dir(directory.into());
+    }
+
+    /// The managed identity of a server that Azure Arc manages, with its challenge files in this directory, which has to exist.
+    ///
+    /// Outside of tests there is but one directory for them, the platform's, which only root may write to; in all else it is
+    /// what [`Credential::managed_identity`] is on such a server.
+    ///
+    /// # Errors
+    ///
+    /// If HTTP cannot be set up.
+    pub fn arc_credential(&self, directory: impl Into<PathBuf>) -> Result<Credential, Error> {
+        let directory = directory.into();
+        self.arc_key_dir(directory.clone());
+        Credential::on_arc(&format!("{}/metadata/identity/oauth2/token", self.imds_host()), directory)
     }
 
     /// The identity provider: its counters and its faults.
