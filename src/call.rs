@@ -30,6 +30,9 @@ pub(crate) struct Call<'a, R: Request> {
     bulky: &'a mut bool,
     request: R,
     state: State<'a, R::Reply>,
+    /// When it was first polled.
+    #[cfg(feature = "metrics")]
+    began: Option<std::time::Instant>,
 }
 
 enum State<'a, T> {
@@ -49,13 +52,55 @@ struct Attempt {
 
 impl<'a, R: Request + 'a> Call<'a, R> {
     pub(crate) fn new(manager: &'a ConnectionManager, bulky: &'a mut bool, request: R) -> Self {
-        Self { manager, bulky, request, state: State::New }
+        Self {
+            manager,
+            bulky,
+            request,
+            state: State::New,
+            #[cfg(feature = "metrics")]
+            began: None,
+        }
     }
 
     #[cold]
     fn hand_over(&self, first: Option<Attempt>) -> State<'a, R::Reply> {
         let (mut care, request) = (Care { manager: self.manager, bulky: *self.bulky }, self.request);
         State::InCare(Box::pin(async move { (care.see_through(request, first).await, care.bulky) }))
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<R::Reply>> {
+        loop {
+            match &mut self.state {
+                State::New => {
+                    let sent = self.manager.pool().try_send(&self.request, *self.bulky);
+                    self.state = sent.map_or_else(|| self.hand_over(None), State::Sent);
+                }
+                State::Sent(sent) => {
+                    let answer = ready!(Pin::new(&mut sent.reply).poll(cx));
+                    let (link, large) = (sent.link, sent.large || answer.large);
+                    match answer.outcome {
+                        Outcome::Answered(value) if !self.request.looks_bad(&value) => {
+                            *self.bulky = large;
+                            self.state = State::Done;
+                            return Poll::Ready(Ok(self.request.reply(value)));
+                        }
+                        outcome => {
+                            // What brought no reply says nothing of the next one's size, except by its own.
+                            *self.bulky |= large;
+                            let answer = Answer { outcome, ..answer };
+                            self.state = self.hand_over(Some(Attempt { link, answer, large }));
+                        }
+                    }
+                }
+                State::InCare(care) => {
+                    let (result, bulky) = ready!(care.as_mut().poll(cx));
+                    *self.bulky = bulky;
+                    self.state = State::Done;
+                    return Poll::Ready(result);
+                }
+                State::Done => panic!("a command was polled after its end"),
+            }
+        }
     }
 }
 
@@ -64,38 +109,12 @@ impl<'a, R: Request + 'a> Future for Call<'a, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let call = self.get_mut();
-        loop {
-            match &mut call.state {
-                State::New => {
-                    let sent = call.manager.pool().try_send(&call.request, *call.bulky);
-                    call.state = sent.map_or_else(|| call.hand_over(None), State::Sent);
-                }
-                State::Sent(sent) => {
-                    let answer = ready!(Pin::new(&mut sent.reply).poll(cx));
-                    let (link, large) = (sent.link, sent.large || answer.large);
-                    match answer.outcome {
-                        Outcome::Answered(value) if !call.request.looks_bad(&value) => {
-                            *call.bulky = large;
-                            call.state = State::Done;
-                            return Poll::Ready(Ok(call.request.reply(value)));
-                        }
-                        outcome => {
-                            // What brought no reply says nothing of the next one's size, except by its own.
-                            *call.bulky |= large;
-                            let answer = Answer { outcome, ..answer };
-                            call.state = call.hand_over(Some(Attempt { link, answer, large }));
-                        }
-                    }
-                }
-                State::InCare(care) => {
-                    let (result, bulky) = ready!(care.as_mut().poll(cx));
-                    *call.bulky = bulky;
-                    call.state = State::Done;
-                    return Poll::Ready(result);
-                }
-                State::Done => panic!("a command was polled after its end"),
-            }
-        }
+        #[cfg(feature = "metrics")]
+        let began = *call.began.get_or_insert_with(std::time::Instant::now);
+        let result = ready!(call.advance(cx));
+        #[cfg(feature = "metrics")]
+        call.manager.note_duration(&call.request, began.elapsed(), &result);
+        Poll::Ready(result)
     }
 }
 
@@ -119,7 +138,7 @@ impl Care<'_> {
         loop {
             let Attempt { link, answer, large } = match first.take() {
                 Some(first) => first,
-                None => match self.manager.pool().send(&request, deadline, self.bulky).await {
+                None => match self.send(&request, deadline).await {
                     Ok(sent) => {
                         let answer = sent.reply.await;
                         let large = sent.large || answer.large;
@@ -162,6 +181,16 @@ impl Care<'_> {
             }
             self.manager.pool().load().note_retry();
         }
+    }
+
+    /// Queues it once there is a link and room.
+    async fn send<R: Request>(&self, request: &R, deadline: Instant) -> Result<Sent, Error> {
+        #[cfg(feature = "metrics")]
+        let began = std::time::Instant::now();
+        let sent = self.manager.pool().send(request, deadline, self.bulky).await;
+        #[cfg(feature = "metrics")]
+        self.manager.note_wait(began.elapsed());
+        sent
     }
 
     /// Counts a command that failed with this error.
@@ -215,9 +244,10 @@ impl Care<'_> {
 mod tests {
     use super::*;
 
-    /// One cache line.
+    /// One cache line, and the moment of its beginning for those who want to know how long it took.
     #[test]
     fn what_every_command_allocates_is_small() {
-        assert!(size_of::<Call<'_, &redis::Cmd>>() <= 64);
+        let clock = if cfg!(feature = "metrics") { size_of::<std::time::Instant>() } else { 0 };
+        assert!(size_of::<Call<'_, &redis::Cmd>>() <= 64 + clock);
     }
 }

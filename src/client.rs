@@ -1,7 +1,7 @@
 //! The handle that tasks share.
 
 use crate::{Config, ConnectionManager, Error, call::Call, guard, link::PipelineRequest};
-use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
 
 /// A handle to Azure Managed Redis, shared by all tasks of a service.
@@ -52,13 +52,19 @@ impl EntraRedis {
     pub async fn shutdown(&self) {
         self.manager.shutdown().await;
     }
+
+    #[cold]
+    fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
+        self.manager.pool().load().note_refused();
+        Box::pin(ready(Err(error)))
+    }
 }
 
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match guard::check(cmd) {
             Ok(()) => Box::pin(Call::new(&self.manager, &mut self.bulky, cmd)),
-            Err(error) => Box::pin(ready(Err(error))),
+            Err(error) => self.refuse(error),
         }
     }
 
@@ -70,7 +76,7 @@ impl ConnectionLike for EntraRedis {
     ) -> RedisFuture<'a, Vec<Value>> {
         match guard::check_pipeline(pipeline) {
             Ok(()) => Box::pin(Call::new(&self.manager, &mut self.bulky, PipelineRequest { pipeline, offset, count })),
-            Err(error) => Box::pin(ready(Err(error))),
+            Err(error) => self.refuse(error),
         }
     }
 

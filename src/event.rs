@@ -1,6 +1,6 @@
 //! What happens, told once: each event goes to the counters, to `tracing` and to whoever subscribed.
 
-use crate::{Error, ErrorKind, lock::lock};
+use crate::{Error, ErrorKind, lock::lock, name::Name};
 use std::{
     sync::{
         Arc, Mutex,
@@ -125,7 +125,9 @@ pub enum Event {
 pub struct Counters {
     /// Tokens that came and differed from the one before, the first included.
     pub tokens_fetched: u64,
-    /// Token requests that failed.
+    /// Token requests that gave the token in use once more.
+    pub tokens_unchanged: u64,
+    /// Token requests that failed. With the two above: all that have been answered, or given up.
     pub token_failures: u64,
     /// Tokens that replaced another one in use.
     pub rotations: u64,
@@ -146,6 +148,7 @@ pub struct Counters {
 #[derive(Debug, Default)]
 struct Totals {
     tokens_fetched: AtomicU64,
+    tokens_unchanged: AtomicU64,
     token_failures: AtomicU64,
     reauths: AtomicU64,
     reauth_failures: AtomicU64,
@@ -161,6 +164,7 @@ pub(crate) struct Journal(Arc<JournalInner>);
 
 #[derive(Debug)]
 struct JournalInner {
+    name: Name,
     totals: Totals,
     last_token_error: Mutex<Option<Error>>,
     subscribers: broadcast::Sender<Event>,
@@ -170,12 +174,19 @@ struct JournalInner {
 const BACKLOG: usize = 256;
 
 impl Journal {
-    pub(crate) fn new() -> Self {
+    /// What it tells bears the name of a pool to this server.
+    pub(crate) fn new(server: &str) -> Self {
         Self(Arc::new(JournalInner {
+            name: Name::take(server),
             totals: Totals::default(),
             last_token_error: Mutex::new(None),
             subscribers: broadcast::Sender::new(BACKLOG),
         }))
+    }
+
+    /// The pool's name.
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.0.name.text()
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
@@ -187,6 +198,7 @@ impl Journal {
         let tokens_fetched = totals.tokens_fetched.load(Relaxed);
         Counters {
             tokens_fetched,
+            tokens_unchanged: totals.tokens_unchanged.load(Relaxed),
             token_failures: totals.token_failures.load(Relaxed),
             rotations: tokens_fetched.saturating_sub(1),
             reauths: totals.reauths.load(Relaxed),
@@ -209,7 +221,7 @@ impl Journal {
 
     pub(crate) fn record(&self, event: Event) {
         self.count(&event);
-        trace(&event);
+        trace(&self.0.name.text(), &event);
         // No subscriber is no error.
         _ = self.0.subscribers.send(event);
     }
@@ -225,7 +237,10 @@ impl Journal {
                 self.note_token_result(Some(error));
                 &totals.token_failures
             }
-            Event::TokenUnchanged { .. } => return self.note_token_result(None),
+            Event::TokenUnchanged { .. } => {
+                self.note_token_result(None);
+                &totals.tokens_unchanged
+            }
             Event::TokenExpired { .. }
             | Event::LinkRetired { .. }
             | Event::LinkReplaced { .. }
@@ -244,37 +259,38 @@ impl Journal {
 }
 
 /// Tells `tracing`: what an event is called, with spaces, is its message.
-fn trace(event: &Event) {
+fn trace(pool: &str, event: &Event) {
     use target::{LINK, TOKEN};
     use tracing::{debug, error, info, warn};
+    let seconds = Duration::as_secs_f64;
     match event {
         Event::TokenRefreshed { generation, lifetime, next_refresh } => {
-            info!(name: "token_refreshed", target: TOKEN, generation, ?lifetime, ?next_refresh, "token refreshed");
+            info!(name: "token_refreshed", target: TOKEN, pool, generation, lifetime = seconds(lifetime), next_refresh = seconds(next_refresh), "token refreshed");
         }
         Event::TokenUnchanged { next_refresh } => {
-            debug!(name: "token_unchanged", target: TOKEN, ?next_refresh, "token unchanged");
+            debug!(name: "token_unchanged", target: TOKEN, pool, next_refresh = seconds(next_refresh), "token unchanged");
         }
         Event::RefreshFailed { error, attempt, retry_in } => {
-            warn!(name: "token_refresh_failed", target: TOKEN, %error, attempt, ?retry_in, "token refresh failed");
+            warn!(name: "token_refresh_failed", target: TOKEN, pool, %error, attempt, retry_in = seconds(retry_in), "token refresh failed");
         }
         Event::TokenExpired { error } => {
-            error!(name: "token_expired", target: TOKEN, %error, "token expired");
+            error!(name: "token_expired", target: TOKEN, pool, %error, "token expired");
         }
         Event::LinkUp { link, generation, reconnect, took } => {
-            info!(name: "link_up", target: LINK, link, generation, reconnect, ?took, "link up");
+            info!(name: "link_up", target: LINK, pool, link, generation, reconnect, took = seconds(took), "link up");
         }
-        Event::LinkDown { link, reason } => warn!(name: "link_down", target: LINK, link, reason, "link down"),
-        Event::LinkReplaced { link, by } => info!(name: "link_replaced", target: LINK, link, by, "link replaced"),
-        Event::LinkDrained { link } => debug!(name: "link_drained", target: LINK, link, "link drained"),
-        Event::LinkRetired { link } => debug!(name: "link_retired", target: LINK, link, "link retired"),
+        Event::LinkDown { link, reason } => warn!(name: "link_down", target: LINK, pool, link, reason, "link down"),
+        Event::LinkReplaced { link, by } => info!(name: "link_replaced", target: LINK, pool, link, by, "link replaced"),
+        Event::LinkDrained { link } => debug!(name: "link_drained", target: LINK, pool, link, "link drained"),
+        Event::LinkRetired { link } => debug!(name: "link_retired", target: LINK, pool, link, "link retired"),
         Event::DialFailed { error, retry_in } => {
-            warn!(name: "dial_failed", target: LINK, %error, ?retry_in, "dial failed");
+            warn!(name: "dial_failed", target: LINK, pool, %error, retry_in = seconds(retry_in), "dial failed");
         }
         Event::Reauthenticated { link, generation } => {
-            debug!(name: "link_reauthenticated", target: LINK, link, generation, "link reauthenticated");
+            debug!(name: "link_reauthenticated", target: LINK, pool, link, generation, "link reauthenticated");
         }
         Event::ReauthFailed { link, error } => {
-            warn!(name: "link_reauth_failed", target: LINK, link, %error, "link reauth failed");
+            warn!(name: "link_reauth_failed", target: LINK, pool, link, %error, "link reauth failed");
         }
     }
 }
@@ -285,7 +301,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_subscriber_that_never_reads_holds_nobody_up() {
-        let journal = Journal::new();
+        let journal = Journal::new("events.test:1");
         let mut lazy = journal.subscribe();
         for link in 0..10_000 {
             journal.record(Event::LinkUp { link, generation: 1, reconnect: false, took: Duration::ZERO });

@@ -39,12 +39,12 @@ impl Links {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let source = || async { Err::<AccessToken, Error>(Error::closed()) };
-        let (_, tokens) = TokenActor::new(Arc::new(source), TokenManagerConfig::new(), None, Journal::new());
+        let (_, tokens) = TokenActor::new(Arc::new(source), TokenManagerConfig::new(), None, Journal::new("internals"));
         let load = Load::new(usize::MAX);
         let link = |(id, stream): (u64, S)| Arc::new(Link::over(id, stream, Arc::clone(&load), PATIENCE));
         let links: Vec<Arc<Link>> = (1..).zip(streams).map(link).collect();
         links.iter().take(aside).for_each(|link| link.step_aside());
-        let pool = Pool::new(tokens, Arc::clone(&load), Overload::Refuse);
+        let pool = Pool::new(links.len(), tokens, Arc::clone(&load), Overload::Refuse);
         let filled = links.len();
         pool.publish(links, filled);
         Self(pool)

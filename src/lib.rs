@@ -60,6 +60,7 @@ mod lock;
 mod manager;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod name;
 mod pool;
 mod reads;
 mod refusal;

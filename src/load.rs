@@ -50,14 +50,16 @@ pub struct FailedCommands {
     pub overloaded: u64,
     /// They came after `shutdown`.
     pub closed: u64,
+    /// They are none that a shared connection can carry.
+    pub refused: u64,
 }
 
 impl FailedCommands {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let Self { timed_out, lost, unauthenticated, overloaded, closed } = self;
-        timed_out + lost + unauthenticated + overloaded + closed
+        let Self { timed_out, lost, unauthenticated, overloaded, closed, refused } = self;
+        timed_out + lost + unauthenticated + overloaded + closed + refused
     }
 }
 
@@ -99,6 +101,7 @@ pub(crate) struct Load {
     unauthenticated: AtomicU64,
     overloaded: AtomicU64,
     closed: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Load {
@@ -117,6 +120,7 @@ impl Load {
             unauthenticated: AtomicU64::new(0),
             overloaded: AtomicU64::new(0),
             closed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -185,6 +189,10 @@ impl Load {
         self.lost.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn note_refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
     /// Counts a command that failed with `error`.
     pub(crate) fn note_failure(&self, error: &Error) {
         let counter = match error.kind() {
@@ -215,6 +223,7 @@ impl Load {
                 unauthenticated: self.unauthenticated.load(Relaxed),
                 overloaded: self.overloaded.load(Relaxed),
                 closed: self.closed.load(Relaxed),
+                refused: self.refused.load(Relaxed),
             },
         }
     }

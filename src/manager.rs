@@ -1,7 +1,5 @@
 //! The owner of the pool and the token actor: from `connect` to `shutdown`.
 
-#[cfg(feature = "metrics")]
-use crate::metrics;
 use crate::{
     Config, Counters, Error, ErrorKind, Event, Health, Stats,
     config::{checked_host, checked_port},
@@ -12,7 +10,11 @@ use crate::{
     pool::{Keeper, KeeperOptions, Pool},
     token::{TokenActor, Tokens},
 };
+#[cfg(feature = "metrics")]
+use crate::{link::Request, metrics};
 use futures_util::future::join_all;
+#[cfg(feature = "metrics")]
+use redis::RedisResult;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, broadcast},
@@ -31,13 +33,14 @@ pub struct ConnectionManager {
     command_timeout: Duration,
     shutdown_timeout: Duration,
     retry_reads: bool,
-    pool_size: usize,
     tasks: Mutex<Tasks>,
     /// The tasks of the connections, those that are just being opened included.
     connections: TaskTracker,
     /// Ended last, so that it sees everything.
     #[cfg(feature = "metrics")]
     publishing: Mutex<Tasks>,
+    #[cfg(feature = "metrics")]
+    operations: metrics::Operations,
 }
 
 /// Tasks that end when this is dropped: the keeper and the token actor.
@@ -68,10 +71,12 @@ impl ConnectionManager {
         let transport = config.tls.build(host)?;
         let source = config.credential.token_source()?;
         let connections = TaskTracker::new();
+        let journal = Journal::new(&format!("{host}:{port}"));
         let dialer = Dialer {
             host: host.to_owned(),
             port: checked_port(port)?,
             resolver: config.resolver,
+            pool: journal.name(),
             transport,
             protocol: config.protocol,
             connect_timeout: config.connect_timeout,
@@ -80,19 +85,20 @@ impl ConnectionManager {
             links_opened: 0.into(),
             tasks: connections.clone(),
         };
-        let journal = Journal::new();
         let username = config.username.as_deref().map(Arc::from);
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
-        let pool = Arc::new(Pool::new(tokens.clone(), Load::new(config.max_in_flight), config.overload));
+        let pool =
+            Arc::new(Pool::new(config.pool_size, tokens.clone(), Load::new(config.max_in_flight), config.overload));
         let options = KeeperOptions {
-            pool_size: config.pool_size,
             auth_timeout: config.auth_timeout,
             ping_after: config.ping_interval,
             ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
         };
         #[cfg(feature = "metrics")]
+        let labels = metrics::labels(host, port, journal.name());
+        #[cfg(feature = "metrics")]
         let publishing = {
-            let series = metrics::Series::new(host, port, config.pool_size);
+            let series = metrics::Series::new(&labels, config.pool_size);
             let events = journal.subscribe();
             let (journal, pool, tokens) = (journal.clone(), Arc::clone(&pool), tokens.clone());
             let stats = move || Stats::of(&journal, &pool, &tokens);
@@ -107,11 +113,12 @@ impl ConnectionManager {
             command_timeout: config.command_timeout,
             shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
             retry_reads: config.retry_reads,
-            pool_size: config.pool_size,
             tasks: Mutex::new(Tasks(vec![tokio::spawn(actor.run()), tokio::spawn(keeper.run())])),
             connections,
             #[cfg(feature = "metrics")]
             publishing,
+            #[cfg(feature = "metrics")]
+            operations: metrics::Operations::new(labels),
         };
         match timeout(config.startup_timeout, ready).await {
             Ok(outcome) => outcome.unwrap_or_else(|_| Err(Error::closed()))?,
@@ -150,6 +157,22 @@ impl ConnectionManager {
         &self.pool
     }
 
+    /// Records how long a command took, and how it ended.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn note_duration<R: Request>(&self, request: &R, took: Duration, result: &RedisResult<R::Reply>) {
+        let failure = match result {
+            Ok(reply) => request.error(reply).map(metrics::of_answer),
+            Err(error) => Some(metrics::of_error(error)),
+        };
+        self.operations.record(request.operation(), took, failure);
+    }
+
+    /// Records how long a command waited that found no connection, or no room, at once.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn note_wait(&self, took: Duration) {
+        self.operations.record_wait(took);
+    }
+
     /// Whether commands can be sent right now: some link is up, and `shutdown` has not been called.
     #[must_use]
     pub fn ready(&self) -> bool {
@@ -168,7 +191,7 @@ impl ConnectionManager {
         if self.pool.is_closed() {
             return Health::Stopped;
         }
-        let (open, wanted) = (self.pool.open_places(), self.pool_size);
+        let (open, wanted) = (self.pool.open_places(), self.pool.size());
         let token_error = self.tokens.dead().or_else(|| self.journal.last_token_error());
         let connect_error = self.pool.last_error();
         let because = |error: &Option<Error>| error.as_ref().map_or_else(String::new, |error| format!(": {error}"));

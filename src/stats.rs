@@ -17,13 +17,19 @@ pub struct Stats {
     pub counters: Counters,
     /// Counters of commands since `connect`.
     pub commands: CommandStats,
-    /// The token in use; none when there is no valid one.
+    /// The newest token; none before the first one has come.
     pub token: Option<TokenStats>,
-    /// The newest token request's error, none once one has succeeded.
+    /// The last token request's error; none if it succeeded.
     pub last_token_error: Option<Error>,
     /// The links that there are.
     pub links: Vec<LinkStats>,
-    /// The newest error of opening a connection, none once one has been opened.
+    /// Connections that there are to be.
+    pub pool_size: usize,
+    /// Those that are being opened, stand-ins for links that wait for the answer to their `AUTH` included.
+    pub dialing: usize,
+    /// Links that were taken out of use, and have something in flight yet.
+    pub draining: usize,
+    /// The last error of opening a connection; none once one has been opened since.
     pub last_connect_error: Option<Error>,
 }
 
@@ -35,12 +41,15 @@ impl Stats {
             token: TokenStats::of(tokens),
             last_token_error: journal.last_token_error(),
             links: pool.links().iter().map(|link| LinkStats::of(link)).collect(),
+            pool_size: pool.size(),
+            dialing: pool.dialing(),
+            draining: pool.draining(),
             last_connect_error: pool.last_error(),
         }
     }
 }
 
-/// The token in use.
+/// The newest token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenStats {
@@ -50,6 +59,8 @@ pub struct TokenStats {
     pub username: String,
     /// How long ago it was received.
     pub age: Duration,
+    /// Whether it is in use; if not, it has expired, and no other one has come.
+    pub valid: bool,
     /// How long it is still good.
     pub remaining: Duration,
     /// When the next one is asked for, from now.
@@ -58,11 +69,12 @@ pub struct TokenStats {
 
 impl TokenStats {
     fn of(tokens: &Tokens) -> Option<Self> {
-        let current = tokens.live()?;
+        let current = tokens.newest()?;
         Some(Self {
             generation: current.generation,
             username: current.username.to_string(),
             age: current.token.received_at().elapsed(),
+            valid: current.token.is_usable(),
             remaining: current.token.remaining(),
             refresh_in: tokens.next_request().saturating_duration_since(tokio::time::Instant::now()),
         })

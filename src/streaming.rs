@@ -70,7 +70,7 @@ impl EntraCredentials {
         let runtime = Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Configuration, "`EntraCredentials::start` needs a tokio runtime").with_source(source)
         })?;
-        let (actor, tokens) = TokenActor::new(source, config, username, Journal::new());
+        let (actor, tokens) = TokenActor::new(source, config, username, Journal::new("credentials"));
         // It ends by itself, with the last view of its tokens.
         runtime.spawn(actor.run());
         Ok(Self(tokens))

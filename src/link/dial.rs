@@ -7,7 +7,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -45,6 +48,8 @@ pub(crate) struct Dialer {
     pub(crate) auth_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) links_opened: AtomicU64,
+    /// The name of the pool that it dials for.
+    pub(crate) pool: Arc<str>,
     /// Where the connections' tasks are counted.
     pub(crate) tasks: TaskTracker,
 }

@@ -18,6 +18,8 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
+#[cfg(feature = "internals")]
+use tokio_util::task::TaskTracker;
 use wire::{Terms, Wire};
 
 pub(crate) use dial::Dialer;
@@ -59,7 +61,8 @@ impl Link {
         let (stream, current) = futures_util::future::try_join(dialer.connect(), token).await?;
         let wire = {
             let (patience, record) = (dialer.command_timeout, dialer.transport.record());
-            Wire::start(stream, Terms { keeper, load, patience, record, tasks: dialer.tasks.clone() })
+            let (pool, tasks) = (Arc::clone(&dialer.pool), dialer.tasks.clone());
+            Wire::start(stream, Terms { keeper, load, patience, record, pool, tasks })
         };
         handshake::authenticate(&wire, dialer, &current).await?;
         let authenticated = Authenticated { generation: current.generation, until: current.token.usable_until() };
@@ -74,8 +77,8 @@ impl Link {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
-        let (keeper, tasks) = Default::default();
-        let wire = Wire::start(stream, Terms { keeper, load, patience, record: 16 << 10, tasks });
+        let (keeper, pool, tasks) = (Arc::default(), Arc::from("none"), TaskTracker::new());
+        let wire = Wire::start(stream, Terms { keeper, load, patience, record: 16 << 10, pool, tasks });
         Self::new(id, wire, Authenticated { generation: 0, until: Instant::now() + patience })
     }
 

@@ -4,8 +4,12 @@ use super::{
     Link, aborted,
     wire::{Admission, Queued},
 };
+#[cfg(feature = "metrics")]
+use crate::metrics::Operation;
 use crate::{guard, reads};
 use futures_util::future::BoxFuture;
+#[cfg(feature = "metrics")]
+use redis::Arg;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 use tokio::time::Instant;
 
@@ -32,6 +36,14 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
 
     /// Whether it changes nothing, however often it runs.
     fn only_reads(&self) -> bool;
+
+    /// What it goes by in the figures of durations.
+    #[cfg(feature = "metrics")]
+    fn operation(&self) -> Operation<'_>;
+
+    /// The error that Redis answered in place of a reply.
+    #[cfg(feature = "metrics")]
+    fn error<'a>(&self, reply: &'a Self::Reply) -> Option<&'a ServerError>;
 }
 
 /// An error of Redis's that says that nothing has run.
@@ -67,6 +79,22 @@ impl Request for &Cmd {
 
     fn only_reads(&self) -> bool {
         reads::only_reads(self)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn operation(&self) -> Operation<'_> {
+        match self.args_iter().next() {
+            Some(Arg::Simple(name)) => Operation::Command(name),
+            _ => Operation::Command(b""),
+        }
+    }
+
+    #[cfg(feature = "metrics")]
+    fn error<'a>(&self, reply: &'a Value) -> Option<&'a ServerError> {
+        match reply {
+            Value::ServerError(error) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -125,6 +153,20 @@ impl Request for PipelineRequest<'_> {
 
     fn only_reads(&self) -> bool {
         self.pipeline.cmd_iter().all(reads::only_reads)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn operation(&self) -> Operation<'_> {
+        if self.pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline }
+    }
+
+    #[cfg(feature = "metrics")]
+    fn error<'a>(&self, reply: &'a Vec<Value>) -> Option<&'a ServerError> {
+        // The first one is what its caller gets, unless it looks at each.
+        reply.iter().find_map(|value| match value {
+            Value::ServerError(error) => Some(error),
+            _ => None,
+        })
     }
 }
 

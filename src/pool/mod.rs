@@ -49,12 +49,15 @@ pub(crate) struct Pool {
     overload: Overload,
     /// Links that were taken out, until what is in flight on them is answered.
     leaving: Mutex<Vec<Arc<Link>>>,
-    /// Places of the pool that have a link.
+    /// Places of the pool that there are, and that have a link.
+    size: usize,
     filled: AtomicUsize,
+    /// Links that are being opened.
+    dialing: AtomicUsize,
 }
 
 impl Pool {
-    pub(crate) fn new(tokens: Tokens, load: Arc<Load>, overload: Overload) -> Self {
+    pub(crate) fn new(size: usize, tokens: Tokens, load: Arc<Load>, overload: Overload) -> Self {
         Self {
             links: ArcSwap::default(),
             tokens,
@@ -65,7 +68,9 @@ impl Pool {
             load,
             overload,
             leaving: Mutex::default(),
+            size,
             filled: AtomicUsize::new(0),
+            dialing: AtomicUsize::new(0),
         }
     }
 
@@ -217,6 +222,21 @@ impl Pool {
 
     fn has_left(&self, link: u64) {
         lock(&self.leaving).retain(|leaving| leaving.id() != link);
+    }
+
+    /// Places of the pool.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Links that are being opened.
+    pub(crate) fn dialing(&self) -> usize {
+        self.dialing.load(SeqCst)
+    }
+
+    /// Links that were taken out and have something in flight yet.
+    pub(crate) fn draining(&self) -> usize {
+        lock(&self.leaving).len()
     }
 
     /// Places of the pool whose link takes commands; links that stand in for others do not count.

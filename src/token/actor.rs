@@ -149,7 +149,8 @@ impl TokenActor {
         let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
         let limit = schedule::request_limit(lifetime, &self.config);
         let attempt = self.failures.saturating_add(1);
-        let span = info_span!(target: target::TOKEN, "token_request", attempt, outcome = Empty);
+        let pool = &*self.journal.name();
+        let span = info_span!(target: target::TOKEN, "token_request", pool, attempt, outcome = Empty);
         let fetch = async move { source.fetch().await }.instrument(span.clone());
         // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
         let request = AssertUnwindSafe(timeout(limit, fetch)).catch_unwind();
@@ -236,7 +237,7 @@ impl TokenActor {
         let spent = self.failures >= self.config.retry_policy.max_attempts;
         let without_any = self.current.is_none() && (spent || !error.is_transient());
         if without_any || self.announced() {
-            self.state.send_replace(State::Dead(error));
+            self.state.send_replace(State::Dead(error, self.current.clone()));
         } else {
             self.announce_expiry();
         }
@@ -273,7 +274,7 @@ impl TokenActor {
 
     /// Whether everybody knows that there is no valid token.
     fn announced(&self) -> bool {
-        matches!(*self.state.borrow(), State::Dead(_))
+        matches!(*self.state.borrow(), State::Dead(..))
     }
 
     /// When the token in use expires, unless everybody knows that it has.
@@ -289,7 +290,7 @@ impl TokenActor {
                 Error::new(ErrorKind::TokenEndpoint, "the token expired before its renewal was answered")
             });
             self.journal.record(Event::TokenExpired { error: error.clone() });
-            self.state.send_replace(State::Dead(error));
+            self.state.send_replace(State::Dead(error, self.current.clone()));
         }
     }
 }

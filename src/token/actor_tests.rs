@@ -101,7 +101,7 @@ fn start_with_clock(
     config: TokenManagerConfig,
     wall_clock: fn() -> SystemTime,
 ) -> (Tokens, Journal) {
-    let journal = Journal::new();
+    let journal = Journal::new("actor.test:1");
     let source = Arc::new(Source(Arc::clone(script)));
     let (mut actor, tokens) = TokenActor::new(source, config, None, journal.clone());
     actor.wall_clock = wall_clock;
@@ -395,7 +395,7 @@ async fn an_expired_token_is_never_handed_out() {
     sleep(MINUTE).await;
     let retries = RetryPolicy::new().max_attempts(2);
     let (actor, mut tokens) =
-        TokenActor::new(Arc::new(Stale(stale)), config().retry_policy(retries), None, Journal::new());
+        TokenActor::new(Arc::new(Stale(stale)), config().retry_policy(retries), None, Journal::new("actor.test:1"));
     tokio::spawn(actor.run());
     let Err(error) = tokens.current().await else { panic!("an expired token") };
     assert_eq!(error.kind(), ErrorKind::MalformedToken);
@@ -409,7 +409,7 @@ async fn a_token_without_a_username_says_what_to_set() {
         AccessToken::from_jwt(jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap())
     };
     let with_name = |name| {
-        let (actor, tokens) = TokenActor::new(Arc::new(nameless), config(), name, Journal::new());
+        let (actor, tokens) = TokenActor::new(Arc::new(nameless), config(), name, Journal::new("actor.test:1"));
         tokio::spawn(actor.run());
         tokens
     };

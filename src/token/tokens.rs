@@ -25,8 +25,8 @@ pub(super) enum State {
     /// The first token has not come yet, and may still come.
     Pending,
     Live(Arc<Current>),
-    /// No valid token, and why. The actor goes on trying.
-    Dead(Error),
+    /// No valid token, and why; the last one, if there was any. The actor goes on trying.
+    Dead(Error, Option<Arc<Current>>),
 }
 
 /// A view of the newest token, cheap to clone.
@@ -57,6 +57,15 @@ impl Tokens {
         }
     }
 
+    /// The token that came last, valid or not.
+    pub(crate) fn newest(&self) -> Option<Arc<Current>> {
+        match &*self.state.borrow() {
+            State::Live(current) => Some(Arc::clone(current)),
+            State::Dead(_, last) => last.clone(),
+            State::Pending => None,
+        }
+    }
+
     /// When the next token is asked for.
     pub(crate) fn next_request(&self) -> Instant {
         *lock(&self.due)
@@ -65,7 +74,7 @@ impl Tokens {
     /// Why there is no valid token, once it is certain that there is none.
     pub(crate) fn dead(&self) -> Option<Error> {
         match &*self.state.borrow() {
-            State::Dead(error) => Some(error.clone()),
+            State::Dead(error, _) => Some(error.clone()),
             _ => None,
         }
     }
@@ -75,7 +84,7 @@ impl Tokens {
         let state = self.state.wait_for(|state| !matches!(state, State::Pending)).await.map_err(|_| Error::closed())?;
         match &*state {
             State::Live(current) => Ok(Arc::clone(current)),
-            State::Dead(error) => Err(error.clone()),
+            State::Dead(error, _) => Err(error.clone()),
             // Excluded by the wait above.
             State::Pending => Err(Error::closed()),
         }

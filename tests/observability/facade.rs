@@ -77,6 +77,20 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
     eventually("two re-AUTHs", 10 * SECOND, async || (redis.manager().counters().reauths == 2).then_some(())).await;
     all_current(&redis).await;
 
+    // Each as it is called, and as it ended.
+    redis::pipe().get("key").get("key").query_async::<()>(&mut con).await.unwrap();
+    redis::pipe().atomic().get("key").query_async::<()>(&mut con).await.unwrap();
+    con.hget::<_, _, Option<String>>(1, "field").await.unwrap_err();
+    redis::cmd("NONSENSE").query_async::<()>(&mut con).await.unwrap_err();
+    for (operation, expected) in [("SET", 5.0), ("PIPELINE", 1.0), ("MULTI", 1.0)] {
+        let labels = Some(("db_operation_name", operation));
+        becomes(port, "db.client.operation.duration_count", labels, expected).await;
+    }
+    for (operation, kind) in [("HGET", "WRONGTYPE"), ("_OTHER", "ERR")] {
+        let labels = [("server_port", &*port.to_string()), ("db_operation_name", operation), ("error_type", kind)];
+        assert_eq!(value("db.client.operation.duration_count", &labels), Some(1.0), "{operation}");
+    }
+
     let calls = [held_up(&emulator, &redis).await, held_up(&emulator, &redis).await];
     con.get::<_, Option<String>>("key").await.unwrap_err();
     becomes(port, "entra_redis.commands.in_flight", None, 2.0).await;
@@ -99,13 +113,15 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
         ("db.client.connection.pending_requests", None, 0.0),
         ("db.client.connection.timeouts", None, 0.0),
         ("entra_redis.commands.in_flight", None, 0.0),
-        ("entra_redis.commands.sent", None, 7.0),
+        ("entra_redis.commands.sent", None, 11.0),
         ("entra_redis.commands.retried", None, 0.0),
         ("entra_redis.commands.failed", error("lost"), 2.0),
         ("entra_redis.commands.failed", error("overloaded"), 1.0),
         ("entra_redis.commands.failed", error("timed_out"), 0.0),
         ("entra_redis.commands.failed", error("unauthenticated"), 0.0),
         ("entra_redis.commands.failed", error("closed"), 0.0),
+        ("entra_redis.commands.failed", error("refused"), 0.0),
+        ("entra_redis.token.unchanged", None, 0.0),
         ("entra_redis.token.fetched", None, 2.0),
         ("entra_redis.token.failures", None, 1.0),
         ("entra_redis.reauths", None, 2.0),
@@ -114,6 +130,8 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
         ("entra_redis.links.lost", None, 2.0),
         ("entra_redis.reconnects", None, 2.0),
         ("db.client.connection.create_time_count", None, 4.0),
+        ("db.client.operation.duration_count", error("lost"), 2.0),
+        ("db.client.operation.duration_count", error("overloaded"), 1.0),
     ] {
         becomes(port, name, label, expected).await;
     }
@@ -223,7 +241,11 @@ async fn the_example_serves_prometheus_text_and_both_probes() {
     let scrapes = async {
         eventually("figures of commands and connections", 30 * SECOND, async || {
             let answer = get(port, "/metrics").await?;
-            let all = ["entra_redis_commands_sent_total{", "db_client_connection_create_time_seconds_count{"];
+            let all = [
+                "entra_redis_commands_sent_total{",
+                "db_client_connection_create_time_seconds_count{",
+                "db_client_operation_duration_seconds_count{",
+            ];
             (answer.starts_with("HTTP/1.1 200 OK") && all.iter().all(|name| answer.contains(name))).then_some(())
         })
         .await;

@@ -22,11 +22,12 @@ use tokio::{
 use tracing::{
     Metadata, Subscriber,
     field::{Field, Visit},
-    span::{Attributes, Id},
+    span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
     Layer,
     layer::{Context, SubscriberExt},
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -40,6 +41,8 @@ struct Row {
 }
 
 static SEEN: Mutex<BTreeSet<Row>> = Mutex::new(BTreeSet::new());
+/// How spans ended: their names and outcomes.
+static OUTCOMES: Mutex<BTreeSet<(&str, String)>> = Mutex::new(BTreeSet::new());
 /// Messages that are not their events' names with spaces.
 static ODD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static START: Once = Once::new();
@@ -56,7 +59,18 @@ pub(crate) fn watch() -> logs::Watch {
 
 struct Notes;
 
-impl<S: Subscriber> Layer<S> for Notes {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let span = context.metadata(id).filter(|metadata| is_ours(metadata));
+        if let Some(span) = span {
+            let mut text = Text::default();
+            values.record(&mut text);
+            logs::check(&text.all);
+            let outcome = text.all.trim().trim_matches('"').to_owned();
+            OUTCOMES.lock().unwrap_or_else(PoisonError::into_inner).insert((span.name(), outcome));
+        }
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
         if is_ours(attributes.metadata()) {
             let mut text = Text::default();
@@ -140,6 +154,12 @@ async fn everything_in_the_table_is_told_and_nothing_else() {
         missing.is_empty() && unknown.is_empty(),
         "in the table alone: {missing:#?}\nin the code alone: {unknown:#?}"
     );
+    let outcomes = OUTCOMES.lock().unwrap_or_else(PoisonError::into_inner);
+    for span in ["token_request", "dial", "reauth"] {
+        for outcome in ["ok", "failed"] {
+            assert!(outcomes.contains(&(span, outcome.to_owned())), "no {span} has ended {outcome}: {outcomes:?}");
+        }
+    }
     let odd = ODD.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(odd.is_empty(), "{odd:?}");
 }

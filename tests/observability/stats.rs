@@ -7,7 +7,7 @@ use crate::{
 };
 use entra_redis::{
     CommandStats, EntraRedis, Error, ErrorKind, Event, LinkState,
-    emulator::{Emulator, GateConnection, IdentityFault},
+    emulator::{AuthFault, Emulator, GateConnection, IdentityFault},
 };
 use redis::AsyncCommands;
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn the_token_is_shown_with_its_times() {
     assert_eq!((first.generation, first.username.as_str()), (1, emulator.object_id()));
     assert!(near(first.age, Duration::ZERO), "{first:?}");
     assert!(near(first.remaining, HOUR) && near(first.age + first.remaining, HOUR), "{first:?}");
-    assert!(near(first.refresh_in, HOUR / 2), "{first:?}");
+    assert!(near(first.refresh_in, HOUR / 2) && first.valid, "{first:?}");
 
     tokio::time::sleep(SECOND).await;
     let later = redis.manager().stats().token.unwrap();
@@ -61,6 +61,15 @@ async fn the_token_is_shown_with_its_times() {
     let stats = redis.manager().stats();
     assert!(stats.last_token_error.is_none());
     assert_eq!((stats.counters.tokens_fetched, stats.counters.rotations), (3, 2));
+
+    // Every request is counted as one of three things.
+    emulator.identity().script([IdentityFault::SameToken]);
+    redis.manager().refresh_token();
+    told(&mut events, "the same token", |event| matches!(event, Event::TokenUnchanged { .. }).then_some(())).await;
+    let counters = redis.manager().counters();
+    assert_eq!((counters.tokens_fetched, counters.tokens_unchanged), (3, 1));
+    let all = counters.tokens_fetched + counters.tokens_unchanged + counters.token_failures;
+    assert_eq!(all, emulator.identity().requests());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,6 +103,22 @@ async fn each_link_is_shown_with_what_it_has_been_through() {
     }
     let counters = redis.manager().counters();
     assert_eq!((counters.reauths, counters.reconnects, counters.links_lost, counters.links_opened), (3, 2, 2, 5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_are_being_opened_are_counted() {
+    let _logs = log::watch();
+    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = connect(&emulator, emulator.config(), 3).await;
+    let look = || {
+        let stats = redis.manager().stats();
+        (stats.links.len(), stats.pool_size, stats.dialing, stats.draining)
+    };
+    eventually("the pool is full", 5 * SECOND, async || (look() == (3, 3, 0, 0)).then_some(())).await;
+    // Its replacement waits for the answer to its first AUTH.
+    emulator.gate().script_first_auth([AuthFault::Silent]);
+    emulator.gate().connections().last().unwrap().cut();
+    eventually("another one is dialed", 10 * SECOND, async || (look() == (2, 3, 1, 0)).then_some(())).await;
 }
 
 /// One after the other, each kind of failure is caused once, and counted as what it is.
@@ -155,11 +180,17 @@ async fn commands_are_counted_by_how_they_ended() {
     expected.unserved = 1;
     assert_eq!(commands(&redis), expected);
 
+    // What a shared connection cannot carry is refused here, alone and in a pipeline.
+    con.blpop::<_, ()>("list", 0.0).await.unwrap_err();
+    redis::pipe().cmd("SELECT").arg(1).query_async::<()>(&mut con).await.unwrap_err();
+    expected.failed.refused = 2;
+    assert_eq!(commands(&redis), expected);
+
     redis.shutdown().await;
     con.get::<_, Option<String>>("key").await.unwrap_err();
     expected.failed.closed = 1;
     assert_eq!(commands(&redis), expected);
-    assert_eq!(expected.failed.total(), 6);
+    assert_eq!(expected.failed.total(), 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,7 +212,11 @@ async fn commands_without_a_token_are_counted_as_such() {
     let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
     let redis = connect(&emulator, emulator.config(), 2).await;
     emulator.identity().fault_all(Some(IdentityFault::Status(503)));
-    eventually("the token dies", 10 * SECOND, async || redis.manager().stats().token.is_none().then_some(())).await;
+    let dead = async || redis.manager().stats().token.filter(|token| !token.valid);
+    let token = eventually("the token dies", 10 * SECOND, dead).await;
+    // It is still shown which one it was, and when it came.
+    assert_eq!((token.generation, token.username.as_str()), (1, emulator.object_id()));
+    assert!(token.age >= SECOND && token.remaining < SECOND / 2, "{token:?}");
     eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
     let error = read(&redis).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{error}");

@@ -59,6 +59,8 @@ pub(super) struct Terms {
     pub(super) patience: Duration,
     /// Bytes that one TLS record holds.
     pub(super) record: usize,
+    /// The pool's name.
+    pub(super) pool: Arc<str>,
     /// Where the connection's task is counted.
     pub(super) tasks: TaskTracker,
 }

@@ -18,7 +18,8 @@ fn wire(buffer: usize) -> (Wire, DuplexStream) {
 }
 
 fn terms(record: usize) -> Terms {
-    Terms { keeper: Arc::default(), load: Load::new(1), patience: HOUR, record, tasks: TaskTracker::new() }
+    let (keeper, load, pool, tasks) = (Arc::default(), Load::new(1), Arc::from("test"), TaskTracker::new());
+    Terms { keeper, load, patience: HOUR, record, pool, tasks }
 }
 
 fn get(wire: &Wire, key: &str) -> Reply {

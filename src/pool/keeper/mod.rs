@@ -20,7 +20,11 @@ use crate::{
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use pace::Pace;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until, timeout_at},
@@ -34,7 +38,6 @@ const DIALS_AT_ONCE: usize = 4;
 const ROUND: Duration = Duration::from_secs(1);
 
 pub(crate) struct KeeperOptions {
-    pub(crate) pool_size: usize,
     pub(crate) auth_timeout: Duration,
     pub(crate) ping_after: Duration,
     pub(crate) ping_timeout: Duration,
@@ -96,7 +99,7 @@ impl Keeper {
     ) -> (Self, oneshot::Receiver<Result<(), Error>>) {
         let (first, ready) = oneshot::channel();
         let keeper = Self {
-            slots: (0..options.pool_size).map(|_| Slot::new()).collect(),
+            slots: (0..pool.size()).map(|_| Slot::new()).collect(),
             pool,
             dialer: Arc::new(dialer),
             tokens,
@@ -201,6 +204,7 @@ impl Keeper {
                 }
             }
         }
+        self.pool.dialing.store(census.dialing, SeqCst);
     }
 
     /// Brings a live link to where it should be: on the newest token, and known to be alive.
@@ -234,7 +238,8 @@ impl Keeper {
         let dialer = Arc::clone(&self.dialer);
         let mut tokens = self.tokens.clone();
         let (keeper, load) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.pool.load));
-        let span = info_span!(target: target::LINK, "dial", slot = index, outcome = Empty);
+        let pool = &*self.journal.name();
+        let span = info_span!(target: target::LINK, "dial", pool, slot = index, outcome = Empty);
         let dial = async move {
             let mut generation = 0;
             let token = async {

@@ -79,7 +79,8 @@ impl Keeper {
         let limit = old_life.saturating_sub(margin).max(least).min(self.options.auth_timeout);
         let link = Arc::clone(link);
         let generation = current.generation;
-        let span = info_span!(target: target::LINK, "reauth", link = link.id(), generation, outcome = Empty);
+        let pool = &*self.journal.name();
+        let span = info_span!(target: target::LINK, "reauth", pool, link = link.id(), generation, outcome = Empty);
         let reauth = async move {
             let result = link.reauthenticate(&current, now + limit).await;
             Span::current().record("outcome", outcome(&result));

@@ -60,12 +60,14 @@ pub(super) struct Driver<S> {
     alarm_at: Option<Instant>,
     looked: Option<Look>,
     reason: Reason,
+    /// The pool's name.
+    pool: Arc<str>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
     pub(super) fn new(stream: S, queue: Arc<Queue>, pulse: Arc<Pulse>, terms: Terms) -> Self {
-        let Terms { keeper, patience, record, .. } = terms;
+        let Terms { keeper, patience, record, pool, .. } = terms;
         Self {
             stream,
             queue,
@@ -87,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             alarm_at: None,
             looked: None,
             reason: "the connection's task was ended",
+            pool,
         }
     }
 

@@ -35,8 +35,8 @@ const SMALL_CROWD: usize = 512;
 pub(crate) const GARBAGE: Reason = "the server sent something that is no Redis reply";
 
 #[cold]
-fn is_garbage(problem: &'static str) -> Reason {
-    tracing::warn!(name: "garbage_received", target: target::LINK, problem, "garbage received");
+fn is_garbage(pool: &str, problem: &'static str) -> Reason {
+    tracing::warn!(name: "garbage_received", target: target::LINK, pool, problem, "garbage received");
     GARBAGE
 }
 
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     self.queue.set_congested(scan.least().max(bytes.len()) > LARGE);
                     return Ok(None);
                 }
-                Err(Stop::Garbage(problem)) => return Err(is_garbage(problem)),
+                Err(Stop::Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
                 Err(Stop::Incomplete) => return Ok(None),
             }
         }
@@ -117,8 +117,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.scan = Some(Scan::new());
                 self.next_reply()
             }
-            Err(Stop::Incomplete) => Err(is_garbage("a reply is shorter than it looked")),
-            Err(Stop::Garbage(problem)) => Err(is_garbage(problem)),
+            Err(Stop::Incomplete) => Err(is_garbage(&self.pool, "a reply is shorter than it looked")),
+            Err(Stop::Garbage(problem)) => Err(is_garbage(&self.pool, problem)),
         }
     }
 

@@ -1,22 +1,22 @@
 //! The figures of a connection manager for the `metrics` facade, by the names of OpenTelemetry's conventions for databases
 //! where those have one.
 //!
-//! Nothing is done per command: once a second the counters that are there anyway are read and passed on.
+//! Once a second the counters that are there anyway are read and passed on; only durations are recorded as they are measured.
 
-use crate::{Event, LinkState, LinkStats, Stats, TokenStats, lock::lock};
+mod operations;
+
+use crate::{Event, LinkState, LinkStats, Stats, TokenStats};
 use ::metrics::{
     Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{MissedTickBehavior, interval},
 };
+
+pub(crate) use operations::{Operation, Operations, of_answer, of_error};
 
 /// How often figures are passed on.
 const ROUND: Duration = Duration::from_secs(1);
@@ -90,7 +90,7 @@ const GAUGES: [Figure<f64>; 7] = [
     },
 ];
 
-const COUNTERS: [Figure<u64>; 16] = [
+const COUNTERS: [Figure<u64>; 18] = [
     total(
         "db.client.connection.timeouts",
         "Commands that never got a connection, or room, within their deadline.",
@@ -103,7 +103,11 @@ const COUNTERS: [Figure<u64>; 16] = [
     failed("unauthenticated", |stats| stats.commands.failed.unauthenticated),
     failed("overloaded", |stats| stats.commands.failed.overloaded),
     failed("closed", |stats| stats.commands.failed.closed),
+    failed("refused", |stats| stats.commands.failed.refused),
     total("entra_redis.token.fetched", "New tokens.", |stats| stats.counters.tokens_fetched),
+    total("entra_redis.token.unchanged", "Token requests that gave the token in use once more.", |stats| {
+        stats.counters.tokens_unchanged
+    }),
     total("entra_redis.token.failures", "Token requests that failed.", |stats| stats.counters.token_failures),
     total("entra_redis.reauths", "AUTHs with a new token on live connections.", |stats| stats.counters.reauths),
     total("entra_redis.reauth_failures", "Those that failed.", |stats| stats.counters.reauth_failures),
@@ -134,7 +138,17 @@ fn links(stats: &Stats, wanted: fn(&LinkStats) -> bool) -> f64 {
 }
 
 fn token(stats: &Stats, time: fn(&TokenStats) -> Duration) -> f64 {
-    stats.token.as_ref().map_or(0.0, |token| time(token).as_secs_f64())
+    stats.token.as_ref().filter(|token| token.valid).map_or(0.0, |token| time(token).as_secs_f64())
+}
+
+/// What tells the figures of one connection manager from those of another.
+pub(crate) fn labels(host: &str, port: u16, pool: Arc<str>) -> Vec<Label> {
+    vec![
+        Label::from_static_parts("db.system.name", "redis"),
+        Label::new("server.address", host.to_owned()),
+        Label::new("server.port", port.to_string()),
+        Label::new("db.client.connection.pool.name", pool),
+    ]
 }
 
 /// Where the figures of one connection manager go.
@@ -145,19 +159,11 @@ pub(crate) struct Series {
     most: Gauge,
     pool_size: usize,
     create_time: Histogram,
-    _name: Name,
 }
 
 impl Series {
     /// Registers everything with the recorder that is installed now, if any is.
-    pub(crate) fn new(host: &str, port: u16, pool_size: usize) -> Self {
-        let name = Name::take(&format!("{host}:{port}"));
-        let labels = [
-            Label::from_static_parts("db.system.name", "redis"),
-            Label::new("server.address", host.to_owned()),
-            Label::new("server.port", port.to_string()),
-            Label::new("db.client.connection.pool.name", Arc::clone(&name.0)),
-        ];
+    pub(crate) fn new(labels: &[Label], pool_size: usize) -> Self {
         let labelled = |label: Option<(&'static str, &'static str)>| -> Vec<Label> {
             let own = label.map(|(key, value)| Label::from_static_parts(key, value));
             labels.iter().cloned().chain(own).collect()
@@ -182,7 +188,6 @@ impl Series {
             most: gauge!(MOST, labelled(None)),
             pool_size,
             create_time: histogram!(CREATE_TIME, labelled(None)),
-            _name: name,
         }
     }
 
@@ -237,45 +242,5 @@ impl<F: Fn() -> Stats> Drop for Watch<F> {
     fn drop(&mut self) {
         self.look();
         self.series.end();
-    }
-}
-
-/// The names of the pools that exist: two to the same server must not overwrite each other's gauges.
-static NAMES: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
-
-/// A pool's name, which no other has meanwhile.
-struct Name(Arc<str>);
-
-impl Name {
-    /// The server's name; for a second pool of the same server `server#2`, and so on.
-    fn take(server: &str) -> Self {
-        let mut names = lock(&NAMES);
-        let mut name: Arc<str> = server.into();
-        let mut number = 1;
-        while !names.insert(Arc::clone(&name)) {
-            number += 1;
-            name = format!("{server}#{number}").into();
-        }
-        Self(name)
-    }
-}
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        lock(&NAMES).remove(&self.0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_had_by_one_pool_at_a_time() {
-        let (first, second) = (Name::take("names.test:1"), Name::take("names.test:1"));
-        assert_eq!((&*first.0, &*second.0), ("names.test:1", "names.test:1#2"));
-        drop(first);
-        assert_eq!(&*Name::take("names.test:1").0, "names.test:1");
-        assert_eq!(&*Name::take("names.test:2").0, "names.test:2");
     }
 }

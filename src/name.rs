@@ -1,0 +1,52 @@
+//! What the pools of this process are called, in what they tell: by their server, each by a name of its own.
+
+use crate::lock::lock;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+/// The names in use: two pools to the same server must not overwrite each other's figures.
+static NAMES: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
+
+/// A pool's name, which no other has meanwhile.
+#[derive(Debug)]
+pub(crate) struct Name(Arc<str>);
+
+impl Name {
+    /// The server's name; for a second pool of the same server `server#2`, and so on.
+    pub(crate) fn take(server: &str) -> Self {
+        let mut names = lock(&NAMES);
+        let mut name: Arc<str> = server.into();
+        let mut number = 1;
+        while !names.insert(Arc::clone(&name)) {
+            number += 1;
+            name = format!("{server}#{number}").into();
+        }
+        Self(name)
+    }
+
+    pub(crate) fn text(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        lock(&NAMES).remove(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_had_by_one_pool_at_a_time() {
+        let (first, second) = (Name::take("names.test:1"), Name::take("names.test:1"));
+        assert_eq!((&*first.0, &*second.0), ("names.test:1", "names.test:1#2"));
+        drop(first);
+        assert_eq!(&*Name::take("names.test:1").0, "names.test:1");
+        assert_eq!(&*Name::take("names.test:2").0, "names.test:2");
+    }
+}
