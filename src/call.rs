@@ -1,5 +1,7 @@
 //! The way of one command, from its handle to its reply.
 
+#[cfg(feature = "metrics")]
+use crate::metrics::Failure;
 use crate::{
     ConnectionManager, Error, ErrorKind,
     error::Stage,
@@ -68,6 +70,17 @@ impl<'a, R: Request + 'a> Call<'a, R> {
         State::InCare(Box::pin(async move { (care.see_through(request, first).await, care.bulky) }))
     }
 
+    /// Records how long it took, and how it ended.
+    #[cfg(feature = "metrics")]
+    fn record(&mut self, began: std::time::Instant, result: &RedisResult<R::Reply>) {
+        let failure = match result {
+            Ok(reply) => self.request.error(reply).map(Failure::of_answer),
+            Err(error) => Some(Failure::of_error(error)),
+        };
+        self.manager.operations().record(self.request.operation(), began.elapsed(), failure);
+        self.began = None;
+    }
+
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<R::Reply>> {
         loop {
             match &mut self.state {
@@ -113,8 +126,19 @@ impl<'a, R: Request + 'a> Future for Call<'a, R> {
         let began = *call.began.get_or_insert_with(std::time::Instant::now);
         let result = ready!(call.advance(cx));
         #[cfg(feature = "metrics")]
-        call.manager.note_duration(&call.request, began.elapsed(), &result);
+        call.record(began, &result);
         Poll::Ready(result)
+    }
+}
+
+/// One that its caller waits for no more is recorded as such.
+#[cfg(feature = "metrics")]
+impl<R: Request> Drop for Call<'_, R> {
+    fn drop(&mut self) {
+        if let Some(began) = self.began.take() {
+            let operation = self.request.operation();
+            self.manager.operations().record(operation, began.elapsed(), Some(Failure::CANCELLED));
+        }
     }
 }
 
@@ -189,7 +213,9 @@ impl Care<'_> {
         let began = std::time::Instant::now();
         let sent = self.manager.pool().send(request, deadline, self.bulky).await;
         #[cfg(feature = "metrics")]
-        self.manager.note_wait(began.elapsed());
+        if sent.is_ok() {
+            self.manager.operations().record_wait(began.elapsed());
+        }
         sent
     }
 

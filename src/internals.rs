@@ -2,7 +2,7 @@
 
 use crate::{
     AccessToken, Error, Overload, TokenManagerConfig,
-    event::Journal,
+    journal::Journal,
     link::{self, Link, Outcome},
     load::Load,
     pool::Pool,

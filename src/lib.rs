@@ -54,6 +54,7 @@ mod health;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod journal;
 mod link;
 mod load;
 mod lock;
@@ -72,6 +73,7 @@ mod stats;
 mod streaming;
 mod tls;
 mod token;
+mod trace;
 
 pub use client::EntraRedis;
 pub use config::Config;
@@ -83,7 +85,7 @@ pub use load::{CommandStats, FailedCommands, Overload};
 pub use manager::ConnectionManager;
 pub use retry::RetryPolicy;
 pub use secret::Secret;
-pub use stats::{LinkState, LinkStats, Stats, TokenStats};
+pub use stats::{LinkState, LinkStats, Stats, TokenFailure, TokenStats};
 #[cfg(feature = "streaming-credentials")]
 pub use streaming::EntraCredentials;
 pub use tls::Tls;

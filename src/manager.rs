@@ -1,20 +1,18 @@
 //! The owner of the pool and the token actor: from `connect` to `shutdown`.
 
+#[cfg(feature = "metrics")]
+use crate::metrics;
 use crate::{
     Config, Counters, Error, ErrorKind, Event, Health, Stats,
     config::{checked_host, checked_port},
     error::Stage,
-    event::Journal,
+    journal::Journal,
     link::Dialer,
     load::Load,
     pool::{Keeper, KeeperOptions, Pool},
     token::{TokenActor, Tokens},
 };
-#[cfg(feature = "metrics")]
-use crate::{link::Request, metrics};
 use futures_util::future::join_all;
-#[cfg(feature = "metrics")]
-use redis::RedisResult;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, broadcast},
@@ -157,20 +155,10 @@ impl ConnectionManager {
         &self.pool
     }
 
-    /// Records how long a command took, and how it ended.
+    /// Where durations go.
     #[cfg(feature = "metrics")]
-    pub(crate) fn note_duration<R: Request>(&self, request: &R, took: Duration, result: &RedisResult<R::Reply>) {
-        let failure = match result {
-            Ok(reply) => request.error(reply).map(metrics::of_answer),
-            Err(error) => Some(metrics::of_error(error)),
-        };
-        self.operations.record(request.operation(), took, failure);
-    }
-
-    /// Records how long a command waited that found no connection, or no room, at once.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn note_wait(&self, took: Duration) {
-        self.operations.record_wait(took);
+    pub(crate) fn operations(&self) -> &metrics::Operations {
+        &self.operations
     }
 
     /// Whether commands can be sent right now: some link is up, and `shutdown` has not been called.

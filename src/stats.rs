@@ -2,17 +2,21 @@
 
 use crate::{
     CommandStats, Counters, Error,
-    event::Journal,
+    journal::Journal,
     link::{Condition, Link},
     pool::Pool,
     token::Tokens,
 };
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A snapshot of what the connection manager is doing.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {
+    /// What spans, events and metrics call this connection manager: `host:port`, and `host:port#2` for a second one of the
+    /// process to the same server.
+    pub pool: String,
     /// Counters of tokens and links since `connect`.
     pub counters: Counters,
     /// Counters of commands since `connect`.
@@ -21,6 +25,8 @@ pub struct Stats {
     pub token: Option<TokenStats>,
     /// The last token request's error; none if it succeeded.
     pub last_token_error: Option<Error>,
+    /// The last token request that failed, whether others have succeeded since or not.
+    pub last_token_failure: Option<TokenFailure>,
     /// The links that there are.
     pub links: Vec<LinkStats>,
     /// Connections that there are to be.
@@ -35,11 +41,14 @@ pub struct Stats {
 
 impl Stats {
     pub(crate) fn of(journal: &Journal, pool: &Pool, tokens: &Tokens) -> Self {
+        let failure = |(error, at): (Error, Instant)| TokenFailure { error, ago: at.elapsed() };
         Self {
+            pool: journal.name().to_string(),
             counters: journal.counters(),
             commands: pool.load().stats(),
             token: TokenStats::of(tokens),
             last_token_error: journal.last_token_error(),
+            last_token_failure: journal.last_token_failure().map(failure),
             links: pool.links().iter().map(|link| LinkStats::of(link)).collect(),
             pool_size: pool.size(),
             dialing: pool.dialing(),
@@ -59,9 +68,9 @@ pub struct TokenStats {
     pub username: String,
     /// How long ago it was received.
     pub age: Duration,
-    /// Whether it is in use; if not, it has expired, and no other one has come.
-    pub valid: bool,
-    /// How long it is still good.
+    /// Whether it is in use; not once it has expired, with no other one to be had.
+    pub in_use: bool,
+    /// How long it is still good; zero once it has expired.
     pub remaining: Duration,
     /// When the next one is asked for, from now.
     pub refresh_in: Duration,
@@ -70,15 +79,26 @@ pub struct TokenStats {
 impl TokenStats {
     fn of(tokens: &Tokens) -> Option<Self> {
         let current = tokens.newest()?;
+        let in_use = current.token.is_usable();
         Some(Self {
             generation: current.generation,
             username: current.username.to_string(),
             age: current.token.received_at().elapsed(),
-            valid: current.token.is_usable(),
-            remaining: current.token.remaining(),
-            refresh_in: tokens.next_request().saturating_duration_since(tokio::time::Instant::now()),
+            in_use,
+            remaining: if in_use { current.token.remaining() } else { Duration::ZERO },
+            refresh_in: tokens.next_request().saturating_duration_since(Instant::now()),
         })
     }
+}
+
+/// A token request that failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenFailure {
+    /// Why.
+    pub error: Error,
+    /// How long ago.
+    pub ago: Duration,
 }
 
 /// What a link is good for.

@@ -2,7 +2,7 @@
 
 use crate::{
     Credential, Error, ErrorKind, TokenManagerConfig,
-    event::Journal,
+    journal::Journal,
     token::{Current, TokenActor, Tokens},
 };
 use futures_util::{Stream, stream};

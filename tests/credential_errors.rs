@@ -10,6 +10,10 @@ use entra_redis::{
     emulator::{AuthFault, Emulator, IdentityFault},
 };
 use serde_json::json;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpSocket, TcpStream},
+};
 
 /// The emulator's, in every error of Entra ID's.
 const CORRELATION_ID: &str = "7e57e57e-0000-4000-8000-00000000cccc";
@@ -40,6 +44,19 @@ fn shown(error: &Error) -> String {
 
 fn imds(emulator: &Emulator, identity: ManagedIdentity) -> Credential {
     Credential::managed_identity(identity).imds_host(emulator.imds_host())
+}
+
+fn imds_at(url: String) -> Credential {
+    Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host(url)
+}
+
+/// There is no IMDS, one may come yet, and elsewhere there are other credentials.
+fn not_on_azure(error: &Error) {
+    let text = shown(error);
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::CredentialUnavailable, true), "{text}");
+    for part in ["no Instance Metadata Service here", "running on Azure", "`AZURE_CLIENT_SECRET`", "`az login`"] {
+        assert!(text.contains(part), "no `{part}`: {text}");
+    }
 }
 
 #[tokio::test]
@@ -219,9 +236,54 @@ async fn imds_says_what_it_says_and_is_missed_where_it_is_not() {
     }
 
     let nobody = Closed::port();
-    let error = refused(&Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host(nobody.url())).await;
+    not_on_azure(&refused(&imds_at(nobody.url())).await);
+}
+
+/// As in many places outside of Azure, where the packets to its address are dropped.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_imds_that_nobody_is_connected_to_is_missed_within_seconds() {
+    use common::{ports::Deaf, within};
+
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let deaf = Deaf::new();
+    let credential = imds_at(format!("http://{}", deaf.address));
+    not_on_azure(&within("a request ends", 5 * SECOND, refused(&credential)).await);
+
+    // After its attempts `connect` says so, and not at the end of `startup_timeout`.
+    let retries = RetryPolicy::new().max_attempts(2).delay(SECOND / 100);
+    let tokens = TokenManagerConfig::new().retry_policy(retries);
+    let config = Config::new(credential).tls(emulator.tls()).token_manager(tokens);
+    let attempt = EntraRedis::connect(emulator.host(), emulator.port(), config);
+    let error = within("connect ends", 10 * SECOND, attempt).await.unwrap_err();
+    not_on_azure(&error);
+}
+
+#[tokio::test]
+async fn an_imds_that_comes_late_is_found_and_its_silence_is_an_outage_from_then_on() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    let source = imds_at(url).token_source().unwrap();
+    not_on_azure(&source.fetch().await.unwrap_err());
+
+    let listener = socket.listen(1).unwrap();
+    let imds = emulator.imds_host().replace("http://", "");
+    let network = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut imds = TcpStream::connect(imds).await.unwrap();
+        // However it ends, it is over then.
+        _ = copy_bidirectional(&mut client, &mut imds).await;
+    });
+    assert_eq!(source.fetch().await.unwrap().source(), Some("imds"));
+    common::within("the network is gone", 10 * SECOND, network).await.unwrap();
+
+    let error = source.fetch().await.unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, true), "{error}");
-    assert!(error.hint().is_some_and(|text| text.contains("running on Azure")), "{error}");
+    assert_eq!(error.hint(), None, "{error}");
 }
 
 #[tokio::test]

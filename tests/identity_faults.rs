@@ -29,7 +29,10 @@ async fn an_outage_of_three_token_lifetimes_heals_without_a_restart() {
         let out = Instant::now();
         let last_valid = redis.manager().stats().token.unwrap().remaining;
         let requests = emulator.identity().requests();
-        eventually("the token dies", 10 * SECOND, async || redis.manager().stats().token.is_none().then_some(())).await;
+        eventually("the token dies", 10 * SECOND, async || {
+            redis.manager().stats().token.is_some_and(|token| !token.in_use).then_some(())
+        })
+        .await;
         let one = eventually("an error", 5 * SECOND, async || redis.clone().set::<_, _, ()>("k", 1).await.err()).await;
         assert_eq!(one.kind(), redis::ErrorKind::AuthenticationFailed, "{fault:?}: {one}");
         tokio::time::sleep((6 * SECOND).saturating_sub(out.elapsed())).await;

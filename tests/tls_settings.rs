@@ -31,6 +31,25 @@ async fn the_servers_name_can_be_another_one_than_its_hosts() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_is_told_with_what_to_look_at() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let (cert, key) = emulator.client_identity_pem();
+    let missing = "/no/such/file.pem";
+    for (setting, tls) in [
+        ("tls.ca", Tls::new().ca_file(missing)),
+        ("tls.client_cert", emulator.tls().client_cert_file(missing).client_key_pem(key)),
+        ("tls.client_key", emulator.tls().client_cert_pem(cert).client_key_file(missing)),
+    ] {
+        let error = connect(&emulator, tls).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert!(error.to_string().starts_with(&format!("`{setting}` cannot be read from {missing}")), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("check that the file is there")), "{error}");
+    }
+    assert_eq!(emulator.identity().requests(), 0, "something was sent");
+}
+
+#[tokio::test]
 async fn a_whole_configuration_is_taken_as_it_is() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder()).await;

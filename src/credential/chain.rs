@@ -1,7 +1,7 @@
 //! Several credentials, tried in order until one gives a token.
 
 use super::hints;
-use crate::{AccessToken, Error, ErrorKind, TokenFuture, TokenSource, event::target};
+use crate::{AccessToken, Error, ErrorKind, TokenFuture, TokenSource, trace::target};
 use std::sync::{Arc, OnceLock};
 
 pub(super) struct Member {

@@ -2,8 +2,9 @@
 
 pub(super) use crate::error::FILE_MISSING;
 
-pub(super) const NOT_ON_AZURE: &str = "is this running on Azure, with a managed identity? elsewhere, set the AZURE_* variables \
-     of a service principal, or use `Credential::azure_cli()`";
+pub(super) const NOT_ON_AZURE: &str = "is this running on Azure, with a managed identity? elsewhere, use a service principal \
+     (`AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET`), or sign in with `az login` and set \
+     `AZURE_TOKEN_CREDENTIALS` to `dev`";
 
 pub(super) const IDENTITY_NOT_ASSIGNED: &str = "assign the managed identity to this resource, and check the id that \
      selects it; without an id, the system-assigned identity must be switched on";

@@ -4,7 +4,10 @@ use crate::{Error, ErrorKind, Secret, tls};
 use reqwest::{Client, RequestBuilder, Response, header, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
-use std::time::{Duration, SystemTime};
+use std::{
+    error::Error as _,
+    time::{Duration, SystemTime},
+};
 
 /// A token answer is a few kilobytes; more than this is something else.
 const LARGEST_BODY: usize = 1 << 20;
@@ -110,6 +113,11 @@ pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answ
         body,
         secret: None,
     })
+}
+
+/// Whether it is the error of a request that was not sent, for want of a connection.
+pub(super) fn is_unconnected(error: &Error) -> bool {
+    error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()).is_some_and(reqwest::Error::is_connect)
 }
 
 fn header_text<'a>(response: &'a Response, name: &header::HeaderName) -> Option<&'a str> {

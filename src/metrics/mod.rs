@@ -16,7 +16,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-pub(crate) use operations::{Operation, Operations, of_answer, of_error};
+pub(crate) use operations::{Failure, Operation, Operations};
 
 /// How often figures are passed on.
 const ROUND: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ const GAUGES: [Figure<f64>; 7] = [
         name: "entra_redis.token.age",
         label: None,
         unit: Unit::Seconds,
-        about: "How long ago the token in use was received.",
+        about: "How long ago the newest token was received.",
         read: |stats| token(stats, |token| token.age),
     },
     Figure {
@@ -138,7 +138,7 @@ fn links(stats: &Stats, wanted: fn(&LinkStats) -> bool) -> f64 {
 }
 
 fn token(stats: &Stats, time: fn(&TokenStats) -> Duration) -> f64 {
-    stats.token.as_ref().filter(|token| token.valid).map_or(0.0, |token| time(token).as_secs_f64())
+    stats.token.as_ref().map_or(0.0, |token| time(token).as_secs_f64())
 }
 
 /// What tells the figures of one connection manager from those of another.

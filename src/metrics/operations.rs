@@ -70,6 +70,35 @@ impl Operation<'_> {
     }
 }
 
+/// How a command failed.
+#[derive(Clone, Copy)]
+pub(crate) enum Failure {
+    /// Redis answered with an error of this code.
+    Answered(&'static str),
+    /// On this side, as `entra_redis.commands.failed` calls it.
+    Ours(&'static str),
+}
+
+impl Failure {
+    /// Its caller waits no more.
+    pub(crate) const CANCELLED: Self = Self::Ours("cancelled");
+
+    pub(crate) fn of_answer(error: &ServerError) -> Self {
+        Self::Answered(known_code(error.code()))
+    }
+
+    pub(crate) fn of_error(error: &RedisError) -> Self {
+        match Error::kind_of(error) {
+            Some(ErrorKind::Timeout(_)) => Self::Ours("timed_out"),
+            Some(ErrorKind::Overloaded) => Self::Ours("overloaded"),
+            Some(ErrorKind::Closed) => Self::Ours("closed"),
+            _ if error.kind() == redis::ErrorKind::AuthenticationFailed => Self::Ours("unauthenticated"),
+            _ if error.is_connection_dropped() => Self::Ours("lost"),
+            _ => error.code().map_or(Self::Ours(OTHER), |code| Self::Answered(known_code(code))),
+        }
+    }
+}
+
 /// Where durations go. A series begins with its first value, and costs a command no lock and no allocation from then on.
 pub(crate) struct Operations {
     labels: Vec<Label>,
@@ -94,8 +123,8 @@ impl Operations {
         }
     }
 
-    /// A command that took this long, and how it failed if it did: one of [`of_answer`] and [`of_error`].
-    pub(crate) fn record(&self, operation: Operation<'_>, took: Duration, failure: Option<&'static str>) {
+    /// A command that took this long, and how it failed if it did.
+    pub(crate) fn record(&self, operation: Operation<'_>, took: Duration, failure: Option<Failure>) {
         let (name, series) = match operation.known() {
             Some((name, place)) => (name, &self.known[place]),
             None => (OTHER, &self.other),
@@ -111,27 +140,15 @@ impl Operations {
         self.wait_time.record(took);
     }
 
-    fn series(&self, name: &'static str, failure: Option<&'static str>) -> Histogram {
-        let own = [("db.operation.name", Some(name)), ("error.type", failure)];
+    fn series(&self, name: &'static str, failure: Option<Failure>) -> Histogram {
+        let (kind, code) = match failure {
+            None => (None, None),
+            Some(Failure::Answered(code)) => (Some(code), Some(code)),
+            Some(Failure::Ours(kind)) => (Some(kind), None),
+        };
+        let own = [("db.operation.name", Some(name)), ("error.type", kind), ("db.response.status_code", code)];
         let own = own.into_iter().filter_map(|(key, value)| Some(Label::from_static_parts(key, value?)));
         histogram!(DURATION, self.labels.iter().cloned().chain(own).collect::<Vec<_>>())
-    }
-}
-
-/// What an error is called that Redis answered: its code.
-pub(crate) fn of_answer(error: &ServerError) -> &'static str {
-    known_code(error.code())
-}
-
-/// What an error is called: the code of Redis's answer, or what `entra_redis.commands.failed` calls it.
-pub(crate) fn of_error(error: &RedisError) -> &'static str {
-    match Error::kind_of(error) {
-        Some(ErrorKind::Timeout(_)) => "timed_out",
-        Some(ErrorKind::Overloaded) => "overloaded",
-        Some(ErrorKind::Closed) => "closed",
-        _ if error.kind() == redis::ErrorKind::AuthenticationFailed => "unauthenticated",
-        _ if error.is_connection_dropped() => "lost",
-        _ => known_code(error.code().unwrap_or_default()),
     }
 }
 

@@ -7,9 +7,11 @@ use super::{
 use crate::{
     Error, ErrorKind,
     error::Stage,
-    event::{Event, Journal, outcome, target},
+    event::Event,
+    journal::Journal,
     lock::lock,
     retry::Backoff,
+    trace::{outcome, target},
 };
 use futures_util::FutureExt;
 use std::{

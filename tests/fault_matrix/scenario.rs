@@ -82,7 +82,7 @@ async fn under_load(ground: &Ground, redis: &EntraRedis, rng: &mut Rng) {
     struck(ground, rng).await;
     let harmless = ground.cell.behaviour.is_harmless();
     if ground.cell.stage == Stage::Token && ground.cell.moment == Moment::Rotation && !harmless {
-        let dead = async || redis.manager().stats().token.is_none().then_some(());
+        let dead = async || redis.manager().stats().token.is_some_and(|token| !token.in_use).then_some(());
         eventually("the last token dies", 5 * SECOND, dead).await;
     } else {
         sleep(if harmless { STANDS / 4 } else { STANDS }).await;
@@ -138,7 +138,7 @@ async fn recovered(ground: &Ground, redis: &EntraRedis) {
         let full = stats.links.len() == pool && stats.links.iter().all(|link| link.open);
         let clean = proxy.parked() == 0 && proxy.connections() == pool;
         // With a token that is good yet but cannot be renewed, the worst may be still to come.
-        let renewed = stats.token.is_some() && stats.last_token_error.is_none();
+        let renewed = stats.token.as_ref().is_some_and(|token| token.in_use) && stats.last_token_error.is_none();
         steady = if full && clean && renewed { steady + 1 } else { 0 };
         assert!(
             Instant::now() < deadline,

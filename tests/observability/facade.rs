@@ -3,7 +3,7 @@
 use crate::{
     HOUR,
     common::{self, SECOND, all_current, child, eventually, links_up, server::free_port, within},
-    connect, held_up, log, readme, told,
+    connect, held_up, log, read, readme, told,
 };
 use entra_redis::{
     EntraRedis, Event,
@@ -77,22 +77,9 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
     eventually("two re-AUTHs", 10 * SECOND, async || (redis.manager().counters().reauths == 2).then_some(())).await;
     all_current(&redis).await;
 
-    // Each as it is called, and as it ended.
-    redis::pipe().get("key").get("key").query_async::<()>(&mut con).await.unwrap();
-    redis::pipe().atomic().get("key").query_async::<()>(&mut con).await.unwrap();
-    con.hget::<_, _, Option<String>>(1, "field").await.unwrap_err();
-    redis::cmd("NONSENSE").query_async::<()>(&mut con).await.unwrap_err();
-    for (operation, expected) in [("SET", 5.0), ("PIPELINE", 1.0), ("MULTI", 1.0)] {
-        let labels = Some(("db_operation_name", operation));
-        becomes(port, "db.client.operation.duration_count", labels, expected).await;
-    }
-    for (operation, kind) in [("HGET", "WRONGTYPE"), ("_OTHER", "ERR")] {
-        let labels = [("server_port", &*port.to_string()), ("db_operation_name", operation), ("error_type", kind)];
-        assert_eq!(value("db.client.operation.duration_count", &labels), Some(1.0), "{operation}");
-    }
-
     let calls = [held_up(&emulator, &redis).await, held_up(&emulator, &redis).await];
     con.get::<_, Option<String>>("key").await.unwrap_err();
+    redis::cmd("SELECT").arg(1).query_async::<()>(&mut con).await.unwrap_err();
     becomes(port, "entra_redis.commands.in_flight", None, 2.0).await;
     // They fill one link.
     becomes(port, "db.client.connection.count", Some(("db_client_connection_state", "used")), 1.0).await;
@@ -113,16 +100,20 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
         ("db.client.connection.pending_requests", None, 0.0),
         ("db.client.connection.timeouts", None, 0.0),
         ("entra_redis.commands.in_flight", None, 0.0),
-        ("entra_redis.commands.sent", None, 11.0),
+        ("entra_redis.commands.sent", None, 7.0),
         ("entra_redis.commands.retried", None, 0.0),
         ("entra_redis.commands.failed", error("lost"), 2.0),
         ("entra_redis.commands.failed", error("overloaded"), 1.0),
         ("entra_redis.commands.failed", error("timed_out"), 0.0),
         ("entra_redis.commands.failed", error("unauthenticated"), 0.0),
         ("entra_redis.commands.failed", error("closed"), 0.0),
-        ("entra_redis.commands.failed", error("refused"), 0.0),
-        ("entra_redis.token.unchanged", None, 0.0),
+        ("entra_redis.commands.failed", error("refused"), 1.0),
+        ("db.client.operation.duration_count", Some(("db_operation_name", "SET")), 5.0),
+        ("db.client.operation.duration_count", error("lost"), 2.0),
+        ("db.client.operation.duration_count", error("overloaded"), 1.0),
+        ("db.client.connection.wait_time_count", None, 0.0),
         ("entra_redis.token.fetched", None, 2.0),
+        ("entra_redis.token.unchanged", None, 0.0),
         ("entra_redis.token.failures", None, 1.0),
         ("entra_redis.reauths", None, 2.0),
         ("entra_redis.reauth_failures", None, 0.0),
@@ -130,8 +121,6 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
         ("entra_redis.links.lost", None, 2.0),
         ("entra_redis.reconnects", None, 2.0),
         ("db.client.connection.create_time_count", None, 4.0),
-        ("db.client.operation.duration_count", error("lost"), 2.0),
-        ("db.client.operation.duration_count", error("overloaded"), 1.0),
     ] {
         becomes(port, name, label, expected).await;
     }
@@ -160,6 +149,57 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
     for (name, _) in &recorded {
         assert!(text.contains(&format!("# HELP {name} ")), "{name} has no description");
     }
+}
+
+/// Each is one of its own name, whatever it holds; and what went wrong tells it from the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_are_timed_by_their_names_and_by_how_they_ended() {
+    let _logs = log::watch();
+    LazyLock::force(&PROMETHEUS);
+    let emulator = common::start(Emulator::builder()).await;
+    let redis = connect(&emulator, emulator.config(), 1).await;
+    let mut con = redis.clone();
+    let _: () = con.set("key", 1).await.unwrap();
+    let mut two = redis::pipe();
+    two.incr("key", 1).incr("key", 1);
+    for _ in 0..3 {
+        let _: (u64, u64) = two.query_async(&mut con).await.unwrap();
+    }
+    let _: (u64, u64) = two.atomic().query_async(&mut con).await.unwrap();
+    redis::cmd("NONSENSE").arg("key").query_async::<()>(&mut con).await.unwrap_err();
+    let call = held_up(&emulator, &redis).await;
+    call.abort();
+    _ = call.await;
+
+    // One that finds no link waits for one.
+    emulator.gate().refuse_connections(true);
+    emulator.gate().cut_all();
+    eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
+    let call = read(&redis);
+    let waits = async || (redis.manager().stats().commands.waiting == 1).then_some(());
+    eventually("it waits for a link", SECOND, waits).await;
+    emulator.gate().refuse_connections(false);
+    within("its answer", 5 * SECOND, call).await.unwrap().unwrap();
+
+    let port = emulator.port().to_string();
+    let (server, pool) = (("server_port", port.as_str()), format!("{}:{port}", emulator.host()));
+    let operation = |name| ("db_operation_name", name);
+    for (labels, expected) in [
+        (&[operation("SET"), ("db_system_name", "redis"), ("server_address", emulator.host())][..], 1.0),
+        (&[operation("PIPELINE"), ("db_client_connection_pool_name", pool.as_str())], 3.0),
+        (&[operation("MULTI")], 1.0),
+        (&[operation("_OTHER"), ("error_type", "ERR"), ("db_response_status_code", "ERR")], 1.0),
+        (&[operation("GET"), ("error_type", "cancelled")], 1.0),
+    ] {
+        let labels = [labels, &[server]].concat();
+        let ended = async || (value("db.client.operation.duration_count", &labels) == Some(expected)).then_some(());
+        eventually(&format!("{labels:?}"), 5 * SECOND, ended).await;
+        let seconds = value("db.client.operation.duration_sum", &labels).unwrap();
+        assert!(seconds > 0.0 && seconds < 30.0, "{labels:?}: {seconds} s");
+    }
+    becomes(emulator.port(), "db.client.connection.wait_time_count", None, 1.0).await;
+    let waited = value("db.client.connection.wait_time_sum", &[server]).unwrap();
+    assert!(waited > 0.0 && waited < 5.0, "{waited} s");
 }
 
 /// Neither by `shutdown` nor by the last drop may a gauge be left that says that there are connections.
@@ -244,7 +284,7 @@ async fn the_example_serves_prometheus_text_and_both_probes() {
             let all = [
                 "entra_redis_commands_sent_total{",
                 "db_client_connection_create_time_seconds_count{",
-                "db_client_operation_duration_seconds_count{",
+                "db_client_operation_duration_seconds_bucket{",
             ];
             (answer.starts_with("HTTP/1.1 200 OK") && all.iter().all(|name| answer.contains(name))).then_some(())
         })

@@ -41,10 +41,12 @@ struct Row {
 }
 
 static SEEN: Mutex<BTreeSet<Row>> = Mutex::new(BTreeSet::new());
+/// Messages that are not their events' names with spaces, and durations that are no numbers.
+static ODD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// How spans ended: their names and outcomes.
 static OUTCOMES: Mutex<BTreeSet<(&str, String)>> = Mutex::new(BTreeSet::new());
-/// Messages that are not their events' names with spaces.
-static ODD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// The pools of which links came up.
+static UP: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 static START: Once = Once::new();
 
 /// Notes all that this crate tells from now on, and searches it for secrets.
@@ -61,8 +63,7 @@ struct Notes;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let span = context.metadata(id).filter(|metadata| is_ours(metadata));
-        if let Some(span) = span {
+        if let Some(span) = context.metadata(id).filter(|metadata| is_ours(metadata)) {
             let mut text = Text::default();
             values.record(&mut text);
             logs::check(&text.all);
@@ -84,11 +85,18 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
             let mut text = Text::default();
             event.record(&mut text);
             if text.message != event.metadata().name().replace('_', " ") {
-                ODD.lock().unwrap_or_else(PoisonError::into_inner).push(text.message.clone());
+                odd(text.message.clone());
+            }
+            if event.metadata().name() == "link_up" {
+                UP.lock().unwrap_or_else(PoisonError::into_inner).insert(text.pool.clone());
             }
             note(event.metadata(), "", &text);
         }
     }
+}
+
+fn odd(what: String) {
+    ODD.lock().unwrap_or_else(PoisonError::into_inner).push(what);
 }
 
 fn is_ours(metadata: &Metadata<'_>) -> bool {
@@ -110,11 +118,28 @@ fn note(metadata: &Metadata<'_>, kind: &str, text: &Text) {
 #[derive(Default)]
 struct Text {
     message: String,
+    pool: String,
     all: String,
 }
 
 impl Visit for Text {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if !field.name().ends_with("_s") || !value.is_finite() {
+            odd(format!("{} = {value}", field.name()));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "pool" {
+            value.clone_into(&mut self.pool);
+        }
+        self.record_debug(field, &value);
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name().ends_with("_s") {
+            odd(format!("{} = {value:?}", field.name()));
+        }
         let value = format!("{value:?}");
         self.all.push_str(&value);
         self.all.push(' ');
@@ -162,6 +187,22 @@ async fn everything_in_the_table_is_told_and_nothing_else() {
     }
     let odd = ODD.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(odd.is_empty(), "{odd:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_pools_of_one_process_are_told_apart() {
+    let _logs = watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let first = connect(&emulator, emulator.config(), 1).await;
+    let second = connect(&emulator, emulator.config(), 1).await;
+    let server = format!("{}:{}", emulator.host(), emulator.port());
+    let names = [&first, &second].map(|redis| redis.manager().stats().pool);
+    assert_eq!(names, [server.clone(), format!("{server}#2")]);
+    let up = async || {
+        let up = UP.lock().unwrap_or_else(PoisonError::into_inner);
+        names.iter().all(|name| up.contains(name)).then_some(())
+    };
+    common::eventually("the links of both are told of", 5 * SECOND, up).await;
 }
 
 async fn rotations_and_reconnects() {

@@ -3,17 +3,22 @@
 use crate::{
     HOUR,
     common::{self, SECOND, all_current, by_ratio, eventually, links_up, within},
-    connect, held_up, log, read, told,
+    connect, held_up, log, read, readme, told,
 };
 use entra_redis::{
     CommandStats, EntraRedis, Error, ErrorKind, Event, LinkState,
     emulator::{AuthFault, Emulator, GateConnection, IdentityFault},
 };
 use redis::AsyncCommands;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 fn commands(redis: &EntraRedis) -> CommandStats {
     redis.manager().stats().commands
+}
+
+/// Whether the last token has expired, and there is no other.
+fn no_token(redis: &EntraRedis) -> bool {
+    redis.manager().stats().token.is_some_and(|token| !token.in_use)
 }
 
 async fn nothing_in_flight(redis: &EntraRedis) {
@@ -29,9 +34,10 @@ async fn the_token_is_shown_with_its_times() {
     let near = |time: Duration, expected: Duration| time < expected + 10 * SECOND && time + 10 * SECOND > expected;
     let first = redis.manager().stats().token.unwrap();
     assert_eq!((first.generation, first.username.as_str()), (1, emulator.object_id()));
+    assert!(first.in_use, "{first:?}");
     assert!(near(first.age, Duration::ZERO), "{first:?}");
     assert!(near(first.remaining, HOUR) && near(first.age + first.remaining, HOUR), "{first:?}");
-    assert!(near(first.refresh_in, HOUR / 2) && first.valid, "{first:?}");
+    assert!(near(first.refresh_in, HOUR / 2), "{first:?}");
 
     tokio::time::sleep(SECOND).await;
     let later = redis.manager().stats().token.unwrap();
@@ -50,26 +56,79 @@ async fn the_token_is_shown_with_its_times() {
     assert_eq!(second.generation, 2);
     assert!(second.age < later.age, "{second:?}");
 
+    emulator.identity().script([IdentityFault::SameToken]);
+    redis.manager().refresh_token();
+    told(&mut events, "the same token", |event| matches!(event, Event::TokenUnchanged { .. }).then_some(())).await;
+    let stats = redis.manager().stats();
+    assert_eq!((stats.token.unwrap().generation, stats.counters.tokens_unchanged), (2, 1));
+    assert!(stats.last_token_failure.is_none());
+
     emulator.identity().fault_all(Some(IdentityFault::Status(503)));
     redis.manager().refresh_token();
     told(&mut events, "a failure", |event| matches!(event, Event::RefreshFailed { .. }).then_some(())).await;
     let stats = redis.manager().stats();
     assert_eq!(stats.last_token_error.unwrap().status(), Some(503));
+    let failure = stats.last_token_failure.unwrap();
+    assert!(failure.error.status() == Some(503) && failure.ago < 10 * SECOND, "{failure:?}");
     assert!(stats.counters.token_failures > 0);
     emulator.identity().fault_all(None);
     told(&mut events, "a new token", |event| matches!(event, Event::TokenRefreshed { .. }).then_some(())).await;
     let stats = redis.manager().stats();
     assert!(stats.last_token_error.is_none());
-    assert_eq!((stats.counters.tokens_fetched, stats.counters.rotations), (3, 2));
+    // It has been overcome, and is the last one all the same.
+    assert_eq!(stats.last_token_failure.unwrap().error.status(), Some(503));
+    let counters = stats.counters;
+    assert_eq!((counters.tokens_fetched, counters.tokens_unchanged, counters.rotations), (3, 1, 2));
+    let answered = counters.tokens_fetched + counters.tokens_unchanged + counters.token_failures;
+    assert_eq!(answered, emulator.identity().requests());
+}
 
-    // Every request is counted as one of three things.
-    emulator.identity().script([IdentityFault::SameToken]);
+/// How old it is and who it was for stay to be seen; that it is of no use any more does, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_has_expired_stays_visible_until_another_one_comes() {
+    let _logs = log::watch();
+    let life = 2 * SECOND;
+    let emulator = common::start(Emulator::builder().token_lifetime(life)).await;
+    let redis = connect(&emulator, emulator.config(), 1).await;
+    emulator.identity().fault_all(Some(IdentityFault::Status(503)));
+    let dead = async || no_token(&redis).then(|| redis.manager().stats());
+    let stats = eventually("the token dies", 10 * SECOND, dead).await;
+    let token = stats.token.unwrap();
+    assert_eq!((token.username.as_str(), token.remaining), (emulator.object_id(), Duration::ZERO));
+    assert!(token.age > life / 4 && token.age < life + 5 * SECOND, "{token:?}");
+    assert!(token.refresh_in < 5 * SECOND, "{token:?}");
+    assert_eq!(stats.last_token_error.unwrap().status(), Some(503));
+
+    emulator.identity().fault_all(None);
+    let in_use = async || redis.manager().stats().token.filter(|token| token.in_use);
+    let next = eventually("a new token", 10 * SECOND, in_use).await;
+    assert!(next.generation > token.generation && !next.remaining.is_zero(), "{next:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pool_is_shown_with_its_name_its_size_and_what_leaves_it() {
+    let _logs = log::watch();
+    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
+    let config = emulator.config().auth_timeout(SECOND).command_timeout(20 * SECOND);
+    let redis = connect(&emulator, config, 1).await;
+    let second = connect(&emulator, emulator.config(), 3).await;
+    let stats = redis.manager().stats();
+    let server = format!("{}:{}", emulator.host(), emulator.port());
+    assert_eq!((stats.pool.as_str(), stats.pool_size, stats.draining), (server.as_str(), 1, 0));
+    let stats = second.manager().stats();
+    assert_eq!((stats.pool, stats.pool_size), (format!("{server}#2"), 3));
+    drop(second);
+
+    // A link whose AUTH is not answered is replaced; what is on its way there may still be answered.
+    let call = held_up(&emulator, &redis).await;
     redis.manager().refresh_token();
-    told(&mut events, "the same token", |event| matches!(event, Event::TokenUnchanged { .. }).then_some(())).await;
-    let counters = redis.manager().counters();
-    assert_eq!((counters.tokens_fetched, counters.tokens_unchanged), (3, 1));
-    let all = counters.tokens_fetched + counters.tokens_unchanged + counters.token_failures;
-    assert_eq!(all, emulator.identity().requests());
+    let draining = async || (redis.manager().stats().draining == 1).then_some(());
+    eventually("the link leaves", 15 * SECOND, draining).await;
+    links_up(&redis, 1).await;
+    emulator.gate().connections().iter().for_each(GateConnection::thaw);
+    assert_eq!(within("its answer", 5 * SECOND, call).await.unwrap().unwrap(), None);
+    let drained = async || (redis.manager().stats().draining == 0).then_some(());
+    eventually("the link has left", 5 * SECOND, drained).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,6 +199,12 @@ async fn commands_are_counted_by_how_they_ended() {
     expected.sent = 12;
     assert_eq!(commands(&redis), expected);
 
+    redis::cmd("BLPOP").arg("key").arg(0).query_async::<()>(&mut con).await.unwrap_err();
+    redis::pipe().cmd("SELECT").arg(1).query_async::<()>(&mut con).await.unwrap_err();
+    redis::Cmd::new().query_async::<()>(&mut con).await.unwrap_err();
+    expected.failed.refused = 3;
+    assert_eq!(commands(&redis), expected);
+
     let calls = [held_up(&emulator, &redis).await, held_up(&emulator, &redis).await];
     assert_eq!(commands(&redis).in_flight, 2);
     let error = con.get::<_, Option<String>>("key").await.unwrap_err();
@@ -180,17 +245,11 @@ async fn commands_are_counted_by_how_they_ended() {
     expected.unserved = 1;
     assert_eq!(commands(&redis), expected);
 
-    // What a shared connection cannot carry is refused here, alone and in a pipeline.
-    con.blpop::<_, ()>("list", 0.0).await.unwrap_err();
-    redis::pipe().cmd("SELECT").arg(1).query_async::<()>(&mut con).await.unwrap_err();
-    expected.failed.refused = 2;
-    assert_eq!(commands(&redis), expected);
-
     redis.shutdown().await;
     con.get::<_, Option<String>>("key").await.unwrap_err();
     expected.failed.closed = 1;
     assert_eq!(commands(&redis), expected);
-    assert_eq!(expected.failed.total(), 8);
+    assert_eq!(expected.failed.total(), 9);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -212,14 +271,28 @@ async fn commands_without_a_token_are_counted_as_such() {
     let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
     let redis = connect(&emulator, emulator.config(), 2).await;
     emulator.identity().fault_all(Some(IdentityFault::Status(503)));
-    let dead = async || redis.manager().stats().token.filter(|token| !token.valid);
-    let token = eventually("the token dies", 10 * SECOND, dead).await;
-    // It is still shown which one it was, and when it came.
-    assert_eq!((token.generation, token.username.as_str()), (1, emulator.object_id()));
-    assert!(token.age >= SECOND && token.remaining < SECOND / 2, "{token:?}");
+    eventually("the token dies", 10 * SECOND, async || no_token(&redis).then_some(())).await;
     eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
     let error = read(&redis).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{error}");
     let failed = commands(&redis).failed;
     assert_eq!((failed.unauthenticated, failed.total()), (1, 1));
+}
+
+/// The names alone: a field that is added, or goes, is a row that is added, or goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_figure_is_in_the_readme() {
+    let _logs = log::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    // With one failure, so that this one's figures are there, too.
+    emulator.identity().script([IdentityFault::Status(503)]);
+    let redis = connect(&emulator, emulator.config().token_manager(by_ratio(0.5)), 1).await;
+    let shown = format!("{:#?}", redis.manager().stats());
+    let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let names = shown.lines().filter_map(|line| Some(line.trim_start().split_once(": ")?.0));
+    let names: BTreeSet<_> = names.filter(is_name).map(str::to_owned).collect();
+    let rows = readme::table("| figure | unit | what it is |");
+    let parts = rows.iter().flat_map(|cells| cells[0].split('.')).map(|part| part.trim_end_matches("[]").to_owned());
+    let documented: BTreeSet<_> = parts.collect();
+    assert_eq!(names, documented, "{shown}");
 }

@@ -20,8 +20,10 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct ImdsSource {
     endpoint: Endpoint,
-    /// Whether it has been found to be there; none if it is not to be looked for.
-    found: Option<AtomicBool>,
+    /// Whether it is looked for before it is asked, as long as it has not been found.
+    look_first: bool,
+    /// Whether it has ever answered.
+    found: AtomicBool,
 }
 
 impl ImdsSource {
@@ -33,41 +35,51 @@ impl ImdsSource {
             .parameter("resource", request.resource)
             .select(request.identity, ["client_id", "object_id", "msi_res_id"])
             .header("metadata", "true");
-        Ok(Self { endpoint, found: request.probe.then(AtomicBool::default) })
+        Ok(Self { endpoint, look_first: request.probe, found: AtomicBool::default() })
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
-        if let Some(found) = &self.found
-            && !found.load(Relaxed)
-        {
+        if self.look_first && !self.found.load(Relaxed) {
             self.probe().await?;
-            found.store(true, Relaxed);
+            self.found.store(true, Relaxed);
         }
-        self.endpoint.token().await.map_err(|error| match error.status() {
-            None if error.kind() == ErrorKind::TokenEndpoint => error.with_hint(hints::NOT_ON_AZURE),
-            _ => error,
-        })
+        let answer = http::send(self.endpoint.request(), self.endpoint.url()).await;
+        let answer = answer.map_err(|error| self.unanswered(error))?;
+        self.found.store(true, Relaxed);
+        self.endpoint.read(answer)
+    }
+
+    /// What it means that there was no answer. Where there has been one before, an outage.
+    fn unanswered(&self, error: Error) -> Error {
+        if self.found.load(Relaxed) || error.status().is_some() {
+            return error;
+        }
+        if http::is_unconnected(&error) {
+            // Asked again all the same: a machine may start before its network does.
+            return self.absent("cannot be connected to").with_transient(true).with_source(error);
+        }
+        error.with_hint(hints::NOT_ON_AZURE)
+    }
+
+    fn absent(&self, why: &str) -> Error {
+        let message = format!("no Instance Metadata Service here: {} {why}", self.endpoint.url());
+        Error::new(ErrorKind::CredentialUnavailable, message).with_hint(hints::NOT_ON_AZURE)
     }
 
     /// Looks whether IMDS is there at all. Without the header that it demands, its answer is an error, which will do.
     async fn probe(&self) -> Result<(), Error> {
-        let url = self.endpoint.url();
-        let absent = |why: &str| {
-            let message = format!("no Instance Metadata Service here: {url} {why}");
-            Error::new(ErrorKind::CredentialUnavailable, message).with_hint(hints::NOT_ON_AZURE)
-        };
         let request = self.endpoint.bare().query(&[("api-version", "2018-02-01")]);
-        let answer = timeout(PROBE_TIMEOUT, http::send(request, url))
+        let answer = timeout(PROBE_TIMEOUT, http::send(request, self.endpoint.url()))
             .await
-            .map_err(|_| absent("did not answer within a second"))?
-            .map_err(|error| absent("did not answer").with_source(error))?;
+            .map_err(|_| self.absent("did not answer within a second"))?
+            .map_err(|error| self.absent("did not answer").with_source(error))?;
         // Docker Desktop answers in the place of an IMDS that cannot be reached, and so do some proxies.
         let text = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
         if answer.status == 403 && text.contains("unreachable") {
-            return Err(absent("cannot be reached from here"));
+            return Err(self.absent("cannot be reached from here"));
         }
         if answer.is_success() && serde_json::from_slice::<Value>(&answer.body).is_err() {
-            return Err(absent("answered with something that is not JSON"));
+            return Err(self.absent("answered with something that is not JSON"));
         }
         Ok(())
     }

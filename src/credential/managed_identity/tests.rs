@@ -235,37 +235,3 @@ async fn an_endpoint_that_quotes_its_secret_has_it_blanked() {
     assert_eq!((error.kind(), error.status()), (ErrorKind::CredentialRejected, Some(401)));
     assert!(error.to_string().contains("wrong header: [redacted]"), "{error}");
 }
-
-/// Away from Azure, the address of IMDS swallows packets; `connect` is to hear of it long before its own end.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn an_address_that_swallows_packets_is_given_up_soon() {
-    use socket2::{Domain, Socket, Type};
-    use std::{
-        net::{Ipv4Addr, SocketAddr},
-        time::{Duration, Instant},
-    };
-
-    // Nobody accepts there, and the queue of those who wait to be accepted is full.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap();
-    let waiting = || {
-        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        client.set_nonblocking(true).unwrap();
-        _ = client.connect(&address);
-        client
-    };
-    let _queue: Vec<_> = (0..4).map(|_| waiting()).collect();
-
-    let host = format!("http://{}", address.as_socket().unwrap());
-    let identity = ManagedIdentity::SystemAssigned;
-    let request = Request { imds_host: Some(&host), ..request(&identity) };
-    let began = Instant::now();
-    let error = request.source(&Surroundings::of_pairs(&[])).unwrap().fetch().await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    // It may be a machine whose network is not up yet.
-    assert!(error.is_transient() && error.kind() == ErrorKind::TokenEndpoint, "{error:?}");
-    assert!(error.hint().unwrap().contains("running on Azure"), "{error}");
-}

@@ -14,9 +14,11 @@ use super::{
 use crate::{
     Error, ErrorKind,
     error::Stage,
-    event::{Event, Journal, outcome, target},
+    event::Event,
+    journal::Journal,
     link::{Condition, Dialer, Link},
     token::{Current, Tokens},
+    trace::{outcome, target},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use pace::Pace;

@@ -2,10 +2,10 @@
 
 use super::{Census, Done, Keeper};
 use crate::{
-    event::{outcome, target},
     link::{Condition, Link},
     pool::slot::Task,
     token::Current,
+    trace::{outcome, target},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;

@@ -2,12 +2,12 @@
 
 use super::{Driver, Reason};
 use crate::{
-    event::target,
     link::wire::{
         parse::{Stop, parse},
         reply::{Expect, LARGE, Outcome},
         scan::Scan,
     },
+    trace::target,
 };
 use redis::Value;
 use std::{
