@@ -14,13 +14,14 @@ pub struct Options {
     /// GETs of 64 bytes only, in short windows: under 3 minutes on 2 cores, nothing written, one line of JSON at the end.
     #[arg(long)]
     quick: bool,
-    /// Rounds; in each, every contender has one run at every place. Default 3, with `--quick` 5.
+    /// Rounds; in each, every contender has one run at every place. Default 10: many short ones tell more than few long
+    /// ones, because what disturbs a machine lasts for seconds.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Milliseconds that a run measures. Default 700, with `--quick` 200.
+    /// Milliseconds that a run measures. Default 200, with `--quick` 100.
     #[arg(long, value_name = "MS")]
     window: Option<u64>,
-    /// Milliseconds that a run warms up before that. Default 200, with `--quick` 60.
+    /// Milliseconds that a run warms up before that. Default 60, with `--quick` 30.
     #[arg(long, value_name = "MS")]
     warm_up: Option<u64>,
     /// Numbers of tasks.
@@ -70,11 +71,11 @@ impl Options {
     }
 
     pub fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick { 5 } else { 3 })
+        self.rounds.unwrap_or(10)
     }
 
     pub fn timing(&self) -> Timing {
-        let (warm_up, window) = if self.quick { (60, 200) } else { (200, 700) };
+        let (warm_up, window) = if self.quick { (30, 100) } else { (60, 200) };
         Timing {
             warm_up: Duration::from_millis(self.warm_up.unwrap_or(warm_up)),
             window: Duration::from_millis(self.window.unwrap_or(window)),

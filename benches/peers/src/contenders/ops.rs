@@ -16,7 +16,11 @@ pub(super) async fn set<C: ConnectionLike + Send + Sync>(connection: &mut C, key
     cmd.arg("SET").arg(key).arg(value).query_async(connection).await.map_err(text)
 }
 
-pub(super) async fn get_many<C: ConnectionLike + Send + Sync>(connection: &mut C, key: &str, count: usize) -> Outcome<usize> {
+pub(super) async fn get_many<C: ConnectionLike + Send + Sync>(
+    connection: &mut C,
+    key: &str,
+    count: usize,
+) -> Outcome<usize> {
     let mut pipeline = Pipeline::with_capacity(count);
     for _ in 0..count {
         pipeline.get(key);
