@@ -67,6 +67,28 @@ async fn the_emulators_lines_are_all_that_the_other_programs_need() {
     assert!(!Path::new(&ca_file).exists(), "it leaves nothing behind");
 }
 
+/// Connections cut and frozen, the server stopped for moments, the identity provider broken, AUTHs delayed and refused: no
+/// read is wrong, no error is left unexplained, and in the end all is well. The same seed makes the same chaos.
+#[tokio::test]
+async fn soak_survives_chaos() {
+    let _logs = logs::watch();
+    let arguments = ["--chaos", "--seed", "7", "--redis-server", "--token-lifetime", "2"];
+    let emulator = child::start("emulator", &arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
+    let variables = exported(&emulator.lines);
+    logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
+    let options = ["--seconds", "15", "--tasks", "16", "--command-timeout", "2000", "--expect-faults", "--json"];
+    let soak = child::example("soak", &options, &variables).await;
+    assert_eq!(soak.code, Some(0), "{} {}", soak.output, soak.complaint);
+    let report = soak.json();
+    let figure = |name: &str| report[name].as_u64().unwrap();
+    assert_eq!((figure("wrong_reads"), figure("tasks_end")), (0, 0), "{report}");
+    assert!(figure("commands") > 1_000 && figure("rotations") >= 3, "{report}");
+    assert!(figure("reconnects") > 0 && figure("errors") > 0, "nothing has gone wrong: {report}");
+    // Without being told to expect it, it complains.
+    assert!(report["first_error"].is_string() && report["last_error_at_s"].is_f64(), "{report}");
+    assert_eq!(emulator.interrupt().await, Some(0));
+}
+
 #[tokio::test]
 async fn the_quickstart_needs_nothing() {
     let _logs = logs::watch();

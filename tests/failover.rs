@@ -181,8 +181,8 @@ const MOST_DIALS: usize = 40;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_links_cut_at_once_make_no_storm_of_dials() {
     let _logs = logs::watch();
-    // As many as this process may have files open for, with as many left for everything else.
-    let links = 1_000_usize.min(open_files() / 2);
+    let links = 1_000;
+    allow_open_files(2 * links);
     let mut server = Server::start();
     let names = Names::answering(&[server.port]);
     let redis = server.connect(names.resolve(server.config().pool_size(links))).await;
@@ -230,9 +230,15 @@ fn most_within(moments: &[Instant], window: Duration) -> usize {
     moments.iter().enumerate().map(until).max().unwrap_or(0)
 }
 
-/// How many files this process may have open, where it can tell.
-fn open_files() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find(|line| line.starts_with("Max open files"));
-    line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok()).unwrap_or(256)
+/// Raises this process's limit of open files, if it is lower.
+fn allow_open_files(wanted: usize) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let wanted = wanted as u64;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let most = limit.maximum.unwrap_or(u64::MAX);
+        assert!(most >= wanted, "this test needs {wanted} open files, {most} are allowed: see `ulimit -Hn`");
+        limit.current = Some(wanted);
+        setrlimit(Resource::Nofile, limit).unwrap();
+    }
 }

@@ -136,7 +136,8 @@ async fn who_waits_for_room_waits_to_the_deadline_at_most() {
     eventually("nothing is in flight", 10 * SECOND, async || (in_flight(&redis) == 0).then_some(())).await;
 }
 
-/// Callers who give up long before Redis answers, and come again: what they leave behind must not pile up.
+/// Callers who give up long before Redis answers, and come again, to be refused or to wait: what they leave behind must not
+/// pile up.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_stays_flat_while_redis_is_slower_than_its_callers() {
@@ -145,55 +146,83 @@ async fn memory_stays_flat_while_redis_is_slower_than_its_callers() {
     const CYCLES: usize = 60;
     let _logs = logs::watch();
     let server = Server::start();
-    let redis = server.connect(server.config().max_in_flight(MOST)).await;
-    links_up(&redis, 4).await;
+    let config = server.config().max_in_flight(MOST);
+    let refusing = server.connect(config.clone()).await;
+    let patient = server.connect(config.overload(Overload::Wait)).await;
+    links_up(&refusing, 4).await;
+    links_up(&patient, 4).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let callers = (0..CALLERS).map(|caller| {
-        let (mut con, stopped) = (redis.clone(), stopped.clone());
-        tokio::spawn(async move {
-            let value = vec![b'x'; 4 << 10];
-            let (mut served, mut refused, mut given_up) = (0_u64, 0_u64, 0_u64);
-            while !*stopped.borrow() {
-                let call = con.set::<_, _, ()>(caller, &value);
-                match tokio::time::timeout(Duration::from_millis(5), call).await {
-                    Ok(Ok(())) => served += 1,
-                    Ok(Err(error)) => {
-                        assert_overloaded(&error);
-                        refused += 1;
-                        tokio::time::sleep(Duration::from_millis(1)).await;
-                    }
-                    Err(_) => given_up += 1,
-                }
-            }
-            (served, refused, given_up)
-        })
-    });
-    let callers: Vec<_> = callers.collect();
+    let pester = |redis: &EntraRedis| -> Vec<_> {
+        (0..CALLERS).map(|caller| tokio::spawn(impatient(redis.clone(), caller, stopped.clone()))).collect()
+    };
+    let callers = [pester(&refusing), pester(&patient)];
     let mut memory = Vec::new();
     for _ in 0..CYCLES {
         // Redis works a tenth of the time.
         server.freeze();
         tokio::time::sleep(Duration::from_millis(900)).await;
         memory.push(resident_mib());
-        let waiting = in_flight(&redis);
         // A caller that is being refused may be counted for a moment.
-        assert!((MOST..=MOST + CALLERS).contains(&waiting), "{waiting} in flight");
+        for (redis, most) in [(&refusing, MOST + CALLERS), (&patient, MOST)] {
+            let waiting = in_flight(redis);
+            assert!((MOST..=most).contains(&waiting), "{waiting} in flight");
+        }
         server.thaw();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     stop.send_replace(true);
-    let (mut served, mut refused, mut given_up) = (0, 0, 0);
-    for caller in callers {
-        let seen = caller.await.unwrap();
-        (served, refused, given_up) = (served + seen.0, refused + seen.1, given_up + seen.2);
+    let [refused, waited] = callers.map(async |callers| {
+        let mut sum = Seen::default();
+        for caller in callers {
+            let Seen { served, refused, given_up } = caller.await.unwrap();
+            sum =
+                Seen { served: sum.served + served, refused: sum.refused + refused, given_up: sum.given_up + given_up };
+        }
+        sum
+    });
+    let (refused, waited) = (refused.await, waited.await);
+    for seen in [&refused, &waited] {
+        assert!(seen.served > 0 && seen.given_up >= (MOST * CYCLES / 2) as u64, "{seen:?}");
     }
-    assert!(served > 0 && given_up >= (MOST * CYCLES / 2) as u64, "{served} served, {given_up} given up");
-    assert!(refused > given_up, "{refused} refused, {given_up} given up: this was no overload");
+    assert!(refused.refused > refused.given_up, "{refused:?}: this was no overload");
+    assert_eq!(waited.refused, 0, "who waits is not refused");
+    assert!(waited.given_up > waited.served, "{waited:?}: this was no overload");
     // The first cycles fill the buffers. Without a bound the callers would leave hundreds of MiB behind.
     let (early, late) = (memory[4], memory[CYCLES - 1]);
-    assert!(late <= early + 24, "{early} MiB grew to {late} MiB: {memory:?}");
-    eventually("nothing is in flight", 10 * SECOND, async || (in_flight(&redis) == 0).then_some(())).await;
-    let _: () = redis.clone().set("key", 1).await.unwrap();
+    assert!(late <= early + 48, "{early} MiB grew to {late} MiB: {memory:?}");
+    for redis in [refusing, patient] {
+        eventually("nothing is in flight", 10 * SECOND, async || (in_flight(&redis) == 0).then_some(())).await;
+        let _: () = redis.clone().set("key", 1).await.unwrap();
+    }
+}
+
+/// What became of somebody's commands.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Default)]
+struct Seen {
+    served: u64,
+    refused: u64,
+    given_up: u64,
+}
+
+/// Waits for no command longer than a few milliseconds, and sends the next one.
+#[cfg(target_os = "linux")]
+async fn impatient(mut con: EntraRedis, key: usize, stopped: tokio::sync::watch::Receiver<bool>) -> Seen {
+    let value = vec![b'x'; 4 << 10];
+    let mut seen = Seen::default();
+    while !*stopped.borrow() {
+        let call = con.set::<_, _, ()>(key, &value);
+        match tokio::time::timeout(Duration::from_millis(5), call).await {
+            Ok(Ok(())) => seen.served += 1,
+            Ok(Err(error)) => {
+                assert_overloaded(&error);
+                seen.refused += 1;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Err(_) => seen.given_up += 1,
+        }
+    }
+    seen
 }
 
 #[cfg(target_os = "linux")]

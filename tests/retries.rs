@@ -55,13 +55,19 @@ async fn a_thousand_killed_connections_count_nothing_twice_and_lose_nothing_that
     let load = [("single", How::Single), ("pipeline", How::Pipeline), ("transaction", How::Transaction)];
     let load = load.map(|(key, how)| Counting::start(&redis, 16, key, how));
     let mut random = fastrand::Rng::with_seed(SEED);
-    let (began, mut killed) = (Instant::now(), 0);
-    while killed < 1_000 {
-        assert!(began.elapsed() < 60 * SECOND, "{killed} kills in a minute");
-        sleep(Duration::from_millis(random.u64(2..50))).await;
-        // One alone is mostly an idle one: the first links carry the load.
-        let all = random.f64() < 0.7;
-        killed += if all { admin.kill_links().await } else { admin.kill_a_link(&mut random).await };
+    let (began, mut killed, mut struck) = (Instant::now(), 0, 0);
+    let lost = || redis.manager().stats().commands.failed.lost;
+    while killed < 1_000 || struck < 200 {
+        assert!(began.elapsed() < 60 * SECOND, "{killed} kills in a minute, {struck} of them of a busy link");
+        let before = lost();
+        killed += match random.u8(..100) {
+            0..2 => admin.kill_links().await,
+            // Mostly an idle one: the first links carry the load.
+            2..10 => admin.kill_a_link(&mut random).await,
+            _ => admin.kill_a_busy_link(&mut random).await,
+        };
+        sleep(Duration::from_millis(random.u64(2..30))).await;
+        struck += u64::from(lost() > before);
     }
     let (mut asked, mut done, mut errors) = (0, 0, 0);
     for counting in load {

@@ -311,4 +311,33 @@ pub(super) mod tests {
             assert!(!shown.contains("s3cr3t") && !shown.contains("MII"), "{shown}");
         }
     }
+
+    /// Whole, cut off, and with one byte changed: an error that names the setting, or a signer, and no panic.
+    fn survives(read: impl Fn(Vec<u8>) -> ClientCertificate, whole: &[u8], cut: usize, change: (usize, u8)) {
+        let mut changed = whole.to_vec();
+        changed[change.0 % whole.len()] ^= change.1;
+        for bytes in [whole[..cut % whole.len()].to_vec(), changed] {
+            if let Err(error) = read(bytes).load() {
+                assert!(error.to_string().starts_with("`client_certificate`"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_a_reason_to_panic() {
+        use proptest::prelude::*;
+
+        let (cert, key) = pair();
+        let pem = format!("{cert}{}", key.serialize_pem()).into_bytes();
+        let pfx = pkcs12(&cert, &key, "pass");
+        let from_pem = |bytes: Vec<u8>| ClientCertificate::pem(String::from_utf8_lossy(&bytes).into_owned());
+        let from_pfx = |bytes: Vec<u8>| ClientCertificate::pkcs12(bytes, "pass");
+        let bytes = prop::collection::vec(any::<u8>(), 1..300);
+        proptest!(|(noise in bytes, cut in any::<usize>(), at in any::<usize>(), bits in 1_u8..)| {
+            survives(from_pem, &pem, cut, (at, bits));
+            survives(from_pfx, &pfx, cut, (at, bits));
+            survives(from_pem, &noise, cut, (at, bits));
+            survives(from_pfx, &noise, cut, (at, bits));
+        });
+    }
 }

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 /// A link that lives this long was a good one.
 const STEADY: Duration = Duration::from_secs(1);
 
+/// Why a link goes that cannot be given the new token.
+pub(super) const AUTH_KEEPS_FAILING: &str = "replaced: its AUTH kept failing";
+
 /// What is under way for a slot; one thing at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
@@ -157,10 +160,10 @@ impl Slot {
             && self.spare.is_some()
             && let Some(link) = self.link.take()
         {
-            link.retire("replaced: its AUTH kept failing");
+            link.retire(AUTH_KEEPS_FAILING);
             self.losses += 1;
             self.lost = Some(link.id());
-            gone.push((link, "replaced: its AUTH kept failing"));
+            gone.push((link, AUTH_KEEPS_FAILING));
         }
         if self.link.is_none() {
             self.doomed = false;

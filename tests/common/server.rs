@@ -166,8 +166,19 @@ impl Admin {
 
     /// Closes the connection of one link, picked at random; returns how many were closed.
     pub async fn kill_a_link(&mut self, random: &mut fastrand::Rng) -> u64 {
+        self.kill_one(random, |_| true).await
+    }
+
+    /// The same of those links that have counted something within this second.
+    pub async fn kill_a_busy_link(&mut self, random: &mut fastrand::Rng) -> u64 {
+        let counts = |link: &str| [" cmd=incr", " cmd=exec"].iter().any(|cmd| link.contains(cmd));
+        self.kill_one(random, |link| link.contains(" idle=0 ") && counts(link)).await
+    }
+
+    async fn kill_one(&mut self, random: &mut fastrand::Rng, is_meant: impl Fn(&str) -> bool) -> u64 {
         let list: String = self.ask("CLIENT LIST").await;
-        let links: Vec<_> = list.lines().filter(|line| line.contains(" user=tester ")).collect();
+        let is_link = |line: &&str| line.contains(" user=tester ") && is_meant(line);
+        let links: Vec<_> = list.lines().filter(is_link).collect();
         let Some(link) = random.choice(&links) else {
             return 0;
         };

@@ -17,6 +17,9 @@ use std::{
 
 pub const COMMAND_TIMEOUT: Duration = SECOND;
 
+/// Deadlines are kept to some milliseconds, and a caller is woken after its command has ended.
+const SLACK: Duration = Duration::from_millis(250);
+
 /// What `connect` may take in all: three token requests of half a second, or a dial and a HELLO of a second each.
 pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -28,6 +31,8 @@ pub struct Ground {
     pub proxy: Proxy,
     /// Token requests before the fault began.
     requests: AtomicU64,
+    /// How late this machine was at worst to wake a task of the client's runtime, in milliseconds.
+    lateness: AtomicU64,
 }
 
 impl Ground {
@@ -36,7 +41,7 @@ impl Ground {
         let lifetime = if cell.rotates() { 2 * SECOND } else { HOUR };
         let emulator = common::start(Emulator::builder().token_lifetime(lifetime)).await;
         let proxy = Proxy::start(emulator.port(), emulator.ca_pem(), seed).await;
-        Self { cell, emulator, proxy, requests: AtomicU64::new(0) }
+        Self { cell, emulator, proxy, requests: AtomicU64::new(0), lateness: AtomicU64::new(0) }
     }
 
     pub async fn connect(&self) -> Result<EntraRedis, Error> {
@@ -72,6 +77,15 @@ impl Ground {
         if self.cell.cuts() {
             self.emulator.gate().cut_all();
         }
+    }
+
+    pub fn note_lateness(&self, late: Duration) {
+        self.lateness.fetch_max(u64::try_from(late.as_millis()).unwrap_or(u64::MAX), SeqCst);
+    }
+
+    /// By when a command must have ended, as its caller sees it on a machine that was as late as this one.
+    pub fn latest(&self) -> Duration {
+        COMMAND_TIMEOUT + SLACK + 2 * Duration::from_millis(self.lateness.load(SeqCst))
     }
 
     /// Whether somebody has come to the stage since the fault began.

@@ -222,3 +222,24 @@ async fn the_line_that_says_error_is_told_unless_it_quotes_a_token() {
         assert!(shown.contains("failed with status 1: [redacted]") && !shown.contains("s3cr3t"), "{shown}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_tool_prints_is_no_reason_to_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        text in ".{0,60}",
+        number in proptest::prelude::any::<f64>(),
+    ) {
+        for tool in TOOLS {
+            _ = (tool.read)(&bytes);
+            for value in [json!(text), json!(number), json!([text]), json!({"a": number}), json!(null)] {
+                let names = ["accessToken", "token", "expires_on", "expiresOn"];
+                for odd in names {
+                    let mut printed = json!({"accessToken": "t", "token": "t", "expires_on": 1, "expiresOn": "t"});
+                    printed[odd] = value.clone();
+                    _ = (tool.read)(printed.to_string().as_bytes());
+                }
+            }
+        }
+    }
+}

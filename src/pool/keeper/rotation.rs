@@ -3,7 +3,7 @@
 use super::{Census, Done, Keeper};
 use crate::{
     link::{Condition, Link},
-    pool::slot::Task,
+    pool::slot::{AUTH_KEEPS_FAILING, Slot, Task},
     token::Current,
     trace::{outcome, target},
 };
@@ -39,6 +39,22 @@ impl Keeper {
         points.into_iter().flatten().flatten()
     }
 
+    /// Takes a link out of use whose re-AUTH keeps failing; if commands could not do without it, only once there is another.
+    ///
+    /// So there is at most one link more than places, however many of them have to be replaced.
+    fn replace(&mut self, index: usize, link: &Link, census: &mut Census) {
+        let serves = |slot: &Slot| !slot.doomed && slot.link.as_ref().is_some_and(|link| link.is_open());
+        if self.slots.iter().any(serves) {
+            link.retire(AUTH_KEEPS_FAILING);
+            self.pool.wake_keeper();
+        } else if self.slots[index].spare.is_some() {
+            // It takes the place at the next look.
+            self.pool.wake_keeper();
+        } else if !self.slots.iter().any(|slot| slot.spare.is_some() || slot.task == Task::Dial) {
+            self.dial(index, census, None);
+        }
+    }
+
     /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
     pub(super) fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>, census: &mut Census) {
         let now = Instant::now();
@@ -48,11 +64,7 @@ impl Keeper {
         slot.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10));
         slot.doomed |= slot.reauth_failed_before() && old_life <= margin;
         if slot.doomed {
-            if slot.spare.is_some() {
-                // It takes the place at the next look.
-                return self.pool.wake_keeper();
-            }
-            return self.dial(index, census, None);
+            return self.replace(index, link, census);
         }
         if now < slot.reauth_after {
             return;
