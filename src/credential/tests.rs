@@ -283,3 +283,39 @@ async fn a_managed_identity_is_the_assertion_of_an_app() {
     assert_eq!((error.kind(), error.hint()), (ErrorKind::CredentialUnavailable, Some(hints::IDENTITY_NOT_ASSIGNED)));
     assert!(error.to_string().starts_with("no token of the managed identity itself"), "{error}");
 }
+
+/// Everything that is read of the environment.
+const VARIABLES: [&str; 18] = [
+    "AZURE_TOKEN_CREDENTIALS",
+    "AZURE_CLIENT_ID",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "IMDS_ENDPOINT",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+    "DEFAULT_IDENTITY_CLIENT_ID",
+    "PATH",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_environment_is_a_reason_to_panic(
+        values in proptest::collection::vec((proptest::sample::select(VARIABLES.to_vec()), ".{0,40}"), 0..8),
+    ) {
+        let pairs: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let around = Surroundings::of_pairs(&pairs);
+        if let Err(error) = Credential::from_surroundings(&around).and_then(|credential| credential.build_in(&around)) {
+            let kinds = [ErrorKind::Configuration, ErrorKind::CredentialUnavailable];
+            proptest::prop_assert!(kinds.contains(&error.kind()), "{}", error);
+        }
+    }
+}

@@ -1,10 +1,11 @@
 //! A man in the middle between a client and the emulator's gate. He ends TLS on both sides, so that he knows what each message
 //! is about, and lets one thing go wrong at a time, at one stage.
 
+mod relay;
+
 use super::{
     fault::{Behaviour, SLOW, Stage},
     ports::{Deaf, Refusing},
-    resp::{command_name, message_len},
     server::Certificates,
     tls::{acceptor, connector},
 };
@@ -12,11 +13,9 @@ use futures_util::future::BoxFuture;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
 use std::{
-    collections::VecDeque,
     future::pending,
     io,
     net::{Ipv4Addr, SocketAddr},
-    ops::ControlFlow,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -29,7 +28,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::sleep,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream as GateStream, server::TlsStream as ClientStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// What a scripted error says.
 pub const SCRIPTED: &str = "scripted fault";
@@ -227,103 +226,11 @@ impl Shared {
         }
     }
 
-    async fn relay(&self, mut client: ClientStream<TcpStream>, mut gate: GateStream<TcpStream>) -> io::Result<()> {
-        let (mut requests, mut replies) = (Vec::<u8>::with_capacity(16 << 10), Vec::<u8>::with_capacity(16 << 10));
-        let mut expected = VecDeque::new();
-        loop {
-            tokio::select! {
-                read = client.read_buf(&mut requests) => {
-                    if read? == 0 {
-                        return Ok(());
-                    }
-                    let mut batch: Vec<u8> = Vec::new();
-                    while let Some(len) = message_len(&requests) {
-                        let request: Vec<u8> = requests.drain(..len).collect();
-                        let stage = stage_of(&request);
-                        if let Some(stage) = stage
-                            && self.standing(stage) == Some(Behaviour::HalfOpen)
-                        {
-                            self.strike(stage);
-                            self.park(&mut client).await;
-                            return Ok(());
-                        }
-                        expected.push_back(stage);
-                        batch.extend(request);
-                    }
-                    gate.write_all(&batch).await?;
-                    gate.flush().await?;
-                }
-                read = gate.read_buf(&mut replies) => {
-                    if read? == 0 || self.answer(&mut client, &mut replies, &mut expected).await?.is_break() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
-    /// Passes on the replies that are complete, in their order; breaks when the connection has come to its end.
-    async fn answer(
-        &self,
-        client: &mut ClientStream<TcpStream>,
-        replies: &mut Vec<u8>,
-        expected: &mut VecDeque<Option<Stage>>,
-    ) -> io::Result<ControlFlow<()>> {
-        let mut out: Vec<u8> = Vec::new();
-        let mut late = false;
-        let mut end = None;
-        while end.is_none()
-            && let Some(len) = message_len(replies)
-        {
-            let reply: Vec<u8> = replies.drain(..len).collect();
-            // A push answers nothing.
-            let stage = if reply[0] == b'>' { None } else { expected.pop_front().flatten() };
-            let behaviour = stage.and_then(|stage| self.strike(stage));
-            late |= behaviour == Some(Behaviour::Slow);
-            match behaviour {
-                None | Some(Behaviour::Ok | Behaviour::Slow) => out.extend(reply),
-                Some(Behaviour::Error) => out.extend(format!("-ERR {SCRIPTED}\r\n").into_bytes()),
-                Some(Behaviour::Truncated) => {
-                    let cut = self.rng.lock().unwrap().usize(1..len);
-                    out.extend(&reply[..cut]);
-                    end = behaviour;
-                }
-                Some(Behaviour::Garbage) => {
-                    out.extend(self.garbage());
-                    end = behaviour;
-                }
-                Some(Behaviour::Never | Behaviour::Reset | Behaviour::HalfOpen) => end = behaviour,
-            }
-        }
-        if late {
-            sleep(SLOW).await;
-        }
-        client.write_all(&out).await?;
-        client.flush().await?;
-        match end {
-            None => return Ok(ControlFlow::Continue(())),
-            Some(Behaviour::Reset) => reset(client.get_ref().0),
-            Some(Behaviour::Truncated) => {}
-            Some(_) => self.park(client).await,
-        }
-        Ok(ControlFlow::Break(()))
-    }
-
     /// Takes what comes and answers nothing, until the client gives up.
     async fn park(&self, mut client: impl AsyncRead + Unpin) {
         let _parked = Count::of(&self.parked);
         let mut sink = [0; 1024];
         while matches!(client.read(&mut sink).await, Ok(1..)) {}
-    }
-}
-
-fn stage_of(request: &[u8]) -> Option<Stage> {
-    match command_name(request) {
-        b"HELLO" => Some(Stage::Auth),
-        b"AUTH" => Some(Stage::Reauth),
-        // The library's name, which goes with HELLO: only the answer to that counts.
-        b"CLIENT" => None,
-        _ => Some(Stage::Command),
     }
 }
 

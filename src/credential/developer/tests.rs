@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::credential::test_server::jwt;
-use serde_json::json;
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -223,23 +224,61 @@ async fn the_line_that_says_error_is_told_unless_it_quotes_a_token() {
     }
 }
 
-proptest::proptest! {
+/// What a tool prints, with anything in it, or cut short; and anything at all.
+fn printed() -> impl Strategy<Value = Vec<u8>> {
+    let value = || {
+        prop_oneof![
+            Just(json!(jwt())),
+            any::<String>().prop_map(Value::from),
+            "[0-9/: TZAPMapm+.eE-]{0,30}".prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            Just(Value::Null),
+        ]
+    };
+    let answer = move || {
+        (value(), value(), value()).prop_map(|(token, date, local)| {
+            let answer = json!({"accessToken": token, "token": token, "expires_on": date, "expiresOn": local});
+            answer.to_string().into_bytes()
+        })
+    };
+    prop_oneof![
+        3 => answer(),
+        1 => (answer(), any::<Index>()).prop_map(|(answer, end)| answer[..end.index(answer.len())].to_vec()),
+        1 => vec(any::<u8>(), 0..200),
+    ]
+}
+
+/// A source whose tool is not asked.
+fn source(tool: &'static Tool) -> DeveloperSource {
+    let around = Surroundings::of_pairs(&[]);
+    DeveloperSource::new(tool, "https://redis.azure.com/.default", None, &around, SECOND).unwrap()
+}
+
+proptest! {
     #[test]
-    fn whatever_a_tool_prints_is_no_reason_to_panic(
-        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
-        text in ".{0,60}",
-        number in proptest::prelude::any::<f64>(),
-    ) {
+    fn whatever_a_tool_prints_is_a_token_or_an_error(output in printed()) {
         for tool in TOOLS {
-            _ = (tool.read)(&bytes);
-            for value in [json!(text), json!(number), json!([text]), json!({"a": number}), json!(null)] {
-                let names = ["accessToken", "token", "expires_on", "expiresOn"];
-                for odd in names {
-                    let mut printed = json!({"accessToken": "t", "token": "t", "expires_on": 1, "expiresOn": "t"});
-                    printed[odd] = value.clone();
-                    _ = (tool.read)(printed.to_string().as_bytes());
+            match source(tool).read(&output) {
+                Ok(token) => prop_assert_eq!(token.source(), Some(tool.source)),
+                Err(error) => {
+                    let kinds = [ErrorKind::TokenEndpoint, ErrorKind::MalformedToken];
+                    prop_assert!(kinds.contains(&error.kind()), "{}", error);
+                    let shown = format!("{error} {error:?}");
+                    prop_assert!(!shown.contains("eyJ"), "{}", shown);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn whatever_a_tool_complains_of_is_told_without_its_tokens(before in any::<Vec<u8>>(), after in any::<String>()) {
+        let complaint = [&before[..], jwt().as_bytes(), after.as_bytes()].concat();
+        for tool in TOOLS {
+            let error = source(tool).failed(Some(1), &complaint);
+            prop_assert_eq!(error.kind(), ErrorKind::CredentialRejected);
+            let shown = format!("{error} {error:?}");
+            prop_assert!(!shown.contains("eyJ"), "{}", shown);
+            _ = mentions(&complaint, tool.login);
         }
     }
 }

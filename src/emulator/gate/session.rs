@@ -260,3 +260,6 @@ fn is_last_unsubscription(frame: &[u8]) -> bool {
     let unsubscription = confirms(b"*3\r\n$11\r\nunsubscribe\r\n") || confirms(b"*3\r\n$12\r\npunsubscribe\r\n");
     unsubscription && frame.ends_with(b"\r\n:0\r\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,73 +1,13 @@
-//! The emulator behaves as Microsoft Entra ID, IMDS and Azure Managed Redis do, seen from raw sockets.
+//! The gate: who is let in, how long a connection lasts, and what goes through it.
 
-mod common;
-
-use common::{SECOND, eventually, within};
-use entra_redis::emulator::{AuthFault, Emulator, EmulatorBuilder, IdentityFault, TokenClaims};
-use reqwest::Client;
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
-use serde_json::Value;
-use std::{sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+use crate::{
+    Raw, auth,
+    common::{SECOND, eventually, within},
+    start,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
-
-/// A Redis client that knows nothing but sockets.
-struct Raw(TlsStream<TcpStream>);
-
-impl Raw {
-    async fn connect(emulator: &Emulator) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(emulator.ca_pem().as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_root_certificates(roots).with_no_client_auth();
-        let tcp = TcpStream::connect((emulator.host(), emulator.port())).await.unwrap();
-        let name = "localhost".try_into().unwrap();
-        Self(TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap())
-    }
-
-    async fn authenticated(emulator: &Emulator) -> Self {
-        let mut raw = Self::connect(emulator).await;
-        raw.expect(&auth(emulator, &emulator.identity().issue_token().unwrap()), "+OK\r\n").await;
-        raw
-    }
-
-    async fn send(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.unwrap();
-        self.0.flush().await.unwrap();
-    }
-
-    /// Sends, and compares the reply to the last byte.
-    async fn expect(&mut self, text: &str, reply: &str) {
-        self.send(text).await;
-        self.reads(reply).await;
-    }
-
-    async fn reads(&mut self, reply: &str) {
-        let mut got = vec![0; reply.len()];
-        let read = within(reply, 5 * SECOND, self.0.read_exact(&mut got)).await;
-        let got = String::from_utf8_lossy(&got);
-        assert!(read.is_ok() && got == reply, "expected {reply:?}, got {got:?}");
-    }
-
-    /// Waits until the server closes the connection.
-    async fn closed(&mut self) {
-        let mut rest = Vec::new();
-        // A cut is seen as an end or as an error, whichever the kernel makes of it.
-        _ = within("the connection is closed", 10 * SECOND, self.0.read_to_end(&mut rest)).await;
-    }
-}
-
-fn auth(emulator: &Emulator, token: &str) -> String {
-    format!("AUTH {} {token}\r\n", emulator.object_id())
-}
-
-async fn start(builder: EmulatorBuilder) -> Emulator {
-    common::start(builder).await
-}
+use entra_redis::emulator::{AuthFault, Emulator, TokenClaims};
+use std::time::Duration;
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 const WRONGPASS: &str = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
 
@@ -243,103 +183,4 @@ async fn garbage_ends_a_connection_and_nothing_else() {
         bad.closed().await;
     }
     good.expect("ECHO alive\r\n", "$5\r\nalive\r\n").await;
-}
-
-/// Asks for a token as an application does.
-async fn ask(emulator: &Emulator, tenant: &str, changes: &[(&str, &str)]) -> (u16, Value) {
-    let mut form = vec![
-        ("client_id", emulator.client_id()),
-        ("client_secret", emulator.client_secret()),
-        ("scope", "https://redis.azure.com/.default"),
-        ("grant_type", "client_credentials"),
-    ];
-    for (name, value) in changes {
-        form.retain(|(field, _)| field != name);
-        form.push((name, value));
-    }
-    let url = format!("{}/{tenant}/oauth2/v2.0/token", emulator.authority_host());
-    answer(client().post(url).form(&form)).await
-}
-
-async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
-    let answer = request.send().await.unwrap();
-    (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
-}
-
-fn client() -> Client {
-    let roots = RootCertStore::empty();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let tls = tls.with_root_certificates(roots).with_no_client_auth();
-    Client::builder().no_proxy().tls_backend_preconfigured(tls).build().unwrap()
-}
-
-/// Statuses and codes of <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
-#[tokio::test]
-async fn the_token_endpoint_answers_as_documented() {
-    let emulator = start(Emulator::builder()).await;
-    let tenant = emulator.tenant_id();
-    let (status, token) = ask(&emulator, tenant, &[]).await;
-    assert_eq!((status, &token["token_type"]), (200, &Value::from("Bearer")));
-    assert!(token["expires_in"].is_u64() && token["ext_expires_in"].is_u64(), "{token}");
-    let mut raw = Raw::connect(&emulator).await;
-    raw.expect(&auth(&emulator, token["access_token"].as_str().unwrap()), "+OK\r\n").await;
-
-    for (tenant, change, status, error, code) in [
-        (tenant, ("client_secret", "wrong"), 401, "invalid_client", 7_000_215),
-        (tenant, ("client_id", "unknown"), 400, "unauthorized_client", 700_016),
-        ("unknown.example", ("client_id", ""), 400, "invalid_request", 90_002),
-        (tenant, ("grant_type", "password"), 400, "unsupported_grant_type", 70_003),
-        (tenant, ("scope", "https://redis.azure.com"), 400, "invalid_scope", 70_011),
-    ] {
-        let (got, body) = ask(&emulator, tenant, &[change]).await;
-        assert_eq!((got, &body["error"]), (status, &Value::from(error)), "{body}");
-        assert_eq!(body["error_codes"], Value::from(vec![code]));
-        assert!(body["error_description"].as_str().unwrap().starts_with(&format!("AADSTS{code}: ")), "{body}");
-        assert!(body["correlation_id"].is_string() && body["trace_id"].is_string() && body["timestamp"].is_string());
-    }
-    assert_eq!((emulator.identity().requests(), emulator.identity().tokens_issued()), (6, 1));
-}
-
-#[tokio::test]
-async fn imds_answers_as_documented() {
-    let emulator = start(Emulator::builder()).await;
-    let url = format!("{}/metadata/identity/oauth2/token", emulator.imds_host());
-    let query = [("api-version", "2018-02-01"), ("resource", "https://redis.azure.com")];
-    let (status, token) = answer(client().get(&url).query(&query).header("Metadata", "true")).await;
-    // Numbers are strings here.
-    assert_eq!((status, token["expires_in"].is_string(), token["expires_on"].is_string()), (200, true, true));
-    assert_eq!(token["resource"], "https://redis.azure.com");
-    let (status, refusal) = answer(client().get(&url).query(&query)).await;
-    assert_eq!((status, &refusal["error"]), (400, &Value::from("invalid_request")));
-    let (status, _) = answer(client().get(&url).query(&query[..1]).header("Metadata", "true")).await;
-    assert_eq!(status, 400);
-}
-
-#[tokio::test]
-async fn faults_are_scripted_one_request_each() {
-    let emulator = start(Emulator::builder()).await;
-    let tenant = emulator.tenant_id();
-    let same = ask(&emulator, tenant, &[]).await.1["access_token"].clone();
-    emulator.identity().script([IdentityFault::Status(503), IdentityFault::WrongSecret, IdentityFault::SameToken]);
-    emulator.identity().fault_all(Some(IdentityFault::Status(500)));
-    assert_eq!(ask(&emulator, tenant, &[]).await.0, 503);
-    assert_eq!(ask(&emulator, tenant, &[]).await.0, 401);
-    assert_eq!(ask(&emulator, tenant, &[]).await.1["access_token"], same);
-    assert_eq!(ask(&emulator, tenant, &[]).await.0, 500);
-    emulator.identity().fault_all(None);
-    let (status, fresh) = ask(&emulator, tenant, &[]).await;
-    assert!(status == 200 && fresh["access_token"] != same);
-}
-
-#[tokio::test]
-async fn dropping_it_ends_everything() {
-    let emulator = start(Emulator::builder().redis_server()).await;
-    let mut raw = Raw::authenticated(&emulator).await;
-    let (port, pid) = (emulator.port(), emulator.redis_pid().unwrap());
-    drop(emulator);
-    raw.closed().await;
-    eventually("the port is closed", 5 * SECOND, async || TcpStream::connect(("127.0.0.1", port)).await.err()).await;
-    let gone = || !std::path::Path::new(&format!("/proc/{pid}/stat")).exists();
-    eventually("redis-server has ended", 5 * SECOND, async || gone().then_some(())).await;
 }

@@ -1,0 +1,176 @@
+//! What has happened: commands, errors by kind, wrong reads.
+
+use entra_redis::{Error, ErrorKind};
+use hdrhistogram::Histogram;
+use redis::{RedisError, RedisResult};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// How a command failed.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// No reply, or no connection to send it on, within its deadline.
+    TimedOut,
+    /// Its connection broke with it on its way.
+    Lost,
+    /// There was no valid token.
+    Unauthenticated,
+    /// Too many others were in flight.
+    Overloaded,
+    /// The client had been shut down.
+    Closed,
+    /// Redis answered with an error.
+    Answered,
+    Other,
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::TimedOut, "timed_out"),
+        (Self::Lost, "lost"),
+        (Self::Unauthenticated, "unauthenticated"),
+        (Self::Overloaded, "overloaded"),
+        (Self::Closed, "closed"),
+        (Self::Answered, "answered"),
+        (Self::Other, "other"),
+    ];
+
+    fn of(error: &RedisError) -> Self {
+        match Error::kind_of(error) {
+            Some(ErrorKind::Timeout(_)) => Self::TimedOut,
+            Some(ErrorKind::Overloaded) => Self::Overloaded,
+            Some(ErrorKind::Closed) => Self::Closed,
+            _ if error.kind() == redis::ErrorKind::AuthenticationFailed => Self::Unauthenticated,
+            _ if error.is_connection_dropped() => Self::Lost,
+            // Errors of this side have no code.
+            _ if error.code().is_some() => Self::Answered,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the command may have run, or may run yet. A proxy in front of Redis may answer with an error of its own after
+    /// it has passed the command on.
+    pub(crate) fn may_have_run(self) -> bool {
+        !matches!(self, Self::Unauthenticated | Self::Overloaded | Self::Closed)
+    }
+
+    /// Whether that happens when connections are cut or freeze, the server stands still or restarts, or there are no tokens.
+    fn is_explained_by_chaos(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Lost | Self::Unauthenticated)
+    }
+}
+
+pub(crate) struct Tally {
+    began: Instant,
+    chaos: bool,
+    commands: AtomicU64,
+    /// To the microsecond: the histogram rounds.
+    slowest_us: AtomicU64,
+    notes: Mutex<Notes>,
+}
+
+/// What went wrong.
+#[derive(Default)]
+pub(crate) struct Notes {
+    by_kind: [u64; Kind::ALL.len()],
+    pub(crate) first_error: Option<String>,
+    pub(crate) last_error_at: Option<Duration>,
+    /// Errors that nothing explains: without chaos, all of them.
+    pub(crate) unexplained_errors: u64,
+    pub(crate) first_unexplained_error: Option<String>,
+    pub(crate) wrong_reads: u64,
+    pub(crate) first_wrong_read: Option<String>,
+}
+
+impl Notes {
+    pub(crate) fn errors(&self) -> u64 {
+        self.by_kind.iter().sum()
+    }
+
+    pub(crate) fn errors_by_kind(&self) -> BTreeMap<&'static str, u64> {
+        Kind::ALL.iter().map(|(kind, name)| (*name, self.by_kind[*kind as usize])).collect()
+    }
+
+    /// Whether nothing went wrong that should not have.
+    pub(crate) fn are_clean(&self) -> bool {
+        self.unexplained_errors == 0 && self.wrong_reads == 0
+    }
+}
+
+impl Tally {
+    /// With `chaos`, things go wrong on the other side, which explains some errors.
+    pub(crate) fn new(chaos: bool) -> Self {
+        Self {
+            began: Instant::now(),
+            chaos,
+            commands: AtomicU64::new(0),
+            slowest_us: AtomicU64::new(0),
+            notes: Mutex::default(),
+        }
+    }
+
+    /// Waits for a command, and notes how long that took and how it ended.
+    pub(crate) async fn timed<T>(
+        &self,
+        latency: &mut Histogram<u64>,
+        command: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Kind> {
+        let sent = Instant::now();
+        let result = command.await;
+        let took = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+        latency.saturating_record(took);
+        self.slowest_us.fetch_max(took, Relaxed);
+        self.commands.fetch_add(1, Relaxed);
+        result.map_err(|error| {
+            let kind = Kind::of(&error);
+            self.fail(kind, &error);
+            kind
+        })
+    }
+
+    pub(crate) fn fail(&self, kind: Kind, error: &dyn Display) {
+        let mut notes = self.notes();
+        notes.by_kind[kind as usize] += 1;
+        notes.first_error.get_or_insert_with(|| error.to_string());
+        notes.last_error_at = Some(self.elapsed());
+        if !(self.chaos && kind.is_explained_by_chaos()) {
+            notes.unexplained_errors += 1;
+            notes.first_unexplained_error.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    pub(crate) fn wrong_read(&self, what: impl FnOnce() -> String) {
+        let mut notes = self.notes();
+        notes.wrong_reads += 1;
+        notes.first_wrong_read.get_or_insert_with(what);
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(crate) fn commands(&self) -> u64 {
+        self.commands.load(Relaxed)
+    }
+
+    pub(crate) fn slowest_us(&self) -> u64 {
+        self.slowest_us.load(Relaxed)
+    }
+
+    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().expect("no panic while it is locked")
+    }
+}
+
+/// Of microseconds, up to an hour.
+pub(crate) fn histogram() -> Histogram<u64> {
+    // One per task: with three digits they would be the memory that grows.
+    Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("constant bounds")
+}

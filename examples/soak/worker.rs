@@ -1,0 +1,196 @@
+//! One task: it writes its own keys, reads them back, and judges what it reads.
+
+use crate::{
+    Options,
+    register::Register,
+    tally::{Kind, Tally, histogram},
+};
+use entra_redis::EntraRedis;
+use hdrhistogram::Histogram;
+use redis::{AsyncCommands, RedisResult};
+use std::{
+    array::from_fn,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// Each task has this many keys of its own.
+const KEYS: usize = 16;
+
+/// Keys vanish by themselves after a run, but not within one.
+const AFTERLIFE_SECONDS: u64 = 600;
+
+/// After an error a task takes a breath: with no token, commands fail at once.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// How much is shown of a value that should not be there.
+const SHOWN: usize = 32;
+
+/// What all tasks share.
+pub(crate) struct Plan {
+    pub(crate) tally: Tally,
+    end: Instant,
+    recovery: Duration,
+    value_size: usize,
+    /// Keeps the keys of this run apart from those of all others.
+    run: u64,
+    expiry_seconds: u64,
+}
+
+impl Plan {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            tally: Tally::new(options.chaos),
+            end: Instant::now() + Duration::from_secs(options.seconds),
+            recovery: Duration::from_secs(options.recovery),
+            value_size: options.value_size,
+            run: fastrand::u64(..),
+            expiry_seconds: options.seconds.saturating_add(AFTERLIFE_SECONDS),
+        }
+    }
+
+    /// What the server calls itself, another name after each start; none if it does not say.
+    pub(crate) async fn run_id(&self, redis: &mut EntraRedis) -> Option<String> {
+        let limit = Instant::now() + self.recovery;
+        loop {
+            let info: RedisResult<String> = redis::cmd("INFO").arg("server").query_async(redis).await;
+            match info {
+                Ok(info) => return info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned),
+                // Not to everybody, perhaps.
+                Err(error) if error.code().is_some() => return None,
+                Err(_) if Instant::now() >= limit => return None,
+                Err(_) => sleep(BREATH).await,
+            }
+        }
+    }
+}
+
+pub(crate) struct Worker {
+    plan: Arc<Plan>,
+    redis: EntraRedis,
+    task: usize,
+    keys: [Register; KEYS],
+    /// The server's, at the last look.
+    run_id: Option<String>,
+    latency: Histogram<u64>,
+}
+
+/// What a task leaves behind.
+pub(crate) struct Done {
+    pub(crate) latency: Histogram<u64>,
+    /// Whether everything could be read in the end.
+    pub(crate) recovered: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(plan: &Arc<Plan>, redis: &EntraRedis, task: usize, run_id: Option<&str>) -> Self {
+        Self {
+            plan: Arc::clone(plan),
+            redis: redis.clone(),
+            task,
+            keys: from_fn(|_| Register::default()),
+            run_id: run_id.map(str::to_owned),
+            latency: histogram(),
+        }
+    }
+
+    /// Writes all keys, reads all keys, and so on to the end of the run; reads them all once more then.
+    pub(crate) async fn run(mut self) -> Done {
+        for turn in 0_usize.. {
+            if Instant::now() >= self.plan.end {
+                break;
+            }
+            let (round, key) = (turn / KEYS, turn % KEYS);
+            let succeeded = if round.is_multiple_of(2) { self.write(key, turn).await } else { self.read(key).await };
+            if !succeeded {
+                sleep(BREATH).await;
+            }
+        }
+        let recovered = self.read_all().await;
+        Done { latency: self.latency, recovered }
+    }
+
+    /// Whether every key could be read, at last.
+    async fn read_all(&mut self) -> bool {
+        let limit = Instant::now() + self.plan.recovery;
+        for key in 0..KEYS {
+            while !self.read(key).await {
+                if Instant::now() >= limit {
+                    return false;
+                }
+                sleep(BREATH).await;
+            }
+        }
+        true
+    }
+
+    /// Whether that succeeded.
+    async fn write(&mut self, key: usize, turn: usize) -> bool {
+        let (name, value) = (self.name(key), self.value(turn));
+        let command = self.redis.set_ex(&name, &value, self.plan.expiry_seconds);
+        let written: Result<(), Kind> = self.plan.tally.timed(&mut self.latency, command).await;
+        match written {
+            Ok(()) => self.keys[key].written(turn),
+            Err(kind) if kind.may_have_run() => self.keys[key].perhaps_written(turn),
+            Err(_) => {}
+        }
+        written.is_ok()
+    }
+
+    /// Whether that succeeded, whatever was found.
+    async fn read(&mut self, key: usize) -> bool {
+        let name = self.name(key);
+        let command = self.redis.get(&name);
+        let read: Result<Option<Vec<u8>>, Kind> = self.plan.tally.timed(&mut self.latency, command).await;
+        let Ok(found) = read else {
+            return false;
+        };
+        if !self.is_right(key, found.as_deref()).await {
+            let known = &self.keys[key];
+            let found = found.as_deref().map(|value| String::from_utf8_lossy(&value[..value.len().min(SHOWN)]));
+            self.plan.tally.wrong_read(|| format!("{name}: found {found:?}, with {known:?}"));
+        }
+        true
+    }
+
+    async fn is_right(&mut self, key: usize, found: Option<&[u8]>) -> bool {
+        let Some(value) = found else {
+            return self.keys[key].may_hold(None) || (self.was_restarted().await && self.keys[key].may_hold(None));
+        };
+        let write = self.write_of(value);
+        write.is_some() && self.keys[key].may_hold(write)
+    }
+
+    /// Whether the server has been started anew since the last look: then, and only then, it may have lost any key. One that
+    /// does not say has not.
+    async fn was_restarted(&mut self) -> bool {
+        let Some(now) = self.plan.run_id(&mut self.redis).await else {
+            return false;
+        };
+        let before = self.run_id.replace(now);
+        let restarted = before.is_some() && before != self.run_id;
+        if restarted {
+            self.keys.iter_mut().for_each(Register::perhaps_lost);
+        }
+        restarted
+    }
+
+    fn name(&self, key: usize) -> String {
+        format!("soak:{:x}:{}:{key}", self.plan.run, self.task)
+    }
+
+    /// A value that no other task and no other turn writes.
+    fn value(&self, turn: usize) -> Vec<u8> {
+        let mut value = format!("{}:{turn}:", self.task).into_bytes();
+        let alphabet = (b'a'..=b'z').cycle();
+        value.extend(alphabet.take(self.plan.value_size.saturating_sub(value.len())));
+        value
+    }
+
+    /// The turn that wrote this value.
+    fn write_of(&self, value: &[u8]) -> Option<usize> {
+        let turn = str::from_utf8(value).ok()?.split(':').nth(1)?.parse().ok()?;
+        (self.value(turn) == value).then_some(turn)
+    }
+}

@@ -1,0 +1,181 @@
+//! Certificates and keys in all the formats that they come in, and in none.
+
+use super::*;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+use proptest::{collection::vec, prelude::*, sample::Index};
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
+use std::sync::LazyLock;
+
+/// A certificate in PEM, and its key.
+pub(in crate::credential) fn pair() -> (String, KeyPair) {
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let cert = CertificateParams::new(["app".to_owned()]).unwrap().self_signed(&key).unwrap();
+    (cert.pem(), key)
+}
+
+fn problem(certificate: &ClientCertificate) -> String {
+    let Err(error) = certificate.load() else { panic!("accepted: {certificate:?}") };
+    assert_eq!(error.kind(), crate::ErrorKind::Configuration);
+    error.to_string()
+}
+
+/// The PKCS#1 inside of an RSA key's PKCS#8, which starts after a header of 26 bytes.
+fn pkcs1_pem(key: &KeyPair) -> String {
+    let text = STANDARD.encode(&key.serialize_der()[26..]);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", lines.join("\n"))
+}
+
+fn pkcs12(cert_pem: &str, key: &KeyPair, password: &str) -> Vec<u8> {
+    let der = CertificateDer::from_pem_slice(cert_pem.as_bytes()).unwrap();
+    let key = PrivateKey::from_der(&key.serialize_der()).unwrap();
+    let chain = PrivateKeyChain::new("1", key, [Certificate::from_der(&der).unwrap()]);
+    let mut store = KeyStore::new();
+    store.add_entry("app", KeyStoreEntry::PrivateKeyChain(chain));
+    store.writer(password).encryption_iterations(10).mac_iterations(10).write().unwrap()
+}
+
+#[test]
+fn every_format_gives_the_same_signer() {
+    let (cert, key) = pair();
+    let (other_cert, _) = pair();
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let pkcs8 = format!("{cert}{}", key.serialize_pem());
+    // The chain first, the key between, PKCS#1.
+    let pkcs1 = format!("{other_cert}{}{cert}", pkcs1_pem(&key));
+    let pfx = pkcs12(&cert, &key, "pass");
+    let password = || Secret::new("pass");
+    let expected = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+    for certificate in [
+        ClientCertificate::pem(pkcs8.as_str()),
+        ClientCertificate::pem(pkcs1.as_str()),
+        ClientCertificate::pem_file(file("app.pem", pkcs8.as_bytes())),
+        ClientCertificate::pkcs12(pfx.clone(), "pass"),
+        ClientCertificate::pkcs12_file(file("app.pfx", &pfx), "pass"),
+        ClientCertificate::file(file("either.pem", pkcs1.as_bytes()), password()),
+        ClientCertificate::file(file("either.pfx", &pfx), password()),
+        ClientCertificate::pkcs12(pkcs12(&cert, &key, ""), ""),
+    ] {
+        let signer = certificate.load().unwrap_or_else(|error| panic!("{certificate:?}: {error}"));
+        assert_eq!(signer.certificate, expected, "{certificate:?}");
+        assert!(signer.chain.is_none());
+    }
+    let chain = ClientCertificate::pem(pkcs1).send_chain(true).load().ok().unwrap().chain.unwrap();
+    assert_eq!(chain, [CertificateDer::from_pem_slice(other_cert.as_bytes()).unwrap()]);
+}
+
+#[test]
+fn a_file_is_read_anew_and_its_absence_told() {
+    let (cert, key) = pair();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.pem");
+    let certificate = ClientCertificate::pem_file(&path);
+    let problem = problem(&certificate);
+    assert!(problem.contains("cannot be read from") && problem.contains("hint"), "{problem}");
+    fs::write(&path, format!("{cert}{}", key.serialize_pem())).unwrap();
+    assert!(certificate.load().is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_told_without_the_key() {
+    let (cert, key) = pair();
+    let (other_cert, _) = pair();
+    let key_pem = key.serialize_pem();
+    let elliptic = KeyPair::generate().unwrap();
+    let elliptic_cert = CertificateParams::new(["app".to_owned()]).unwrap().self_signed(&elliptic).unwrap().pem();
+    let pfx = pkcs12(&cert, &key, "pass");
+    for (certificate, expected) in [
+        (ClientCertificate::pem(""), "no PEM private key"),
+        (ClientCertificate::pem(cert.as_str()), "no PEM private key"),
+        (ClientCertificate::pem(key_pem.as_str()), "holds no certificate"),
+        (ClientCertificate::pem(format!("{other_cert}{key_pem}")), "none of its certificates"),
+        (ClientCertificate::pem(format!("{elliptic_cert}{}", elliptic.serialize_pem())), "not RSA"),
+        (ClientCertificate::pem(format!("{cert}{}", key_pem.replace(" PRIVATE", " ENCRYPTED PRIVATE"))), "PKCS#12"),
+        (ClientCertificate::pkcs12(pfx.clone(), "wrong"), "password"),
+        (ClientCertificate::pkcs12(b"garbage".to_vec(), "pass"), "is not PKCS#12"),
+        (ClientCertificate::pkcs12(pfx[..pfx.len() / 2].to_vec(), "pass"), "is not PKCS#12"),
+    ] {
+        let problem = problem(&certificate);
+        assert!(problem.starts_with("`client_certificate`") && problem.contains(expected), "{problem}");
+        assert!(!problem.contains(key_pem.lines().nth(1).unwrap()));
+    }
+}
+
+#[test]
+fn debug_shows_neither_key_nor_password() {
+    let (cert, key) = pair();
+    let pem = format!("{cert}{}", key.serialize_pem());
+    for certificate in [ClientCertificate::pem(pem.as_str()), ClientCertificate::pkcs12(pem.as_bytes(), "s3cr3t")] {
+        let shown = format!("{certificate:?}");
+        assert!(!shown.contains("s3cr3t") && !shown.contains("MII"), "{shown}");
+    }
+}
+
+/// The archive, `SEQUENCE { version, content, mac OPTIONAL }`, without its MAC: damage to it is not found at once.
+fn without_mac(pfx: &[u8]) -> Vec<u8> {
+    // Both headers take four bytes here, and the version three.
+    let content = 4 + usize::from(u16::from_be_bytes([pfx[9], pfx[10]]));
+    let rest = &pfx[4..7 + content];
+    let len = u16::try_from(rest.len()).unwrap().to_be_bytes();
+    [&[0x30, 0x82][..], &len, rest].concat()
+}
+
+/// A good certificate with its key, as PEM and as PKCS#12 with a MAC and without; the password is `pass`.
+static GOOD: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
+    let (cert, key) = pair();
+    let pfx = pkcs12(&cert, &key, "pass");
+    let bare = without_mac(&pfx);
+    [format!("{cert}{}", key.serialize_pem()).into_bytes(), pfx, bare]
+});
+
+fn of_bytes(bytes: Vec<u8>) -> ClientCertificate {
+    ClientCertificate::of(ClientCertificate::bytes(bytes), Format::Either(Secret::new("pass")))
+}
+
+/// Good ones with damage or cut short, what looks like PEM, and anything.
+fn content() -> impl Strategy<Value = Vec<u8>> {
+    let good = || (0..GOOD.len()).prop_map(|which| GOOD[which].clone());
+    let damage = |(mut bytes, places): (Vec<u8>, Vec<(Index, u8)>)| {
+        for (at, change) in places {
+            let at = at.index(bytes.len());
+            bytes[at] ^= change;
+        }
+        bytes
+    };
+    let cut = |(mut bytes, at): (Vec<u8>, Index)| {
+        bytes.truncate(at.index(bytes.len()));
+        bytes
+    };
+    let marks = "(-----(BEGIN|END) (CERTIFICATE|PRIVATE KEY|RSA PRIVATE KEY)-----\r?\n|[A-Za-z0-9+/=]{0,64}\n){0,12}";
+    prop_oneof![
+        4 => (good(), vec((any::<Index>(), 1..=u8::MAX), 1..4)).prop_map(damage),
+        1 => (good(), any::<Index>()).prop_map(cut),
+        1 => marks.prop_map(String::into_bytes),
+        1 => vec(any::<u8>(), 0..300),
+    ]
+}
+
+#[test]
+fn what_is_damaged_below_was_good() {
+    for good in &*GOOD {
+        assert!(of_bytes(good.clone()).load().is_ok());
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_in_a_file_is_a_certificate_or_an_error(bytes in content()) {
+        for certificate in [of_bytes(bytes.clone()), ClientCertificate::pkcs12(bytes, "pass")] {
+            if let Err(error) = certificate.load() {
+                prop_assert_eq!(error.kind(), crate::ErrorKind::Configuration);
+                prop_assert!(error.to_string().starts_with("`client_certificate`"), "{}", error);
+            }
+        }
+    }
+}
