@@ -72,19 +72,22 @@ impl<'a, R: Request + 'a> Call<'a, R> {
 
     /// Records how long it took, and how it ended.
     #[cfg(feature = "metrics")]
-    fn record(&mut self, began: std::time::Instant, result: &RedisResult<R::Reply>) {
+    fn record(&mut self, result: &RedisResult<R::Reply>) {
         let failure = match result {
             Ok(reply) => self.request.error(reply).map(Failure::of_answer),
             Err(error) => Some(Failure::of_error(error)),
         };
-        self.manager.operations().record(self.request.operation(), began.elapsed(), failure);
-        self.began = None;
+        if let Some(began) = self.began.take() {
+            self.manager.operations().record(self.request.operation(), began.elapsed(), failure);
+        }
     }
 
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<R::Reply>> {
         loop {
             match &mut self.state {
                 State::New => {
+                    #[cfg(feature = "metrics")]
+                    let _ = self.began.insert(std::time::Instant::now());
                     let sent = self.manager.pool().try_send(&self.request, *self.bulky);
                     self.state = sent.map_or_else(|| self.hand_over(None), State::Sent);
                 }
@@ -122,11 +125,9 @@ impl<'a, R: Request + 'a> Future for Call<'a, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let call = self.get_mut();
-        #[cfg(feature = "metrics")]
-        let began = *call.began.get_or_insert_with(std::time::Instant::now);
         let result = ready!(call.advance(cx));
         #[cfg(feature = "metrics")]
-        call.record(began, &result);
+        call.record(&result);
         Poll::Ready(result)
     }
 }
@@ -159,10 +160,12 @@ impl Care<'_> {
         let limit = self.manager.command_timeout();
         let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |first| first.answer.deadline);
         let mut retries = Retries::new(deadline);
+        // One that has not been sent found no link, or no room, at once.
+        let mut waits = first.is_none();
         loop {
             let Attempt { link, answer, large } = match first.take() {
                 Some(first) => first,
-                None => match self.send(&request, deadline).await {
+                None => match self.send(&request, deadline, std::mem::take(&mut waits)).await {
                     Ok(sent) => {
                         let answer = sent.reply.await;
                         let large = sent.large || answer.large;
@@ -207,13 +210,14 @@ impl Care<'_> {
         }
     }
 
-    /// Queues it once there is a link and room.
-    async fn send<R: Request>(&self, request: &R, deadline: Instant) -> Result<Sent, Error> {
+    /// Queues it once there is a link and room; how long one `waits` for that is recorded.
+    #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+    async fn send<R: Request>(&self, request: &R, deadline: Instant, waits: bool) -> Result<Sent, Error> {
         #[cfg(feature = "metrics")]
         let began = std::time::Instant::now();
         let sent = self.manager.pool().send(request, deadline, self.bulky).await;
         #[cfg(feature = "metrics")]
-        if sent.is_ok() {
+        if waits && sent.is_ok() {
             self.manager.operations().record_wait(began.elapsed());
         }
         sent

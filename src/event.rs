@@ -46,7 +46,7 @@ pub enum Event {
         /// How long that took: DNS, TCP, TLS and `AUTH`; of the first link, the wait for the first token included.
         took: Duration,
     },
-    /// A link is gone: closed by the server, broken, or silent.
+    /// A link is gone: closed by the server, broken, silent, or given up.
     LinkDown {
         /// The link's number.
         link: u64,
@@ -113,7 +113,7 @@ pub struct Counters {
     pub links_opened: u64,
     /// Links opened in the place of one that was lost.
     pub reconnects: u64,
-    /// Links lost: closed by the server, broken, or silent.
+    /// Links lost: closed by the server, broken, silent, or given up.
     pub links_lost: u64,
     /// Connections that could not be opened.
     pub dial_failures: u64,

@@ -32,7 +32,8 @@
 //!
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for Prometheus and
-//!   others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called, once a second.
+//!   others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called: durations as they are measured, the rest
+//!   once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for example.
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a cluster
 //!   connection, say), as a `StreamingCredentialsProvider`.

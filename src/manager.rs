@@ -224,17 +224,18 @@ impl ConnectionManager {
         let mut tasks = self.tasks.lock().await;
         tasks.end().await;
         let deadline = Instant::now() + self.shutdown_timeout;
-        join_all(self.pool.all_links().into_iter().map(async |link| {
+        let drained = join_all(self.pool.all_links().into_iter().map(async |link| {
             link.retire("shut down");
-            if link.drained(deadline).await && !link.has_ended() {
-                self.journal.record(Event::LinkDrained { link: link.id() });
-            }
+            (link.drained(deadline).await && !link.has_ended()).then(|| link.id())
         }))
         .await;
         // They close with their last owner.
         self.pool.clear();
         self.connections.close();
         self.connections.wait().await;
+        for link in drained.into_iter().flatten() {
+            self.journal.record(Event::LinkDrained { link });
+        }
         #[cfg(feature = "metrics")]
         self.publishing.lock().await.end().await;
     }

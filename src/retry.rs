@@ -13,8 +13,9 @@ use std::time::Duration;
 /// While there is no valid token any more and the failures are [transient](crate::Error::is_transient), a request is made
 /// each minimum refresh interval, give or take a quarter, so that service is back as soon as the identity provider is.
 ///
-/// Whatever these settings are, no identity provider is asked more often than ten times at once and then once a second on
-/// average (or once each minimum refresh interval, if that is shorter), nor are two requests less than 10 ms apart.
+/// Whatever these settings are, no token is asked for more often than ten times at once and then once a second on average (or
+/// once each minimum refresh interval, if that is shorter), nor twice within 10 ms. Where a token takes several requests, as
+/// with Azure Arc's challenge, that many are sent each time.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct RetryPolicy {
@@ -48,7 +49,7 @@ impl RetryPolicy {
         self
     }
 
-    /// Bound that no delay exceeds, save one asked for by `Retry-After`; default 30 s.
+    /// Bound that no delay exceeds, save one asked for by `Retry-After` or for the rate above; default 30 s.
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.max_delay = delay;
         self

@@ -15,9 +15,11 @@ pub(crate) mod target {
 pub(crate) fn outcome<T>(result: &Result<T, Error>) -> &'static str {
     match result {
         Ok(_) => "ok",
-        Err(error) if matches!(error.kind(), ErrorKind::Timeout(_)) => "timed_out",
-        Err(error) if error.kind() == ErrorKind::AuthenticationRejected => "rejected",
-        Err(_) => "failed",
+        Err(error) => match error.kind() {
+            ErrorKind::Timeout(_) => "timed_out",
+            ErrorKind::AuthenticationRejected | ErrorKind::CredentialRejected => "rejected",
+            _ => "failed",
+        },
     }
 }
 
@@ -60,5 +62,21 @@ pub(crate) fn event(pool: &str, event: &Event) {
         Event::ReauthFailed { link, error } => {
             warn!(name: "link_reauth_failed", target: LINK, pool, link, %error, "link reauth failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Stage;
+
+    #[test]
+    fn outcomes_are_told_apart() {
+        let of = |kind| outcome::<()>(&Err(Error::new(kind, "test")));
+        assert_eq!(outcome(&Ok(())), "ok");
+        assert_eq!(of(ErrorKind::Timeout(Stage::Auth)), "timed_out");
+        assert_eq!(of(ErrorKind::AuthenticationRejected), "rejected");
+        assert_eq!(of(ErrorKind::CredentialRejected), "rejected");
+        assert_eq!(of(ErrorKind::Connect), "failed");
     }
 }

@@ -2,7 +2,11 @@
 
 mod common;
 
-use common::{SECOND, eventually, links_up, logs, server::Server, within};
+use common::{
+    SECOND, eventually, links_up, logs,
+    server::{Server, busy_connection},
+    within,
+};
 use entra_redis::{EntraRedis, Overload, emulator::Emulator};
 use fastrand::Rng;
 use redis::{AsyncCommands, RedisResult};
@@ -185,11 +189,15 @@ async fn a_hundred_thousand_operations_dropped_anywhere_leak_nothing_and_shift_n
     let workers: Vec<_> = workers.collect();
     let done = Arc::new(AtomicBool::new(false));
     let killer = tokio::spawn({
-        let (mut random, done) = (Rng::with_seed(SEED), Arc::clone(&done));
+        let (mut random, done, patient) = (Rng::with_seed(SEED), Arc::clone(&done), patient.clone());
         async move {
             let mut killed = 0;
             while !done.load(SeqCst) {
-                killed += admin.kill_a_link(&mut random).await;
+                // Mostly any link, and now and then one that has something on its way. The question may be lost, too.
+                killed += match busy_connection(&patient).await {
+                    Ok(busy) if random.u8(..3) == 0 => admin.kill_connection(busy).await,
+                    _ => admin.kill_a_link(&mut random).await,
+                };
                 sleep(Duration::from_millis(random.u64(20..120))).await;
             }
             (admin, killed)
@@ -221,6 +229,7 @@ async fn a_hundred_thousand_operations_dropped_anywhere_leak_nothing_and_shift_n
     // Each failure is the loss of what was in flight on a link, or a missed deadline; and all are accounted for.
     let failed = patient.manager().stats().commands.failed;
     assert_eq!(failed.total(), failed.lost);
+    assert!(failed.lost > 0, "no kill has hit anything: proves nothing");
     drop((patient, hasty));
     admin.links_gone().await;
     eventually("tasks are gone", 5 * SECOND, async || (tasks() <= before).then_some(())).await;
@@ -257,4 +266,34 @@ async fn who_gives_up_while_waiting_leaves_room_for_others() {
     for call in calls.collect::<Vec<_>>() {
         within("service", 10 * SECOND, call).await.unwrap().unwrap();
     }
+}
+
+/// A `connect` that is dropped where it stands, or whose handle is while other links are being opened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connect_dropped_anywhere_leaves_nothing_behind() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let before = tasks();
+    let mut random = Rng::with_seed(SEED);
+    let (mut dropped, mut connected) = (0, 0);
+    for attempt in 0..150 {
+        let fate = match attempt % 3 {
+            0 => Fate::AfterPolls(random.u32(0..4)),
+            // All that it does takes some 10 ms, or 100 on a busy machine.
+            1 => Fate::After(Duration::from_micros(random.u64(0..20_000))),
+            _ => Fate::After(Duration::from_micros(random.u64(0..200_000))),
+        };
+        let connect = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config());
+        match fate.befalls(connect).await {
+            None => dropped += 1,
+            Some(redis) => {
+                drop(redis.unwrap());
+                connected += 1;
+            }
+        }
+    }
+    assert!(dropped > 30 && connected > 10, "{dropped} dropped, {connected} connected: proves nothing");
+    eventually("connections are closed", 10 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
+        .await;
+    eventually("tasks are gone", 10 * SECOND, async || (tasks() <= before).then_some(())).await;
 }

@@ -158,6 +158,35 @@ async fn a_link_whose_auth_keeps_failing_is_replaced_before_its_token_dies() {
     assert_eq!(emulator.gate().stats().expired, 0);
 }
 
+/// However many have to be replaced, there is one link more than places at most.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_all_have_to_be_replaced_are_replaced_without_a_crowd() {
+    const PLACES: usize = 8;
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(6 * SECOND)).await;
+    let redis =
+        EntraRedis::connect(emulator.host(), emulator.port(), emulator.config().pool_size(PLACES)).await.unwrap();
+    links_up(&redis, PLACES).await;
+    let old = emulator.gate().connections();
+    let load = Load::start(&redis, 16);
+    let mut most = 0;
+    eventually("all of them are replaced", 30 * SECOND, async || {
+        // Each AUTH of theirs fails, however often it is tried.
+        for connection in &old {
+            connection.next_auth(AuthFault::Error("ERR broken for good".to_owned()));
+        }
+        let stats = redis.manager().stats();
+        most = most.max(stats.links.len() + stats.dialing);
+        old.iter().all(|connection| !connection.is_open()).then_some(())
+    })
+    .await;
+    assert!(most <= PLACES + 1, "{most} links for {PLACES} places");
+    links_up(&redis, PLACES).await;
+    all_current(&redis).await;
+    load.stop().await.assert_unharmed();
+    assert_eq!(emulator.gate().stats().expired, 0);
+}
+
 /// While there is time, a lone link waits for its stand-in, however often that cannot connect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_link_waits_for_its_stand_in() {

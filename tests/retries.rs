@@ -58,7 +58,7 @@ async fn a_thousand_killed_connections_count_nothing_twice_and_lose_nothing_that
     let (began, mut killed, mut struck) = (Instant::now(), 0, 0);
     let lost = || redis.manager().stats().commands.failed.lost;
     while killed < 1_000 || struck < 200 {
-        assert!(began.elapsed() < 60 * SECOND, "{killed} kills in a minute, {struck} of them of a busy link");
+        assert!(began.elapsed() < 180 * SECOND, "{killed} kills in three minutes, {struck} of them of a busy link");
         let before = lost();
         killed += match random.u8(..100) {
             0..2 => admin.kill_links().await,

@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 use wire::{Terms, Wire};
 
 pub(crate) use dial::Dialer;
+#[cfg(feature = "metrics")]
+pub(crate) use request::Operation;
 pub(crate) use request::{PipelineRequest, Request};
 pub(crate) use wire::{Admission, Answer, Condition, LARGE, Outcome, Queued, Reply};
 #[cfg(feature = "internals")]

@@ -4,8 +4,6 @@ use super::{
     Link, aborted,
     wire::{Admission, Queued},
 };
-#[cfg(feature = "metrics")]
-use crate::metrics::Operation;
 use crate::{guard, reads};
 use futures_util::future::BoxFuture;
 #[cfg(feature = "metrics")]
@@ -44,6 +42,15 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     /// The error that Redis answered in place of a reply.
     #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Self::Reply) -> Option<&'a ServerError>;
+}
+
+/// A command by its name, a pipeline, or a transaction, as OpenTelemetry's conventions call them.
+#[cfg(feature = "metrics")]
+#[derive(Clone, Copy)]
+pub(crate) enum Operation<'a> {
+    Command(&'a [u8]),
+    Pipeline,
+    Transaction,
 }
 
 /// An error of Redis's that says that nothing has run.

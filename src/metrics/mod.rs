@@ -16,7 +16,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-pub(crate) use operations::{Failure, Operation, Operations};
+pub(crate) use operations::{Failure, Operations};
 
 /// How often figures are passed on.
 const ROUND: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! How long commands take, by what they are called and how they ended.
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, link::Operation};
 use ::metrics::{Histogram, Label, Unit, describe_histogram, histogram};
 use redis::{RedisError, ServerError};
 use std::{
@@ -15,16 +15,8 @@ const WAIT_TIME: &str = "db.client.connection.wait_time";
 /// What OpenTelemetry calls whatever is not among the known values: nothing that a caller or a server sends may add a series.
 const OTHER: &str = "_OTHER";
 
-/// A command by its name, a pipeline, or a transaction, as OpenTelemetry's conventions call them.
-#[derive(Clone, Copy)]
-pub(crate) enum Operation<'a> {
-    Command(&'a [u8]),
-    Pipeline,
-    Transaction,
-}
-
-/// The names that have a series of their own: the commands of Redis, and of the modules that Azure Managed Redis has, which a
-/// shared connection carries.
+/// The names that have a series of their own: the commands of Redis that a shared connection carries, and the common ones of the
+/// modules that Azure Managed Redis has.
 const NAMES: &str = "ACL APPEND BF.ADD BF.EXISTS BF.INSERT BF.MADD BF.MEXISTS BF.RESERVE BGREWRITEAOF BGSAVE BITCOUNT BITFIELD \
     BITFIELD_RO BITOP BITPOS CF.ADD CF.DEL CF.EXISTS CLIENT CLUSTER CMS.INCRBY CMS.QUERY COMMAND CONFIG COPY DBSIZE \
     DECR DECRBY DEL DUMP ECHO EVAL EVALSHA EVALSHA_RO EVAL_RO EXISTS EXPIRE EXPIREAT EXPIRETIME FCALL FCALL_RO \
@@ -52,22 +44,20 @@ static PLACES: LazyLock<HashMap<&str, usize>> = LazyLock::new(|| NAMES.split(' '
 /// Longer than any name.
 const LONGEST_NAME: usize = 24;
 
-impl Operation<'_> {
-    /// The name that it has a series under, and its place there; none if it has no series of its own.
-    fn known(self) -> Option<(&'static str, usize)> {
-        let mut buffer = [0; LONGEST_NAME];
-        let name = match self {
-            Self::Pipeline => "PIPELINE",
-            Self::Transaction => "MULTI",
-            Self::Command(bytes) => {
-                let upper = buffer.get_mut(..bytes.len())?;
-                upper.copy_from_slice(bytes);
-                upper.make_ascii_uppercase();
-                str::from_utf8(upper).ok()?
-            }
-        };
-        PLACES.get_key_value(name).map(|(name, place)| (*name, *place))
-    }
+/// The name that an operation has a series under, and its place there; none if it has no series of its own.
+fn known(operation: Operation<'_>) -> Option<(&'static str, usize)> {
+    let mut buffer = [0; LONGEST_NAME];
+    let name = match operation {
+        Operation::Pipeline => "PIPELINE",
+        Operation::Transaction => "MULTI",
+        Operation::Command(bytes) => {
+            let upper = buffer.get_mut(..bytes.len())?;
+            upper.copy_from_slice(bytes);
+            upper.make_ascii_uppercase();
+            str::from_utf8(upper).ok()?
+        }
+    };
+    PLACES.get_key_value(name).map(|(name, place)| (*name, *place))
 }
 
 /// How a command failed.
@@ -99,7 +89,8 @@ impl Failure {
     }
 }
 
-/// Where durations go. A series begins with its first value, and costs a command no lock and no allocation from then on.
+/// Where durations go. A series begins with its first value, and costs a command that succeeds no lock and no allocation from
+/// then on; one that fails has its series looked up at the recorder's.
 pub(crate) struct Operations {
     labels: Vec<Label>,
     known: Box<[OnceLock<Histogram>]>,
@@ -125,7 +116,7 @@ impl Operations {
 
     /// A command that took this long, and how it failed if it did.
     pub(crate) fn record(&self, operation: Operation<'_>, took: Duration, failure: Option<Failure>) {
-        let (name, series) = match operation.known() {
+        let (name, series) = match known(operation) {
             Some((name, place)) => (name, &self.known[place]),
             None => (OTHER, &self.other),
         };
@@ -164,15 +155,16 @@ mod tests {
 
     #[test]
     fn names_are_known_in_any_case_and_nothing_else_is() {
-        let known = |name: &[u8]| Operation::Command(name).known().map(|(name, _)| name);
-        assert_eq!(known(b"get"), Some("GET"));
-        assert_eq!(known(b"HGetAll"), Some("HGETALL"));
-        assert_eq!(known(b"json.get"), Some("JSON.GET"));
+        let name_of = |operation| known(operation).map(|(name, _)| name);
+        let command = |name| name_of(Operation::Command(name));
+        assert_eq!(command(b"get"), Some("GET"));
+        assert_eq!(command(b"HGetAll"), Some("HGETALL"));
+        assert_eq!(command(b"json.get"), Some("JSON.GET"));
         for other in [&b""[..], b"GE", b"GET ", b"\xff\xfe", &[b'A'; 1000]] {
-            assert_eq!(known(other), None, "{other:?}");
+            assert_eq!(command(other), None, "{other:?}");
         }
-        assert_eq!(Operation::Transaction.known().map(|(name, _)| name), Some("MULTI"));
-        assert_eq!(Operation::Pipeline.known().map(|(name, _)| name), Some("PIPELINE"));
+        assert_eq!(name_of(Operation::Transaction), Some("MULTI"));
+        assert_eq!(name_of(Operation::Pipeline), Some("PIPELINE"));
         assert!(NAMES.split(' ').all(|name| name.len() <= LONGEST_NAME && PLACES.contains_key(name)));
     }
 

@@ -240,7 +240,9 @@ fn lifetime(exp: Option<SystemTime>, issued: Option<SystemTime>, hints: Hints, n
         let apart = theirs.duration_since(now).unwrap_or_else(|error| error.duration());
         if apart > CLOCK_TOLERANCE { theirs } else { now }
     });
-    let clock = issuer_now.unwrap_or_else(|| issued.filter(|issued| *issued > now + CLOCK_TOLERANCE).unwrap_or(now));
+    // One that is issued after its own end says nothing of our clock.
+    let from_the_future = |issued: &SystemTime| *issued > now + CLOCK_TOLERANCE && exp.is_none_or(|exp| *issued < exp);
+    let clock = issuer_now.unwrap_or_else(|| issued.filter(from_the_future).unwrap_or(now));
     let until = |end: SystemTime| end.duration_since(clock).unwrap_or(Duration::ZERO);
     let by_date = [exp, hints.expires_on].into_iter().flatten().map(until).min();
     match (by_date, hints.expires_in) {
@@ -353,6 +355,7 @@ mod tests {
         assert_eq!(bare(ahead + HOUR, ahead), HOUR);
         assert_eq!(bare(now + HOUR / 2, now - HOUR / 2), HOUR / 2);
         assert_eq!(bare(now + HOUR, now + Duration::from_secs(1)), HOUR);
+        assert_eq!(bare(now + HOUR, now + 1000 * HOUR), HOUR);
         // A clock that is fast shows by nothing: the token looks as one that has expired.
         assert_eq!(bare(now - HOUR, now - 2 * HOUR), Duration::ZERO);
     }

@@ -23,7 +23,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
-use tracing::{Instrument, field::Empty, info_span};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 /// How often the wall clock is looked at: timers stand still while the machine is suspended, tokens do not.
 const WALL_CHECK: Duration = Duration::from_secs(10);
@@ -97,12 +97,16 @@ impl TokenActor {
 
     pub(crate) async fn run(mut self) {
         while self.until_due().await.is_some() {
-            let Some(result) = self.fetch().await else {
+            let attempt = self.failures.saturating_add(1);
+            let pool = &*self.journal.name();
+            let span = info_span!(target: target::TOKEN, "token_request", pool, attempt, outcome = Empty);
+            let Some(result) = self.fetch(&span).await else {
                 return;
             };
-            match result.and_then(|token| self.adopt(token)) {
-                Ok(()) => {}
-                Err(error) => self.note_failure(error),
+            let result = result.and_then(|token| self.adopt(token));
+            span.record("outcome", outcome(&result));
+            if let Err(error) = result {
+                self.note_failure(error);
             }
         }
     }
@@ -123,7 +127,9 @@ impl TokenActor {
     }
 
     fn is_due(&self) -> bool {
-        Instant::now() >= self.due || (self.wall_clock)() >= self.due_wall + WALL_SLACK
+        let now = Instant::now();
+        let overslept = || (self.wall_clock)() >= self.due_wall + WALL_SLACK && self.budget.wait(now).is_zero();
+        now >= self.due || overslept()
     }
 
     /// Brings the next request forward, as far as the floor allows; true if that is because the newest token was refused.
@@ -144,15 +150,12 @@ impl TokenActor {
     }
 
     /// One request, within its time limit; none when nobody is left to fetch for.
-    async fn fetch(&mut self) -> Option<Result<AccessToken, Error>> {
+    async fn fetch(&mut self, span: &Span) -> Option<Result<AccessToken, Error>> {
         self.last_fetch = Some(Instant::now());
         self.budget.spend(Instant::now());
         let source = Arc::clone(&self.source);
         let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
         let limit = schedule::request_limit(lifetime, &self.config);
-        let attempt = self.failures.saturating_add(1);
-        let pool = &*self.journal.name();
-        let span = info_span!(target: target::TOKEN, "token_request", pool, attempt, outcome = Empty);
         let fetch = async move { source.fetch().await }.instrument(span.clone());
         // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
         let request = AssertUnwindSafe(timeout(limit, fetch)).catch_unwind();
@@ -160,14 +163,10 @@ impl TokenActor {
         loop {
             let expiry = self.expiry_to_announce();
             tokio::select! {
-                result = &mut request => {
-                    let result = match result {
-                        Ok(answer) => answer.unwrap_or_else(|_| Err(timed_out(limit))),
-                        Err(_) => Err(Error::new(ErrorKind::TokenEndpoint, "the token source panicked")),
-                    };
-                    span.record("outcome", outcome(&result));
-                    return Some(result);
-                }
+                result = &mut request => return Some(match result {
+                    Ok(answer) => answer.unwrap_or_else(|_| Err(timed_out(limit))),
+                    Err(_) => Err(Error::new(ErrorKind::TokenEndpoint, "the token source panicked")),
+                }),
                 // The request under way serves this wish too.
                 wish = self.requests.recv() => { wish?; }
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => self.announce_expiry(),

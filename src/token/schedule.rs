@@ -1,4 +1,4 @@
-//! When to renew a token: pure arithmetic, without clock or I/O.
+//! When to renew a token, and how often to ask for one: arithmetic, without a clock or I/O of its own.
 
 use super::{AccessToken, TokenManagerConfig};
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(super) fn request_limit(lifetime: Option<Duration>, config: &TokenManagerCon
 const BURST: u32 = 10;
 
 /// The long-term rate of requests: one in this time, or in the minimum refresh interval if that is shorter.
-const LONGEST_STEP: Duration = Duration::from_secs(1);
+const STEP: Duration = Duration::from_secs(1);
 
 /// The requests that an identity provider has to bear, whatever goes wrong and whatever the settings: no more than
 /// [`BURST`] and one for each step of time that passes.
@@ -81,7 +81,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(config: &TokenManagerConfig, now: Instant) -> Self {
-        Self { step: LONGEST_STEP.min(config.min_refresh_interval), full_at: now }
+        Self { step: STEP.min(config.min_refresh_interval), full_at: now }
     }
 
     /// How long the next request has to wait.

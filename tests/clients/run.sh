@@ -3,12 +3,13 @@
 set -eu
 lifetime=4
 dir=target/clients
+rm -f "$dir/emulator.env"
 cargo build --quiet --example emulator --features emulator
 cargo run --quiet --example emulator --features emulator -- --token-lifetime "$lifetime" >"$dir/emulator.env" &
 emulator=$!
 trap 'kill "$emulator"' EXIT
 tries=0
-until grep -q REDIS_CA_CERT "$dir/emulator.env"; do
+until grep -q "AZURE_AUTHORITY_HOST=https" "$dir/emulator.env"; do
     tries=$((tries + 1))
     [ "$tries" -lt 100 ] || { echo "the emulator has not started" >&2; exit 1; }
     sleep 0.1

@@ -2,7 +2,7 @@
 
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult, Value, aio::MultiplexedConnection};
 use std::{
     fs::{self, OpenOptions},
     io::Write,
@@ -183,6 +183,11 @@ impl Admin {
             return 0;
         };
         let id = link.split(' ').next().and_then(|field| field.strip_prefix("id=")).unwrap();
+        self.kill_connection(id.parse().unwrap()).await
+    }
+
+    /// Closes the connection of this number; returns how many were closed.
+    pub async fn kill_connection(&mut self, id: u64) -> u64 {
         self.ask(&format!("CLIENT KILL ID {id}")).await
     }
 
@@ -194,6 +199,11 @@ impl Admin {
         })
         .await;
     }
+}
+
+/// The server's number of the connection on which this client's commands travel now: the answer to one of them.
+pub async fn busy_connection(redis: &EntraRedis) -> RedisResult<u64> {
+    redis::cmd("CLIENT").arg("ID").query_async(&mut redis.clone()).await
 }
 
 impl Drop for Server {

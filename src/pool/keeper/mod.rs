@@ -72,6 +72,7 @@ impl Census {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        self.pool.dialing.store(0, SeqCst);
         self.pool.close();
     }
 }
@@ -206,7 +207,6 @@ impl Keeper {
                 }
             }
         }
-        self.pool.dialing.store(census.dialing, SeqCst);
     }
 
     /// Brings a live link to where it should be: on the newest token, and known to be alive.
@@ -237,6 +237,7 @@ impl Keeper {
             return;
         }
         census.dialing += 1;
+        self.pool.dialing.fetch_add(1, SeqCst);
         let dialer = Arc::clone(&self.dialer);
         let mut tokens = self.tokens.clone();
         let (keeper, load) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.pool.load));

@@ -2,7 +2,10 @@
 
 use super::{Done, Keeper};
 use crate::{Error, ErrorKind, error::Stage, event::Event, link::Link, pool::slot::Task, token::Current};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 impl Keeper {
     pub(super) fn settle(&mut self, done: Done) {
@@ -13,9 +16,12 @@ impl Keeper {
                     self.journal.record(Event::LinkDrained { link });
                 }
             }
-            Done::Dialed(index, _, Ok((link, took))) => self.dialed(index, Arc::new(link), took),
-            Done::Dialed(index, generation, Err(error)) => {
-                self.dial_failed(index, generation, error);
+            Done::Dialed(index, generation, result) => {
+                self.pool.dialing.fetch_sub(1, SeqCst);
+                match result {
+                    Ok((link, took)) => self.dialed(index, Arc::new(link), took),
+                    Err(error) => self.dial_failed(index, generation, error),
+                }
             }
             Done::Reauthenticated(index, link, current, outcome) => {
                 self.reauthenticated(index, &link, &current, outcome);
