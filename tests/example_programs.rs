@@ -100,8 +100,8 @@ async fn soak_gets_through_what_the_emulator_does_to_it() {
     }
     let errors = report["errors_by_kind"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
     assert_eq!(report["errors"], errors, "{report}");
-    // No command outlives its deadline, but for what a busy machine adds.
-    assert!(report["max_us"].as_u64() < Some(3_000_000), "{report}");
+    // No command outlives its deadline of a second, but for what a very busy machine adds.
+    assert!(report["max_us"].as_u64() < Some(6_000_000), "{report}");
     assert_eq!(emulator.interrupt().await, Some(0));
 }
 
