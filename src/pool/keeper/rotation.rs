@@ -45,6 +45,8 @@ impl Keeper {
     fn replace(&mut self, index: usize, link: &Link, census: &mut Census) {
         let serves = |slot: &Slot| !slot.doomed && slot.link.as_ref().is_some_and(|link| link.is_open());
         if self.slots.iter().any(serves) {
+            // At once, so that the next slot does not count on it.
+            (census.open, census.aside) = census.without(link.condition());
             link.retire(AUTH_KEEPS_FAILING);
             self.pool.wake_keeper();
         } else if self.slots[index].spare.is_some() {
