@@ -6,11 +6,12 @@ use crate::{
     ConnectionManager, Error, ErrorKind,
     error::Stage,
     link::{Answer, Link, Outcome, Request},
+    order::Memory,
     pool::Sent,
     refusal::{self, Remedy, Retries},
 };
 use futures_util::future::BoxFuture;
-use redis::{RedisError, RedisResult};
+use redis::{RedisError, RedisResult, Value};
 use std::{
     io::{Error as IoError, ErrorKind as IoErrorKind},
     pin::Pin,
@@ -28,8 +29,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// Every command allocates one of these, so it is kept small: what nearly always happens is here, the rest in [`Care`].
 pub(crate) struct Call<'a, R: Request> {
     manager: &'a ConnectionManager,
-    /// Whether its handle's last command, or the reply to it, was large.
-    bulky: &'a mut bool,
+    /// What its handle remembers; none once [`Care`] has it.
+    memory: Option<&'a mut Memory>,
     request: R,
     state: State<'a, R::Reply>,
     /// When it was first polled.
@@ -40,7 +41,7 @@ pub(crate) struct Call<'a, R: Request> {
 enum State<'a, T> {
     New,
     Sent(Sent),
-    InCare(BoxFuture<'a, (RedisResult<T>, bool)>),
+    InCare(BoxFuture<'a, RedisResult<T>>),
     Done,
 }
 
@@ -53,10 +54,10 @@ struct Attempt {
 }
 
 impl<'a, R: Request + 'a> Call<'a, R> {
-    pub(crate) fn new(manager: &'a ConnectionManager, bulky: &'a mut bool, request: R) -> Self {
+    pub(crate) fn new(manager: &'a ConnectionManager, memory: &'a mut Memory, request: R) -> Self {
         Self {
             manager,
-            bulky,
+            memory: Some(memory),
             request,
             state: State::New,
             #[cfg(feature = "metrics")]
@@ -65,9 +66,16 @@ impl<'a, R: Request + 'a> Call<'a, R> {
     }
 
     #[cold]
-    fn hand_over(&self, first: Option<Attempt>) -> State<'a, R::Reply> {
-        let (mut care, request) = (Care { manager: self.manager, bulky: *self.bulky }, self.request);
-        State::InCare(Box::pin(async move { (care.see_through(request, first).await, care.bulky) }))
+    fn hand_over(&mut self, first: Option<Attempt>) -> State<'a, R::Reply> {
+        let (manager, request) = (self.manager, self.request);
+        match self.memory.take() {
+            Some(memory) => {
+                let mut care = Care { manager, memory };
+                State::InCare(Box::pin(async move { care.see_through(request, first).await }))
+            }
+            // It has been handed over before.
+            None => State::Done,
+        }
     }
 
     /// Records how long it took, and how it ended.
@@ -88,35 +96,49 @@ impl<'a, R: Request + 'a> Call<'a, R> {
                 State::New => {
                     #[cfg(feature = "metrics")]
                     let _ = self.began.insert(std::time::Instant::now());
-                    let sent = self.manager.pool().try_send(&self.request, *self.bulky);
-                    self.state = sent.map_or_else(|| self.hand_over(None), State::Sent);
+                    let Some(memory) = self.memory.as_deref_mut() else {
+                        break;
+                    };
+                    self.state = match self.manager.pool().try_send(&self.request, memory) {
+                        Some(sent) => State::Sent(sent),
+                        None => self.hand_over(None),
+                    };
                 }
                 State::Sent(sent) => {
                     let answer = ready!(Pin::new(&mut sent.reply).poll(cx));
                     let (link, large) = (sent.link, sent.large || answer.large);
+                    let Some(memory) = self.memory.as_deref_mut() else {
+                        break;
+                    };
                     match answer.outcome {
                         Outcome::Answered(value) if !self.request.looks_bad(&value) => {
-                            *self.bulky = large;
+                            memory.bulky = large;
                             self.state = State::Done;
                             return Poll::Ready(Ok(self.request.reply(value)));
                         }
+                        Outcome::Written => {
+                            memory.bulky = large;
+                            memory.leave_behind(self.manager.pool().any_link(link).as_ref());
+                            self.state = State::Done;
+                            return Poll::Ready(Ok(self.request.reply(Value::Nil)));
+                        }
                         outcome => {
                             // What brought no reply says nothing of the next one's size, except by its own.
-                            *self.bulky |= large;
+                            memory.bulky |= large;
                             let answer = Answer { outcome, ..answer };
                             self.state = self.hand_over(Some(Attempt { link, answer, large }));
                         }
                     }
                 }
                 State::InCare(care) => {
-                    let (result, bulky) = ready!(care.as_mut().poll(cx));
-                    *self.bulky = bulky;
+                    let result = ready!(care.as_mut().poll(cx));
                     self.state = State::Done;
                     return Poll::Ready(result);
                 }
-                State::Done => panic!("a command was polled after its end"),
+                State::Done => break,
             }
         }
+        panic!("a command was polled after its end")
     }
 }
 
@@ -132,10 +154,15 @@ impl<'a, R: Request + 'a> Future for Call<'a, R> {
     }
 }
 
-/// One that its caller waits for no more is recorded as such.
-#[cfg(feature = "metrics")]
+/// One that its caller waits for no more may run yet: the handle's next commands stay behind it.
 impl<R: Request> Drop for Call<'_, R> {
     fn drop(&mut self) {
+        if let (State::Sent(sent), Some(memory)) = (&self.state, &mut self.memory)
+            && !self.request.only_reads()
+        {
+            memory.leave_behind(self.manager.pool().any_link(sent.link).as_ref());
+        }
+        #[cfg(feature = "metrics")]
         if let Some(began) = self.began.take() {
             let operation = self.request.operation();
             self.manager.operations().record(operation, began.elapsed(), Some(Failure::CANCELLED));
@@ -146,7 +173,23 @@ impl<R: Request> Drop for Call<'_, R> {
 /// What a request needs for which no link was up, or that did not get a plain reply.
 struct Care<'a> {
     manager: &'a ConnectionManager,
-    bulky: bool,
+    memory: &'a mut Memory,
+}
+
+/// A request that [`Care`] waits for; if that is given up, it may run yet.
+struct Underway<'c, 'a, R: Request> {
+    care: &'c mut Care<'a>,
+    request: &'c R,
+    link: u64,
+    ended: bool,
+}
+
+impl<R: Request> Drop for Underway<'_, '_, R> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.care.leave_behind(self.request, self.link);
+        }
+    }
 }
 
 impl Care<'_> {
@@ -167,9 +210,12 @@ impl Care<'_> {
                 Some(first) => first,
                 None => match self.send(&request, deadline, std::mem::take(&mut waits)).await {
                     Ok(sent) => {
+                        let mut underway = Underway { care: self, request: &request, link: sent.link, ended: false };
                         let answer = sent.reply.await;
+                        underway.ended = true;
+                        drop(underway);
                         let large = sent.large || answer.large;
-                        self.bulky |= large;
+                        self.memory.bulky |= large;
                         Attempt { link: sent.link, answer, large }
                     }
                     Err(error) => return Err(self.failed(error)),
@@ -192,10 +238,17 @@ impl Care<'_> {
                     }
                     return Err(self.lost(reason));
                 }
-                Outcome::TimedOut => return Err(self.failed(self.timed_out(link, deadline))),
+                Outcome::TimedOut => {
+                    self.leave_behind(&request, link);
+                    return Err(self.failed(self.timed_out(link, deadline)));
+                }
+                Outcome::Written => {
+                    self.leave_behind(&request, link);
+                    Ok(request.reply(Value::Nil))
+                }
             };
             let Some(remedy) = request.refusal(&reply).and_then(|error| refusal::remedy(&error)) else {
-                self.bulky = large;
+                self.memory.bulky = large;
                 return reply;
             };
             match remedy {
@@ -212,15 +265,22 @@ impl Care<'_> {
 
     /// Queues it once there is a link and room; how long one `waits` for that is recorded.
     #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
-    async fn send<R: Request>(&self, request: &R, deadline: Instant, waits: bool) -> Result<Sent, Error> {
+    async fn send<R: Request>(&mut self, request: &R, deadline: Instant, waits: bool) -> Result<Sent, Error> {
         #[cfg(feature = "metrics")]
         let began = std::time::Instant::now();
-        let sent = self.manager.pool().send(request, deadline, self.bulky).await;
+        let sent = self.manager.pool().send(request, deadline, self.memory).await;
         #[cfg(feature = "metrics")]
         if waits && sent.is_ok() {
             self.manager.operations().record_wait(began.elapsed());
         }
         sent
+    }
+
+    /// Notes that a request on this link may run yet, for the order of what its handle sends next.
+    fn leave_behind<R: Request>(&mut self, request: &R, link: u64) {
+        if !request.only_reads() {
+            self.memory.leave_behind(self.manager.pool().any_link(link).as_ref());
+        }
     }
 
     /// Counts a command that failed with this error.

@@ -1,6 +1,6 @@
 //! The handle that tasks share.
 
-use crate::{Config, ConnectionManager, Error, call::Call, guard, link::PipelineRequest};
+use crate::{Config, ConnectionManager, Error, call::Call, guard, link::PipelineRequest, order::Memory};
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
 
@@ -13,6 +13,20 @@ use std::{future::ready, sync::Arc};
 /// it is sent: commands that block (`BLPOP`, `XREAD` with `BLOCK`, …) and commands that change the connection for
 /// everybody (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …).
 ///
+/// # Order
+///
+/// What one handle (one clone) sends takes effect in the order in which it was sent, whatever happens to its connections:
+/// commands sent without waiting for their reply (`set_no_response`) and commands whose future was dropped or has timed
+/// out included. The next command of the handle follows such a one over the same connection, or waits until it is
+/// answered, within its own deadline. A clone comes after everything that its original had sent when it was cloned.
+///
+/// Between clones there is no order but that of cause and effect: a command that is sent after another one's reply has
+/// come runs after it. (The `redis` crate's `MultiplexedConnection` has one connection, so that the commands of all its
+/// clones run in the order in which they were first polled.)
+///
+/// A command whose connection is lost, or has been silent for a second while others were not, is out of this order: it may
+/// run later than what is sent after it, or never.
+///
 /// # Errors
 ///
 /// Commands fail with a [`redis::RedisError`]: `is_timeout()` after the `command_timeout`, `is_connection_dropped()` when
@@ -22,8 +36,8 @@ use std::{future::ready, sync::Arc};
 #[derive(Clone, Debug)]
 pub struct EntraRedis {
     manager: Arc<ConnectionManager>,
-    /// Whether the last command of this clone, or its reply, was large.
-    bulky: bool,
+    /// Of the commands of this clone.
+    memory: Memory,
 }
 
 impl EntraRedis {
@@ -39,7 +53,7 @@ impl EntraRedis {
     /// [`Timeout`](crate::ErrorKind::Timeout).
     pub async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         let manager = ConnectionManager::connect(host, port, config).await?;
-        Ok(Self { manager: Arc::new(manager), bulky: false })
+        Ok(Self { manager: Arc::new(manager), memory: Memory::default() })
     }
 
     /// The owner of the connections and the token: `stats`, `events`, `ready`, `shutdown`.
@@ -63,7 +77,7 @@ impl EntraRedis {
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match guard::check(cmd) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.bulky, cmd)),
+            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, cmd)),
             Err(error) => self.refuse(error),
         }
     }
@@ -75,7 +89,7 @@ impl ConnectionLike for EntraRedis {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match guard::check_pipeline(pipeline) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.bulky, PipelineRequest { pipeline, offset, count })),
+            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, PipelineRequest { pipeline, offset, count })),
             Err(error) => self.refuse(error),
         }
     }

@@ -5,6 +5,7 @@ use crate::{
     journal::Journal,
     link::{self, Link, Outcome},
     load::Load,
+    order::Memory,
     pool::Pool,
     token::TokenActor,
 };
@@ -53,7 +54,7 @@ impl Links {
     /// Queues a command on one of the links, as a handle does, if one takes it; the future tells whether it was answered.
     #[must_use]
     pub fn send(&self, cmd: &Cmd) -> Option<impl Future<Output = bool> + use<>> {
-        let sent = self.0.try_send(&cmd, false)?;
+        let sent = self.0.try_send(&cmd, &mut Memory::default())?;
         Some(async move { matches!(sent.reply.await.outcome, Outcome::Answered(_)) })
     }
 }

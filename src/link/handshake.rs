@@ -47,7 +47,9 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Duration) -> R
             return Err(Error::new(ErrorKind::Timeout(Stage::Auth), text));
         }
         Outcome::Lost(GARBAGE) => (RedisErrorKind::Parse, GARBAGE).into(),
-        Outcome::Unsent | Outcome::Lost(_) | Outcome::Aborted(_) => io::Error::from(io::ErrorKind::BrokenPipe).into(),
+        Outcome::Unsent | Outcome::Lost(_) | Outcome::Aborted(_) | Outcome::Written => {
+            io::Error::from(io::ErrorKind::BrokenPipe).into()
+        }
     };
     Err(refusal(&error, current))
 }

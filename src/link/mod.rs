@@ -26,7 +26,7 @@ pub(crate) use dial::Dialer;
 #[cfg(feature = "metrics")]
 pub(crate) use request::Operation;
 pub(crate) use request::{PipelineRequest, Request};
-pub(crate) use wire::{Admission, Answer, Condition, LARGE, Outcome, Queued, Reply};
+pub(crate) use wire::{Admission, Answer, Condition, LARGE, Outcome, Queued, Reply, SILENCE};
 #[cfg(feature = "internals")]
 pub(crate) use wire::{pack_command, parse_reply};
 
@@ -161,6 +161,26 @@ impl Link {
     /// Takes the link out of traffic, for ever; what is in flight may finish.
     pub(crate) fn retire(&self, reason: &'static str) {
         self.wire.queue.set(Condition::Down(reason));
+    }
+
+    /// Commands queued on it since it was opened.
+    pub(crate) fn commands_queued(&self) -> u64 {
+        self.wire.queue.commands_queued()
+    }
+
+    /// Whether the first `count` commands are answered.
+    pub(crate) fn has_answered(&self, count: u64) -> bool {
+        self.wire.queue.has_answered(count)
+    }
+
+    /// Waits until every command has been answered; meant for a link that is not open.
+    pub(crate) async fn answered(&self) {
+        self.wire.queue.drained().await;
+    }
+
+    /// How long nothing has been received.
+    pub(crate) fn since_heard(&self) -> Duration {
+        self.wire.pulse.now().saturating_sub(Duration::from_millis(self.wire.pulse.last_read()))
     }
 
     /// How long nothing has been sent or received.

@@ -9,12 +9,16 @@ use crate::{
     link::{Admission, Condition, LARGE, Link, Queued, Reply, Request},
     load::{Load, Overload},
     lock::lock,
+    order::{Memory, Next},
     token::Tokens,
 };
 use arc_swap::ArcSwap;
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 use tokio::{
     sync::Notify,
@@ -34,6 +38,9 @@ const SPILL_AT: usize = 2048;
 /// 1.5 to 2 times as many with one such connection as with two, and the large ones as many, on two cores shared with the
 /// server (`make bench-peers QUICK="--workloads beside-large --only entra-redis"`, with 16 and with 1 here).
 const SPILL_LARGE_AT: usize = 16;
+
+/// How often a command looks again whose handle has something unanswered on a link that takes no commands.
+const RECHECK: Duration = Duration::from_millis(50);
 
 /// The links in use. Commands read a snapshot, without a lock; only the keeper changes it.
 pub(crate) struct Pool {
@@ -76,12 +83,12 @@ impl Pool {
 
     /// Queues a request on a link if one is up, with the command timeout from now.
     ///
-    /// Somebody whose last request was `bulky` is expected to send another such: it goes where it is in nobody's way.
-    pub(crate) fn try_send<R: Request>(&self, request: &R, bulky: bool) -> Option<Sent> {
+    /// `memory` is that of the handle that sends it.
+    pub(crate) fn try_send<R: Request>(&self, request: &R, memory: &mut Memory) -> Option<Sent> {
         if self.load.has_queue() || !self.load.enter() {
             return None;
         }
-        let sent = self.route(request, None, bulky);
+        let sent = self.route(request, None, memory);
         if sent.is_none() {
             self.load.left(1);
         }
@@ -90,10 +97,15 @@ impl Pool {
 
     /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
     #[cold]
-    pub(crate) async fn send<R: Request>(&self, request: &R, deadline: Instant, bulky: bool) -> Result<Sent, Error> {
+    pub(crate) async fn send<R: Request>(
+        &self,
+        request: &R,
+        deadline: Instant,
+        memory: &mut Memory,
+    ) -> Result<Sent, Error> {
         let _waiting = self.load.wait();
         let place = self.place(deadline).await?;
-        self.wait_for_link(place, request, deadline, bulky).await
+        self.wait_for_link(place, request, deadline, memory).await
     }
 
     /// A place in the load for one command, if need be after those who came before.
@@ -132,13 +144,21 @@ impl Pool {
         }
     }
 
-    fn route<R: Request>(&self, request: &R, deadline: Option<Instant>, bulky: bool) -> Option<Sent> {
+    fn route<R: Request>(&self, request: &R, deadline: Option<Instant>, memory: &mut Memory) -> Option<Sent> {
         if self.closed.load(SeqCst) {
             return None;
         }
         let links = self.links.load();
         let queue = |link: &Arc<Link>, admission| Some(Sent::new(link, request.queue(link, admission, deadline)?));
-        let preferred = if bulky {
+        if let Some(unanswered) = &memory.unanswered {
+            match unanswered.next(&links) {
+                Next::Anywhere => memory.unanswered = None,
+                Next::Behind(link) => return queue(&link, Admission::Open),
+                Next::Later => return None,
+            }
+        }
+        // Somebody whose last request was bulky is expected to send another such.
+        let preferred = if memory.bulky {
             // From the back, so that the front stays free for small replies.
             let back = &links[links.len() / 2..];
             let has_room = |link: &&Arc<Link>| is_well(link) && link.in_flight() < SPILL_LARGE_AT;
@@ -161,7 +181,7 @@ impl Pool {
         place: Place<'_>,
         request: &R,
         deadline: Instant,
-        bulky: bool,
+        memory: &mut Memory,
     ) -> Result<Sent, Error> {
         loop {
             let changed = self.changed.notified();
@@ -171,22 +191,48 @@ impl Pool {
             if self.is_closed() {
                 return Err(Error::closed());
             }
-            if let Some(sent) = self.route(request, Some(deadline), bulky) {
+            if let Some(sent) = self.route(request, Some(deadline), memory) {
                 place.pass_on();
                 return Ok(sent);
             }
             if let Some(error) = self.tokens.dead() {
                 return Err(error);
             }
-            if timeout_at(deadline, changed).await.is_err() {
-                return Err(self.no_link());
+            let Some(before) = &memory.unanswered else {
+                if timeout_at(deadline, changed).await.is_err() {
+                    return Err(self.no_link());
+                }
+                continue;
+            };
+            // That a link is given up rings no bell.
+            let look_again = deadline.min(Instant::now() + RECHECK);
+            let settled = async {
+                tokio::select! {
+                    () = changed => {}
+                    () = before.settled() => {}
+                }
+            };
+            if timeout_at(look_again, settled).await.is_err() && Instant::now() >= deadline {
+                return Err(self.not_in_order());
             }
         }
+    }
+
+    /// The link of this number, if its connection has not ended, in use or not.
+    pub(crate) fn any_link(&self, id: u64) -> Option<Arc<Link>> {
+        self.link(id).or_else(|| lock(&self.leaving).iter().find(|link| link.id() == id).map(Arc::clone))
     }
 
     /// The link of this number, if it is still in use.
     pub(crate) fn link(&self, id: u64) -> Option<Arc<Link>> {
         self.links.load().iter().find(|link| link.id() == id).map(Arc::clone)
+    }
+
+    fn not_in_order(&self) -> Error {
+        self.load.note_unserved();
+        let text = "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may \
+                    not overtake it; it was not sent";
+        Error::new(ErrorKind::Timeout(Stage::Command), text)
     }
 
     fn no_link(&self) -> Error {

@@ -30,6 +30,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 pub(super) use driver::GARBAGE;
+pub(crate) use driver::SILENCE;
 pub(super) use pulse::Pulse;
 pub(crate) use queue::{Admission, Condition};
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};

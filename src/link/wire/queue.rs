@@ -86,6 +86,8 @@ struct Inner {
     entries: Vec<Entry>,
     /// Bytes queued since the connection began.
     offset: u64,
+    /// Commands queued since then.
+    queued: u64,
     /// The driver, when it sleeps.
     driver: Option<Waker>,
     ended: bool,
@@ -118,6 +120,7 @@ impl Queue {
                 bytes: Vec::new(),
                 entries: Vec::new(),
                 offset: 0,
+                queued: 0,
                 driver: None,
                 ended: false,
                 spare: Vec::new(),
@@ -159,6 +162,7 @@ impl Queue {
         let Order { deadline, expect, quiet } = order;
         let reply = Reply(Arc::clone(&slot));
         let counted = admission != Admission::Own;
+        inner.queued += u64::from(counted);
         inner.entries.push(Entry { begins, ends: inner.offset, deadline, expect, slot: Some(slot), quiet, counted });
         let in_flight = if counted { &self.commands } else { &self.own };
         in_flight.fetch_add(1, SeqCst);
@@ -259,6 +263,18 @@ impl Queue {
     /// Whether a large reply is on its way, behind which others wait.
     pub(crate) fn is_congested(&self) -> bool {
         self.congested.load(SeqCst)
+    }
+
+    /// Commands queued since the connection began; the link's own `AUTH` and `PING` are none.
+    pub(crate) fn commands_queued(&self) -> u64 {
+        lock(&self.inner).queued
+    }
+
+    /// Whether the first `count` commands are answered: commands are answered in their order.
+    pub(crate) fn has_answered(&self, count: u64) -> bool {
+        // Looked at in this order, a command that is queued meanwhile makes the answer "no", never a wrong "yes".
+        let queued = self.commands_queued();
+        queued.saturating_sub(self.commands.load(SeqCst) as u64) >= count
     }
 
     pub(crate) fn in_flight(&self) -> usize {

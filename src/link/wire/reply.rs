@@ -14,6 +14,8 @@ use tokio::time::Instant;
 pub(crate) enum Outcome {
     /// Redis answered; a pipeline's answers come as one array.
     Answered(Value),
+    /// All of it is written, and it wants no reply.
+    Written,
     /// Redis refused commands of a transaction while it was being queued: their replies' places, and why.
     Aborted(Vec<(usize, ServerError)>),
     /// The connection went down before a byte of the request left this process.

@@ -86,7 +86,7 @@ pub(crate) struct Keeper {
     slots: Vec<Slot>,
     tasks: FuturesUnordered<BoxFuture<'static, Done>>,
     pace: Pace,
-    /// The loss of a link makes all others suspect, but not more often than this.
+    /// The loss or the silence of a link makes all others suspect, but not more often than this.
     next_doubt: Instant,
     /// Told how the first dial went; until then there is no second one.
     first: Option<oneshot::Sender<Result<(), Error>>>,
@@ -151,6 +151,10 @@ impl Keeper {
             // The server is about to cut it, and whatever is in flight with it.
             link.retire("its token has expired");
         }
+        if self.slots.iter().flat_map(Slot::links).any(|link| link.is_silent()) {
+            // Whether the server is slow or that link alone is stuck, the others' answers tell.
+            self.suspect_all(now);
+        }
         let gone: Vec<_> = self.slots.iter_mut().flat_map(Slot::tidy).collect();
         if gone.is_empty() {
             return;
@@ -164,6 +168,11 @@ impl Keeper {
             self.journal.record(Event::LinkReplaced { link, by });
         }
         // What took one link may have taken others: better a PING finds out than the commands of somebody.
+        self.suspect_all(now);
+    }
+
+    /// Has every link answer a `PING`, if that has not just been done.
+    fn suspect_all(&mut self, now: Instant) {
         if now >= self.next_doubt {
             self.next_doubt = now + ROUND;
             self.slots.iter().flat_map(Slot::links).for_each(|link| link.suspect());

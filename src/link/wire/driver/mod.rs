@@ -11,7 +11,6 @@ use super::{
     reply::{Answer, Expect, Outcome},
     scan::Scan,
 };
-use redis::Value;
 use std::{
     pin::Pin,
     sync::Arc,
@@ -27,6 +26,7 @@ use tokio::{
 use watch::Look;
 
 pub(crate) use reading::GARBAGE;
+pub(crate) use watch::SILENCE;
 
 /// Why a connection ended.
 type Reason = &'static str;
@@ -196,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let through = self.quiet.iter().take_while(|entry| entry.ends <= self.written).count();
         let through: Vec<_> = self.quiet.drain(..through).collect();
         for entry in through {
-            self.tell(entry, Outcome::Answered(Value::Nil), false);
+            self.tell(entry, Outcome::Written, false);
         }
         self.wake();
     }

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// A server that leaves requests without a byte for this long is doubted: traffic goes elsewhere, and a `PING` finds out.
-const SILENCE: Duration = Duration::from_secs(1);
+pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 
 /// What the oldest request was at the last look, and when that was.
 #[derive(Clone, Copy)]
