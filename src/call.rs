@@ -7,7 +7,7 @@ use crate::{
     error::Stage,
     link::{Answer, Link, Outcome, Request},
     order::Memory,
-    pool::Sent,
+    pool::{Sent, Turn},
     refusal::{self, Remedy, Retries},
 };
 use futures_util::future::BoxFuture;
@@ -48,6 +48,8 @@ enum State<'a, T> {
 /// A request that was sent, the link that carried it, and how that went.
 struct Attempt {
     link: u64,
+    /// When it was given to the link, at the latest.
+    queued: Instant,
     answer: Answer,
     /// Whether the request, or what came, was large.
     large: bool,
@@ -126,7 +128,9 @@ impl<'a, R: Request + 'a> Call<'a, R> {
                             // What brought no reply says nothing of the next one's size, except by its own.
                             memory.bulky |= large;
                             let answer = Answer { outcome, ..answer };
-                            self.state = self.hand_over(Some(Attempt { link, answer, large }));
+                            let limit = self.manager.command_timeout();
+                            let queued = answer.deadline.checked_sub(limit).unwrap_or_else(Instant::now);
+                            self.state = self.hand_over(Some(Attempt { link, queued, answer, large }));
                         }
                     }
                 }
@@ -205,18 +209,20 @@ impl Care<'_> {
         let mut retries = Retries::new(deadline);
         // One that has not been sent found no link, or no room, at once.
         let mut waits = first.is_none();
+        let mut turn = if waits { Turn::First } else { Turn::Again(None) };
         loop {
-            let Attempt { link, answer, large } = match first.take() {
+            let Attempt { link, queued, answer, large } = match first.take() {
                 Some(first) => first,
-                None => match self.send(&request, deadline, std::mem::take(&mut waits)).await {
+                None => match self.send(&request, deadline, std::mem::take(&mut waits), turn.take()).await {
                     Ok(sent) => {
+                        let queued = Instant::now();
                         let mut underway = Underway { care: self, request: &request, link: sent.link, ended: false };
                         let answer = sent.reply.await;
                         underway.ended = true;
                         drop(underway);
                         let large = sent.large || answer.large;
                         self.memory.bulky |= large;
-                        Attempt { link: sent.link, answer, large }
+                        Attempt { link: sent.link, queued, answer, large }
                     }
                     Err(error) => return Err(self.failed(error)),
                 },
@@ -224,7 +230,9 @@ impl Care<'_> {
             let reply = match answer.outcome {
                 Outcome::Answered(value) => Ok(request.reply(value)),
                 Outcome::Aborted(errors) => request.aborted(errors).await,
-                Outcome::Unsent => {
+                Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
+                Outcome::Unsent(place) => {
+                    turn = Turn::Again(place);
                     self.manager.pool().load().note_retry();
                     continue;
                 }
@@ -240,7 +248,7 @@ impl Care<'_> {
                 }
                 Outcome::TimedOut => {
                     self.leave_behind(&request, link);
-                    return Err(self.failed(self.timed_out(link, deadline)));
+                    return Err(self.failed(self.timed_out(link, queued)));
                 }
                 Outcome::Written => {
                     self.leave_behind(&request, link);
@@ -265,10 +273,16 @@ impl Care<'_> {
 
     /// Queues it once there is a link and room; how long one `waits` for that is recorded.
     #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
-    async fn send<R: Request>(&mut self, request: &R, deadline: Instant, waits: bool) -> Result<Sent, Error> {
+    async fn send<R: Request>(
+        &mut self,
+        request: &R,
+        deadline: Instant,
+        waits: bool,
+        turn: Turn,
+    ) -> Result<Sent, Error> {
         #[cfg(feature = "metrics")]
         let began = std::time::Instant::now();
-        let sent = self.manager.pool().send(request, deadline, self.memory).await;
+        let sent = self.manager.pool().send(request, deadline, self.memory, turn).await;
         #[cfg(feature = "metrics")]
         if waits && sent.is_ok() {
             self.manager.operations().record_wait(began.elapsed());
@@ -310,13 +324,13 @@ impl Care<'_> {
         IoError::new(IoErrorKind::BrokenPipe, text).into()
     }
 
-    fn timed_out(&self, link: u64, deadline: Instant) -> Error {
+    /// A link is judged by what it has done since it was given the command, which may have been just before the deadline.
+    fn timed_out(&self, link: u64, queued: Instant) -> Error {
         let limit = self.manager.command_timeout();
         if let Some(link) = self.manager.pool().link(link)
-            && let Some(called) = deadline.checked_sub(limit)
-            && link.silent_since(called)
+            && link.silent_since(queued)
         {
-            if limit >= SILENCE {
+            if queued.elapsed() >= SILENCE {
                 link.retire("not a byte within a command's deadline");
             } else {
                 link.suspect();
@@ -328,6 +342,13 @@ impl Care<'_> {
             format!("no reply from Redis within {limit:?} (`command_timeout`); the command may have run"),
         )
     }
+}
+
+/// The error of a command whose reply came in a sound frame, and holds what has no value.
+fn unreadable(place: Option<usize>, problem: &str) -> RedisError {
+    let which = place.map_or_else(|| "it".to_owned(), |place| format!("number {place} of the pipeline, from 0,"));
+    let text = format!("{which} has no value: {problem}; the command has run");
+    (redis::ErrorKind::Parse, "a reply cannot be read", text).into()
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! How many commands are under way, how many may be, and how they ended.
 
 use crate::{Error, ErrorKind};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
+    },
 };
 use tokio::sync::Notify;
 
@@ -72,10 +75,6 @@ struct Turn<'a> {
 impl<'a> Turn<'a> {
     fn new(waiting: &'a AtomicUsize) -> Self {
         Self { waiting, is_behind_others: waiting.fetch_add(1, SeqCst) > 0 }
-    }
-
-    fn has_followers(&self) -> bool {
-        self.waiting.load(SeqCst) > 1
     }
 }
 
@@ -161,7 +160,9 @@ impl Load {
             room.await;
             is_next = true;
         }
-        if self.in_flight.load(SeqCst) < self.most && turn.has_followers() {
+        // Before the look at who waits: whoever comes later tries for itself, and is not taken for one behind this one.
+        drop(turn);
+        if self.in_flight.load(SeqCst) < self.most && self.has_queue() {
             self.room.notify_one();
         }
     }
@@ -226,6 +227,35 @@ impl Load {
                 refused: self.refused.load(Relaxed),
             },
         }
+    }
+}
+
+/// A command's place in the load, given back when dropped.
+pub(crate) struct Place(Option<Arc<Load>>);
+
+impl Place {
+    /// The one that [`Load::enter`] has taken.
+    pub(crate) fn taken(load: &Arc<Load>) -> Self {
+        Self(Some(Arc::clone(load)))
+    }
+
+    /// Somebody else gives it back from now on.
+    pub(crate) fn pass_on(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(load) = self.0.take() {
+            load.left(1);
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place")
     }
 }
 

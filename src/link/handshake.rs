@@ -30,7 +30,7 @@ pub(super) async fn authenticate(wire: &Wire, dialer: &Dialer, current: &Current
     }
     let outcome = match answer {
         Some((reply, _)) => reply.await.outcome,
-        None => Outcome::Unsent,
+        None => Outcome::Unsent(None),
     };
     verdict(outcome, current, dialer.auth_timeout())
 }
@@ -47,7 +47,8 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Duration) -> R
             return Err(Error::new(ErrorKind::Timeout(Stage::Auth), text));
         }
         Outcome::Lost(GARBAGE) => (RedisErrorKind::Parse, GARBAGE).into(),
-        Outcome::Unsent | Outcome::Lost(_) | Outcome::Aborted(_) | Outcome::Written => {
+        Outcome::Unreadable(_, problem) => (RedisErrorKind::Parse, problem).into(),
+        Outcome::Unsent(_) | Outcome::Lost(_) | Outcome::Aborted(_) | Outcome::Written => {
             io::Error::from(io::ErrorKind::BrokenPipe).into()
         }
     };

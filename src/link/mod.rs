@@ -148,7 +148,7 @@ impl Link {
         self.wire.queue.is_congested()
     }
 
-    /// Whether it has left requests without a byte for too long.
+    /// Whether it has left requests without a sign of life for too long.
     pub(crate) fn is_silent(&self) -> bool {
         self.wire.pulse.is_silent()
     }
@@ -180,12 +180,12 @@ impl Link {
 
     /// How long nothing has been received.
     pub(crate) fn since_heard(&self) -> Duration {
-        self.wire.pulse.now().saturating_sub(Duration::from_millis(self.wire.pulse.last_read()))
+        self.wire.pulse.now().saturating_sub(Duration::from_millis(self.wire.pulse.last_sign()))
     }
 
     /// How long nothing has been sent or received.
     pub(crate) fn idle(&self) -> Duration {
-        let last = self.wire.pulse.last_read().max(self.last_used.load(Relaxed));
+        let last = self.wire.pulse.last_sign().max(self.last_used.load(Relaxed));
         self.wire.pulse.now().saturating_sub(Duration::from_millis(last))
     }
 
@@ -222,7 +222,7 @@ impl Link {
         let asked = Instant::now();
         let outcome = self.wire.own(&redis::cmd("PING"), asked + limit).await;
         // Behind a large reply its answer may come late: whoever sends that is there.
-        matches!(outcome, Outcome::Answered(_))
+        matches!(outcome, Outcome::Answered(_) | Outcome::Unreadable(..))
             || (matches!(outcome, Outcome::TimedOut) && !self.wire.pulse.silent_since(asked))
     }
 
@@ -263,7 +263,7 @@ impl Link {
         verdict
     }
 
-    /// Whether not a byte has come from Redis since `moment`, for no good reason.
+    /// Whether Redis has given no sign of life since `moment`, for no good reason.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
         self.wire.pulse.silent_since(moment) && !self.validating.load(Relaxed)
     }

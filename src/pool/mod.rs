@@ -7,7 +7,7 @@ use crate::{
     Error, ErrorKind,
     error::Stage,
     link::{Admission, Condition, LARGE, Link, Queued, Reply, Request},
-    load::{Load, Overload},
+    load::{Load, Overload, Place},
     lock::lock,
     order::{Memory, Next},
     token::Tokens,
@@ -96,23 +96,30 @@ impl Pool {
     }
 
     /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
+    ///
+    /// One that has been let in before is not refused for want of room: it still has its place, or waits for one.
     #[cold]
     pub(crate) async fn send<R: Request>(
         &self,
         request: &R,
         deadline: Instant,
         memory: &mut Memory,
+        turn: Turn,
     ) -> Result<Sent, Error> {
         let _waiting = self.load.wait();
-        let place = self.place(deadline).await?;
+        let place = match turn {
+            Turn::First => self.place(deadline, self.overload).await?,
+            Turn::Again(None) => self.place(deadline, Overload::Wait).await?,
+            Turn::Again(Some(place)) => place,
+        };
         self.wait_for_link(place, request, deadline, memory).await
     }
 
     /// A place in the load for one command, if need be after those who came before.
-    async fn place(&self, deadline: Instant) -> Result<Place<'_>, Error> {
-        if self.overload == Overload::Refuse {
-            return if self.load.enter() {
-                Ok(Place(&self.load))
+    async fn place(&self, deadline: Instant, overload: Overload) -> Result<Place, Error> {
+        if overload == Overload::Refuse {
+            return if !self.load.has_queue() && self.load.enter() {
+                Ok(Place::taken(&self.load))
             } else if self.is_closed() {
                 Err(Error::closed())
             } else {
@@ -121,7 +128,7 @@ impl Pool {
         }
         let turn = async {
             tokio::select! {
-                () = self.load.wait_for_place() => Ok(Place(&self.load)),
+                () = self.load.wait_for_place() => Ok(Place::taken(&self.load)),
                 () = self.until_closed() => Err(Error::closed()),
             }
         };
@@ -178,7 +185,7 @@ impl Pool {
     /// Queues a request that has its place in the load, once a link is up.
     async fn wait_for_link<R: Request>(
         &self,
-        place: Place<'_>,
+        place: Place,
         request: &R,
         deadline: Instant,
         memory: &mut Memory,
@@ -339,19 +346,16 @@ impl Pool {
     }
 }
 
-/// A place in the load, given back when dropped.
-struct Place<'a>(&'a Load);
-
-impl Place<'_> {
-    /// The link gives it back from now on.
-    fn pass_on(self) {
-        std::mem::forget(self);
-    }
+/// Whether a request has been let in before; with the place in the load that it has kept since.
+pub(crate) enum Turn {
+    First,
+    Again(Option<Place>),
 }
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.left(1);
+impl Turn {
+    /// Leaves the next one's behind, which comes without a place.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Again(None))
     }
 }
 

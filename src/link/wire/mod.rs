@@ -128,7 +128,7 @@ impl Wire {
     pub(super) async fn own(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
         match self.command(Admission::Own, cmd, Some(deadline)) {
             Some((reply, _)) => reply.await.outcome,
-            None => Outcome::Unsent,
+            None => Outcome::Unsent(None),
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! The types that make up nearly all traffic are read here; the rare ones, errors among them, are handed to the `redis`
 //! crate's own parser with the slice they take, so that values are the same ones and nothing is written twice.
+//!
+//! What is wrong with a reply's frame (its types, its sizes) is the connection's end, as nobody knows where the next reply
+//! begins. What is wrong inside of a sound frame is the business of the one request that it answers: a script can make it.
 
 use super::scan::Scan;
 use redis::Value;
 
-/// How deep replies may be nested, as in the `redis` crate: deeper ones are garbage, or an attack on the stack.
-pub(super) const DEEPEST: usize = 100;
+/// How deep replies may be nested, as in the `redis` crate: deeper ones are an attack on the stack.
+const DEEPEST: usize = 100;
 
 /// Lines hold numbers, states and errors; what is longer is no line.
 const LONGEST_LINE: usize = 1 << 20;
@@ -17,15 +20,20 @@ const LONGEST_LINE: usize = 1 << 20;
 pub(super) enum Stop {
     /// The rest of the reply has not come yet.
     Incomplete,
-    /// It is no reply at all, for this reason.
+    /// It is no reply at all, for this reason: where the next one begins, nobody knows.
     Garbage(&'static str),
+    /// A whole reply of `len` bytes that holds what has no value, for this reason: what follows it is sound.
+    Unreadable { len: usize, problem: &'static str },
 }
 
 /// The reply at the start of `buf`, and how many bytes it takes.
 pub(super) fn parse(buf: &[u8]) -> Result<(Value, usize), Stop> {
-    let mut reader = Reader { buf, at: 0 };
+    let mut reader = Reader { buf, at: 0, problem: None };
     let value = reader.value(1)?;
-    Ok((value, reader.at))
+    match reader.problem {
+        None => Ok((value, reader.at)),
+        Some(problem) => Err(Stop::Unreadable { len: reader.at, problem }),
+    }
 }
 
 pub(super) fn garbage(problem: &'static str) -> Stop {
@@ -35,12 +43,14 @@ pub(super) fn garbage(problem: &'static str) -> Stop {
 struct Reader<'a> {
     buf: &'a [u8],
     at: usize,
+    /// The first element that has no value. It is read past, as only its request is concerned, and stands for no value.
+    problem: Option<&'static str>,
 }
 
 impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value, Stop> {
         if depth > DEEPEST {
-            return Err(garbage("a reply is nested too deeply"));
+            return self.too_deep();
         }
         let start = self.at;
         let kind = *self.buf.get(start).ok_or(Stop::Incomplete)?;
@@ -48,28 +58,50 @@ impl<'a> Reader<'a> {
         match kind {
             b'$' => self.bulk(),
             b'+' => {
-                let text = self.text()?;
-                Ok(if text == "OK" { Value::Okay } else { Value::SimpleString(text.to_owned()) })
+                let text = self.line()?;
+                Ok(if text == b"OK" { Value::Okay } else { Value::SimpleString(lossy(text)) })
             }
-            b':' => self.number().map(Value::Int),
+            b':' => match self.number()? {
+                Some(number) => Ok(Value::Int(number)),
+                None => Ok(self.unreadable("an integer is not one of 64 bits")),
+            },
             b'*' => self.items(depth).map(|items| items.map_or(Value::Nil, Value::Array)),
             b'~' => self.items(depth).map(|items| items.map_or(Value::Nil, Value::Set)),
-            b'%' => self.map(depth),
-            b'_' => self.text().map(|_| Value::Nil),
-            b'#' => match self.text()? {
-                "t" => Ok(Value::Boolean(true)),
-                "f" => Ok(Value::Boolean(false)),
-                _ => Err(garbage("a boolean is neither t nor f")),
+            b'%' => self.pairs(depth).map(Value::Map),
+            b'_' => self.line().map(|_| Value::Nil),
+            b'#' => match self.line()? {
+                b"t" => Ok(Value::Boolean(true)),
+                b"f" => Ok(Value::Boolean(false)),
+                _ => Ok(self.unreadable("a boolean is neither t nor f")),
             },
-            _ => self.rare(start, depth),
+            b'|' => {
+                let attributes = self.pairs(depth)?;
+                Ok(Value::Attribute { attributes, data: Box::new(self.value(depth + 1)?) })
+            }
+            b'>' => self.push(depth),
+            _ => self.rare(start),
         }
+    }
+
+    /// Takes note of an element that has been read past.
+    #[cold]
+    fn unreadable(&mut self, problem: &'static str) -> Value {
+        self.problem.get_or_insert(problem);
+        Value::Nil
+    }
+
+    /// Passes over an element that is too deep for the stack, which a script can well make.
+    #[cold]
+    fn too_deep(&mut self) -> Result<Value, Stop> {
+        self.at += Scan::new().resume(&self.buf[self.at..])?.ok_or(Stop::Incomplete)?;
+        Ok(self.unreadable("it is nested too deeply"))
     }
 
     /// A value of a rare type: found by its end, read by the `redis` crate.
     #[cold]
-    fn rare(&mut self, start: usize, depth: usize) -> Result<Value, Stop> {
+    fn rare(&mut self, start: usize) -> Result<Value, Stop> {
         let frame = &self.buf[start..];
-        let len = Scan::at_depth(depth).resume(frame)?.ok_or(Stop::Incomplete)?;
+        let len = Scan::new().resume(frame)?.ok_or(Stop::Incomplete)?;
         self.at = start + len;
         let frame = &frame[..len];
         let value = if frame.first() == Some(&b'-') {
@@ -78,11 +110,34 @@ impl<'a> Reader<'a> {
         } else {
             redis::parse_redis_value(frame)
         };
-        value.map_err(|_| garbage("a value is malformed"))
+        Ok(value.unwrap_or_else(|_| {
+            self.unreadable(match frame.first() {
+                Some(b',') => "a double is no number",
+                Some(b'(') => "a big number is no number",
+                Some(b'=') => "a verbatim string has no format",
+                _ => "a value is malformed",
+            })
+        }))
+    }
+
+    /// A message that answers no request. Its kind is read by the `redis` crate.
+    #[cold]
+    fn push(&mut self, depth: usize) -> Result<Value, Stop> {
+        let mut data = self.items(depth)?.unwrap_or_default().into_iter();
+        let kind = match data.next() {
+            None => b">0\r\n".to_vec(),
+            Some(Value::BulkString(kind)) => [format!(">1\r\n${}\r\n", kind.len()).as_bytes(), &kind, b"\r\n"].concat(),
+            Some(Value::SimpleString(kind)) => format!(">1\r\n+{kind}\r\n").into_bytes(),
+            Some(_) => return Ok(self.unreadable("a push has no kind")),
+        };
+        match redis::parse_redis_value(&kind) {
+            Ok(Value::Push { kind, .. }) => Ok(Value::Push { kind, data: data.collect() }),
+            _ => Ok(self.unreadable("a push has no kind")),
+        }
     }
 
     fn bulk(&mut self) -> Result<Value, Stop> {
-        let Ok(len) = usize::try_from(self.number()?) else {
+        let Ok(len) = usize::try_from(self.size()?) else {
             return Ok(Value::Nil);
         };
         let end = self.at.checked_add(len).ok_or_else(|| garbage("a string is too long"))?;
@@ -98,7 +153,7 @@ impl<'a> Reader<'a> {
 
     /// The elements of an array or a set; none for the null array.
     fn items(&mut self, depth: usize) -> Result<Option<Vec<Value>>, Stop> {
-        let Ok(count) = usize::try_from(self.number()?) else {
+        let Ok(count) = usize::try_from(self.size()?) else {
             return Ok(None);
         };
         let mut items = Vec::with_capacity(self.plausible(count));
@@ -108,13 +163,14 @@ impl<'a> Reader<'a> {
         Ok(Some(items))
     }
 
-    fn map(&mut self, depth: usize) -> Result<Value, Stop> {
-        let count = usize::try_from(self.number()?).map_err(|_| garbage("a map has a negative size"))?;
+    /// The elements of a map, or the attributes of what follows them.
+    fn pairs(&mut self, depth: usize) -> Result<Vec<(Value, Value)>, Stop> {
+        let count = usize::try_from(self.size()?).map_err(|_| garbage("a map has a negative size"))?;
         let mut pairs = Vec::with_capacity(self.plausible(count));
         for _ in 0..count {
             pairs.push((self.value(depth + 1)?, self.value(depth + 1)?));
         }
-        Ok(Value::Map(pairs))
+        Ok(pairs)
     }
 
     /// Room for `count` elements, but for no more than there are bytes: a server's word alone allocates nothing.
@@ -123,7 +179,13 @@ impl<'a> Reader<'a> {
         count.min((self.buf.len() - self.at) / SHORTEST_ELEMENT)
     }
 
-    fn number(&mut self) -> Result<i64, Stop> {
+    /// How much there is of something.
+    fn size(&mut self) -> Result<i64, Stop> {
+        self.number()?.ok_or_else(|| garbage("a size is no number"))
+    }
+
+    /// A line with a number; none if it holds something else.
+    fn number(&mut self) -> Result<Option<i64>, Stop> {
         let digits = &self.buf[self.at..];
         // Up to 18 digits cannot overflow; everything else takes the long way.
         let mut value = 0_i64;
@@ -132,20 +194,29 @@ impl<'a> Reader<'a> {
                 b'0'..=b'9' if i < 18 => value = value * 10 + i64::from(byte - b'0'),
                 b'\r' if i > 0 && digits.get(i + 1) == Some(&b'\n') => {
                     self.at += i + 2;
-                    return Ok(value);
+                    return Ok(Some(value));
                 }
                 _ => break,
             }
         }
-        let text = self.text()?;
-        text.trim().parse().map_err(|_| garbage("a number is no number"))
+        self.line().map(number)
     }
 
-    fn text(&mut self) -> Result<&'a str, Stop> {
-        let (text, next) = line(self.buf, self.at)?;
+    fn line(&mut self) -> Result<&'a [u8], Stop> {
+        let (line, next) = line(self.buf, self.at)?;
         self.at = next;
-        str::from_utf8(text).map_err(|_| garbage("a line is not UTF-8"))
+        Ok(line)
     }
+}
+
+/// Text is read whatever it holds: a script can answer with any bytes, and Redis cuts what it quotes anywhere.
+fn lossy(text: &[u8]) -> String {
+    str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into_owned(), str::to_owned)
+}
+
+/// The number that a line holds, as lenient as the `redis` crate is.
+pub(super) fn number(line: &[u8]) -> Option<i64> {
+    str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
 /// The line that starts at `at`, without its end, and where the next one starts.

@@ -88,28 +88,90 @@ fn garbage_is_garbage_at_once() {
         &b"?\r\n"[..],
         b"HTTP/1.1 400 Bad Request\r\n",
         b"\0\0\0",
-        b":x\r\n",
-        b":1x\r\n",
-        b":\r\n",
         b"$x\r\n",
         b"$1\r\nabc",
         b"$99999999999999999999\r\n",
+        b"*99999999999999999999\r\n",
+        b"*\r\n",
         b"%-1\r\n",
-        b"#x\r\n",
-        b",x\r\n",
-        b"+\xff\r\n",
         b"*1\r\n?",
         b"=-1\r\n",
-        b"=3\r\nabc\r\n",
-        b">1\r\n:1\r\n",
+        b"=7\r\ntxt:abcde\r\n",
+        b"!3\r\nERRxy",
+        // What is unreadable in front of it makes it no sounder.
+        b"*2\r\n:x\r\n$1\r\nabc",
     ] {
         assert!(matches!(parse(bytes), Err(Stop::Garbage(_))), "{:?}", String::from_utf8_lossy(bytes));
+        assert!(Scan::new().resume(bytes).is_err(), "{:?}", String::from_utf8_lossy(bytes));
         assert!(redis::parse_redis_value(bytes).is_err(), "{:?}", String::from_utf8_lossy(bytes));
     }
     assert!(matches!(parse(&vec![b'+'; LONGEST_LINE + 2]), Err(Stop::Garbage(_))));
 }
 
-/// Where the redis crate gives up on the whole connection.
+/// Where the redis crate gives up on the whole connection, and the next reply is there for the next request.
+#[test]
+fn what_a_sound_frame_holds_is_its_own_requests_business() {
+    for (bytes, expected) in [
+        (&b":x\r\n"[..], "64 bits"),
+        (b":1x\r\n", "64 bits"),
+        (b":\r\n", "64 bits"),
+        (b":\xff\r\n", "64 bits"),
+        (b":9223372036854775808\r\n", "64 bits"),
+        (b":-99999999999999999999\r\n", "64 bits"),
+        (b"#T\r\n", "boolean"),
+        (b"#\xff\r\n", "boolean"),
+        (b",x\r\n", "double"),
+        (b",\xff\r\n", "double"),
+        (b"(1\xff\r\n", "big number"),
+        (b"=3\r\nabc\r\n", "verbatim"),
+        (b">1\r\n:1\r\n", "push"),
+        (b">1\r\n$1\r\n\xff\r\n", "push"),
+        (b"*3\r\n:1\r\n#T\r\n$1\r\na\r\n", "boolean"),
+        (b"~1\r\n#T\r\n", "boolean"),
+        (b"%1\r\n+key\r\n*1\r\n,x\r\n", "double"),
+        (b"%1\r\n,x\r\n+value\r\n", "double"),
+        (b"|1\r\n+ttl\r\n:x\r\n+OK\r\n", "64 bits"),
+        (b"|1\r\n+ttl\r\n:1\r\n#T\r\n", "boolean"),
+        (b">2\r\n+message\r\n:x\r\n", "64 bits"),
+        // The first one is told.
+        (b"*2\r\n:x\r\n#T\r\n", "64 bits"),
+    ] {
+        let shown = String::from_utf8_lossy(bytes);
+        let whole = |buf: &[u8]| match parse(buf) {
+            Err(Stop::Unreadable { len, problem }) => (len, problem),
+            other => panic!("{shown:?}: {other:?}"),
+        };
+        let (len, problem) = whole(bytes);
+        assert!(len == bytes.len() && problem.contains(expected), "{shown:?}: {problem}");
+        assert_eq!(whole(&[bytes, b"+next\r\n"].concat()), (len, problem), "{shown:?}");
+        cut_anywhere(bytes);
+        assert!(redis::parse_redis_value(bytes).is_err(), "{shown:?}");
+    }
+}
+
+/// A status is text, and text is read as errors are.
+#[test]
+fn text_that_is_no_utf_8_is_text_all_the_same() {
+    let text = |text: &str| Value::SimpleString(text.to_owned());
+    for (bytes, expected) in [
+        (&b"+caf\xe9\r\n"[..], text("caf\u{fffd}")),
+        (b"*2\r\n+\xff\r\n:1\r\n", Value::Array(vec![text("\u{fffd}"), Value::Int(1)])),
+        (b"%1\r\n+\xff\r\n_\r\n", Value::Map(vec![(text("\u{fffd}"), Value::Nil)])),
+        (b"_\xff\r\n", Value::Nil),
+        (
+            b"|1\r\n+\xff\r\n:1\r\n+OK\r\n",
+            Value::Attribute { data: Box::new(Value::Okay), attributes: vec![(text("\u{fffd}"), Value::Int(1))] },
+        ),
+    ] {
+        assert_eq!(parse(bytes).unwrap(), (expected, bytes.len()));
+        cut_anywhere(bytes);
+    }
+    // An error in an attribute, in a push.
+    for bytes in [&b"|1\r\n+x\r\n-ERR \xff\r\n+OK\r\n"[..], b">2\r\n+x\r\n-ERR \xff\r\n"] {
+        assert!(parse(bytes).is_ok_and(|(_, len)| len == bytes.len()));
+    }
+}
+
 #[test]
 fn errors_that_quote_bytes_are_errors_all_the_same() {
     let bytes = b"-ERR unknown command '\xd0', with args beginning with: '\xff'\r\n";
@@ -128,8 +190,7 @@ fn depth_is_bounded_where_the_redis_crate_bounds_it() {
                 let ours = parse(&bytes);
                 match (&ours, &theirs) {
                     (Ok((ours, _)), Ok(theirs)) => assert_eq!(shown(ours), shown(theirs)),
-                    // A push inside of something is none of Redis's.
-                    (Err(Stop::Garbage(_)), Err(_)) => {}
+                    (Err(Stop::Unreadable { len, .. }), Err(_)) => assert_eq!(*len, bytes.len()),
                     _ => panic!("{open:?} × {depth}, {inner:?}: {ours:?} and {theirs:?}"),
                 }
             }
@@ -218,13 +279,18 @@ proptest! {
         }
         match parse(&bytes) {
             Ok((value, len)) => {
-                // Error lines need not be UTF-8 here.
+                // Text need not be UTF-8 here.
                 if str::from_utf8(&bytes[..len]).is_ok() {
                     prop_assert_eq!(shown(&redis::parse_redis_value(&bytes[..len]).unwrap()), shown(&value));
                 }
                 prop_assert_eq!(Scan::new().resume(&bytes).unwrap(), Some(len));
             }
-            Err(Stop::Incomplete | Stop::Garbage(_)) => prop_assert!(redis::parse_redis_value(&bytes).is_err()),
+            Err(stop) => {
+                prop_assert!(redis::parse_redis_value(&bytes).is_err());
+                if let Stop::Unreadable { len, .. } = stop {
+                    prop_assert_eq!(Scan::new().resume(&bytes).unwrap(), Some(len));
+                }
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! When a link's server last spoke.
+//! When a link's server last gave a sign of life.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -6,13 +6,13 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// When a link's server last sent something, in milliseconds since the link began.
+/// When a link's server last sent something, or took what could not be written before, in milliseconds since the link began.
 pub(crate) struct Pulse {
     began: Instant,
-    last_read: AtomicU64,
+    last_sign: AtomicU64,
     /// Somebody wants to know whether it still speaks.
     suspect: AtomicBool,
-    /// It has left requests without a byte for too long.
+    /// It has left requests without a sign of life for too long.
     silent: AtomicBool,
 }
 
@@ -20,7 +20,7 @@ impl Pulse {
     pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
-            last_read: AtomicU64::new(0),
+            last_sign: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             silent: AtomicBool::new(false),
         }
@@ -30,14 +30,19 @@ impl Pulse {
         self.began.elapsed()
     }
 
-    pub(crate) fn last_read(&self) -> u64 {
-        self.last_read.load(Relaxed)
+    pub(crate) fn last_sign(&self) -> u64 {
+        self.last_sign.load(Relaxed)
     }
 
-    /// Whether nothing has come since `moment`, which is rounded down: a doubt speaks for the server.
+    /// The moment of the last sign, rounded down to milliseconds.
+    pub(super) fn last_sign_at(&self) -> Instant {
+        self.began + Duration::from_millis(self.last_sign())
+    }
+
+    /// Whether there has been no sign since `moment`, which is rounded down: a doubt speaks for the server.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
         let moment = moment.saturating_duration_since(self.began).as_millis();
-        u128::from(self.last_read()) < moment
+        u128::from(self.last_sign()) < moment
     }
 
     /// Has the keeper find out whether the server is still there.
@@ -49,7 +54,7 @@ impl Pulse {
         self.suspect.load(Relaxed)
     }
 
-    /// As [`suspect`](Self::suspect), and commands go elsewhere until a byte comes.
+    /// As [`suspect`](Self::suspect), and commands go elsewhere until there is a sign.
     pub(super) fn doubt(&self) {
         self.silent.store(true, Relaxed);
         self.suspect();
@@ -60,12 +65,12 @@ impl Pulse {
     }
 
     pub(super) fn beat(&self) {
+        // Milliseconds of uptime fit for 584 million years.
+        #[allow(clippy::cast_possible_truncation)]
+        self.last_sign.store(self.now().as_millis() as u64, Relaxed);
         if self.is_suspect() {
             self.suspect.store(false, Relaxed);
             self.silent.store(false, Relaxed);
         }
-        // Milliseconds of uptime fit for 584 million years.
-        #[allow(clippy::cast_possible_truncation)]
-        self.last_read.store(self.now().as_millis() as u64, Relaxed);
     }
 }

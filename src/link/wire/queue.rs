@@ -56,6 +56,25 @@ pub(super) struct Entry {
     pub(super) counted: bool,
 }
 
+/// Requests that are through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Through {
+    /// The link's own `AUTH` and `PING`.
+    own: usize,
+    commands: usize,
+    /// Places in the pool's load that the commands leave behind.
+    pub(super) places: usize,
+}
+
+impl Through {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        let counted = usize::from(entry.counted);
+        self.own += 1 - counted;
+        self.commands += counted;
+        self.places += counted;
+    }
+}
+
 /// A request to be queued.
 pub(super) struct Order {
     /// None: the command timeout from now.
@@ -215,13 +234,16 @@ impl Queue {
         Taken::Something
     }
 
-    /// Notes that `count` requests are through, of which `counted` have a place in the pool's load.
-    pub(super) fn left(&self, count: usize, counted: usize) {
-        self.load.left(counted);
-        if count > counted {
-            self.own.fetch_sub(count - counted, SeqCst);
+    /// Notes that requests are through, and gives back the places of the commands among them.
+    pub(super) fn left(&self, through: Through) {
+        let Through { own, commands, places } = through;
+        // Whoever is woken by either bell finds all counts right.
+        if own > 0 {
+            self.own.fetch_sub(own, SeqCst);
         }
-        if counted > 0 && self.commands.fetch_sub(counted, SeqCst) == counted && !self.is_open() {
+        let is_idle = commands > 0 && self.commands.fetch_sub(commands, SeqCst) == commands && !self.is_open();
+        self.load.left(places);
+        if is_idle {
             self.idle.notify_waiters();
         }
     }

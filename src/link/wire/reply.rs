@@ -1,6 +1,6 @@
 //! What a request waits for, and the place where its answer is put.
 
-use crate::lock::lock;
+use crate::{load::Place, lock::lock};
 use redis::{ServerError, Value};
 use std::{
     pin::Pin,
@@ -18,12 +18,24 @@ pub(crate) enum Outcome {
     Written,
     /// Redis refused commands of a transaction while it was being queued: their replies' places, and why.
     Aborted(Vec<(usize, ServerError)>),
-    /// The connection went down before a byte of the request left this process.
-    Unsent,
+    /// The reply came, and holds what has no value: it, or the one of a pipeline's at this place.
+    Unreadable(Option<usize>, Problem),
+    /// The connection went down before a byte of the request left this process; with the place in the load that it keeps.
+    Unsent(Option<Place>),
     /// The connection went down with the request on its way, for this reason.
     Lost(&'static str),
     /// The deadline passed.
     TimedOut,
+}
+
+/// What is wrong inside of a reply whose frame is sound.
+pub(crate) type Problem = &'static str;
+
+impl Outcome {
+    /// Of a request that gets one reply.
+    pub(super) fn of(value: Result<Value, Problem>) -> Self {
+        value.map_or_else(|problem| Self::Unreadable(None, problem), Self::Answered)
+    }
 }
 
 /// Replies larger than this hold up small ones behind them.
@@ -119,37 +131,45 @@ pub(super) struct Gather {
     bytes: usize,
     kept: Vec<Value>,
     refused: Vec<(usize, ServerError)>,
+    /// The first one of those kept that holds what has no value.
+    unreadable: Option<(usize, Problem)>,
 }
 
 impl Gather {
     /// Of `total` replies, `keep` after the first `skip`.
     pub(super) fn new(transaction: bool, total: usize, skip: usize, keep: usize) -> Self {
         let kept = Vec::with_capacity(keep.min(total));
-        Self { transaction, skip, keep, total, seen: 0, bytes: 0, kept, refused: Vec::new() }
+        Self { transaction, skip, keep, total, seen: 0, bytes: 0, kept, refused: Vec::new(), unreadable: None }
     }
 
     /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
-    pub(super) fn take(&mut self, value: Value, len: usize) -> Option<(Outcome, usize)> {
+    pub(super) fn take(&mut self, value: Result<Value, Problem>, len: usize) -> Option<(Outcome, usize)> {
         let place = self.seen;
         self.seen += 1;
         self.bytes += len;
         if place < self.skip {
             // What is passed over in a transaction are the answers to MULTI and to queueing.
-            if let Value::ServerError(error) = value
+            if let Ok(Value::ServerError(error)) = value
                 && self.transaction
             {
                 self.refused.push((place, error));
             }
         } else if place - self.skip < self.keep {
-            self.kept.push(value);
+            match value {
+                Ok(value) => self.kept.push(value),
+                Err(problem) => _ = self.unreadable.get_or_insert((place, problem)),
+            }
         }
         if self.seen < self.total {
             return None;
         }
-        let outcome = if self.refused.is_empty() {
-            Outcome::Answered(Value::Array(std::mem::take(&mut self.kept)))
-        } else {
+        let outcome = if !self.refused.is_empty() {
             Outcome::Aborted(std::mem::take(&mut self.refused))
+        } else if let Some((place, problem)) = self.unreadable {
+            // There is no value to put in its place: an error of the server's would be a word that it has not said.
+            Outcome::Unreadable((!self.transaction).then_some(place), problem)
+        } else {
+            Outcome::Answered(Value::Array(std::mem::take(&mut self.kept)))
         };
         Some((outcome, self.bytes))
     }

@@ -1,6 +1,6 @@
 //! Where a reply that comes in pieces ends.
 
-use super::parse::{DEEPEST, Stop, garbage, line};
+use super::parse::{Stop, garbage, line, number};
 
 /// Looks for the end of one reply, and goes on where it stopped when more has come: however large the reply and however
 /// small the pieces, no element is looked at twice.
@@ -9,20 +9,13 @@ pub(super) struct Scan {
     at: usize,
     /// Elements that the aggregates around `at` still lack, outermost first.
     lacking: Vec<u64>,
-    /// How deep the reply lies in others.
-    depth: usize,
     /// Bytes that the reply is known to have at least.
     least: usize,
 }
 
 impl Scan {
     pub(super) fn new() -> Self {
-        Self::at_depth(1)
-    }
-
-    /// For a reply inside of others: `depth` counts from 1.
-    pub(super) fn at_depth(depth: usize) -> Self {
-        Self { at: 0, lacking: Vec::new(), depth, least: 0 }
+        Self { at: 0, lacking: Vec::new(), least: 0 }
     }
 
     /// Bytes that the reply is known to have at least.
@@ -40,17 +33,20 @@ impl Scan {
             if !b"+-:_,#($!=*~>%|".contains(kind) {
                 return Err(garbage("a reply has an unknown type"));
             }
-            let (size, next) = match line(buf, self.at + 1) {
+            let (header, next) = match line(buf, self.at + 1) {
                 Ok(line) => line,
                 Err(Stop::Incomplete) => return Ok(None),
-                Err(garbage) => return Err(garbage),
+                Err(stop) => return Err(stop),
             };
             let elements = match kind {
                 b'$' | b'!' | b'=' => {
-                    let end = blob_end(*kind, number(size)?, next)?;
+                    let end = blob_end(*kind, size(header)?, next)?;
                     self.least = self.least.max(end);
                     if end > buf.len() {
                         return Ok(None);
+                    }
+                    if !buf[..end].ends_with(b"\r\n") {
+                        return Err(garbage("a string does not end where it should"));
                     }
                     self.at = end;
                     if self.close() {
@@ -59,17 +55,14 @@ impl Scan {
                     continue;
                 }
                 // A negative size is a null array.
-                b'*' | b'~' | b'>' => u64::try_from(number(size)?).unwrap_or(0),
-                b'%' => pairs(size)?,
+                b'*' | b'~' | b'>' => u64::try_from(size(header)?).unwrap_or(0),
+                b'%' => pairs(header)?,
                 // An attribute is followed by the value that it belongs to.
-                b'|' => pairs(size)?.saturating_add(1),
+                b'|' => pairs(header)?.saturating_add(1),
                 _ => 0,
             };
             self.at = next;
             if elements > 0 {
-                if self.depth + self.lacking.len() >= DEEPEST {
-                    return Err(garbage("a reply is nested too deeply"));
-                }
                 self.lacking.push(elements);
             } else if self.close() {
                 return Ok(Some(self.at));
@@ -102,12 +95,11 @@ fn blob_end(kind: u8, size: i64, next: usize) -> Result<usize, Stop> {
     }
 }
 
-fn pairs(size: &[u8]) -> Result<u64, Stop> {
-    let count = u64::try_from(number(size)?).ok().and_then(|count| count.checked_mul(2));
+fn pairs(line: &[u8]) -> Result<u64, Stop> {
+    let count = u64::try_from(size(line)?).ok().and_then(|count| count.checked_mul(2));
     count.ok_or_else(|| garbage("a map has no possible size"))
 }
 
-fn number(text: &[u8]) -> Result<i64, Stop> {
-    let number = str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok());
-    number.ok_or_else(|| garbage("a number is no number"))
+fn size(line: &[u8]) -> Result<i64, Stop> {
+    number(line).ok_or_else(|| garbage("a size is no number"))
 }

@@ -99,8 +99,8 @@ async fn what_had_not_left_is_told_from_what_had() {
     let late = get(&wire, "c");
     drop(far);
     assert!(matches!(begun.await.outcome, Outcome::Lost("connection closed" | "connection broken")));
-    assert!(matches!(waiting.await.outcome, Outcome::Unsent));
-    assert!(matches!(late.await.outcome, Outcome::Unsent));
+    assert!(matches!(waiting.await.outcome, Outcome::Unsent(_)));
+    assert!(matches!(late.await.outcome, Outcome::Unsent(_)));
     assert!(wire.command(Admission::Own, &redis::cmd("PING"), None).is_none());
     assert_eq!(wire.queue.in_flight(), 0);
 }
@@ -248,7 +248,7 @@ async fn dropping_the_wire_ends_every_request() {
     drop(wire);
     for reply in replies {
         let outcome = timeout(10 * SECOND, reply).await.expect("an outcome").outcome;
-        assert!(matches!(outcome, Outcome::Lost(_) | Outcome::Unsent), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::Lost(_) | Outcome::Unsent(_)), "{outcome:?}");
     }
 }
 
@@ -312,7 +312,7 @@ async fn what_a_broken_write_had_delivered_is_never_called_unsent() {
         let outcome = timeout(10 * SECOND, reply).await.expect("an outcome").outcome;
         let begun = n * one < gone.lock().unwrap().len();
         assert!(!begun || matches!(outcome, Outcome::Lost(_)), "request {n} had left: {outcome:?}");
-        unsent += usize::from(matches!(outcome, Outcome::Unsent));
+        unsent += usize::from(matches!(outcome, Outcome::Unsent(_)));
     }
     assert!(unsent > 500, "{unsent} may be sent again");
 }

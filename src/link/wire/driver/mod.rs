@@ -7,10 +7,11 @@ use super::{
     Terms,
     inbox::Inbox,
     pulse::Pulse,
-    queue::{Entry, Hand, LARGEST_IDLE_BUFFER, Queue, Taken},
-    reply::{Answer, Expect, Outcome},
+    queue::{Condition, Entry, Hand, LARGEST_IDLE_BUFFER, Queue, Taken, Through},
+    reply::{Answer, Expect, Outcome, Slot},
     scan::Scan,
 };
+use crate::load::{Load, Place};
 use std::{
     pin::Pin,
     sync::Arc,
@@ -37,6 +38,7 @@ pub(super) struct Driver<S> {
     queue: Arc<Queue>,
     pulse: Arc<Pulse>,
     keeper: Arc<Notify>,
+    load: Arc<Load>,
     inbox: Inbox,
     /// Where the search for the end of a reply stopped that has come in part.
     scan: Option<Scan>,
@@ -47,6 +49,13 @@ pub(super) struct Driver<S> {
     sent: usize,
     written: u64,
     flushed: bool,
+    /// The stream takes no more until the peer has taken some of what it has.
+    blocked: bool,
+    /// Nothing can be written any more, for this reason; what has come is still read.
+    broken: Option<Reason>,
+    /// Requests that are through, and the answers for their callers, who are told of them in that order.
+    through: Through,
+    answers: Vec<(Arc<Slot>, Answer)>,
     wakers: Vec<Waker>,
     /// How long a request may take that comes without a deadline.
     patience: Duration,
@@ -67,12 +76,13 @@ pub(super) struct Driver<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
     pub(super) fn new(stream: S, queue: Arc<Queue>, pulse: Arc<Pulse>, terms: Terms) -> Self {
-        let Terms { keeper, patience, record, pool, .. } = terms;
+        let Terms { keeper, load, patience, record, pool, .. } = terms;
         Self {
             stream,
             queue,
             pulse,
             keeper,
+            load,
             inbox: Inbox::new(),
             scan: None,
             hand: Hand::default(),
@@ -80,6 +90,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             sent: 0,
             written: 0,
             flushed: true,
+            blocked: false,
+            broken: None,
+            through: Through::default(),
+            answers: Vec::new(),
             wakers: Vec::new(),
             patience,
             many_threads: Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread,
@@ -98,13 +112,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Neither reading nor writing waits for the other, so that a server that reads no more before it is read itself gets
     /// what it wants.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
-        // What the server has said before the connection broke counts.
-        let sent = self.send(cx);
-        // Before the first request nothing that comes can be a reply; a server that is full may be early with its refusal.
-        if self.written > 0 || !self.hand.entries.is_empty() {
-            self.read(cx)?;
+        if self.broken.is_none()
+            && let Err(reason) = self.send(cx)
+        {
+            self.queue.set(Condition::Down(reason));
+            self.broken = Some(reason);
         }
-        sent?;
+        // Before the first request nothing that comes can be a reply; a server that is full may be early with its refusal.
+        let may_have_come = self.written > 0 || !self.hand.entries.is_empty();
+        let more = may_have_come && self.read(cx)?;
+        // What the server has said before the connection broke counts.
+        if let Some(reason) = self.broken
+            && !more
+        {
+            return Err(reason);
+        }
         self.watch(cx);
         Ok(())
     }
@@ -146,18 +168,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    fn tell(&mut self, mut entry: Entry, outcome: Outcome, large: bool) {
-        if let Some(slot) = entry.slot.take() {
-            let deadline = entry.deadline.unwrap_or_else(Instant::now);
-            self.wakers.extend(slot.fill(Answer { outcome, large, deadline }));
-            self.hand.spent.push_back(slot);
-        }
-    }
-
-    fn wake(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
-    }
-
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
         match self.poll_write(cx) {
             Poll::Ready(Err(_)) => Err("connection broken"),
@@ -170,7 +180,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.flushed = false;
             let rest = &self.hand.bytes[self.sent..];
             let rest = &rest[..rest.len().min(self.record)];
-            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            let Poll::Ready(sent) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
+                self.blocked = true;
+                return Poll::Pending;
+            };
+            if std::mem::take(&mut self.blocked) {
+                // The peer has taken something: one that gets a long command over a slow line has nothing to say yet.
+                self.pulse.beat();
+            }
             if sent == 0 {
                 return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
             }
@@ -193,12 +210,57 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn acknowledge_quiet(&mut self) {
+        if self.quiet.is_empty() {
+            return;
+        }
         let through = self.quiet.iter().take_while(|entry| entry.ends <= self.written).count();
         let through: Vec<_> = self.quiet.drain(..through).collect();
         for entry in through {
             self.tell(entry, Outcome::Written, false);
         }
+        self.hand_over();
         self.wake();
+    }
+}
+
+impl<S> Driver<S> {
+    /// Has an answer ready for whoever waits for it, until [`hand_over`](Self::hand_over).
+    fn tell(&mut self, mut entry: Entry, outcome: Outcome, large: bool) {
+        if let Some(slot) = entry.slot.take() {
+            let deadline = entry.deadline.unwrap_or_else(Instant::now);
+            self.answers.push((slot, Answer { outcome, large, deadline }));
+        }
+    }
+
+    /// Gives back the places of what is through, and only then tells the callers: their next commands find room.
+    fn hand_over(&mut self) {
+        self.queue.left(std::mem::take(&mut self.through));
+        for (slot, answer) in self.answers.drain(..) {
+            self.wakers.extend(slot.fill(answer));
+            self.hand.spent.push_back(slot);
+        }
+    }
+
+    fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Ends a request that the connection's end has overtaken.
+    fn give_up(&mut self, entry: Entry) {
+        // What the TLS layer has taken may have gone.
+        let outcome = if entry.begins < self.written {
+            Outcome::Lost(self.reason)
+        } else if entry.counted
+            && entry.slot.is_some()
+            && let Some(places) = self.through.places.checked_sub(1)
+        {
+            // It goes over another link, and takes its place along: others would have taken it before.
+            self.through.places = places;
+            Outcome::Unsent(Some(Place::taken(&self.load)))
+        } else {
+            Outcome::Unsent(None)
+        };
+        self.tell(entry, outcome, false);
     }
 }
 
@@ -218,20 +280,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
 
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
-        let queued = self.queue.end(self.reason);
-        let count = self.hand.entries.len() + queued.len();
-        let counted = self.hand.entries.iter().chain(&queued).filter(|entry| entry.counted).count();
-        let entries = self.hand.entries.drain(..).chain(self.quiet.drain(..)).chain(queued);
+        let mut entries = std::mem::take(&mut self.hand.entries);
+        entries.extend(self.queue.end(self.reason));
+        entries.iter().for_each(|entry| self.through.add(entry));
+        // Those of them that end when they are written have their callers here.
+        let quiet = std::mem::take(&mut self.quiet);
         let usual = Instant::now() + self.patience;
-        for entry in entries {
-            let deadline = entry.deadline.unwrap_or(usual);
-            // What the TLS layer has taken may have gone.
-            let outcome = if entry.begins >= self.written { Outcome::Unsent } else { Outcome::Lost(self.reason) };
-            if let Some(waker) = entry.slot.and_then(|slot| slot.fill(Answer { outcome, large: false, deadline })) {
-                waker.wake();
-            }
+        for mut entry in entries.into_iter().chain(quiet) {
+            entry.deadline.get_or_insert(usual);
+            self.give_up(entry);
         }
-        self.queue.left(count, counted);
+        self.hand_over();
         self.keeper.notify_one();
+        self.wake();
     }
 }

@@ -4,7 +4,7 @@ use super::{Driver, Reason};
 use crate::{
     link::wire::{
         parse::{Stop, parse},
-        reply::{Expect, LARGE, Outcome},
+        reply::{Expect, LARGE, Outcome, Problem},
         scan::Scan,
     },
     trace::target,
@@ -40,8 +40,17 @@ fn is_garbage(pool: &str, problem: &'static str) -> Reason {
     GARBAGE
 }
 
+/// One reply that has come, or a push.
+struct Came {
+    /// None if the frame is sound and what it holds is not.
+    value: Result<Value, Problem>,
+    len: usize,
+    is_push: bool,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+    /// Completes requests with what comes; true if there may be more, for which the task is woken.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
         let mut came = 0;
         loop {
             let more = self.replies();
@@ -49,10 +58,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if more? || came > READ_AT_ONCE {
                 // Others run meanwhile: those who got their replies send again, and the server is kept busy.
                 cx.waker().wake_by_ref();
-                return Ok(());
+                return Ok(true);
             }
             match self.inbox.fill(Pin::new(&mut self.stream), cx) {
-                Poll::Pending => return Ok(()),
+                Poll::Pending => return Ok(false),
                 Poll::Ready(Ok(0)) => return Err("connection closed"),
                 Poll::Ready(Ok(bytes)) => {
                     came += bytes;
@@ -65,35 +74,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Completes requests with what has come; true if there may be more.
     fn replies(&mut self) -> Result<bool, Reason> {
-        let (mut answered, mut counted) = (0, 0);
         let share = if self.many_threads { SHARE_OF_MANY } else { SHARE };
         let most = if self.hand.entries.len() > SMALL_CROWD { usize::MAX } else { share };
+        let mut answered = 0;
         let outcome = loop {
             if answered == most {
                 break Ok(true);
             }
             match self.next_reply() {
                 Ok(None) => break Ok(false),
-                Ok(Some((value, len))) => match self.complete(value, len) {
-                    Ok(Some(was_counted)) => {
-                        answered += 1;
-                        counted += usize::from(was_counted);
-                    }
-                    Ok(None) => {}
+                Ok(Some(came)) => match self.complete(came) {
+                    Ok(through) => answered += usize::from(through),
                     Err(reason) => break Err(reason),
                 },
                 Err(reason) => break Err(reason),
             }
+            if self.answers.len() == SHARE {
+                // However many there are, no more wait here than the processor's cache holds.
+                self.hand_over();
+            }
         };
-        self.queue.left(answered, counted);
+        self.hand_over();
         outcome
     }
 
-    fn next_reply(&mut self) -> Result<Option<(Value, usize)>, Reason> {
+    fn next_reply(&mut self) -> Result<Option<Came>, Reason> {
         let bytes = self.inbox.bytes();
-        if bytes.is_empty() {
+        let Some(kind) = bytes.first() else {
             return Ok(None);
-        }
+        };
+        let is_push = *kind == b'>';
         if let Some(scan) = &mut self.scan {
             match scan.resume(bytes) {
                 Ok(Some(_)) => {}
@@ -102,45 +112,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     return Ok(None);
                 }
                 Err(Stop::Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
-                Err(Stop::Incomplete) => return Ok(None),
+                Err(Stop::Incomplete | Stop::Unreadable { .. }) => return Ok(None),
             }
         }
-        match parse(bytes) {
-            Ok((value, len)) => {
-                if self.scan.take().is_some() {
-                    self.queue.set_congested(false);
-                }
-                self.inbox.consume(len);
-                Ok(Some((value, len)))
-            }
+        let (value, len) = match parse(bytes) {
+            Ok((value, len)) => (Ok(value), len),
+            Err(Stop::Unreadable { len, problem }) => (Err(problem), len),
             Err(Stop::Incomplete) if self.scan.is_none() => {
                 self.scan = Some(Scan::new());
-                self.next_reply()
+                return self.next_reply();
             }
-            Err(Stop::Incomplete) => Err(is_garbage(&self.pool, "a reply is shorter than it looked")),
-            Err(Stop::Garbage(problem)) => Err(is_garbage(&self.pool, problem)),
+            Err(Stop::Incomplete) => return Err(is_garbage(&self.pool, "a reply is shorter than it looked")),
+            Err(Stop::Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
+        };
+        if self.scan.take().is_some() {
+            self.queue.set_congested(false);
         }
+        self.inbox.consume(len);
+        Ok(Some(Came { value, len, is_push }))
     }
 
-    /// Gives the oldest request its reply. If that was its last: whether the request was a counted one.
-    fn complete(&mut self, value: Value, len: usize) -> Result<Option<bool>, Reason> {
-        if let Value::Push { .. } = value {
+    /// Gives the oldest request its reply; true if that was its last.
+    fn complete(&mut self, came: Came) -> Result<bool, Reason> {
+        let Came { value, len, is_push } = came;
+        if is_push {
             // It answers no request, and nobody on a shared connection has asked for it.
-            return Ok(None);
+            return Ok(false);
         }
         let oldest = self.hand.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
         let (outcome, len) = match &mut oldest.expect {
-            Expect::One => (Outcome::Answered(value), len),
+            Expect::One => (Outcome::of(value), len),
             Expect::Many(gather) => match gather.take(value, len) {
                 Some(whole) => whole,
-                None => return Ok(None),
+                None => return Ok(false),
             },
         };
-        let entry = self.hand.entries.pop_front();
-        let counted = entry.as_ref().is_some_and(|entry| entry.counted);
-        if let Some(entry) = entry {
+        if let Some(entry) = self.hand.entries.pop_front() {
+            self.through.add(&entry);
             self.tell(entry, outcome, len > LARGE);
         }
-        Ok(Some(counted))
+        Ok(true)
     }
 }

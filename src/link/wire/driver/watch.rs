@@ -14,11 +14,11 @@ use tokio::{
 /// A server that leaves requests without a byte for this long is doubted: traffic goes elsewhere, and a `PING` finds out.
 pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 
-/// What the oldest request was at the last look, and when that was.
+/// What the oldest request was at the last look, and since when the server has left it without a sign.
 #[derive(Clone, Copy)]
 pub(super) struct Look {
     begins: u64,
-    at: Instant,
+    since: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
@@ -41,8 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         while self.alarm_at.is_some() && self.alarm.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let deadline = self.expire(now);
-            self.listen(now);
-            let look = self.looked.map(|_| now + SILENCE);
+            let look = self.listen(now);
             self.set_alarm(deadline.into_iter().chain(look).min());
         }
     }
@@ -64,17 +63,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         next
     }
 
-    /// Doubts the server if the oldest request is still the same as at the last look, and not a byte has come since.
-    fn listen(&mut self, now: Instant) {
-        let oldest = self.hand.entries.front().map(|entry: &Entry| entry.begins);
-        match (self.looked, oldest) {
-            (Some(last), Some(begins)) if last.begins == begins => {
-                if now.saturating_duration_since(last.at) >= SILENCE && self.pulse.silent_since(last.at) {
-                    self.pulse.doubt();
-                    self.keeper.notify_one();
-                }
-            }
-            (_, oldest) => self.looked = oldest.map(|begins| Look { begins, at: now }),
+    /// Doubts the server if it has left the oldest request without a sign for too long. Returns when to look again.
+    ///
+    /// A sign puts the doubt off and does not dispel it: a server can fall silent in the middle of a reply. One that goes on
+    /// sending, however slowly, is not doubted, as its reply may be a large one on a slow line.
+    fn listen(&mut self, now: Instant) -> Option<Instant> {
+        let begins = self.hand.entries.front().map(|entry: &Entry| entry.begins);
+        self.looked = begins.map(|begins| match self.looked {
+            Some(last) if last.begins == begins => Look { begins, since: last.since.max(self.pulse.last_sign_at()) },
+            _ => Look { begins, since: now },
+        });
+        let due = self.looked?.since + SILENCE;
+        if due > now {
+            return Some(due);
         }
+        self.pulse.doubt();
+        self.keeper.notify_one();
+        Some(now + SILENCE)
     }
 }
