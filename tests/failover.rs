@@ -11,12 +11,16 @@ use common::{
     server::{Server, free_port},
     within,
 };
-use entra_redis::{Config, EntraRedis};
-use redis::AsyncCommands;
+use entra_redis::{Config, EntraRedis, emulator::GateConnection};
+use futures_util::{FutureExt, future::BoxFuture};
+use redis::{AsyncCommands, RedisResult, aio::ConnectionLike};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -261,5 +265,147 @@ fn allow_open_files(wanted: u64) {
         assert!(most >= wanted, "this test needs {wanted} open files, {most} are allowed: see `ulimit -Hn`");
         limit.current = Some(wanted);
         setrlimit(Resource::Nofile, limit).unwrap();
+    }
+}
+
+/// Waits until a link has taken the place of a lost one; `meets` is what may meet the lost one meanwhile.
+async fn replaced(redis: &EntraRedis, what: &str, mut meets: impl AsyncFnMut()) {
+    let before = redis.manager().counters().reconnects;
+    eventually(what, 3 * SECOND, async || {
+        meets().await;
+        (redis.manager().counters().reconnects > before).then_some(())
+    })
+    .await;
+    links_up(redis, redis.manager().stats().pool_size).await;
+}
+
+/// Whatever is sent over it, though nothing of it may be sent again, and though nobody may see the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_link_that_lost_its_authentication_is_replaced_whatever_meets_it() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let config = emulator.config().pool_size(1).ping_interval(SECOND);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    let deauthenticate = || emulator.gate().connections().iter().for_each(GateConnection::deauthenticate);
+    let mut con = redis.clone();
+
+    deauthenticate();
+    let mut script = redis::cmd("EVAL");
+    script.arg("return 1").arg(0);
+    replaced(&redis, "scripts meet it", async || _ = script.query_async::<u64>(&mut con).await).await;
+
+    deauthenticate();
+    let mut quiet = redis::cmd("SET");
+    quiet.arg("key").arg(1).set_no_response(true);
+    replaced(&redis, "commands without a reply meet it", async || _ = quiet.exec_async(&mut con).await).await;
+
+    deauthenticate();
+    let mut pipe = redis::pipe();
+    pipe.cmd("EVAL").arg("return 1").arg(0).ping();
+    let left_out = async || _ = con.req_packed_commands(&pipe, 2, 0).await;
+    replaced(&redis, "only replies that are left out tell", left_out).await;
+
+    // Nothing but the link's own PING.
+    deauthenticate();
+    replaced(&redis, "its own PING meets it", async || sleep(SECOND / 20).await).await;
+    assert_eq!(redis.clone().get::<_, u64>("key").await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_to_what_became_a_replica_is_replaced_whatever_meets_it() {
+    let _logs = logs::watch();
+    let pipeline = |mut con: EntraRedis| async move {
+        redis::pipe().get("key").ignore().set("key", 1).ignore().query_async::<()>(&mut con).await
+    };
+    let script = |mut con: EntraRedis| async move {
+        let mut eval = redis::cmd("EVAL");
+        eval.arg("return redis.call('SET', KEYS[1], 1)").arg(1).arg("key").exec_async(&mut con).await
+    };
+    // The error lies in the reply, where the script has caught it.
+    let caught = |mut con: EntraRedis| async move {
+        let mut eval = redis::cmd("EVAL");
+        eval.arg("return {1, {redis.pcall('SET', KEYS[1], 1)}}").arg(1).arg("key");
+        eval.query_async::<(u64, (String,))>(&mut con).await.map(drop)
+    };
+    let written = AtomicU64::new(0);
+    let quiet = |mut con: EntraRedis| {
+        let value = written.fetch_add(1, SeqCst);
+        async move {
+            redis::cmd("SET").arg("quiet").arg(value).set_no_response(true).exec_async(&mut con).await?;
+            let read = con.get::<_, Option<u64>>("quiet").await?;
+            if read == Some(value) { Ok(()) } else { Err(io::Error::other("not written").into()) }
+        }
+    };
+    type Writes<'a> = Box<dyn Fn(EntraRedis) -> BoxFuture<'a, RedisResult<()>> + 'a>;
+    let ways: [(&str, Writes<'_>); 4] = [
+        ("pipelines that read first", Box::new(|con| pipeline(con).boxed())),
+        ("scripts", Box::new(|con| script(con).boxed())),
+        ("scripts that catch it", Box::new(|con| caught(con).boxed())),
+        ("commands without a reply", Box::new(|con| quiet(con).boxed())),
+    ];
+    for (what, write) in &ways {
+        let (old, new) = Server::twins();
+        let names = Names::answering(&[old.port]);
+        let redis = old.connect(names.resolve(old.config().pool_size(1))).await;
+        write(redis.clone()).await.unwrap();
+        names.answer(Some(&[new.port]));
+        old.admin().await.run(&format!("REPLICAOF 127.0.0.1 {}", new.plain_port)).await;
+        eventually(what, 3 * SECOND, async || write(redis.clone()).await.ok()).await;
+        assert_eq!(redis.manager().counters().links_lost, 1, "{what}");
+    }
+}
+
+/// Scripts can say what they like: it is looked into, not too often, and no link goes for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_that_imitate_a_bad_link_cost_none() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let redis = server.connect(server.config()).await;
+    links_up(&redis, 4).await;
+    let mut con = redis.clone();
+    let until = Instant::now() + 3 * SECOND;
+    let mut errors = 0_u32;
+    while Instant::now() < until {
+        for text in ["NOAUTH Authentication required.", "READONLY You can't write against a read only replica."] {
+            let mut eval = redis::cmd("EVAL");
+            eval.arg("return redis.error_reply(ARGV[1])").arg(0).arg(text);
+            assert!(eval.exec_async(&mut con).await.is_err());
+            errors += 1;
+        }
+    }
+    let stats = redis.manager().stats();
+    assert_eq!((stats.counters.links_lost, stats.counters.links_opened), (0, 4), "after {errors} errors");
+    let calls: String = server.admin().await.ask("INFO commandstats").await;
+    let looks: u32 = ["ping", "role"].iter().map(|name| calls_of(&calls, name)).sum();
+    // One look a second at the link that the scripts travel on: a PING and a ROLE each.
+    assert!((2..=12).contains(&looks), "{looks} for {errors} errors");
+}
+
+fn calls_of(commandstats: &str, name: &str) -> u32 {
+    let start = format!("cmdstat_{name}:calls=");
+    let line = commandstats.lines().find_map(|line| line.strip_prefix(&start));
+    line.and_then(|line| line.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+}
+
+/// A policy without ROLE: HELLO without arguments tells, too, and where neither may be asked, the error is believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_found_out_without_the_right_to_ask_for_its_role() {
+    let _logs = logs::watch();
+    for rights in [["-role", "+hello"], ["-role", "-hello"]] {
+        let server = Server::start();
+        let mut admin = server.admin().await;
+        let redis = server.connect(server.config().pool_size(1)).await;
+        for right in rights {
+            admin.run(&format!("ACL SETUSER tester {right}")).await;
+        }
+        admin.run("REPLICAOF 127.0.0.1 1").await;
+        let mut eval = redis::cmd("EVAL");
+        eval.arg("return redis.call('SET', KEYS[1], 1)").arg(1).arg("key");
+        let mut con = redis.clone();
+        eventually("the link goes", 3 * SECOND, async || {
+            _ = eval.exec_async(&mut con).await;
+            (redis.manager().counters().links_lost > 0).then_some(())
+        })
+        .await;
     }
 }

@@ -1,6 +1,7 @@
 //! One connection to Redis: opened, authenticated, shared by commands, re-authenticated, closed.
 
 mod aborted;
+mod check;
 mod dial;
 mod handshake;
 mod request;
@@ -216,14 +217,17 @@ impl Link {
         self.last_used.store(self.wire.pulse.now().as_millis() as u64, Relaxed);
     }
 
-    /// Whether Redis is still there: a `PING` answered, or anything else heard, within `limit`.
-    pub(crate) async fn ping(&self, limit: Duration) -> bool {
+    /// Whether an error has said something of this link that [`check`](Self::check) has not looked into.
+    pub(crate) fn has_claims(&self) -> bool {
+        self.wire.pulse.has_claims()
+    }
+
+    /// Finds out within `limit` whether the link is good for commands: whether Redis is still there and knows whom it talks to,
+    /// and, if something has answered as a replica does, whether it is a primary. Otherwise, the reason why not.
+    pub(crate) async fn check(&self, limit: Duration) -> Result<(), &'static str> {
         self.touch();
-        let asked = Instant::now();
-        let outcome = self.wire.own(&redis::cmd("PING"), asked + limit).await;
-        // Behind a large reply its answer may come late: whoever sends that is there.
-        matches!(outcome, Outcome::Answered(_) | Outcome::Unreadable(..))
-            || (matches!(outcome, Outcome::TimedOut) && !self.wire.pulse.silent_since(asked))
+        let claims = self.wire.pulse.take_claims();
+        check::check(&self.wire, claims, Instant::now() + limit).await
     }
 
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.

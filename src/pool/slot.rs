@@ -11,6 +11,9 @@ use tokio::time::Instant;
 /// A link that lives this long was a good one.
 const STEADY: Duration = Duration::from_secs(1);
 
+/// The least time between two looks into what errors say of a link.
+const VERIFY_EVERY: Duration = Duration::from_secs(1);
+
 /// Why a link goes that cannot be given the new token.
 pub(super) const AUTH_KEEPS_FAILING: &str = "replaced: its AUTH kept failing";
 
@@ -20,7 +23,7 @@ pub(super) enum Task {
     None,
     Dial,
     Reauth,
-    Ping,
+    Check,
 }
 
 /// One of the pool's `pool_size` places.
@@ -41,6 +44,8 @@ pub(super) struct Slot {
     pub(super) reauth_after: Instant,
     reauth_backoff: Backoff,
     reauth_failed: bool,
+    /// What errors say of the link is not looked into before.
+    pub(super) verify_after: Instant,
     /// The last link that was lost here, until another one takes its place.
     lost: Option<u64>,
     losses: u64,
@@ -66,6 +71,7 @@ impl Slot {
             reauth_after: now,
             reauth_backoff: Backoff::new(&policy(100, 5_000)),
             reauth_failed: false,
+            verify_after: now,
             lost: None,
             losses: 0,
             target: 0,
@@ -111,6 +117,17 @@ impl Slot {
             self.dial_after = now;
         }
         now >= self.dial_after
+    }
+
+    /// Whether what errors say of the link may be looked into; a script that says such a thing each time costs a `PING` once
+    /// in a while.
+    pub(super) fn may_verify(&self) -> bool {
+        Instant::now() >= self.verify_after
+    }
+
+    pub(super) fn checked(&mut self) {
+        self.task = Task::None;
+        self.verify_after = Instant::now() + VERIFY_EVERY;
     }
 
     pub(super) fn reauthenticated(&mut self) {

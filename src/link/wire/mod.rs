@@ -3,6 +3,7 @@
 //! Callers encode straight into the queue's buffer and go to sleep; the driver writes what has gathered in one piece, parses
 //! replies in place and wakes their callers. One command costs two short locks and no allocation but its value's own.
 
+mod claims;
 mod driver;
 mod inbox;
 mod pack;
@@ -29,6 +30,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+pub(crate) use claims::Claims;
 pub(super) use driver::GARBAGE;
 pub(crate) use driver::SILENCE;
 pub(super) use pulse::Pulse;

@@ -6,7 +6,7 @@
 //! What is wrong with a reply's frame (its types, its sizes) is the connection's end, as nobody knows where the next reply
 //! begins. What is wrong inside of a sound frame is the business of the one request that it answers: a script can make it.
 
-use super::scan::Scan;
+use super::{claims::Claims, scan::Scan};
 use redis::Value;
 
 /// How deep replies may be nested, as in the `redis` crate: deeper ones are an attack on the stack.
@@ -27,8 +27,14 @@ pub(super) enum Stop {
 }
 
 /// The reply at the start of `buf`, and how many bytes it takes.
+#[cfg(any(test, feature = "internals"))]
 pub(super) fn parse(buf: &[u8]) -> Result<(Value, usize), Stop> {
-    let mut reader = Reader { buf, at: 0, problem: None };
+    parse_with_claims(buf, &mut Claims::default())
+}
+
+/// The same; and what the errors in it say of the connection, however deep they lie.
+pub(super) fn parse_with_claims(buf: &[u8], claims: &mut Claims) -> Result<(Value, usize), Stop> {
+    let mut reader = Reader { buf, at: 0, problem: None, claims };
     let value = reader.value(1)?;
     match reader.problem {
         None => Ok((value, reader.at)),
@@ -45,6 +51,7 @@ struct Reader<'a> {
     at: usize,
     /// The first element that has no value. It is read past, as only its request is concerned, and stands for no value.
     problem: Option<&'static str>,
+    claims: &'a mut Claims,
 }
 
 impl<'a> Reader<'a> {
@@ -110,6 +117,9 @@ impl<'a> Reader<'a> {
         } else {
             redis::parse_redis_value(frame)
         };
+        if let Ok(Value::ServerError(error)) = &value {
+            self.claims.add(Claims::of(error));
+        }
         Ok(value.unwrap_or_else(|_| {
             self.unreadable(match frame.first() {
                 Some(b',') => "a double is no number",

@@ -1,5 +1,6 @@
 //! When a link's server last gave a sign of life.
 
+use super::claims::{Claims, Pending};
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::Duration,
@@ -14,6 +15,7 @@ pub(crate) struct Pulse {
     suspect: AtomicBool,
     /// It has left requests without a sign of life for too long.
     silent: AtomicBool,
+    claims: Pending,
 }
 
 impl Pulse {
@@ -23,6 +25,7 @@ impl Pulse {
             last_sign: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             silent: AtomicBool::new(false),
+            claims: Pending::default(),
         }
     }
 
@@ -62,6 +65,20 @@ impl Pulse {
 
     pub(crate) fn is_silent(&self) -> bool {
         self.silent.load(Relaxed)
+    }
+
+    /// Takes note of what errors say of the connection; true if nothing else has been said that is not looked into yet.
+    pub(super) fn claim(&self, claims: Claims) -> bool {
+        self.claims.add(claims)
+    }
+
+    /// Whether something is said of the connection that is to be verified.
+    pub(crate) fn has_claims(&self) -> bool {
+        self.claims.are_there()
+    }
+
+    pub(crate) fn take_claims(&self) -> Claims {
+        self.claims.take()
     }
 
     pub(super) fn beat(&self) {

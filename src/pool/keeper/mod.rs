@@ -50,7 +50,8 @@ enum Done {
     /// A link and how long it took to open, or why there is none; and of which token.
     Dialed(usize, u64, Result<(Link, Duration), Error>),
     Reauthenticated(usize, Arc<Link>, Arc<Current>, Result<(), Error>),
-    Pinged(usize, Arc<Link>, bool),
+    /// Whether a link is of use, and if not, why.
+    Checked(usize, Arc<Link>, Result<(), &'static str>),
     /// A link that was taken out, and whether everything on it was answered.
     LetGo(u64, bool),
 }
@@ -229,8 +230,11 @@ impl Keeper {
             self.publish();
             self.journal.record(Event::LinkRetired { link: spare.id() });
             self.let_go(spare);
-        } else if link.is_suspect() || link.idle() >= self.options.ping_after {
-            self.ping(index, link);
+        } else if link.is_suspect()
+            || link.idle() >= self.options.ping_after
+            || link.has_claims() && self.slots[index].may_verify()
+        {
+            self.check(index, link);
         }
     }
 
@@ -274,11 +278,11 @@ impl Keeper {
         self.start(index, Task::Dial, dial.instrument(span));
     }
 
-    fn ping(&mut self, index: usize, link: &Arc<Link>) {
+    fn check(&mut self, index: usize, link: &Arc<Link>) {
         let (link, limit) = (Arc::clone(link), self.options.ping_timeout);
-        self.start(index, Task::Ping, async move {
-            let alive = link.ping(limit).await;
-            Done::Pinged(index, link, alive)
+        self.start(index, Task::Check, async move {
+            let result = link.check(limit).await;
+            Done::Checked(index, link, result)
         });
     }
 
@@ -291,7 +295,7 @@ impl Keeper {
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let idle = self.slots.iter().filter(|slot| slot.task == Task::None);
-        let planned = idle.clone().flat_map(|slot| [slot.dial_after, slot.reauth_after]);
+        let planned = idle.clone().flat_map(|slot| [slot.dial_after, slot.reauth_after, slot.verify_after]);
         let rotation = idle.filter_map(|slot| slot.link.as_ref()).flat_map(|link| self.turning_points(link));
         let ends = self.slots.iter().flat_map(Slot::links).map(|link| link.authenticated_until());
         let paced = self.pace.next(now);

@@ -26,10 +26,10 @@ impl Keeper {
             Done::Reauthenticated(index, link, current, outcome) => {
                 self.reauthenticated(index, &link, &current, outcome);
             }
-            Done::Pinged(index, link, alive) => {
-                self.slots[index].task = Task::None;
-                if !alive {
-                    link.retire("PING was not answered");
+            Done::Checked(index, link, result) => {
+                self.slots[index].checked();
+                if let Err(reason) = result {
+                    link.retire(reason);
                 }
             }
         }

@@ -3,7 +3,8 @@
 use super::{Driver, Reason};
 use crate::{
     link::wire::{
-        parse::{Stop, parse},
+        claims::Claims,
+        parse::{Stop, parse_with_claims},
         reply::{Expect, LARGE, Outcome, Problem},
         scan::Scan,
     },
@@ -115,7 +116,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Err(Stop::Incomplete | Stop::Unreadable { .. }) => return Ok(None),
             }
         }
-        let (value, len) = match parse(bytes) {
+        let mut claims = Claims::default();
+        let parsed = parse_with_claims(bytes, &mut claims);
+        if !claims.is_empty() && self.pulse.claim(claims) {
+            self.keeper.notify_one();
+        }
+        let (value, len) = match parsed {
             Ok((value, len)) => (Ok(value), len),
             Err(Stop::Unreadable { len, problem }) => (Err(problem), len),
             Err(Stop::Incomplete) if self.scan.is_none() => {
