@@ -335,7 +335,7 @@ mod tests {
     /// On two threads, so that one may come at any moment of the other's coming and going.
     #[test]
     fn nobody_waits_beside_a_free_place() {
-        const ROUNDS: usize = 200_000;
+        const ROUNDS: usize = 30_000;
         let load = Load::new(2);
         let (arrived, left) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let all_at = |counter: &AtomicUsize, round: usize| {
