@@ -271,6 +271,10 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        pin::Pin,
+        task::{Context, Waker},
+    };
 
     #[test]
     fn no_more_enter_than_may() {
@@ -279,6 +283,103 @@ mod tests {
         assert_eq!(load.stats().in_flight, 2);
         load.left(1);
         assert!(load.enter() && !load.enter());
+    }
+
+    /// Polls once; whether it is through.
+    fn poll(future: &mut Pin<Box<impl Future<Output = ()>>>) -> bool {
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn who_waits_for_a_place_is_through_once_it_has_one() {
+        let load = Load::new(1);
+        assert!(load.enter());
+        let mut first = Box::pin(load.wait_for_place());
+        assert!(!poll(&mut first) && !poll(&mut first) && load.has_queue());
+        assert_eq!(load.stats().in_flight, 1);
+        load.left(1);
+        assert!(load.has_queue() && load.stats().in_flight == 0, "it takes the place itself");
+        assert!(poll(&mut first));
+        assert!(load.stats().in_flight == 1 && !load.enter() && !load.has_queue());
+    }
+
+    #[test]
+    fn those_who_came_first_get_their_places_first() {
+        let load = Load::new(1);
+        assert!(load.enter());
+        let [mut first, mut second] = [load.wait_for_place(), load.wait_for_place()].map(Box::pin);
+        assert!(!poll(&mut first) && !poll(&mut second));
+        load.left(1);
+        assert!(!poll(&mut second) && poll(&mut first) && !poll(&mut second));
+        // Who gives up leaves its turn to the next one, also after the bell has rung for it.
+        let mut third = Box::pin(load.wait_for_place());
+        assert!(!poll(&mut third));
+        load.left(1);
+        drop(second);
+        assert!(poll(&mut third));
+    }
+
+    /// Two places, one ring: whoever takes the first one sees to it that somebody takes the second.
+    #[test]
+    fn a_place_that_is_left_over_goes_to_the_next_one() {
+        let load = Load::new(2);
+        assert!(load.enter() && load.enter());
+        let [mut first, mut second] = [load.wait_for_place(), load.wait_for_place()].map(Box::pin);
+        assert!(!poll(&mut first));
+        load.left(2);
+        assert!(!poll(&mut second), "it stands behind the first one");
+        assert!(poll(&mut first) && poll(&mut second));
+        assert_eq!(load.stats().in_flight, 2);
+    }
+
+    /// On two threads, so that one may come at any moment of the other's coming and going.
+    #[test]
+    fn nobody_waits_beside_a_free_place() {
+        const ROUNDS: usize = 30_000;
+        let load = Load::new(2);
+        let (arrived, left) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let all_at = |counter: &AtomicUsize, round: usize| {
+            counter.fetch_add(1, SeqCst);
+            for turn in 1.. {
+                if counter.load(SeqCst) >= 2 * (round + 1) {
+                    return;
+                }
+                // The other one may have no processor to run on.
+                if turn % 1000 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
+            }
+        };
+        let work = || {
+            let mut served = 0;
+            for round in 0..ROUNDS {
+                all_at(&arrived, round);
+                let mut place = Box::pin(load.wait_for_place());
+                let mut through = poll(&mut place);
+                all_at(&left, round);
+                // Whoever was in front is through by now, and has rung for those behind.
+                through = through || poll(&mut place);
+                served += usize::from(through);
+                if through {
+                    load.left(1);
+                }
+            }
+            served
+        };
+        let served = std::thread::scope(|scope| {
+            let other = scope.spawn(work);
+            work() + other.join().unwrap()
+        });
+        assert_eq!(served, 2 * ROUNDS);
+    }
+
+    #[test]
+    fn a_place_is_given_back_once_unless_somebody_else_does_it() {
+        let load = Load::new(3);
+        assert!(load.enter() && load.enter());
+        let (kept, passed_on) = (Place::taken(&load), Place::taken(&load));
+        passed_on.pass_on();
+        assert_eq!(load.stats().in_flight, 2);
+        drop(kept);
+        assert_eq!(load.stats().in_flight, 1);
     }
 
     #[test]

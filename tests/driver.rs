@@ -237,6 +237,46 @@ async fn an_error_that_quotes_binary_arguments_costs_nobody_a_connection() {
     assert_eq!(redis.manager().counters().links_lost, 0);
 }
 
+/// Replies that a script can make of anything: the redis crate gives up the connection for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_with_an_odd_reply_costs_nobody_a_connection() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    for protocol in [ProtocolVersion::RESP2, ProtocolVersion::RESP3] {
+        let redis = ours(&server, protocol).await;
+        let others = (0..16).map(|task| {
+            let mut con = redis.clone();
+            tokio::spawn(async move {
+                for turn in 0..300 {
+                    let _: () = con.set(task, turn).await.unwrap();
+                    assert_eq!(con.get::<_, i32>(task).await.unwrap(), turn);
+                }
+            })
+        });
+        let others: Vec<_> = others.collect();
+        let eval =
+            async |script: &[u8]| redis::cmd("EVAL").arg(script).arg(0).query_async::<Value>(&mut redis.clone()).await;
+        let cafe = Value::SimpleString("caf\u{fffd}".to_owned());
+        for _ in 0..10 {
+            assert_eq!(eval(b"return redis.status_reply('caf\\233')").await.unwrap(), cafe);
+            let nested = eval(b"return {1, {redis.status_reply('caf\\233')}}").await.unwrap();
+            assert_eq!(nested, Value::Array(vec![Value::Int(1), Value::Array(vec![cafe.clone()])]));
+            let error = eval(b"return redis.error_reply('MY caf\\233')").await;
+            assert!(matches!(error, Ok(Value::ServerError(_)) | Err(_)), "{error:?}");
+            let deep = eval(b"local t = {} for i = 1, 300 do t = {t} end return t").await.unwrap_err();
+            assert!(deep.kind() == redis::ErrorKind::Parse && deep.to_string().contains("nested"), "{deep}");
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("EVAL").arg("local t = {} for i = 1, 300 do t = {t} end return t").arg(0).get("missing");
+            let deep = pipeline.query_async::<Value>(&mut redis.clone()).await.unwrap_err();
+            assert_eq!(deep.kind(), redis::ErrorKind::Parse, "{deep}");
+        }
+        for other in others {
+            within("the others", 60 * SECOND, other).await.unwrap();
+        }
+        assert_eq!(redis.manager().counters().links_lost, 0);
+    }
+}
+
 /// Redis passes over it without a reply: everybody's later replies on the connection would be somebody else's.
 #[tokio::test]
 async fn an_empty_command_in_a_pipeline_shifts_nobodys_replies() {

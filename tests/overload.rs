@@ -5,7 +5,13 @@ mod common;
 use common::{SECOND, eventually, links_up, logs, server::Server, within};
 use entra_redis::{EntraRedis, Error, ErrorKind, Overload, Stage};
 use redis::{AsyncCommands, RedisError, RedisResult};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
 use tokio::task::JoinHandle;
 
 /// How long after its deadline a command's end may be seen on a busy machine.
@@ -134,6 +140,57 @@ async fn who_waits_for_room_waits_to_the_deadline_at_most() {
     server.thaw();
     eventually("service", 10 * SECOND, async || redis.clone().set::<_, _, ()>("key", 1).await.ok()).await;
     eventually("nothing is in flight", 10 * SECOND, async || (in_flight(&redis) == 0).then_some(())).await;
+}
+
+/// They have their places already, however many others there are that want them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_had_not_left_a_dying_link_go_over_another_one() {
+    const MOST: usize = 64;
+    let _logs = logs::watch();
+    let mut server = Server::start();
+    let redis = server.connect(server.config().max_in_flight(MOST).command_timeout(20 * SECOND)).await;
+    for _ in 0..3 {
+        links_up(&redis, 4).await;
+        server.freeze();
+        // More than what sockets hold.
+        let value = Arc::new(vec![b'x'; 1 << 20]);
+        let calls = (0..MOST).map(|key| {
+            let (mut con, value) = (redis.clone(), Arc::clone(&value));
+            tokio::spawn(async move { con.set::<_, _, ()>(key, &**value).await })
+        });
+        let calls: Vec<_> = calls.collect();
+        until_in_flight(&redis, MOST).await;
+        let done = Arc::new(AtomicBool::new(false));
+        let others = (0..8).map(|_| {
+            let (mut con, done) = (redis.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                while !done.load(SeqCst) {
+                    if let Err(error) = con.incr::<_, _, u64>("count", 1).await
+                        && !error.is_connection_dropped()
+                    {
+                        assert_overloaded(&error);
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        });
+        let others: Vec<_> = others.collect();
+        server.kill();
+        server.restart();
+        let mut served = 0;
+        for call in calls {
+            match within("a command's end", 30 * SECOND, call).await.unwrap() {
+                Ok(()) => served += 1,
+                Err(error) => assert!(error.is_connection_dropped(), "{error}"),
+            }
+        }
+        done.store(true, SeqCst);
+        for other in others {
+            within("the others' end", 30 * SECOND, other).await.unwrap();
+        }
+        assert!(served > 0, "all had left: the test proves nothing");
+        until_in_flight(&redis, 0).await;
+    }
 }
 
 /// Callers who give up long before Redis answers, and come again, to be refused or to wait: what they leave behind must not

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SECOND, eventually, links_up, load::Load, logs, server::Server, within};
+use common::{SECOND, eventually, links_up, load::Load, logs, scripted::Scripted, server::Server, within};
 use entra_redis::{
     AccessToken, Config, Credential, EntraRedis, Tls,
     emulator::{Emulator, GateConnection},
@@ -241,4 +241,111 @@ async fn a_half_open_connection_is_replaced_though_every_caller_gives_up_early()
     eventually("it is replaced", 15 * SECOND, async || (redis.manager().counters().reconnects == 1).then_some(()))
         .await;
     links_up(&redis, 2).await;
+}
+
+/// Half a reply, late enough for the first look at the silence to have passed, and nothing more for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_falls_silent_in_the_middle_of_a_reply_is_replaced_though_every_caller_gives_up_early() {
+    let _logs = logs::watch();
+    let half = Arc::new(AtomicBool::new(false));
+    let server = Scripted::start(move |connection, _| {
+        let half = Arc::clone(&half);
+        async move {
+            if connection > 1 {
+                return Some(b"+OK\r\n".to_vec());
+            }
+            if half.swap(true, SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(SECOND * 3 / 2).await;
+            Some(b"+O".to_vec())
+        }
+    })
+    .await;
+    let redis = server.connect(server.config().pool_size(1).command_timeout(20 * SECOND)).await;
+    let impatient = async || {
+        let mut con = redis.clone();
+        let call = con.set::<_, _, ()>("key", 1);
+        tokio::time::timeout(SECOND, call).await.is_ok_and(|done| done.is_ok()).then_some(())
+    };
+    eventually("service", 15 * SECOND, impatient).await;
+    assert_eq!(redis.manager().counters().links_lost, 1);
+}
+
+/// A link that was given a command just before its deadline has not been silent for long.
+#[tokio::test]
+async fn a_healthy_link_is_not_given_up_for_a_retry_that_came_to_it_late() {
+    let _logs = logs::watch();
+    let limit = 3 * SECOND;
+    // The first connection ends with the command on its way; the server needs a moment for everything from then on.
+    let busy = Arc::new(AtomicBool::new(false));
+    let server = Scripted::start(move |connection, words| {
+        let busy = Arc::clone(&busy);
+        async move {
+            if words[0] == "GET" && connection == 1 {
+                tokio::time::sleep(limit - SECOND / 10).await;
+                busy.store(true, SeqCst);
+                return None;
+            }
+            if busy.load(SeqCst) {
+                tokio::time::sleep(SECOND / 2).await;
+            }
+            Some(b"+PONG\r\n".to_vec())
+        }
+    })
+    .await;
+    let config = server.config().pool_size(2).command_timeout(limit).retry_reads(true);
+    let redis = server.connect(config).await;
+    links_up(&redis, 2).await;
+    let second = redis.manager().stats().links[1].link;
+    let error = redis.clone().get::<_, String>("key").await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    // Until the server has answered what it was asked on the other link, which shows that it is well.
+    eventually("the link is idle again", 5 * SECOND, async || {
+        let stats = redis.manager().stats();
+        let link = stats.links.iter().find(|link| link.link == second).expect("it is still there");
+        (link.open && link.in_flight == 0).then_some(())
+    })
+    .await;
+    assert_eq!(redis.manager().counters().links_lost, 1);
+}
+
+/// What a module or a proxy may send in a sound frame; other commands travel on the same connection all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_cannot_be_read_fails_its_own_command_and_no_other() {
+    let _logs = logs::watch();
+    let server = Scripted::start(|_, words| async move {
+        let reply = match words.get(1).map_or("", String::as_str) {
+            "number" => ":99999999999999999999",
+            "boolean" => "#T",
+            "nested" => "*2\r\n$1\r\na\r\n%1\r\n+x\r\n:x",
+            _ => "+fine",
+        };
+        Some(format!(">1\r\n:nobody's\r\n{reply}\r\n").into_bytes())
+    })
+    .await;
+    let redis = server.connect(server.config().pool_size(1)).await;
+    links_up(&redis, 1).await;
+    let others = (0..8).map(|_| {
+        let mut con = redis.clone();
+        tokio::spawn(async move {
+            for _ in 0..500 {
+                assert_eq!(con.get::<_, String>("other").await.unwrap(), "fine");
+            }
+        })
+    });
+    let others: Vec<_> = others.collect();
+    for key in ["number", "boolean", "nested"].repeat(20) {
+        let error = redis.clone().get::<_, redis::Value>(key).await.unwrap_err();
+        assert_eq!(error.kind(), redis::ErrorKind::Parse, "{error}");
+        assert!(!error.is_connection_dropped() && error.to_string().contains("has run"), "{error}");
+        let mut pipeline = redis::pipe();
+        pipeline.get("a").get(key).get("b");
+        let error = pipeline.query_async::<Vec<redis::Value>>(&mut redis.clone()).await.unwrap_err();
+        assert!(error.kind() == redis::ErrorKind::Parse && error.to_string().contains("number 1"), "{error}");
+    }
+    for other in others {
+        within("the others", 20 * SECOND, other).await.unwrap();
+    }
+    assert_eq!(redis.manager().counters().links_lost, 0);
 }

@@ -15,6 +15,7 @@ pub mod openssl;
 pub mod ports;
 pub mod proxy;
 pub mod resp;
+pub mod scripted;
 pub mod server;
 pub mod tls;
 #[cfg(unix)]

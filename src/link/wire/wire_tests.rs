@@ -9,28 +9,32 @@ use tokio::{
     time::timeout,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-fn wire(buffer: usize) -> (Wire, DuplexStream) {
+pub(super) fn wire(buffer: usize) -> (Wire, DuplexStream) {
     let (near, far) = duplex(buffer);
     (Wire::start(near, terms(16 << 10)), far)
 }
 
-fn terms(record: usize) -> Terms {
-    let (keeper, load, pool, tasks) = (Arc::default(), Load::new(1), Arc::from("test"), TaskTracker::new());
+pub(super) fn terms(record: usize) -> Terms {
+    terms_with(Load::new(1), record)
+}
+
+pub(super) fn terms_with(load: Arc<Load>, record: usize) -> Terms {
+    let (keeper, pool, tasks) = (Arc::default(), Arc::from("test"), TaskTracker::new());
     Terms { keeper, load, patience: HOUR, record, pool, tasks }
 }
 
-fn get(wire: &Wire, key: &str) -> Reply {
+pub(super) fn get(wire: &Wire, key: &str) -> Reply {
     send(wire, redis::cmd("GET").arg(key))
 }
 
-fn send(wire: &Wire, cmd: &Cmd) -> Reply {
+pub(super) fn send(wire: &Wire, cmd: &Cmd) -> Reply {
     wire.command(Admission::Open, cmd, None).expect("the link is open").0
 }
 
-async fn answered(reply: Reply) -> Value {
+pub(super) async fn answered(reply: Reply) -> Value {
     match timeout(10 * SECOND, reply).await.expect("an outcome").outcome {
         Outcome::Answered(value) => value,
         other => panic!("{other:?}"),
@@ -41,19 +45,19 @@ fn text(value: &str) -> Value {
     Value::BulkString(value.as_bytes().to_vec())
 }
 
-fn packed(key: &str) -> Vec<u8> {
+pub(super) fn packed(key: &str) -> Vec<u8> {
     redis::cmd("GET").arg(key).get_packed_command()
 }
 
 /// Reads exactly what these commands are.
-async fn expect(far: &mut DuplexStream, keys: &[&str]) {
+pub(super) async fn expect(far: &mut DuplexStream, keys: &[&str]) {
     let expected: Vec<u8> = keys.iter().flat_map(|key| packed(key)).collect();
     let mut came = vec![0; expected.len()];
     far.read_exact(&mut came).await.unwrap();
     assert_eq!(came, expected);
 }
 
-async fn down(wire: &Wire) -> &'static str {
+pub(super) async fn down(wire: &Wire) -> &'static str {
     for _ in 0..10_000 {
         if let Condition::Down(reason) = wire.queue.condition() {
             return reason;
@@ -166,6 +170,58 @@ async fn garbage_and_replies_to_nothing_end_the_link() {
     assert_eq!(answered(reply).await, Value::Int(1));
     far.write_all(b"+OK\r\n").await.unwrap();
     assert!(down(&wire_2).await.contains("nothing asked for"));
+}
+
+/// A script can make such replies, and others travel on the same connection.
+#[tokio::test]
+async fn a_reply_that_cannot_be_read_is_its_own_requests_business() {
+    let (wire, mut far) = wire(4096);
+    for reply in ["#T", ":99999999999999999999", "*2\r\n+a\r\n,x", "%1\r\n+a\r\n*1\r\n:y"] {
+        let (before, own, after) = (get(&wire, "a"), get(&wire, "b"), get(&wire, "c"));
+        expect(&mut far, &["a", "b", "c"]).await;
+        // Cut in the middle, for those that come in pieces.
+        let bytes = format!(":1\r\n{reply}\r\n:3\r\n");
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        far.write_all(first.as_bytes()).await.unwrap();
+        yield_now().await;
+        far.write_all(second.as_bytes()).await.unwrap();
+        let outcome = own.await.outcome;
+        assert!(matches!(outcome, Outcome::Unreadable(None, _)), "{reply}: {outcome:?}");
+        assert_eq!((answered(before).await, answered(after).await), (Value::Int(1), Value::Int(3)));
+    }
+    // A push answers nobody, whatever it holds, and however many there are.
+    let reply = get(&wire, "a");
+    expect(&mut far, &["a"]).await;
+    far.write_all(&[b">1\r\n:x\r\n".repeat(300), b":4\r\n".to_vec()].concat()).await.unwrap();
+    assert_eq!(answered(reply).await, Value::Int(4));
+    assert_eq!((wire.queue.in_flight(), wire.queue.condition()), (0, Condition::Open));
+}
+
+#[tokio::test]
+async fn a_pipeline_is_told_which_of_the_replies_that_it_wants_cannot_be_read() {
+    let (wire, mut far) = wire(4096);
+    let three = redis::pipe().get("a").get("b").get("c").clone();
+    let mut atomic = three.clone();
+    atomic.atomic();
+    for (pipeline, wanted, replies, expected) in [
+        (&three, (0, 3), ":1\r\n#T\r\n:x\r\n", Some(Some(1))),
+        (&three, (0, 3), ":1\r\n:2\r\n*1\r\n:x\r\n", Some(Some(2))),
+        (&three, (1, 1), "#T\r\n:2\r\n:x\r\n", None),
+        (&atomic, (4, 1), "+OK\r\n#T\r\n+QUEUED\r\n+QUEUED\r\n*0\r\n", None),
+        (&atomic, (4, 1), "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*1\r\n#T\r\n", Some(None)),
+    ] {
+        let reply = wire.pipeline(Admission::Open, pipeline, wanted, None).expect("open").0;
+        let next = get(&wire, "next");
+        far.read_exact(&mut vec![0; pipeline.get_packed_pipeline().len()]).await.unwrap();
+        expect(&mut far, &["next"]).await;
+        far.write_all(format!("{replies}:9\r\n").as_bytes()).await.unwrap();
+        match (reply.await.outcome, expected) {
+            (Outcome::Unreadable(place, _), Some(expected)) => assert_eq!(place, expected, "{replies}"),
+            (Outcome::Answered(_), None) => {}
+            (outcome, _) => panic!("{replies}: {outcome:?}"),
+        }
+        assert_eq!(answered(next).await, Value::Int(9));
+    }
 }
 
 /// A server that reads nothing while it cannot write must not stop us from reading.

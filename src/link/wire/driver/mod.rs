@@ -1,6 +1,8 @@
 //! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
 
 mod reading;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use super::{
