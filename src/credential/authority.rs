@@ -153,7 +153,9 @@ mod tests {
             }
         }
         assert_eq!(Cloud::of_authority("https://login-us.microsoftonline.com"), Cloud::UsGovernment);
-        for other in ["https://notmicrosoftonline.us", "https://example.com/login.microsoftonline.us", "https://x/a.cn", "://"] {
+        for other in
+            ["https://notmicrosoftonline.us", "https://example.com/login.microsoftonline.us", "https://x/a.cn", "://"]
+        {
             assert_eq!(Cloud::of_authority(other), Cloud::Public, "{other}");
         }
         assert_eq!(Cloud::of_authority("http://127.0.0.1:1"), Cloud::Public);

@@ -94,10 +94,10 @@ pub(super) fn client_over(tls: ClientConfig, proxy: Proxy) -> Result<Client, Err
 pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answer, Error> {
     let failed = |source: reqwest::Error| {
         let source = source.without_url();
-        let (cause, hint) = (root_cause(&source), certificate_hint(&source));
+        let cause = causes(&source).last().map_or_else(String::new, ToString::to_string);
         let error = Error::new(ErrorKind::TokenEndpoint, format!("no answer from {endpoint}: {cause}"));
-        let error = error.with_transient(true).with_source(source);
-        hint.into_iter().fold(error, Error::with_hint)
+        let hint = certificate_hint(&source);
+        hint.into_iter().fold(error.with_transient(true).with_source(source), Error::with_hint)
     };
     let mut response = request.send().await.map_err(failed)?;
     let mut body = Vec::new();
@@ -131,35 +131,33 @@ pub(super) fn is_unconnected(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()).is_some_and(reqwest::Error::is_connect)
 }
 
-/// What is behind all that is said of a failed request.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn StdError = error;
-    while let Some(behind) = cause.source() {
-        cause = behind;
+/// An error and what caused it.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = error;
+    std::iter::successors(Some(first), |error| behind(*error))
+}
+
+/// What an I/O error wraps is inside of it, not behind it.
+fn behind<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
     }
-    cause.to_string()
 }
 
 /// What to look at if the server's certificate was refused.
 fn certificate_hint(error: &reqwest::Error) -> Option<&'static str> {
     use rustls::{CertificateError as Certificate, Error as Tls};
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = cause {
-        // What an I/O error wraps is inside of it, not behind it.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let refused = wrapped.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref());
-        if let Some(Tls::InvalidCertificate(why)) = refused {
-            return Some(match why {
-                Certificate::Expired
-                | Certificate::ExpiredContext { .. }
-                | Certificate::NotValidYet
-                | Certificate::NotValidYetContext { .. } => hints::CLOCK,
-                _ => hints::UNTRUSTED,
-            });
-        }
-        cause = error.source();
-    }
-    None
+    let Tls::InvalidCertificate(why) = causes(error).find_map(|cause| cause.downcast_ref::<Tls>())? else {
+        return None;
+    };
+    Some(match why {
+        Certificate::Expired
+        | Certificate::ExpiredContext { .. }
+        | Certificate::NotValidYet
+        | Certificate::NotValidYetContext { .. } => hints::CLOCK,
+        _ => hints::UNTRUSTED,
+    })
 }
 
 fn header_text<'a>(response: &'a Response, name: &header::HeaderName) -> Option<&'a str> {

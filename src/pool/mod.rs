@@ -176,7 +176,7 @@ impl Pool {
                 return Ok(sent);
             }
             if let Some(error) = self.tokens.dead() {
-                return Err(error);
+                return Err(error.for_want_of_a_token());
             }
             if timeout_at(deadline, changed).await.is_err() {
                 return Err(self.no_link());

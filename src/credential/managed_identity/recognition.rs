@@ -94,7 +94,10 @@ mod tests {
             (302, ""),
             (401, "<html><title>401 - Unauthorized</title></html>"),
             (403, "connecting to 169.254.169.254:80: Der Netzwerkstandort kann nicht erreicht werden."),
-            (404, r#"{"timestamp":"2026-11-28","status":404,"error":"Not Found","path":"/metadata/identity/oauth2/token"}"#),
+            (
+                404,
+                r#"{"timestamp":"2026-11-28","status":404,"error":"Not Found","path":"/metadata/identity/oauth2/token"}"#,
+            ),
             (404, r#"{"error":{"code":404,"message":"no such path"}}"#),
             (404, r#"{"message":"Not Found"}"#),
             (407, "proxy authentication required"),
