@@ -202,6 +202,7 @@ async fn common_mistakes_are_told_with_what_to_look_at() {
         (foreign, 700_027, "the certificate is not one of the app registration's"),
         (principal(client, &format!("{secret}\n"), tenant), 7_000_215, "such as the newline that ends a file"),
         (principal(client, &format!(" {secret}"), tenant), 7_000_215, "whitespace around it"),
+        (principal(client, &format!("\"{secret}\""), tenant), 7_000_215, "quotation marks around it"),
         (principal(&format!("{client}\r\n"), secret, tenant), 700_016, "the client id has whitespace around it"),
     ] {
         let error = refused(&credential).await;
@@ -260,7 +261,8 @@ async fn an_imds_that_somebody_else_answers_for_is_told_as_that_and_not_waited_f
     let emulator = azure().await;
     for (status, header, body, says) in [
         ("404 Not Found", "Content-Type: text/html", "<html>404 Not Found</html>", "HTML instead of an answer"),
-        ("403 Forbidden", "Content-Type: text/plain", "nicht erreichbar", "no reason given"),
+        ("403 Forbidden", "Content-Type: text/plain", "nicht erreichbar\nsonst nichts", "403): nicht erreichbar"),
+        ("403 Forbidden", "Content-Length-Of-Nothing: 0", "", "no reason given"),
         ("401 Unauthorized", "Server: EC2ws", "<?xml version=\"1.0\"?><html/>", "HTML instead of an answer"),
         ("404 Not Found", "Content-Type: application/json", r#"{"code":404,"message":"no such path"}"#, "no such path"),
         ("200 OK", "Content-Type: text/html", "<html>sign in</html>", "HTML instead of an answer"),

@@ -36,8 +36,8 @@ struct TokenAnswer {
     expires_on: Value,
 }
 
-/// What a refusal says, in whichever of the documented forms: Entra's and IMDS's `error` and `error_description`, IMDS's
-/// `ErrorCode` and `ExceptionMessage`, App Service's `message`, the others' `error: {code, message}`.
+/// What a refusal says, in whichever of the documented forms: Entra's and IMDS's `error` and `error_description`,
+/// IMDS's `ErrorCode` and `ExceptionMessage`, App Service's `message`, the others' `error: {code, message}`.
 struct Said {
     code: Option<String>,
     text: Option<String>,
@@ -109,9 +109,17 @@ pub(super) fn token(answer: &Answer, endpoint: &str, issuer: Issuer) -> Result<A
     AccessToken::from_answer(Secret::new(parsed.access_token), hints)
 }
 
-/// What an answer says that is no token, whoever gave it.
+/// What an answer says that is no token, whoever gave it, to a request that carried no secret.
 pub(super) fn told(answer: &Answer) -> String {
-    Said::read(answer).in_short(answer)
+    let said = Said::read(answer);
+    if !answer.is_success() && said.text.is_none() && said.code.is_none() && !looks_like_html(&answer.body) {
+        // Proxies give their reasons in plain text.
+        let plain = str::from_utf8(&answer.body).map(first_line).unwrap_or_default();
+        if !plain.is_empty() && !plain.starts_with(['{', '[']) {
+            return plain;
+        }
+    }
+    said.in_short(answer)
 }
 
 /// A typed error for an answer that is not a success.

@@ -6,10 +6,10 @@ pub(super) const NOT_ON_AZURE: &str = "is this running on Azure, with a managed 
      (`AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET`), or sign in with `az login` and set \
      `AZURE_TOKEN_CREDENTIALS` to `dev`";
 
-pub(super) const NOT_IMDS: &str = "somebody else answers in the place of Azure's Instance Metadata Service: a proxy, Docker \
-     Desktop, or another cloud's metadata service; on Azure, let requests to 169.254.169.254 bypass proxies; elsewhere, use \
-     a service principal (`AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET`), or sign in with `az login` and set \
-     `AZURE_TOKEN_CREDENTIALS` to `dev`";
+pub(super) const NOT_IMDS: &str = "somebody else answers in the place of Azure's Instance Metadata Service: a proxy, \
+     Docker Desktop, or another cloud's metadata service; on Azure, let requests to 169.254.169.254 bypass proxies; \
+     elsewhere, use a service principal (`AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET`), or sign in with \
+     `az login` and set `AZURE_TOKEN_CREDENTIALS` to `dev`";
 
 pub(super) const IDENTITY_NOT_ASSIGNED: &str = "assign the managed identity to this resource, and check the id that \
      selects it; without an id, the system-assigned identity must be switched on";
@@ -22,19 +22,22 @@ pub(super) const KEY_GROUP: &str =
 pub(super) const NOT_A_PROVIDER: &str =
     "a proxy or a captive portal may stand between this machine and the identity provider";
 
-pub(super) const NO_TRUST_ROOTS: &str = "https needs the certificates of the authorities that this machine trusts: install \
-     them (the package `ca-certificates`, mostly), or name a file of them in `SSL_CERT_FILE`";
+pub(super) const NO_TRUST_ROOTS: &str = "https needs the certificates of the authorities that this machine trusts: \
+     install them (the package `ca-certificates`, mostly), or name a file of them in `SSL_CERT_FILE`";
 
-pub(super) const UNTRUSTED: &str = "the certificate that was shown is not one that this machine trusts: is there a proxy \
-     that looks into TLS? its certificate authority must be among the operating system's";
+pub(super) const UNTRUSTED: &str = "the certificate that was shown is not one that this machine trusts: is there a \
+     proxy that looks into TLS? its certificate authority must be among the operating system's";
 
 pub(super) const CLOCK: &str = "the certificate that was shown is not valid now: check this machine's clock";
 
-pub(super) const PADDED_SECRET: &str = "the client secret has whitespace around it, such as the newline that ends a file: \
-     remove it";
+pub(super) const PADDED_SECRET: &str =
+    "the client secret has whitespace around it, such as the newline that ends a file: remove it";
 
-pub(super) const PADDED_CLIENT_ID: &str = "the client id has whitespace around it, such as the newline that ends a file: \
-     remove it";
+pub(super) const QUOTED_SECRET: &str =
+    "the client secret has quotation marks around it, as files of variables keep them in some places: remove them";
+
+pub(super) const PADDED_CLIENT_ID: &str =
+    "the client id has whitespace around it, such as the newline that ends a file: remove it";
 
 pub(super) const NO_CREDENTIAL: &str = "set the AZURE_* variables of a service principal, run on Azure with a managed \
      identity, or sign in with `az login`";
@@ -62,7 +65,8 @@ pub(super) fn of_aadsts(code: u32) -> Option<&'static str> {
             "no federated credential of the app registration fits: check its issuer, subject and audience"
         }
         700_021 | 700_023 => {
-            "the assertion is for somebody else: its issuer must be the client id, its audience this tenant's token endpoint"
+            "the assertion is for somebody else: its issuer must be the client id, its audience this tenant's token \
+             endpoint"
         }
         700_025 => "check the app registration: kind of client and permissions",
         650_057 => {

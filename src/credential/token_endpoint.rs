@@ -41,6 +41,10 @@ fn is_padded(text: &str) -> bool {
     text.trim() != text
 }
 
+fn is_quoted(text: &str) -> bool {
+    ['"', '\''].iter().any(|mark| text.len() > 1 && text.starts_with(*mark) && text.ends_with(*mark))
+}
+
 impl TokenEndpoint {
     /// `source` is what the tokens are said to come from.
     pub(super) fn new(
@@ -75,6 +79,7 @@ impl TokenEndpoint {
         self.token(&answer).map_err(|error| match error.aadsts() {
             // Entra ID says the same of any secret that is wrong: that it might be the id of one.
             Some(WRONG_SECRET) if is_padded(secret.expose()) => error.with_hint(hints::PADDED_SECRET),
+            Some(WRONG_SECRET) if is_quoted(secret.expose()) => error.with_hint(hints::QUOTED_SECRET),
             _ => error,
         })
     }

@@ -61,12 +61,12 @@ impl ImdsSource {
         Err(self.strange(&answer))
     }
 
-    /// Whether an answer that is not recognized may be that of an IMDS that is being updated, which then answers 404 or 410.
+    /// Whether an answer that is not recognized may be that of an IMDS that is being updated, which answers 404 or 410.
     ///
-    /// Its body is not documented, so that a 404 with some JSON object may be IMDS's or a stranger's. Where IMDS was
-    /// recognized before, by its answer to the search, it is taken for IMDS's: the search in the default chain ends, and it
-    /// is asked again after a while, since an update must not make a service somebody else. Where it was not, a stranger is
-    /// likelier, and nobody should wait out an update that does not take place.
+    /// The body that it answers with then is not documented, so that a 404 with some JSON object may be its own or a
+    /// stranger's. Where IMDS was recognized before, by its answer to the search at least, it is taken for IMDS's: the
+    /// default chain ends there, and IMDS is asked again after a while, since an update must not make a service
+    /// somebody else. Where it was not, a stranger is likelier, and nobody should wait out an update that is none.
     fn may_be_updating(&self, answer: &Answer) -> bool {
         let updating = answer.status == 410 || (answer.status == 404 && recognition::is_json(answer));
         updating && self.found.load(Relaxed)

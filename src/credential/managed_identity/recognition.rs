@@ -1,7 +1,7 @@
 //! Whether an answer from the address of the Instance Metadata Service is that service's own.
 //!
-//! Much else answers there: proxies, captive portals, Docker Desktop, the metadata services of other clouds. They have their
-//! own statuses and words, in any language, so it is IMDS that is recognized, and nobody else.
+//! Much else answers there: proxies, captive portals, Docker Desktop, the metadata services of other clouds. They have
+//! their own statuses and words, in any language, so it is IMDS that is recognized, and nobody else.
 
 use crate::credential::http::Answer;
 use serde_json::Value;
@@ -22,8 +22,8 @@ const CODES: [&str; 9] = [
     "Bad request. Required metadata header not specified",
 ];
 
-/// Whether IMDS gave this answer: it is signed by a header that only Microsoft's services send, or its body has one of the
-/// documented forms.
+/// Whether IMDS gave this answer: it has a header that only Microsoft's services send, or its body has one of the known
+/// forms.
 pub(super) fn is_imds(answer: &Answer) -> bool {
     let named = answer.server.as_deref().and_then(|server| server.get(..SERVER.len()));
     named.is_some_and(|start| start.eq_ignore_ascii_case(SERVER)) || answer.is_microsofts || has_its_form(answer)
@@ -94,10 +94,7 @@ mod tests {
             (302, ""),
             (401, "<html><title>401 - Unauthorized</title></html>"),
             (403, "connecting to 169.254.169.254:80: Der Netzwerkstandort kann nicht erreicht werden."),
-            (
-                404,
-                r#"{"timestamp":"2026-11-28","status":404,"error":"Not Found","path":"/metadata/identity/oauth2/token"}"#,
-            ),
+            (404, r#"{"timestamp":"now","status":404,"error":"Not Found","path":"/metadata/identity/oauth2/token"}"#),
             (404, r#"{"error":{"code":404,"message":"no such path"}}"#),
             (404, r#"{"message":"Not Found"}"#),
             (407, "proxy authentication required"),
