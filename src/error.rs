@@ -123,6 +123,14 @@ impl Error {
         self.edit(|inner| inner.retry_after = Some(delay))
     }
 
+    /// The same error, for a command that is not sent because of it: there is no valid token, for this reason.
+    ///
+    /// A source of tokens chooses the kinds of its errors, and of a command some of them mean something else: that its
+    /// connection was lost, that it came after `shutdown`, that it was not answered in time.
+    pub(crate) fn for_want_of_a_token(self) -> Self {
+        self.edit(|inner| inner.kind = ErrorKind::TokenEndpoint)
+    }
+
     /// The same error, told differently.
     pub(crate) fn with_message(self, message: impl Into<String>) -> Self {
         self.edit(|inner| inner.message = message.into())
@@ -317,5 +325,29 @@ mod tests {
         assert!(redis(ErrorKind::Timeout(Stage::Command)).is_timeout());
         assert!(redis(ErrorKind::Connect).is_connection_dropped());
         assert_eq!(redis(ErrorKind::CredentialRejected).kind(), redis::ErrorKind::AuthenticationFailed);
+    }
+
+    #[test]
+    fn whatever_its_kind_the_reason_for_having_no_token_is_a_failed_authentication() {
+        for kind in [
+            ErrorKind::Configuration,
+            ErrorKind::CredentialUnavailable,
+            ErrorKind::CredentialRejected,
+            ErrorKind::TokenEndpoint,
+            ErrorKind::MalformedToken,
+            ErrorKind::Connect,
+            ErrorKind::Tls,
+            ErrorKind::AuthenticationRejected,
+            ErrorKind::Server,
+            ErrorKind::Timeout(Stage::Token),
+            ErrorKind::Timeout(Stage::Command),
+            ErrorKind::Overloaded,
+            ErrorKind::Closed,
+        ] {
+            let error = redis::RedisError::from(Error::new(kind, CLOSED).for_want_of_a_token());
+            assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{kind:?}");
+            assert!(!error.is_connection_dropped() && !error.is_timeout() && !error.is_io_error(), "{kind:?}");
+            assert_eq!((Error::kind_of(&error), error.detail()), (None, Some(CLOSED)), "{kind:?}");
+        }
     }
 }

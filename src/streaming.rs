@@ -123,7 +123,7 @@ impl Subscriber {
                 && self.told != Told::Dead
             {
                 self.told = Told::Dead;
-                return Some(Err(error.into()));
+                return Some(Err(error.for_want_of_a_token().into()));
             }
             if !self.tokens.changed().await {
                 return None;
@@ -155,7 +155,8 @@ mod tests {
             let name = lock(&script).pop_front().unwrap_or_default();
             async move {
                 if name.is_empty() {
-                    return Err(Error::new(ErrorKind::CredentialRejected, "refused"));
+                    // Of a kind that would be a lost connection if it were a command's.
+                    return Err(Error::new(ErrorKind::Connect, "refused").with_transient(false));
                 }
                 AccessToken::opaque(name, Duration::from_secs(1), "me")
             }

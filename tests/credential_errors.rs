@@ -3,13 +3,19 @@
 
 mod common;
 
-use common::{SECOND, http::Closed, logs};
+use common::{
+    SECOND, eventually,
+    http::{Closed, Listener},
+    logs,
+};
 use entra_redis::{
-    ClientCertificate, Config, Credential, EntraRedis, Error, ErrorKind, ManagedIdentity, RetryPolicy,
-    TokenManagerConfig,
+    AccessToken, ClientCertificate, Config, Credential, EntraRedis, Error, ErrorKind, ManagedIdentity, RetryPolicy,
+    Stage, TokenManagerConfig,
     emulator::{AuthFault, Emulator, IdentityFault},
 };
+use redis::AsyncCommands;
 use serde_json::json;
+use std::fs;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpSocket, TcpStream},
@@ -83,6 +89,12 @@ async fn the_refusals_of_entra_id_by_their_numbers() {
         (70_001, 400, Some("is disabled")),
         (7_000_112, 400, Some("is disabled")),
         (53_003, 400, Some("Conditional Access")),
+        (500_011, 400, Some("az ad sp create --id acca5fbb-b7e4-4009-81f1-37e38fd66d78")),
+        (650_052, 400, Some("az ad sp create --id acca5fbb-b7e4-4009-81f1-37e38fd66d78")),
+        (650_057, 400, Some("az ad app permission grant --id <CLIENT_ID> --api acca5fbb-b7e4-4009-81f1-37e38fd66d78")),
+        (70_023, 400, Some("no federated credential")),
+        (700_023, 401, Some("its audience this tenant's token endpoint")),
+        (700_236, 400, Some("in the same tenant")),
         (50_013, 401, None),
         (7_000_216, 401, None),
     ] {
@@ -98,7 +110,7 @@ async fn the_refusals_of_entra_id_by_their_numbers() {
             None => assert_eq!(error.hint(), None),
         }
     }
-    assert_eq!(emulator.identity().requests(), 20, "one request each");
+    assert_eq!(emulator.identity().requests(), 26, "one request each");
 }
 
 #[tokio::test]
@@ -188,6 +200,10 @@ async fn common_mistakes_are_told_with_what_to_look_at() {
         (principal(client, secret, unknown), 90_002, "no such tenant"),
         (principal(client, secret, tenant).scope(vault), 500_011, "https://redis.azure.com/.default"),
         (foreign, 700_027, "the certificate is not one of the app registration's"),
+        (principal(client, &format!("{secret}\n"), tenant), 7_000_215, "such as the newline that ends a file"),
+        (principal(client, &format!(" {secret}"), tenant), 7_000_215, "whitespace around it"),
+        (principal(client, &format!("\"{secret}\""), tenant), 7_000_215, "quotation marks around it"),
+        (principal(&format!("{client}\r\n"), secret, tenant), 700_016, "the client id has whitespace around it"),
     ] {
         let error = refused(&credential).await;
         assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialRejected, Some(code)), "{error}");
@@ -237,6 +253,64 @@ async fn imds_says_what_it_says_and_is_missed_where_it_is_not() {
 
     let nobody = Closed::port();
     not_on_azure(&refused(&imds_at(nobody.url())).await);
+}
+
+#[tokio::test]
+async fn an_imds_that_somebody_else_answers_for_is_told_as_that_and_not_waited_for() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    for (status, header, body, says) in [
+        ("404 Not Found", "Content-Type: text/html", "<html>404 Not Found</html>", "HTML instead of an answer"),
+        ("403 Forbidden", "Content-Type: text/plain", "nicht erreichbar\nsonst nichts", "403): nicht erreichbar"),
+        ("403 Forbidden", "Content-Length-Of-Nothing: 0", "", "no reason given"),
+        ("401 Unauthorized", "Server: EC2ws", "<?xml version=\"1.0\"?><html/>", "HTML instead of an answer"),
+        ("404 Not Found", "Content-Type: application/json", r#"{"code":404,"message":"no such path"}"#, "no such path"),
+        ("200 OK", "Content-Type: text/html", "<html>sign in</html>", "HTML instead of an answer"),
+    ] {
+        let stranger = Listener::answering(status, header, body).await;
+        let credential = imds_at(stranger.url());
+        let error = refused(&credential).await;
+        let got = (error.kind(), error.is_transient(), error.status(), error.retry_after());
+        assert_eq!(got, (ErrorKind::TokenEndpoint, false, status[..3].parse().ok(), None), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("in the place of Azure's Instance Metadata Service")));
+
+        let config = Config::new(credential).tls(emulator.tls());
+        let attempt = EntraRedis::connect(emulator.host(), emulator.port(), config);
+        let error = common::within("connect ends", 5 * SECOND, attempt).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TokenEndpoint, "{error}");
+        assert_eq!(stranger.seen().len(), 2, "one request each");
+    }
+    // What may pass is asked again, and told with the same hint meanwhile.
+    let stranger = Listener::answering("502 Bad Gateway", "Content-Type: text/html", "<html>").await;
+    let error = refused(&imds_at(stranger.url())).await;
+    assert_eq!((error.kind(), error.is_transient(), error.status()), (ErrorKind::TokenEndpoint, true, Some(502)));
+    assert!(error.hint().is_some_and(|hint| hint.contains("a proxy, Docker Desktop")), "{error}");
+}
+
+/// Where there has been an IMDS, somebody else is a nuisance that passes; its own answers need no hint.
+#[tokio::test]
+async fn an_imds_that_is_hidden_for_a_while_is_an_outage() {
+    let _logs = logs::watch();
+    let emulator = azure().await;
+    let source = imds(&emulator, ManagedIdentity::SystemAssigned).token_source().unwrap();
+    source.fetch().await.unwrap();
+    for status in [200, 403, 404, 502] {
+        emulator.identity().script([match status {
+            200 => IdentityFault::Html,
+            _ => IdentityFault::HtmlStatus(status),
+        }]);
+        let error = source.fetch().await.unwrap_err();
+        let got = (error.kind(), error.is_transient(), error.status(), error.retry_after());
+        assert_eq!(got, (ErrorKind::TokenEndpoint, true, Some(status), None), "{error}");
+    }
+    let body = json!({"ErrorCode": "ServiceUnavailable", "ExceptionMessage": "The token service is busy."});
+    emulator.identity().script([IdentityFault::Body { status: 503, body: body.to_string() }]);
+    let error = refused(&imds(&emulator, ManagedIdentity::SystemAssigned)).await;
+    let got = (error.kind(), error.is_transient(), error.status(), error.hint());
+    assert_eq!(got, (ErrorKind::TokenEndpoint, true, Some(503), None), "{error}");
+    assert!(error.to_string().contains("The token service is busy."), "{error}");
+    assert!(source.fetch().await.is_ok());
 }
 
 /// As in many places outside of Azure, where the packets to its address are dropped.
@@ -328,4 +402,81 @@ async fn connect_ends_with_the_credentials_own_error() {
         assert_eq!(error.correlation_id(), Some(CORRELATION_ID), "{fault:?}");
         assert_eq!(error.hint().is_some(), kind == ErrorKind::CredentialRejected, "{fault:?}");
     }
+}
+
+/// A command's error once there is no token, and what it is counted as.
+async fn without_a_token(emulator: &Emulator, credential: Credential) -> redis::RedisError {
+    let retries = RetryPolicy::new().max_attempts(1);
+    let tokens = common::by_ratio(0.2).retry_policy(retries);
+    let config = Config::new(credential).tls(emulator.tls()).pool_size(1).token_manager(tokens);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    eventually("the token dies, and its link", 10 * SECOND, async || {
+        let lives = redis.manager().ready() || redis.manager().stats().token.is_some_and(|token| token.in_use);
+        (!lives).then_some(())
+    })
+    .await;
+    let error = redis.clone().get::<_, Option<String>>("key").await.unwrap_err();
+    let failed = redis.manager().stats().commands.failed;
+    assert_eq!((failed.unauthenticated, failed.total()), (1, 1), "{error}: {failed:?}");
+    error
+}
+
+/// The token is dead, and no kind of error of its source makes a command's error another one's.
+fn unauthenticated(error: &redis::RedisError, reason: &str) {
+    assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{error}");
+    assert!(error.to_string().contains(reason), "{error}");
+    assert!(!error.is_connection_dropped() && !error.is_timeout() && !error.is_io_error(), "{error}");
+    assert_eq!(Error::kind_of(error), None, "{error}");
+}
+
+#[tokio::test]
+async fn a_command_without_a_token_failed_to_authenticate_whatever_the_sources_error_is() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
+    let failing = |kind| {
+        let identity = emulator.identity().clone();
+        let first = std::sync::atomic::AtomicBool::new(true);
+        let credential = Credential::custom(move || {
+            let first = first.swap(false, std::sync::atomic::Ordering::SeqCst);
+            let answer = if first {
+                AccessToken::from_jwt(identity.issue_token().unwrap())
+            } else {
+                Err(Error::new(kind, "the broker is away"))
+            };
+            async move { answer }
+        });
+        without_a_token(&emulator, credential)
+    };
+    let kinds = [
+        ErrorKind::Configuration,
+        ErrorKind::CredentialUnavailable,
+        ErrorKind::Connect,
+        ErrorKind::Tls,
+        ErrorKind::Server,
+        ErrorKind::Timeout(Stage::Command),
+        ErrorKind::Timeout(Stage::Startup),
+        ErrorKind::Overloaded,
+        ErrorKind::Closed,
+    ];
+    for error in futures_util::future::join_all(kinds.map(failing)).await {
+        unauthenticated(&error, "the broker is away");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_file_that_vanishes_is_a_failed_authentication_of_a_command() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("app.pem");
+    fs::write(&file, emulator.client_certificate_pem()).unwrap();
+    let certificate = ClientCertificate::pem_file(&file);
+    let credential = Credential::client_certificate(emulator.client_id(), certificate, emulator.tenant_id())
+        .authority_host(emulator.authority_host());
+    let gone = async {
+        eventually("it is read", 5 * SECOND, async || (emulator.identity().requests() > 0).then_some(())).await;
+        fs::remove_file(&file).unwrap();
+    };
+    let (error, ()) = tokio::join!(without_a_token(&emulator, credential), gone);
+    unauthenticated(&error, "app.pem");
 }

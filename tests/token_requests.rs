@@ -110,7 +110,23 @@ async fn over_https_the_authority_has_to_prove_itself() {
     let run = child::token(&["--json"], &variables).await;
     assert_eq!(run.code, Some(1), "{}", run.output);
     assert_eq!(run.json()["kind"], "TokenEndpoint");
+    assert!(
+        run.output.contains("invalid peer certificate") && run.output.contains("a proxy that looks into TLS"),
+        "{}",
+        run.output
+    );
     assert_eq!(emulator.identity().requests(), 1, "the secret was sent to somebody unproven");
+
+    // A machine, or a container, without any certificate authorities.
+    let nobody = ours.path().join("empty.pem");
+    std::fs::write(&nobody, "").unwrap();
+    variables.pop();
+    variables.push(("SSL_CERT_FILE", nobody.display().to_string()));
+    let run = child::token(&["--json"], &variables).await;
+    assert_eq!(run.code, Some(1), "{}", run.output);
+    assert_eq!(run.json()["kind"], "Configuration");
+    assert!(run.output.contains("No CA certificates") && run.output.contains("`ca-certificates`"), "{}", run.output);
+    assert_eq!(emulator.identity().requests(), 1);
 }
 
 #[tokio::test]

@@ -36,8 +36,8 @@ struct TokenAnswer {
     expires_on: Value,
 }
 
-/// What a refusal says, in whichever of the documented forms: Entra's and IMDS's `error` and `error_description`, App
-/// Service's `message`, the others' `error: {code, message}`.
+/// What a refusal says, in whichever of the documented forms: Entra's and IMDS's `error` and `error_description`,
+/// IMDS's `ErrorCode` and `ExceptionMessage`, App Service's `message`, the others' `error: {code, message}`.
 struct Said {
     code: Option<String>,
     text: Option<String>,
@@ -54,18 +54,29 @@ impl Said {
             Some(answer.secret.as_ref().map_or_else(|| text.to_owned(), |secret| echo::blank(text, secret)))
         };
         let error = &body["error"];
-        let described =
-            text(&body["error_description"]).or_else(|| text(&error["message"])).or_else(|| text(&body["message"]));
+        let described = text(&body["error_description"])
+            .or_else(|| text(&error["message"]))
+            .or_else(|| text(&body["message"]))
+            .or_else(|| text(&body["ExceptionMessage"]));
         // IMDS passes Entra's errors on without their numbers.
         let number = body["error_codes"][0].as_u64().and_then(|code| u32::try_from(code).ok());
         Self {
-            code: text(error).or_else(|| text(&error["code"])),
+            code: text(error).or_else(|| text(&error["code"])).or_else(|| text(&body["ErrorCode"])),
             aadsts: number.or_else(|| described.as_deref().and_then(aadsts_in)),
             correlation_id: text(&body["correlation_id"])
                 .or_else(|| text(&error["correlationId"]))
                 .map(|id| first_line(&id))
                 .filter(|id| !id.is_empty()),
             text: described,
+        }
+    }
+
+    fn in_short(&self, answer: &Answer) -> String {
+        match (&self.text, &self.code) {
+            (Some(text), _) => first_line(text),
+            (None, Some(code)) => first_line(code),
+            (None, None) if looks_like_html(&answer.body) => "HTML instead of an answer".to_owned(),
+            (None, None) => "no reason given".to_owned(),
         }
     }
 
@@ -98,6 +109,19 @@ pub(super) fn token(answer: &Answer, endpoint: &str, issuer: Issuer) -> Result<A
     AccessToken::from_answer(Secret::new(parsed.access_token), hints)
 }
 
+/// What an answer says that is no token, whoever gave it, to a request that carried no secret.
+pub(super) fn told(answer: &Answer) -> String {
+    let said = Said::read(answer);
+    if !answer.is_success() && said.text.is_none() && said.code.is_none() && !looks_like_html(&answer.body) {
+        // Proxies give their reasons in plain text.
+        let plain = str::from_utf8(&answer.body).map(first_line).unwrap_or_default();
+        if !plain.is_empty() && !plain.starts_with(['{', '[']) {
+            return plain;
+        }
+    }
+    said.in_short(answer)
+}
+
 /// A typed error for an answer that is not a success.
 fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
     let said = Said::read(answer);
@@ -108,15 +132,12 @@ fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
         400..500 if !transient && (said.code.is_some() || said.text.is_some()) => ErrorKind::CredentialRejected,
         _ => ErrorKind::TokenEndpoint,
     };
-    let description = match (&said.text, &said.code) {
-        (Some(text), _) => first_line(text),
-        (None, Some(code)) => first_line(code),
-        (None, None) if looks_like_html(&answer.body) => "HTML instead of an answer".to_owned(),
-        (None, None) => "no reason given".to_owned(),
-    };
+    let description = said.in_short(answer);
     let hint = match said.aadsts.and_then(hints::of_aadsts) {
         None if unassigned => Some(hints::IDENTITY_NOT_ASSIGNED),
         None if said.code.as_deref() == Some("invalid_resource") => Some(hints::SCOPE),
+        // In none of the forms that are known here: mostly it is somebody else who answers.
+        None if said.text.is_none() && said.code.is_none() => Some(hints::NOT_A_PROVIDER),
         known => known,
     };
     let mut error = Error::new(kind, format!("{endpoint} refused (HTTP status {}): {description}", answer.status))
@@ -185,9 +206,8 @@ mod tests {
             status,
             retry_after: Some(Duration::from_secs(7)),
             date: Some(SystemTime::now()),
-            challenge: None,
             body: body.to_vec(),
-            secret: None,
+            ..Answer::default()
         }
     }
 
@@ -247,10 +267,18 @@ mod tests {
             (700_016, "client id and tenant id"),
             (90_002, "tenant id"),
             (500_011, "scope"),
+            (500_011, "az ad sp create --id acca5fbb-b7e4-4009-81f1-37e38fd66d78"),
+            (650_052, "az ad sp create --id acca5fbb-b7e4-4009-81f1-37e38fd66d78"),
+            (650_057, "az ad app permission grant --id <CLIENT_ID> --api acca5fbb-b7e4-4009-81f1-37e38fd66d78"),
             (70_011, "scope"),
             (700_027, "certificate"),
             (70_021, "federated credential"),
+            (70_023, "federated credential"),
+            (70_025, "federated credential"),
+            (700_023, "audience"),
+            (700_236, "same tenant"),
             (7_000_229, "service principal"),
+            (50_196, "loop"),
         ] {
             let error = refused(Issuer::Entra, 400, &json!({"error": "x", "error_codes": [code]}));
             assert!(error.hint().is_some_and(|text| text.contains(hint)), "{code}: {error}");
@@ -295,9 +323,30 @@ mod tests {
         let relayed =
             json!({"error": "invalid_resource", "error_description": "AADSTS500011: The resource was not found."});
         let error = refused(Issuer::Imds, 400, &relayed);
-        assert_eq!((error.aadsts(), error.hint()), (Some(500_011), Some(hints::SCOPE)));
+        assert_eq!((error.aadsts(), error.hint()), (Some(500_011), hints::of_aadsts(500_011)));
         let bare = refused(Issuer::Imds, 400, &json!({"error": "invalid_resource"}));
         assert_eq!((bare.aadsts(), bare.hint()), (None, Some(hints::SCOPE)));
+    }
+
+    #[test]
+    fn imds_says_in_its_other_form_why_it_cannot_serve() {
+        let body = json!({"ErrorCode": "ServiceUnavailable", "ExceptionMessage": "The token service is busy.\nat X"});
+        let error = refused(Issuer::Imds, 503, &body);
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, true), "{error}");
+        assert!(error.to_string().ends_with("(HTTP status 503): The token service is busy."), "{error}");
+        let bare = refused(Issuer::Imds, 503, &json!({"ErrorCode": "ServiceUnavailable"}));
+        assert!(bare.to_string().ends_with(": ServiceUnavailable"), "{bare}");
+        assert_eq!((error.hint(), bare.hint()), (None, None));
+    }
+
+    #[test]
+    fn a_refusal_in_no_known_form_hints_at_who_may_have_given_it() {
+        for issuer in [Issuer::Entra, Issuer::Machine] {
+            for (status, body) in [(403, "{}"), (407, "<html>"), (502, "<html>"), (403, "unreachable")] {
+                let error = token(&answer(status, body.as_bytes()), "the endpoint", issuer).unwrap_err();
+                assert_eq!(error.hint(), Some(hints::NOT_A_PROVIDER), "{status} {body}: {error}");
+            }
+        }
     }
 
     #[test]

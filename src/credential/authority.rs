@@ -36,11 +36,15 @@ impl Cloud {
 
     /// The cloud that an authority host belongs to; the public one if nothing says otherwise.
     pub(super) fn of_authority(host: &str) -> Self {
-        let host = host.trim().trim_end_matches('/').to_ascii_lowercase();
-        let top_level = host.rsplit('.').next();
-        if host.ends_with("microsoftonline.us") {
+        // As `Authority` reads it: a path and a port say nothing of the cloud.
+        let Ok(url) = base_url("authority_host", host, "https") else {
+            return Self::Public;
+        };
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+        let is_in = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        if is_in("microsoftonline.us") || host == "login-us.microsoftonline.com" {
             Self::UsGovernment
-        } else if top_level == Some("cn") {
+        } else if is_in("cn") {
             Self::China
         } else {
             Self::Public
@@ -137,7 +141,22 @@ mod tests {
             assert_eq!(authority.token_endpoint().as_str(), format!("https://{host}/t/oauth2/v2.0/token"));
             assert_eq!(cloud.exchange_audience(), format!("api://{audience}"));
             assert_eq!(Cloud::of_authority(cloud.authority_host()), cloud);
-            assert_eq!(Cloud::of_authority(&format!("{host}/")), cloud);
+            for form in [
+                format!("{host}/"),
+                format!(" {host} "),
+                format!("{host}:443"),
+                format!("https://{host}/common"),
+                format!("https://{host}:8443/contoso.com/oauth2/v2.0/token?x=y#z"),
+                format!("HTTPS://{}./", host.to_uppercase()),
+            ] {
+                assert_eq!(Cloud::of_authority(&form), cloud, "{form}");
+            }
+        }
+        assert_eq!(Cloud::of_authority("https://login-us.microsoftonline.com"), Cloud::UsGovernment);
+        for other in
+            ["https://notmicrosoftonline.us", "https://example.com/login.microsoftonline.us", "https://x/a.cn", "://"]
+        {
+            assert_eq!(Cloud::of_authority(other), Cloud::Public, "{other}");
         }
         assert_eq!(Cloud::of_authority("http://127.0.0.1:1"), Cloud::Public);
         assert_eq!(Cloud::of_authority("https://login.chinacloudapi.cn"), Cloud::China);

@@ -1,11 +1,13 @@
 //! HTTP for token requests: bounded, direct where it has to be, no redirects, nothing kept between requests.
 
+use super::hints;
 use crate::{Error, ErrorKind, Secret, tls};
 use reqwest::{Client, RequestBuilder, Response, header, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
-    error::Error as _,
+    error::Error as StdError,
+    io,
     time::{Duration, SystemTime},
 };
 
@@ -17,6 +19,7 @@ const LARGEST_BODY: usize = 1 << 20;
 const NEXT_DOOR: Duration = Duration::from_secs(2);
 
 /// An answer, read whole.
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
@@ -24,6 +27,10 @@ pub(super) struct Answer {
     pub(super) date: Option<SystemTime>,
     /// What it wants to see first, from its `WWW-Authenticate` header.
     pub(super) challenge: Option<String>,
+    /// What calls itself the server, from its header of this name.
+    pub(super) server: Option<String>,
+    /// Whether it has one of the headers that Microsoft's services send: `x-ms-request-id`, for example.
+    pub(super) is_microsofts: bool,
     pub(super) body: Vec<u8>,
     /// What was sent to get it: an error must not show it, however the server gives it back.
     pub(super) secret: Option<Secret>,
@@ -54,8 +61,8 @@ pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
         builder
             .with_platform_verifier()
             .map_err(|source| {
-                Error::new(ErrorKind::Configuration, "cannot use the operating system's trust roots for token requests")
-                    .with_source(source)
+                let message = format!("cannot use the operating system's trust roots for token requests: {source}");
+                Error::new(ErrorKind::Configuration, message).with_hint(hints::NO_TRUST_ROOTS).with_source(source)
             })?
             .with_no_client_auth()
     } else {
@@ -86,9 +93,11 @@ pub(super) fn client_over(tls: ClientConfig, proxy: Proxy) -> Result<Client, Err
 /// Sends the request and reads its answer, whatever its status.
 pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answer, Error> {
     let failed = |source: reqwest::Error| {
-        Error::new(ErrorKind::TokenEndpoint, format!("no answer from {endpoint}"))
-            .with_transient(true)
-            .with_source(source.without_url())
+        let source = source.without_url();
+        let cause = causes(&source).last().map_or_else(String::new, ToString::to_string);
+        let error = Error::new(ErrorKind::TokenEndpoint, format!("no answer from {endpoint}: {cause}"));
+        let hint = certificate_hint(&source);
+        hint.into_iter().fold(error.with_transient(true).with_source(source), Error::with_hint)
     };
     let mut response = request.send().await.map_err(failed)?;
     let mut body = Vec::new();
@@ -110,6 +119,8 @@ pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answ
             .and_then(|text| retry_after(text, date.unwrap_or_else(SystemTime::now))),
         date,
         challenge: header_text(&response, &header::WWW_AUTHENTICATE).map(str::to_owned),
+        server: header_text(&response, &header::SERVER).map(str::to_owned),
+        is_microsofts: response.headers().keys().any(|name| name.as_str().starts_with("x-ms-")),
         body,
         secret: None,
     })
@@ -118,6 +129,35 @@ pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answ
 /// Whether it is the error of a request that was not sent, for want of a connection.
 pub(super) fn is_unconnected(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()).is_some_and(reqwest::Error::is_connect)
+}
+
+/// An error and what caused it.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = error;
+    std::iter::successors(Some(first), |error| behind(*error))
+}
+
+/// What an I/O error wraps is inside of it, not behind it.
+fn behind<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+/// What to look at if the server's certificate was refused.
+fn certificate_hint(error: &reqwest::Error) -> Option<&'static str> {
+    use rustls::{CertificateError as Certificate, Error as Tls};
+    let Tls::InvalidCertificate(why) = causes(error).find_map(|cause| cause.downcast_ref::<Tls>())? else {
+        return None;
+    };
+    Some(match why {
+        Certificate::Expired
+        | Certificate::ExpiredContext { .. }
+        | Certificate::NotValidYet
+        | Certificate::NotValidYetContext { .. } => hints::CLOCK,
+        _ => hints::UNTRUSTED,
+    })
 }
 
 fn header_text<'a>(response: &'a Response, name: &header::HeaderName) -> Option<&'a str> {

@@ -149,7 +149,7 @@ impl Credential {
     ///
     /// The environment says which endpoint to ask, as documented for the Azure SDKs: that of App Service, Functions and
     /// Container Apps, of Service Fabric, Azure Arc, Azure Machine Learning or Azure Cloud Shell, else the Instance Metadata
-    /// Service (IMDS).
+    /// Service (IMDS). If somebody else answers in the place of IMDS, a proxy for example, the error says so.
     pub fn managed_identity(identity: ManagedIdentity) -> Self {
         Self::of(Kind::ManagedIdentity(identity))
     }
@@ -194,8 +194,14 @@ impl Credential {
     /// One that is not available here is passed over, one whose variables are there in part included; so is a tool that fails,
     /// or that takes more than 4 s. A service principal or a workload identity whose variables are all there, and a managed
     /// identity that is there, end the search if they are refused or cannot be used: neither an outage nor a missing file must
-    /// make a service somebody else. IMDS is looked for during one second before it is asked. If there is no token, the error
-    /// says what each one said, in order.
+    /// make a service somebody else. If there is no token, the error says what each one said, in order.
+    ///
+    /// IMDS is looked for during one second before it is asked, and recognized by its own answers: the header
+    /// `Server: IMDS/…`, a header `x-ms-…`, or JSON in one of the forms of its errors. Whatever else answers at its
+    /// address, a proxy, Docker Desktop or another cloud, is passed over, and so is a refusal in no form of IMDS's that
+    /// follows the search. Some answers that follow it may be anybody's: a status of 500 or more, 408, 429, and 410, or
+    /// 404 with a JSON object, as IMDS answers while it is being updated. They are taken for IMDS's and end the search,
+    /// and it is asked again: it was found a moment ago, and an update or an outage must not make a service somebody else.
     ///
     /// `AZURE_TOKEN_CREDENTIALS` narrows the choice: `prod` (what runs on Azure), `dev` (the tools), or one of
     /// `EnvironmentCredential`, `WorkloadIdentityCredential`, `ManagedIdentityCredential`, `AzureCliCredential`,

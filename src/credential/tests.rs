@@ -284,6 +284,26 @@ async fn a_managed_identity_is_the_assertion_of_an_app() {
     assert!(error.to_string().starts_with("no token of the managed identity itself"), "{error}");
 }
 
+#[tokio::test]
+async fn the_audience_of_an_exchange_is_that_of_the_authoritys_cloud() {
+    let server = Server::start().await;
+    for (host, suffix) in [
+        ("https://login.microsoftonline.us/common", "USGov"),
+        ("login.microsoftonline.us:443", "USGov"),
+        ("https://login.partner.microsoftonline.cn:443/contoso.cn/", "China"),
+        ("https://login.microsoftonline.com/login.microsoftonline.us", ""),
+    ] {
+        // The exchange itself, which would go there, does not take place.
+        server.reply(Reply::json(400, &json!({"error": "invalid_request", "error_description": "Identity not found"})));
+        let identity = ManagedIdentity::UserAssignedClientId("mine".to_owned());
+        let credential = Credential::federated_managed_identity("app", identity, "t").imds_host(server.url());
+        let source = credential.authority_host(host).build_in(&nowhere()).unwrap();
+        source.fetch().await.unwrap_err();
+        let asked = server.seen().pop().unwrap();
+        assert_eq!(asked["query"]["resource"], format!("api://AzureADTokenExchange{suffix}"), "{host}");
+    }
+}
+
 /// Everything that is read of the environment.
 const VARIABLES: [&str; 18] = [
     "AZURE_TOKEN_CREDENTIALS",

@@ -3,6 +3,7 @@
 use super::{
     answer::{self, Issuer},
     authority::Authority,
+    hints,
     http::{self, Answer, Proxy},
 };
 use crate::{AccessToken, Error, Secret};
@@ -13,6 +14,12 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 
 /// `AADSTS700024`: the assertion came outside of its time of validity.
 const ASSERTION_NOT_VALID_NOW: u32 = 700_024;
+
+/// `AADSTS7000215`: the client secret is wrong.
+const WRONG_SECRET: u32 = 7_000_215;
+
+/// `AADSTS700016`: the tenant has no such application.
+const UNKNOWN_APP: u32 = 700_016;
 
 /// One application, at the token endpoint of one tenant.
 pub(super) struct TokenEndpoint {
@@ -27,6 +34,15 @@ pub(super) struct TokenEndpoint {
 enum Proof<'a> {
     Secret(&'a Secret),
     Assertion(&'a Secret),
+}
+
+/// Whether there is whitespace around it, which neither secrets nor ids have.
+fn is_padded(text: &str) -> bool {
+    text.trim() != text
+}
+
+fn is_quoted(text: &str) -> bool {
+    ['"', '\''].iter().any(|mark| text.len() > 1 && text.starts_with(*mark) && text.ends_with(*mark))
 }
 
 impl TokenEndpoint {
@@ -60,7 +76,12 @@ impl TokenEndpoint {
 
     pub(super) async fn token_for_secret(&self, secret: &Secret) -> Result<AccessToken, Error> {
         let answer = self.request(Proof::Secret(secret)).await?;
-        self.token(&answer)
+        self.token(&answer).map_err(|error| match error.aadsts() {
+            // Entra ID says the same of any secret that is wrong: that it might be the id of one.
+            Some(WRONG_SECRET) if is_padded(secret.expose()) => error.with_hint(hints::PADDED_SECRET),
+            Some(WRONG_SECRET) if is_quoted(secret.expose()) => error.with_hint(hints::QUOTED_SECRET),
+            _ => error,
+        })
     }
 
     /// Exchanges an assertion for a token. One that came too late or too early, by a file that was just being renewed or by
@@ -84,7 +105,11 @@ impl TokenEndpoint {
     }
 
     fn token(&self, answer: &Answer) -> Result<AccessToken, Error> {
-        answer::token(answer, self.url(), Issuer::Entra).map(|token| token.sourced_from(self.source))
+        let token = answer::token(answer, self.url(), Issuer::Entra).map_err(|error| match error.aadsts() {
+            Some(UNKNOWN_APP) if is_padded(&self.client_id) => error.with_hint(hints::PADDED_CLIENT_ID),
+            _ => error,
+        })?;
+        Ok(token.sourced_from(self.source))
     }
 
     async fn request(&self, proof: Proof<'_>) -> Result<Answer, Error> {

@@ -203,7 +203,7 @@ impl Pool {
                 return Ok(sent);
             }
             if let Some(error) = self.tokens.dead() {
-                return Err(error);
+                return Err(error.for_want_of_a_token());
             }
             let Some(before) = &memory.unanswered else {
                 if timeout_at(deadline, changed).await.is_err() {

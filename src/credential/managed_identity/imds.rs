@@ -1,11 +1,14 @@
 //! The Instance Metadata Service of virtual machines, scale sets and everything that runs on them.
 
-use super::{Request, endpoint::Endpoint};
+use super::{Request, endpoint::Endpoint, recognition};
 use crate::{
     AccessToken, Error, ErrorKind, TokenFuture, TokenSource,
-    credential::{answer::Issuer, hints, http},
+    credential::{
+        answer::{self, Issuer},
+        hints,
+        http::{self, Answer},
+    },
 };
-use serde_json::Value;
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
@@ -22,8 +25,10 @@ pub(super) struct ImdsSource {
     endpoint: Endpoint,
     /// Whether it is looked for before it is asked, as long as it has not been found.
     look_first: bool,
-    /// Whether it has ever answered.
+    /// Whether it has answered, at least the search for it.
     found: AtomicBool,
+    /// Whether it has answered a request for a token.
+    served: AtomicBool,
 }
 
 impl ImdsSource {
@@ -35,7 +40,7 @@ impl ImdsSource {
             .parameter("resource", request.resource)
             .select(request.identity, ["client_id", "object_id", "msi_res_id"])
             .header("metadata", "true");
-        Ok(Self { endpoint, look_first: request.probe, found: AtomicBool::default() })
+        Ok(Self { endpoint, look_first: request.probe, found: AtomicBool::default(), served: AtomicBool::default() })
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
@@ -45,14 +50,63 @@ impl ImdsSource {
         }
         let answer = http::send(self.endpoint.request(), self.endpoint.url()).await;
         let answer = answer.map_err(|error| self.unanswered(error))?;
-        self.found.store(true, Relaxed);
-        self.endpoint.read(answer)
+        if recognition::is_imds(&answer) {
+            self.found.store(true, Relaxed);
+            self.served.store(true, Relaxed);
+            return self.endpoint.read(answer);
+        }
+        if self.may_be_updating(&answer) {
+            return self.endpoint.read(answer);
+        }
+        Err(self.strange(&answer))
+    }
+
+    /// Whether an answer that is not recognized may be that of an IMDS that is being updated, which answers 404 or 410.
+    ///
+    /// The body that it answers with then is not documented, so that a 404 with some JSON object may be its own or a
+    /// stranger's. Where IMDS was recognized before, by its answer to the search at least, it is taken for IMDS's: the
+    /// default chain ends there, and IMDS is asked again after a while, since an update must not make a service
+    /// somebody else. Where it was not, a stranger is likelier, and nobody should wait out an update that is none.
+    fn may_be_updating(&self, answer: &Answer) -> bool {
+        let updating = answer.status == 410 || (answer.status == 404 && recognition::is_json(answer));
+        updating && self.found.load(Relaxed)
+    }
+
+    /// The error of an answer that is not IMDS's own.
+    fn strange(&self, answer: &Answer) -> Error {
+        let what = format!("(HTTP status {}): {}", answer.status, answer::told(answer));
+        if self.served.load(Relaxed) {
+            // There is an IMDS, and something stands before it for now.
+            return self.stranger(answer, &what).with_transient(true);
+        }
+        // Whoever stands before it may fail together with it.
+        let passes = matches!(answer.status, 408 | 429) || answer.status >= 500;
+        if passes && (self.found.load(Relaxed) || !self.look_first) {
+            return self.stranger(answer, &what).with_transient(true);
+        }
+        self.found.store(false, Relaxed);
+        if self.look_first {
+            return self.absent(&format!("answered as somebody else {what}")).with_status(answer.status);
+        }
+        self.stranger(answer, &what).with_transient(false)
+    }
+
+    fn stranger(&self, answer: &Answer, what: &str) -> Error {
+        let message = format!("{} did not answer as the Instance Metadata Service does {what}", self.endpoint.url());
+        let error = Error::new(ErrorKind::TokenEndpoint, message).with_status(answer.status).with_hint(hints::NOT_IMDS);
+        match answer.retry_after {
+            Some(delay) => error.with_retry_after(delay),
+            None => error,
+        }
     }
 
     /// What it means that there was no answer. Where there has been one before, an outage.
     fn unanswered(&self, error: Error) -> Error {
-        if self.found.load(Relaxed) || error.status().is_some() {
+        if self.found.load(Relaxed) {
             return error;
+        }
+        if error.status().is_some() {
+            return error.with_hint(hints::NOT_IMDS);
         }
         if http::is_unconnected(&error) {
             // Asked again all the same: a machine may start before its network does.
@@ -66,22 +120,15 @@ impl ImdsSource {
         Error::new(ErrorKind::CredentialUnavailable, message).with_hint(hints::NOT_ON_AZURE)
     }
 
-    /// Looks whether IMDS is there at all. Without the header that it demands, its answer is an error, which will do.
+    /// Looks whether IMDS is there at all. Without the header that it demands, its answer is an error, by which it is
+    /// recognized.
     async fn probe(&self) -> Result<(), Error> {
         let request = self.endpoint.bare().query(&[("api-version", "2018-02-01")]);
         let answer = timeout(PROBE_TIMEOUT, http::send(request, self.endpoint.url()))
             .await
             .map_err(|_| self.absent("did not answer within a second"))?
             .map_err(|error| self.absent("did not answer").with_source(error))?;
-        // Docker Desktop answers in the place of an IMDS that cannot be reached, and so do some proxies.
-        let text = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
-        if answer.status == 403 && text.contains("unreachable") {
-            return Err(self.absent("cannot be reached from here"));
-        }
-        if answer.is_success() && serde_json::from_slice::<Value>(&answer.body).is_err() {
-            return Err(self.absent("answered with something that is not JSON"));
-        }
-        Ok(())
+        if recognition::is_imds(&answer) { Ok(()) } else { Err(self.strange(&answer)) }
     }
 }
 

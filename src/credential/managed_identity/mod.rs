@@ -7,6 +7,7 @@ mod cloud_shell;
 mod endpoint;
 mod imds;
 mod pinned;
+mod recognition;
 mod service_fabric;
 
 use super::surroundings::Surroundings;
