@@ -4,7 +4,7 @@ use super::{
     dial::Dialer,
     wire::{Admission, GARBAGE, Outcome, Wire},
 };
-use crate::{Error, ErrorKind, error::Stage, token::Current};
+use crate::{Error, ErrorKind, error::Stage, tls::explain, token::Current};
 use redis::{Cmd, ErrorKind as RedisErrorKind, ProtocolVersion, RedisError};
 use std::{io, time::Duration};
 use tokio::time::Instant;
@@ -47,7 +47,14 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Duration) -> R
             return Err(Error::new(ErrorKind::Timeout(Stage::Auth), text));
         }
         Outcome::Lost(GARBAGE) => (RedisErrorKind::Parse, GARBAGE).into(),
-        Outcome::Unsent | Outcome::Lost(_) | Outcome::Aborted(_) => io::Error::from(io::ErrorKind::BrokenPipe).into(),
+        Outcome::Lost(reason) => match explain::hint(reason) {
+            Some(hint) => {
+                let text = format!("the connection ended during authentication: {reason}");
+                return Err(Error::new(ErrorKind::Tls, text).with_hint(hint));
+            }
+            None => io::Error::from(io::ErrorKind::BrokenPipe).into(),
+        },
+        Outcome::Unsent | Outcome::Aborted(_) => io::Error::from(io::ErrorKind::BrokenPipe).into(),
     };
     Err(refusal(&error, current))
 }

@@ -1,5 +1,6 @@
 //! What a request waits for, and the place where its answer is put.
 
+use super::multi::{Multi, Refused};
 use crate::lock::lock;
 use redis::{ServerError, Value};
 use std::{
@@ -14,9 +15,10 @@ use tokio::time::Instant;
 pub(crate) enum Outcome {
     /// Redis answered; a pipeline's answers come as one array.
     Answered(Value),
-    /// Redis refused commands of a transaction while it was being queued: their replies' places, and why.
-    Aborted(Vec<(usize, ServerError)>),
-    /// The connection went down before a byte of the request left this process.
+    /// Redis refused a transaction, or commands of it while they were being queued.
+    Aborted(Refused),
+    /// Not a byte of the request left this process: the connection went down, or `MULTI` was asked for first, and may be
+    /// used.
     Unsent,
     /// The connection went down with the request on its way, for this reason.
     Lost(&'static str),
@@ -106,7 +108,10 @@ pub(super) enum Expect {
 
 /// The replies of a pipeline, as they come.
 pub(super) struct Gather {
-    transaction: bool,
+    /// Of a transaction: where the reply to `MULTI` is noted.
+    multi: Option<Arc<Multi>>,
+    /// Whether the commands are between `MULTI` and the end.
+    sent: bool,
     /// Replies that are passed over, then those that are kept.
     skip: usize,
     keep: usize,
@@ -120,10 +125,15 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    /// Of `total` replies, `keep` after the first `skip`.
-    pub(super) fn new(transaction: bool, total: usize, skip: usize, keep: usize) -> Self {
+    /// Of `total` replies, `keep` after the first `skip`; those of a transaction if there is a `multi`.
+    pub(super) fn new(multi: Option<Arc<Multi>>, total: usize, skip: usize, keep: usize) -> Self {
         let kept = Vec::with_capacity(keep.min(total));
-        Self { transaction, skip, keep, total, seen: 0, bytes: 0, kept, refused: Vec::new() }
+        Self { multi, sent: true, skip, keep, total, seen: 0, bytes: 0, kept, refused: Vec::new() }
+    }
+
+    /// Of a `MULTI` and a `DISCARD`, which a transaction sends ahead.
+    pub(super) fn question(multi: Arc<Multi>) -> Self {
+        Self { sent: false, ..Self::new(Some(multi), 2, 2, 0) }
     }
 
     /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
@@ -131,10 +141,16 @@ impl Gather {
         let place = self.seen;
         self.seen += 1;
         self.bytes += len;
-        if place < self.skip {
-            // What is passed over in a transaction are the answers to MULTI and to queueing.
+        if let Some(multi) = &self.multi
+            && place == 0
+        {
+            multi.note(&value);
+        }
+        if place < self.skip || self.is_without_multi(place, &value) {
+            // What is passed over in a transaction are the answers to MULTI and to queueing. Without MULTI each command has
+            // been answered for itself, and all of these count.
             if let Value::ServerError(error) = value
-                && self.transaction
+                && self.multi.is_some()
             {
                 self.refused.push((place, error));
             }
@@ -144,11 +160,22 @@ impl Gather {
         if self.seen < self.total {
             return None;
         }
-        let outcome = if self.refused.is_empty() {
+        let outcome = if !self.refused.is_empty() {
+            Outcome::Aborted(Refused { errors: std::mem::take(&mut self.refused), sent: self.sent })
+        } else if self.sent {
             Outcome::Answered(Value::Array(std::mem::take(&mut self.kept)))
         } else {
-            Outcome::Aborted(std::mem::take(&mut self.refused))
+            Outcome::Unsent
         };
         Some((outcome, self.bytes))
+    }
+
+    /// Whether `MULTI` was refused, to which `value` is the reply if it is the first.
+    fn is_without_multi(&self, place: usize, value: &Value) -> bool {
+        if place == 0 {
+            self.multi.is_some() && matches!(value, Value::ServerError(_))
+        } else {
+            matches!(self.refused.first(), Some((0, _)))
+        }
     }
 }

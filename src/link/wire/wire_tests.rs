@@ -19,7 +19,7 @@ fn wire(buffer: usize) -> (Wire, DuplexStream) {
 
 fn terms(record: usize) -> Terms {
     let (keeper, load, pool, tasks) = (Arc::default(), Load::new(1), Arc::from("test"), TaskTracker::new());
-    Terms { keeper, load, patience: HOUR, record, pool, tasks }
+    Terms { keeper, load, patience: HOUR, record, pool, tasks, multi: Arc::default() }
 }
 
 fn get(wire: &Wire, key: &str) -> Reply {

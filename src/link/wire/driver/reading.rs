@@ -7,6 +7,7 @@ use crate::{
         reply::{Expect, LARGE, Outcome},
         scan::Scan,
     },
+    tls::explain::broken,
     trace::target,
 };
 use redis::Value;
@@ -58,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     came += bytes;
                     self.pulse.beat();
                 }
-                Poll::Ready(Err(_)) => return Err("connection broken"),
+                Poll::Ready(Err(error)) => return Err(broken(&error)),
             }
         }
     }
