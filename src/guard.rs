@@ -100,6 +100,8 @@ fn instead(name: &str) -> &'static str {
             "there is no setting for it yet: on Redis 7.2 and later `CLIENT LIST` shows them all with the library's name \
              `entra-redis`"
         }
-        _ => "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for this alone",
+        _ => {
+            "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for this alone"
+        }
     }
 }

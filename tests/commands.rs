@@ -2,7 +2,11 @@
 
 mod common;
 
-use common::{SECOND, logs, server::Server, within};
+use common::{
+    SECOND, logs,
+    server::{Admin, Server},
+    within,
+};
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls};
 use redis::{AsyncCommands, AsyncIter, RedisResult, Script, Value, aio::ConnectionLike};
 use std::time::Duration;
@@ -158,22 +162,22 @@ async fn is_refused(con: &mut EntraRedis, line: &str) -> bool {
 /// The server is asked what blocks, and how options may be put; the handle must know.
 #[tokio::test]
 async fn exactly_what_blocks_is_refused_in_whatever_order_and_case_its_options_come() {
-    const TIMEOUT: Duration = Duration::from_millis(60);
     let _logs = logs::watch();
     let server = Server::start();
-    let mut con = connect(&server).await;
+    let con = connect(&server).await;
     let mut admin = server.admin().await;
     for group in ["g", "BLOCK", "streams"] {
         admin.run(&format!("XGROUP CREATE s {group} $ MKSTREAM")).await;
     }
     let mut lines: Vec<String> = Vec::new();
-    for (command, groups) in [("XREADGROUP", &["GROUP g c", "GROUP BLOCK BLOCK", "group streams count"][..]), ("XREAD", &[])] {
+    for (command, groups) in
+        [("XREADGROUP", &["GROUP g c", "GROUP BLOCK BLOCK", "group streams count"][..]), ("XREAD", &[])]
+    {
         for group in groups.iter().copied().map(Some).chain([None]) {
             let options: Vec<_> = ["BLOCK 60", "COUNT 1", "NOACK"].into_iter().chain(group).collect();
             let id = if command == "XREAD" { "$" } else { ">" };
             for options in arrangements(&options) {
-                let options: String = options.iter().map(|option| format!("{option} ")).collect();
-                lines.push(format!("{command} {options}STREAMS s {id}"));
+                lines.push([&[command][..], &options, &["STREAMS s", id]].concat().join(" "));
             }
         }
     }
@@ -194,24 +198,53 @@ async fn exactly_what_blocks_is_refused_in_whatever_order_and_case_its_options_c
     ] {
         lines.push(line.to_owned());
     }
-    let lower: Vec<_> = lines.iter().map(|line| line.to_lowercase()).filter(|line| !line.contains("group block")).collect();
-    let (mut blocked, mut passed) = (0, 0);
-    for line in lines.into_iter().chain(lower) {
-        let mut cmd = redis::Cmd::new();
-        line.split(' ').for_each(|word| _ = cmd.arg(word));
+    let lower: Vec<_> =
+        lines.iter().map(|line| line.to_lowercase()).filter(|line| !line.contains("group block")).collect();
+    lines.extend(lower);
+    // Each waits for the server most of the time: many at once.
+    let server = &server;
+    let rounds = lines.chunks(lines.len().div_ceil(16)).map(|lines| {
+        let mut con = con.clone();
+        async move {
+            let mut admin = server.admin().await;
+            let (mut blocked, mut passed) = (0, 0);
+            for line in lines {
+                let refused = is_refused(&mut con, line).await;
+                let mut cmd = redis::Cmd::new();
+                line.split(' ').for_each(|word| _ = cmd.arg(word));
+                let (blocks, answer) = blocks(&mut admin, &cmd, if refused { 1 } else { 10 }).await;
+                if blocks {
+                    assert!(refused, "{line} blocked");
+                    blocked += 1;
+                } else if answer.is_ok() {
+                    assert!(!refused, "{line} blocks nobody");
+                    passed += 1;
+                }
+            }
+            (blocked, passed)
+        }
+    });
+    let sums = futures_util::future::join_all(rounds).await;
+    let (blocked, passed) = sums.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(blocked > 100 && passed > 20, "{blocked} blocked, {passed} passed");
+}
+
+/// How long commands block, if they do.
+const BLOCKED: Duration = Duration::from_millis(60);
+
+/// Whether a command waits for its timeout, and what it is answered with. A busy machine may be slow once, or twice.
+async fn blocks(admin: &mut Admin, cmd: &redis::Cmd, most: usize) -> (bool, RedisResult<Value>) {
+    let mut tried = 0;
+    loop {
         let began = std::time::Instant::now();
-        let answer = admin.answer(&cmd).await;
-        let blocks = began.elapsed() >= TIMEOUT;
-        let refused = is_refused(&mut con, &line).await;
-        if blocks {
-            assert!(refused, "{line} blocked");
-            blocked += 1;
-        } else if answer.is_ok() {
-            assert!(!refused, "{line} blocks nobody");
-            passed += 1;
+        let answer = admin.answer(cmd).await;
+        tried += 1;
+        // The server's clock counts milliseconds, and may cut one.
+        let blocks = began.elapsed() >= BLOCKED / 2;
+        if !blocks || tried == most {
+            return (blocks, answer);
         }
     }
-    assert!(blocked > 100 && passed > 20, "{blocked} blocked, {passed} passed");
 }
 
 /// A server of a version to come may have new ones: somebody has to decide about those.
@@ -227,8 +260,23 @@ async fn of_all_commands_of_the_server_those_that_block_or_are_of_a_connection_a
     }
     assert!(names.len() > 40, "{names:?}");
     // Those of all connections, or of none, and those that block only if they are asked to.
-    let passes = ["client|list", "client|kill", "client|pause", "client|unpause", "client|unblock", "client|help", "client",
-        "command", "echo", "ping", "publish", "spublish", "pubsub", "xread", "xreadgroup"];
+    let passes = [
+        "client|list",
+        "client|kill",
+        "client|pause",
+        "client|unpause",
+        "client|unblock",
+        "client|help",
+        "client",
+        "command",
+        "echo",
+        "ping",
+        "publish",
+        "spublish",
+        "pubsub",
+        "xread",
+        "xreadgroup",
+    ];
     for name in names {
         let (command, subcommand) = name.split_once('|').unwrap_or((&name, ""));
         if passes.contains(&name.as_str()) || passes.contains(&command) && command != "client" {
@@ -335,7 +383,9 @@ async fn a_transaction_without_multi_says_what_has_run_and_the_next_ones_are_not
     let error = three().exec_async(&mut con).await.unwrap_err();
     assert_eq!(error.code(), Some("NOPERM"), "{error}");
     let shown = error.to_string();
-    for part in ["MULTI was refused", "2 of 3 of them (index 0, 2)", "one was answered with an error (index 1", "WRONGTYPE"] {
+    for part in
+        ["MULTI was refused", "2 of 3 of them (index 0, 2)", "one was answered with an error (index 1", "WRONGTYPE"]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert_eq!(keys().await, (true, true), "that is what the error is about");

@@ -26,6 +26,7 @@ const SHORTEST_NAME: usize = 4;
 const LONGEST_NAME: usize = 16;
 
 /// Does not allocate: every command comes by here.
+#[inline]
 pub(super) fn effect(cmd: &Cmd) -> Effect {
     let mut args = cmd.args_iter().map(|arg| match arg {
         Arg::Simple(bytes) => bytes,
@@ -55,17 +56,16 @@ pub(super) fn effect(cmd: &Cmd) -> Effect {
     }
 }
 
-/// `LIST`, `KILL`, `PAUSE`, `UNPAUSE` and `UNBLOCK` are about all connections, or such as they name.
+/// `LIST`, `KILL`, `PAUSE`, `UNPAUSE` and `UNBLOCK` are about all connections, or such as they name. The last two of those
+/// that are about their own are Valkey's.
 fn client_effect(subcommand: &[u8]) -> Effect {
     let mut buffer = [0; LONGEST_NAME];
     match upper(subcommand, &mut buffer) {
         Some(b"REPLY" | b"TRACKING" | b"CACHING") => Effect::ChangesState,
         Some(
             b"SETNAME" | b"GETNAME" | b"SETINFO" | b"ID" | b"INFO" | b"NO-EVICT" | b"NO-TOUCH" | b"TRACKINGINFO"
-            | b"GETREDIR",
+            | b"GETREDIR" | b"CAPA" | b"IMPORT-SOURCE",
         ) => Effect::IsOfOne,
-        // Valkey's.
-        Some(b"CAPA" | b"IMPORT-SOURCE") => Effect::IsOfOne,
         _ => Effect::None,
     }
 }
@@ -82,13 +82,7 @@ fn asks_to_block<'a>(args: &mut impl Iterator<Item = &'a [u8]>) -> bool {
         if is(b"STREAMS") {
             return false;
         }
-        let values = if is(b"GROUP") {
-            2
-        } else if is(b"COUNT") || is(b"CLAIM") {
-            1
-        } else {
-            0
-        };
+        let values = if is(b"GROUP") { 2 } else { usize::from(is(b"COUNT") || is(b"CLAIM")) };
         args.by_ref().take(values).for_each(drop);
     }
     false

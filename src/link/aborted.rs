@@ -52,7 +52,10 @@ fn without_multi(commands: usize, multi: ServerError, errors: &[(usize, ServerEr
         _ if !sent => write!(fate, "none of its {commands} commands was sent"),
         None => write!(fate, "its commands ran one by one, all {commands} of them"),
         Some((_, first)) if ran.is_empty() => {
-            write!(fate, "none of its {commands} commands ran, each was answered with an error, too (the first: {first})")
+            write!(
+                fate,
+                "none of its {commands} commands ran, each was answered with an error, too (the first: {first})"
+            )
         }
         Some((_, first)) => write!(
             fate,

@@ -121,7 +121,9 @@ impl Dialer {
             Ok(Ok(tls)) => return Ok(Box::pin(tls)),
             Ok(Err(source)) => self.tls_error(source),
             // Redis without TLS waits for the end of the line that it takes the handshake for.
-            Err(_) => self.timed_out("TCP works, but TLS is not answered by", "").with_hint("does this port speak TLS?"),
+            Err(_) => {
+                self.timed_out("TCP works, but TLS is not answered by", "").with_hint("does this port speak TLS?")
+            }
         };
         Err(Failed { error, reached: true })
     }

@@ -82,7 +82,11 @@ fn certificate(problem: &Certificate) -> (Option<String>, &'static str) {
 fn spelled_out(problem: &Certificate) -> (Option<String>, &'static str) {
     let what = match problem {
         Certificate::BadEncoding => "it is malformed",
-        Certificate::BadSignature => "its signature does not fit, another key than its issuer's made it",
+        Certificate::BadSignature => {
+            let what =
+                "invalid peer certificate: its signature does not fit, it is not by the key of the CA that is trusted";
+            return (Some(what.to_owned()), OTHER_CA);
+        }
         Certificate::Revoked => "it has been revoked",
         Certificate::UnknownRevocationStatus => "nothing tells whether it has been revoked",
         Certificate::ExpiredRevocationList | Certificate::ExpiredRevocationListContext { .. } => {
@@ -104,6 +108,8 @@ fn spelled_out(problem: &Certificate) -> (Option<String>, &'static str) {
     (Some(format!("invalid peer certificate: {what}")), ISSUE_ANEW)
 }
 
+const OTHER_CA: &str = "a CA that was made anew under the same name is another one: set `Tls::ca_file` to the one that \
+                        signed the server's certificate";
 const WRONG_PURPOSE: &str = "the certificate is not for servers: it must be issued anew, with `serverAuth` among its \
                              extended key usages, or without any";
 const UNSAFE: &str = "the certificate must be issued anew: with SHA-256 or better, and a key of ECDSA or of RSA with 2,048 \
@@ -135,7 +141,10 @@ fn unnamed(name: &str) -> (Option<String>, &'static str) {
         "CertDistrusted" => ("this machine is told to distrust it", ISSUE_ANEW),
         // The words of the platform's verifier for a wrong purpose.
         "EmptyEkuExtension" | "certificate had invalid extensions" => {
-            return (Some("invalid peer certificate: its extended key usages leave servers out".to_owned()), WRONG_PURPOSE);
+            return (
+                Some("invalid peer certificate: its extended key usages leave servers out".to_owned()),
+                WRONG_PURPOSE,
+            );
         }
         _ => return (Some(format!("invalid peer certificate: {name}")), ISSUE_ANEW),
     };
@@ -168,6 +177,7 @@ fn is_about_certificate(alert: Alert) -> bool {
             | Alert::CertificateRequired
             | Alert::UnknownCA
             | Alert::AccessDenied
+            | Alert::DecryptError
     )
 }
 
