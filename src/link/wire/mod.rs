@@ -122,8 +122,7 @@ impl Wire {
         // MULTI and EXEC are answered, too.
         let total = pipeline.len() + if transaction { 2 } else { 0 };
         let multi = transaction.then(|| Arc::clone(&self.multi));
-        // As with the redis crate's own connection, one reply is the least that one can ask for.
-        let expect = Expect::Many(Box::new(Gather::new(multi, total, offset, count.max(1))));
+        let expect = Expect::Many(Box::new(Gather::new(multi, total, offset, count)));
         // Packed before the lock is taken: it may be long.
         let packed = pipeline.get_packed_pipeline();
         let order = Order { deadline, expect, quiet: false };

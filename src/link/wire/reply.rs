@@ -146,16 +146,10 @@ impl Gather {
         {
             multi.note(&value);
         }
-        if place < self.skip || self.is_without_multi(place, &value) {
-            // What is passed over in a transaction are the answers to MULTI and to queueing. Without MULTI each command has
-            // been answered for itself, and all of these count.
-            if let Value::ServerError(error) = value
-                && self.multi.is_some()
-            {
-                self.refused.push((place, error));
-            }
-        } else if place - self.skip < self.keep {
-            self.kept.push(value);
+        match value {
+            Value::ServerError(error) if self.is_refusal(place) => self.refused.push((place, error)),
+            value if place >= self.skip && place - self.skip < self.keep => self.kept.push(value),
+            _ => {}
         }
         if self.seen < self.total {
             return None;
@@ -170,12 +164,14 @@ impl Gather {
         Some((outcome, self.bytes))
     }
 
-    /// Whether `MULTI` was refused, to which `value` is the reply if it is the first.
-    fn is_without_multi(&self, place: usize, value: &Value) -> bool {
-        if place == 0 {
-            self.multi.is_some() && matches!(value, Value::ServerError(_))
-        } else {
-            matches!(self.refused.first(), Some((0, _)))
-        }
+    /// Whether an error at this place means that there was no transaction.
+    fn is_refusal(&self, place: usize) -> bool {
+        let multi_was_refused = || place == 0 || matches!(self.refused.first(), Some((0, _)));
+        // What is passed over are the answers to MULTI and to queueing.
+        let is_passed_over = place < self.skip;
+        // The redis crate takes an error in place of the transaction's replies for a reply of a wrong type.
+        let stands_for_all = || place == self.skip && self.seen == self.total;
+        // Without MULTI each command has been answered for itself, and all of these count.
+        self.multi.is_some() && (is_passed_over || multi_was_refused() || stands_for_all())
     }
 }
