@@ -5,7 +5,7 @@ use crate::metrics::Failure;
 use crate::{
     ConnectionManager, Error, ErrorKind,
     error::Stage,
-    link::{Answer, Link, Outcome, Request},
+    link::{Answer, Link, Outcome, Request, SILENCE},
     order::Memory,
     pool::{Sent, Turn},
     refusal::{self, Remedy, Retries},
@@ -19,10 +19,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-
-/// A link from which not a byte has come for this long, though commands wait, is given up at once; after less, it is
-/// asked whether it lives.
-const SILENCE: Duration = Duration::from_secs(1);
 
 /// A request that is sent when first polled, within one deadline, which covers finding a link, queueing and the reply.
 ///

@@ -82,6 +82,7 @@ impl ConnectionManager {
             command_timeout: config.command_timeout,
             links_opened: 0.into(),
             tasks: connections.clone(),
+            multi: Arc::default(),
         };
         let username = config.username.as_deref().map(Arc::from);
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());

@@ -1,5 +1,7 @@
 //! TLS settings of the connections to Redis.
 
+pub(crate) mod explain;
+
 use crate::{Error, error::FILE_MISSING};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -161,7 +163,8 @@ impl Tls {
         let builder = match &self.ca {
             Some(ca) => builder.with_root_certificates(roots(&ca.read("tls.ca")?)?),
             None => builder.with_platform_verifier().map_err(|source| {
-                Error::config("tls", "cannot use the operating system's trust roots; give a CA file")
+                Error::config("tls", format_args!("cannot use the operating system's trust roots: {source}"))
+                    .with_hint(NO_ROOTS)
                     .with_source(source)
             })?,
         };
@@ -218,6 +221,10 @@ impl Pem {
         }
     }
 }
+
+/// What to do about a machine on which no CA is trusted, as in a container image that holds a program and nothing else.
+const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`), let `SSL_CERT_FILE` name a \
+                        bundle of them, or set `Tls::ca_file`";
 
 /// The start of every TLS configuration of this crate, with its crypto provider and nothing process-wide.
 pub(crate) fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {

@@ -2,10 +2,14 @@
 
 mod common;
 
-use common::{SECOND, distance::Distance, eventually, links_up, logs};
-use entra_redis::{AccessToken, Config, Credential, EntraRedis, emulator::Emulator};
+use common::{SECOND, distance::Distance, eventually, links_up, logs, server::free_port};
+use entra_redis::{AccessToken, Config, Credential, EntraRedis, ErrorKind, emulator::Emulator};
 use redis::AsyncCommands;
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 const TOKEN: Duration = Duration::from_millis(500);
 const ROUND_TRIP: Duration = Duration::from_millis(500);
@@ -61,4 +65,32 @@ async fn reconnects_resume_the_tls_session() {
         let (accepted, resumed) = (after.accepted - before.accepted, after.resumed - before.resumed);
         assert_eq!((accepted, resumed), (4, 4), "connections, and those that resumed, in round {round}");
     }
+}
+
+#[tokio::test]
+async fn a_port_at_which_nobody_listens_says_which_one_the_service_has() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let config = || emulator.config().startup_timeout(SECOND).connect_timeout(SECOND / 2);
+    let error = EntraRedis::connect("127.0.0.1", free_port(), config()).await.unwrap_err();
+    let shown = error.to_string();
+    assert!(shown.contains("no connection to 127.0.0.1:") && shown.contains("refused"), "{shown}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("listens on port 10000")), "{shown}");
+
+    // Azure's firewalls swallow what is for a closed port. These addresses are for documentation, and lead nowhere.
+    let nowhere = SocketAddr::from(([192, 0, 2, 1], 6379));
+    let resolver = move |_: String, _: u16| async move { Ok::<_, io::Error>(vec![nowhere]) };
+    let error = EntraRedis::connect("cache.example", 6379, config().resolver(resolver)).await.unwrap_err();
+    if error.to_string().contains("connect_timeout") {
+        assert!(error.hint().is_some_and(|hint| hint.contains("listens on port 10000")), "{error}");
+    }
+
+    let resolver = |_: String, _: u16| async { Err::<Vec<_>, _>(io::Error::other("no such host")) };
+    let error = EntraRedis::connect("cache.example", 10000, config().resolver(resolver)).await.unwrap_err();
+    assert!(error.to_string().contains("cannot resolve the host name of cache.example:10000: no such host"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("DNS")), "{error}");
+    let resolver = |_: String, _: u16| std::future::pending::<io::Result<Vec<SocketAddr>>>();
+    let error = EntraRedis::connect("cache.example", 10000, config().resolver(resolver)).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error:?}");
+    assert!(error.to_string().contains("cannot resolve the host name of cache.example:10000 within"), "{error}");
 }

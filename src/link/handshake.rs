@@ -4,7 +4,12 @@ use super::{
     dial::Dialer,
     wire::{Admission, GARBAGE, Outcome, Wire},
 };
-use crate::{Error, ErrorKind, error::Stage, token::Current};
+use crate::{
+    Error, ErrorKind,
+    error::Stage,
+    tls::{Transport, explain},
+    token::Current,
+};
 use redis::{Cmd, ErrorKind as RedisErrorKind, ProtocolVersion, RedisError};
 use std::{io, time::Duration};
 use tokio::time::Instant;
@@ -32,8 +37,14 @@ pub(super) async fn authenticate(wire: &Wire, dialer: &Dialer, current: &Current
         Some((reply, _)) => reply.await.outcome,
         None => Outcome::Unsent(None),
     };
-    verdict(outcome, current, dialer.auth_timeout())
+    verdict(outcome, current, dialer.auth_timeout()).map_err(|error| match (&dialer.transport, error.kind()) {
+        // A port with TLS closes the connection, or says what is no Redis reply.
+        (Transport::Plaintext, ErrorKind::Connect) => error.with_hint(PLAINTEXT),
+        _ => error,
+    })
 }
+
+const PLAINTEXT: &str = "does this port speak TLS? Then leave out `Tls::dangerously_unencrypted`";
 
 /// What the end of a `HELLO` or `AUTH` means, which was waited for up to `limit`.
 pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Duration) -> Result<(), Error> {
@@ -48,7 +59,14 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Duration) -> R
         }
         Outcome::Lost(GARBAGE) => (RedisErrorKind::Parse, GARBAGE).into(),
         Outcome::Unreadable(_, problem) => (RedisErrorKind::Parse, problem).into(),
-        Outcome::Unsent(_) | Outcome::Lost(_) | Outcome::Aborted(_) | Outcome::Written => {
+        Outcome::Lost(reason) => match explain::hint(reason) {
+            Some(hint) => {
+                let text = format!("the connection ended during authentication: {reason}");
+                return Err(Error::new(ErrorKind::Tls, text).with_hint(hint));
+            }
+            None => io::Error::from(io::ErrorKind::BrokenPipe).into(),
+        },
+        Outcome::Unsent(_) | Outcome::Aborted(_) | Outcome::Written => {
             io::Error::from(io::ErrorKind::BrokenPipe).into()
         }
     };

@@ -64,8 +64,8 @@ impl Link {
         let (stream, current) = futures_util::future::try_join(dialer.connect(), token).await?;
         let wire = {
             let (patience, record) = (dialer.command_timeout, dialer.transport.record());
-            let (pool, tasks) = (Arc::clone(&dialer.pool), dialer.tasks.clone());
-            Wire::start(stream, Terms { keeper, load, patience, record, pool, tasks })
+            let (pool, tasks, multi) = (Arc::clone(&dialer.pool), dialer.tasks.clone(), Arc::clone(&dialer.multi));
+            Wire::start(stream, Terms { keeper, load, patience, record, pool, tasks, multi })
         };
         handshake::authenticate(&wire, dialer, &current).await?;
         let authenticated = Authenticated { generation: current.generation, until: current.token.usable_until() };
@@ -81,7 +81,8 @@ impl Link {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let (keeper, pool, tasks) = (Arc::default(), Arc::from("none"), TaskTracker::new());
-        let wire = Wire::start(stream, Terms { keeper, load, patience, record: 16 << 10, pool, tasks });
+        let multi = Arc::default();
+        let wire = Wire::start(stream, Terms { keeper, load, patience, record: 16 << 10, pool, tasks, multi });
         Self::new(id, wire, Authenticated { generation: 0, until: Instant::now() + patience })
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Link, aborted,
-    wire::{Admission, Queued},
+    wire::{Admission, Queued, Refused},
 };
 use crate::{guard, reads};
 use futures_util::future::BoxFuture;
@@ -25,8 +25,8 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     /// What its caller gets for Redis's answer.
     fn reply(&self, value: Value) -> Self::Reply;
 
-    /// What its caller gets for a transaction that Redis refused to queue.
-    fn aborted(&self, refused: Vec<(usize, ServerError)>) -> BoxFuture<'_, RedisResult<Self::Reply>>;
+    /// What its caller gets for a transaction that Redis refused, in whole or in part.
+    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Self::Reply>>;
 
     /// The error with which Redis refused to run any of it. A script can answer like that after it has run, so that its
     /// word counts for nothing.
@@ -71,9 +71,9 @@ impl Request for &Cmd {
         value
     }
 
-    fn aborted(&self, refused: Vec<(usize, ServerError)>) -> BoxFuture<'_, RedisResult<Value>> {
+    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Value>> {
         // Single commands queue nothing: there is nothing but the first.
-        let first = refused.into_iter().next().map_or(Value::Nil, |(_, error)| Value::ServerError(error));
+        let first = refused.errors.into_iter().next().map_or(Value::Nil, |(_, error)| Value::ServerError(error));
         Box::pin(async { Ok(first) })
     }
 
@@ -117,7 +117,11 @@ impl Request for PipelineRequest<'_> {
     type Reply = Vec<Value>;
 
     fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
-        link.wire.pipeline(admission, self.pipeline, (self.offset, self.count), deadline)
+        let wire = &link.wire;
+        if self.pipeline.is_transaction() && wire.multi.must_be_asked_for(|| guard::would_block(self.pipeline)) {
+            return wire.ask_for_multi(admission, deadline);
+        }
+        wire.pipeline(admission, self.pipeline, (self.offset, self.count), deadline)
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
@@ -131,8 +135,8 @@ impl Request for PipelineRequest<'_> {
         }
     }
 
-    fn aborted(&self, refused: Vec<(usize, ServerError)>) -> BoxFuture<'_, RedisResult<Vec<Value>>> {
-        Box::pin(aborted::aborted(self.pipeline, (self.offset, self.count), refused))
+    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Vec<Value>>> {
+        Box::pin(aborted::aborted(self.pipeline.len(), refused))
     }
 
     fn refusal<'a>(&self, reply: &'a RedisResult<Vec<Value>>) -> Option<Refusal<'a>> {
@@ -152,6 +156,8 @@ impl Request for PipelineRequest<'_> {
                 }
                 Refusal::Borrowed(first)
             }
+            // Parts of what should have been a transaction may have run.
+            Err(error) if aborted::is_without_multi(error) => return None,
             // Redis queued nothing of a transaction.
             Err(error) => Refusal::Owned(all_the_same(error)?),
         };

@@ -2,7 +2,7 @@
 
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, Value, aio::MultiplexedConnection};
 use std::{
     fs::{self, OpenOptions},
     io::Write,
@@ -57,7 +57,8 @@ impl Server {
         (Self::start_as(&certificates), Self::start_as(&certificates))
     }
 
-    fn start_as(certificates: &Certificates) -> Self {
+    /// Starts one with these certificates.
+    pub fn start_as(certificates: &Certificates) -> Self {
         // Another program may take the port before redis-server does.
         let started = (0..5).find_map(|_| Self::start_on(free_port(), free_port(), certificates));
         started.expect("redis-server does not start: run it by hand to see why")
@@ -154,6 +155,11 @@ impl Admin {
         answer.unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
+    /// What a command is answered with.
+    pub async fn answer(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        cmd.query_async(&mut self.0).await
+    }
+
     /// As [`ask`](Self::ask), whatever it answers but an error.
     pub async fn run(&mut self, line: &str) {
         self.ask::<Value>(line).await;
@@ -201,9 +207,13 @@ impl Admin {
     }
 }
 
-/// The server's number of the connection on which this client's commands travel now: the answer to one of them.
+/// The server's number of the connection on which this client's commands travel now: that of the one of them that asks.
 pub async fn busy_connection(redis: &EntraRedis) -> RedisResult<u64> {
-    redis::cmd("CLIENT").arg("ID").query_async(&mut redis.clone()).await
+    let list: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis.clone()).await?;
+    // Only a connection whose command is just being run holds arguments.
+    let asks = |line: &&str| line.contains(" cmd=client|list ") && !line.contains(" argv-mem=0 ");
+    let asking = list.lines().find(asks).expect("the connection that asks");
+    Ok(asking.split(' ').next().and_then(|field| field.strip_prefix("id=")).unwrap().parse().unwrap())
 }
 
 impl Drop for Server {

@@ -6,6 +6,7 @@
 mod claims;
 mod driver;
 mod inbox;
+mod multi;
 mod pack;
 mod parse;
 mod pulse;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use claims::Claims;
 pub(super) use driver::GARBAGE;
 pub(crate) use driver::SILENCE;
+pub(crate) use multi::{Multi, Refused, is_for_good};
 pub(super) use pulse::Pulse;
 pub(crate) use queue::{Admission, Condition};
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
@@ -66,6 +68,8 @@ pub(super) struct Terms {
     pub(super) pool: Arc<str>,
     /// Where the connection's task is counted.
     pub(super) tasks: TaskTracker,
+    /// Whether transactions may be opened.
+    pub(super) multi: Arc<Multi>,
 }
 
 /// Commands larger than this are packed before the queue is locked.
@@ -75,6 +79,7 @@ const PACKED_BEFORE: usize = 64 << 10;
 pub(super) struct Wire {
     pub(super) queue: Arc<Queue>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) multi: Arc<Multi>,
     driver: JoinHandle<()>,
 }
 
@@ -92,9 +97,9 @@ impl Wire {
     {
         let queue = Arc::new(Queue::new(Arc::clone(&terms.load)));
         let pulse = Arc::new(Pulse::new());
-        let tasks = terms.tasks.clone();
+        let (tasks, multi) = (terms.tasks.clone(), Arc::clone(&terms.multi));
         let driver = tasks.spawn(Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), terms));
-        Self { queue, pulse, driver }
+        Self { queue, pulse, multi, driver }
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
@@ -119,11 +124,23 @@ impl Wire {
         let transaction = pipeline.is_transaction();
         // MULTI and EXEC are answered, too.
         let total = pipeline.len() + if transaction { 2 } else { 0 };
-        let expect = Expect::Many(Box::new(Gather::new(transaction, total, offset, count)));
+        let multi = transaction.then(|| Arc::clone(&self.multi));
+        let expect = Expect::Many(Box::new(Gather::new(multi, total, offset, count)));
         // Packed before the lock is taken: it may be long.
         let packed = pipeline.get_packed_pipeline();
         let order = Order { deadline, expect, quiet: false };
         self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed))
+    }
+
+    /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
+    pub(super) fn ask_for_multi(&self, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
+        let expect = Expect::Many(Box::new(Gather::question(Arc::clone(&self.multi))));
+        let order = Order { deadline, expect, quiet: false };
+        self.queue.push(admission, order, |bytes| {
+            for name in ["MULTI", "DISCARD"] {
+                pack::pack(&redis::cmd(name), bytes);
+            }
+        })
     }
 
     /// One of the link's own commands, sent in whatever condition the link is.

@@ -1,5 +1,6 @@
 //! What a request waits for, and the place where its answer is put.
 
+use super::multi::{Multi, Refused};
 use crate::{load::Place, lock::lock};
 use redis::{ServerError, Value};
 use std::{
@@ -16,11 +17,12 @@ pub(crate) enum Outcome {
     Answered(Value),
     /// All of it is written, and it wants no reply.
     Written,
-    /// Redis refused commands of a transaction while it was being queued: their replies' places, and why.
-    Aborted(Vec<(usize, ServerError)>),
+    /// Redis refused a transaction, or commands of it while they were being queued.
+    Aborted(Refused),
     /// The reply came, and holds what has no value: it, or the one of a pipeline's at this place.
     Unreadable(Option<usize>, Problem),
-    /// The connection went down before a byte of the request left this process; with the place in the load that it keeps.
+    /// Not a byte of the request left this process: the connection went down, or `MULTI` was asked for first, and may be
+    /// used. With the place in the load that it keeps, if it does.
     Unsent(Option<Place>),
     /// The connection went down with the request on its way, for this reason.
     Lost(&'static str),
@@ -120,7 +122,10 @@ pub(super) enum Expect {
 
 /// The replies of a pipeline, as they come.
 pub(super) struct Gather {
-    transaction: bool,
+    /// Of a transaction: where the reply to `MULTI` is noted.
+    multi: Option<Arc<Multi>>,
+    /// Whether the commands are between `MULTI` and the end.
+    sent: bool,
     /// Replies that are passed over, then those that are kept.
     skip: usize,
     keep: usize,
@@ -136,10 +141,15 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    /// Of `total` replies, `keep` after the first `skip`.
-    pub(super) fn new(transaction: bool, total: usize, skip: usize, keep: usize) -> Self {
+    /// Of `total` replies, `keep` after the first `skip`; those of a transaction if there is a `multi`.
+    pub(super) fn new(multi: Option<Arc<Multi>>, total: usize, skip: usize, keep: usize) -> Self {
         let kept = Vec::with_capacity(keep.min(total));
-        Self { transaction, skip, keep, total, seen: 0, bytes: 0, kept, refused: Vec::new(), unreadable: None }
+        Self { multi, sent: true, skip, keep, total, seen: 0, bytes: 0, kept, refused: Vec::new(), unreadable: None }
+    }
+
+    /// Of a `MULTI` and a `DISCARD`, which a transaction sends ahead.
+    pub(super) fn question(multi: Arc<Multi>) -> Self {
+        Self { sent: false, ..Self::new(Some(multi), 2, 2, 0) }
     }
 
     /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
@@ -147,30 +157,45 @@ impl Gather {
         let place = self.seen;
         self.seen += 1;
         self.bytes += len;
-        if place < self.skip {
-            // What is passed over in a transaction are the answers to MULTI and to queueing.
-            if let Ok(Value::ServerError(error)) = value
-                && self.transaction
-            {
-                self.refused.push((place, error));
-            }
-        } else if place - self.skip < self.keep {
-            match value {
-                Ok(value) => self.kept.push(value),
-                Err(problem) => _ = self.unreadable.get_or_insert((place, problem)),
-            }
+        if let Some(multi) = &self.multi
+            && place == 0
+        {
+            multi.note(&value);
+        }
+        match value {
+            Ok(Value::ServerError(error)) if self.is_refusal(place) => self.refused.push((place, error)),
+            Ok(value) if self.is_kept(place) => self.kept.push(value),
+            Err(problem) if self.is_kept(place) => _ = self.unreadable.get_or_insert((place, problem)),
+            _ => {}
         }
         if self.seen < self.total {
             return None;
         }
         let outcome = if !self.refused.is_empty() {
-            Outcome::Aborted(std::mem::take(&mut self.refused))
+            Outcome::Aborted(Refused { errors: std::mem::take(&mut self.refused), sent: self.sent })
+        } else if !self.sent {
+            Outcome::Unsent(None)
         } else if let Some((place, problem)) = self.unreadable {
             // There is no value to put in its place: an error of the server's would be a word that it has not said.
-            Outcome::Unreadable((!self.transaction).then_some(place), problem)
+            Outcome::Unreadable(self.multi.is_none().then_some(place), problem)
         } else {
             Outcome::Answered(Value::Array(std::mem::take(&mut self.kept)))
         };
         Some((outcome, self.bytes))
+    }
+
+    fn is_kept(&self, place: usize) -> bool {
+        place >= self.skip && place - self.skip < self.keep
+    }
+
+    /// Whether an error at this place means that there was no transaction.
+    fn is_refusal(&self, place: usize) -> bool {
+        let multi_was_refused = || place == 0 || matches!(self.refused.first(), Some((0, _)));
+        // What is passed over are the answers to MULTI and to queueing.
+        let is_passed_over = place < self.skip;
+        // The redis crate takes an error in place of the transaction's replies for a reply of a wrong type.
+        let stands_for_all = || place == self.skip && self.seen == self.total;
+        // Without MULTI each command has been answered for itself, and all of these count.
+        self.multi.is_some() && (is_passed_over || multi_was_refused() || stands_for_all())
     }
 }

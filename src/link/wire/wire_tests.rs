@@ -23,7 +23,7 @@ pub(super) fn terms(record: usize) -> Terms {
 
 pub(super) fn terms_with(load: Arc<Load>, record: usize) -> Terms {
     let (keeper, pool, tasks) = (Arc::default(), Arc::from("test"), TaskTracker::new());
-    Terms { keeper, load, patience: HOUR, record, pool, tasks }
+    Terms { keeper, load, patience: HOUR, record, pool, tasks, multi: Arc::default() }
 }
 
 pub(super) fn get(wire: &Wire, key: &str) -> Reply {

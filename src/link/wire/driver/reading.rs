@@ -8,6 +8,7 @@ use crate::{
         reply::{Expect, LARGE, Outcome, Problem},
         scan::Scan,
     },
+    tls::explain::broken,
     trace::target,
 };
 use redis::Value;
@@ -68,7 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     came += bytes;
                     self.pulse.beat();
                 }
-                Poll::Ready(Err(_)) => return Err("connection broken"),
+                Poll::Ready(Err(error)) => return Err(broken(&error)),
             }
         }
     }

@@ -1,0 +1,136 @@
+use super::*;
+
+fn cmd(line: &str) -> Cmd {
+    let mut words = line.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap());
+    words.for_each(|word| _ = cmd.arg(word));
+    cmd
+}
+
+fn of(line: &str) -> Effect {
+    effect(&cmd(line))
+}
+
+#[test]
+fn commands_are_told_apart() {
+    for line in ["GET k", "get", "SCRIPT LOAD x", "LPUSH BLPOP x", "SUBSCRIBERS", "A-NAME-LONGER-THAN-ANY-COMMAND 1"] {
+        assert_eq!(of(line), Effect::None, "{line}");
+    }
+    for line in ["BLPOP k 0", "blpop k 0", "WAIT 1 0", "waitaof 1 1 0", "SHUTDOWN", "shutdown nosave force"] {
+        assert_eq!(of(line), Effect::Blocks, "{line}");
+    }
+    for line in ["SHUTDOWN ABORT", "SHUTDOWN NOSAVE now", "DEBUG SLEEP 1", "FAILOVER", "CLIENT PAUSE 100", "KEYS *"] {
+        assert_eq!(of(line), Effect::None, "{line}");
+    }
+    for line in ["SUBSCRIBE c", "Select 1", "MULTI", "WATCH k", "AUTH u p", "script debug yes", "REPLCONF ACK 0"] {
+        assert_eq!(of(line), Effect::ChangesState, "{line}");
+    }
+    for line in ["QUIT", "post", "Host: example.com"] {
+        assert_eq!(of(line), Effect::Ends, "{line}");
+    }
+    assert_eq!(effect(&Cmd::new()), Effect::None);
+}
+
+#[test]
+fn options_of_stream_reads_are_read_in_any_order() {
+    for line in [
+        "XREAD BLOCK 0 STREAMS s $",
+        "XREAD COUNT 1 BLOCK 0 STREAMS s $",
+        "xreadGROUP bLoCk 700 GROUP g c STREAMS s >",
+        "XREADGROUP NOACK BLOCK 700 GROUP g c STREAMS s >",
+        "XREADGROUP COUNT 1 BLOCK 700 GROUP g c STREAMS s >",
+        "XREADGROUP GROUP streams c BLOCK 0 STREAMS s >",
+        "xreadgroup group g streams block 0 streams s >",
+        "XREADGROUP GROUP COUNT NOACK BLOCK 0 STREAMS s >",
+        "XREADGROUP COUNT STREAMS BLOCK 0 GROUP g c STREAMS s >",
+        "XREADGROUP CLAIM BLOCK BLOCK 0 GROUP g c STREAMS s >",
+        // What a later version may bring is no reason to overlook it.
+        "XREADGROUP NEWS 1 GROUP g c BLOCK 0 STREAMS s >",
+    ] {
+        assert_eq!(of(line), Effect::Blocks, "{line}");
+    }
+    for line in [
+        "XREAD STREAMS block 0",
+        "XREADGROUP GROUP BLOCK c STREAMS s >",
+        "XREADGROUP GROUP g BLOCK STREAMS s >",
+        "XREADGROUP COUNT 1 GROUP BLOCK BLOCK NOACK STREAMS BLOCK >",
+        "XREAD COUNT BLOCK STREAMS s $",
+        "XREAD",
+        "XREADGROUP GROUP",
+    ] {
+        assert_eq!(of(line), Effect::None, "{line}");
+    }
+    let mut cursor = redis::cmd("XREAD");
+    cursor.arg("COUNT").cursor_arg(1).arg("BLOCK").arg(0).arg("STREAMS").arg("s").arg("$");
+    assert_eq!(effect(&cursor), Effect::Blocks, "a cursor stands for a value");
+}
+
+#[test]
+fn what_is_of_one_connection_is_refused_by_its_full_name_with_what_to_use() {
+    for (line, use_this) in [
+        ("client setname secret", "no setting"),
+        ("CLIENT SETINFO LIB-NAME secret", "no setting"),
+        ("CLIENT ID", "CLIENT LIST"),
+        ("Client Info", "stats().links"),
+        ("CLIENT GETNAME", "CLIENT LIST"),
+        ("CLIENT NO-EVICT secret", "EntraCredentials"),
+        ("CLIENT no-touch secret", "EntraCredentials"),
+        ("CLIENT REPLY secret", "set_no_response"),
+        ("CLIENT TRACKING secret", "EntraCredentials"),
+        ("CLIENT CACHING secret", "EntraCredentials"),
+        ("CLIENT TRACKINGINFO", "EntraCredentials"),
+        ("CLIENT GETREDIR", "EntraCredentials"),
+        ("CLIENT CAPA secret", "EntraCredentials"),
+        ("CLIENT IMPORT-SOURCE secret", "EntraCredentials"),
+        ("SCRIPT DEBUG secret", "EntraCredentials"),
+    ] {
+        let name = line.to_ascii_uppercase().split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("PING").add_command(cmd(line));
+        let alone = check(&cmd(line)).unwrap_err();
+        for error in [alone, check_pipeline(&pipeline).unwrap_err(), check_pipeline(pipeline.atomic()).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Client);
+            let shown = error.to_string();
+            assert!(shown.contains(&format!("{name} was not sent: ")), "{shown}");
+            assert!(shown.contains(use_this) && !shown.contains("secret") && !shown.contains("SECRET"), "{shown}");
+        }
+    }
+    for line in ["LIST", "list", "KILL ID 1", "PAUSE 1", "UNPAUSE", "UNBLOCK 1", "HELP", "NONSENSE"] {
+        assert_eq!(of(&format!("CLIENT {line}")), Effect::None, "{line}");
+    }
+    assert_eq!(of("CLIENT"), Effect::None);
+}
+
+#[test]
+fn an_empty_command_has_no_place_in_a_pipeline() {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("PING").add_command(Cmd::new());
+    assert!(check_pipeline(&pipeline).is_err());
+    assert!(check_pipeline(pipeline.atomic()).is_err());
+}
+
+#[test]
+fn scripts_are_told_apart() {
+    for (name, is_script) in [("EVAL", true), ("evalsha_ro", true), ("fcall", true), ("GET", false), ("EV", false)] {
+        assert_eq!(runs_script(&redis::cmd(name)), is_script, "{name}");
+    }
+    assert!(!runs_script(&Cmd::new()));
+}
+
+#[test]
+fn refusals_name_the_command_and_nothing_else() {
+    let error = check(&cmd("auth user s3cr3t")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Client);
+    let shown = error.to_string();
+    assert!(shown.contains("AUTH was not sent") && !shown.contains("s3cr3t") && !shown.contains("S3CR3T"), "{shown}");
+}
+
+#[test]
+fn blocking_commands_do_not_block_in_a_transaction() {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("BLPOP").arg("k").arg(0);
+    assert!(check_pipeline(&pipeline).is_err());
+    assert!(check_pipeline(pipeline.atomic()).is_ok());
+    assert!(would_block(&pipeline));
+    assert!(check_pipeline(pipeline.cmd("SELECT").arg(1)).is_err());
+}

@@ -1,0 +1,77 @@
+//! Whether transactions may be opened here.
+
+use super::reply::Problem;
+use redis::{ServerError, Value};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// Zero is neither: nobody has asked yet.
+const ALLOWED: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// What Redis said last to `MULTI`; one for all links of a client, who are one user.
+///
+/// `MULTI`, the commands and `EXEC` travel in one piece. If `MULTI` is refused, as the ACL may have it, the commands run
+/// one by one all the same: so where it has been refused, or would let a command block, it is asked for alone first.
+#[derive(Default)]
+pub(crate) struct Multi(AtomicU8);
+
+impl Multi {
+    /// Whether commands must not follow `MULTI` before its reply is there.
+    pub(crate) fn must_be_asked_for(&self, would_block: impl FnOnce() -> bool) -> bool {
+        match self.0.load(Relaxed) {
+            ALLOWED => false,
+            REFUSED => true,
+            // Without MULTI it would block for everybody.
+            _ => would_block(),
+        }
+    }
+
+    /// Takes note of a reply to `MULTI`.
+    pub(super) fn note(&self, reply: &Result<Value, Problem>) {
+        let known = match reply {
+            Ok(Value::ServerError(error)) if is_for_good(error) => REFUSED,
+            Ok(Value::ServerError(_)) | Err(_) => return,
+            Ok(_) => ALLOWED,
+        };
+        if self.0.load(Relaxed) != known {
+            self.0.store(known, Relaxed);
+        }
+    }
+}
+
+/// Whether Redis refuses `MULTI` for what it is, and not for the state that the connection or the server is in.
+pub(crate) fn is_for_good(error: &ServerError) -> bool {
+    matches!(error.code(), "NOPERM" | "ERR")
+}
+
+/// What was refused of a transaction.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The replies that are errors, by their places: 0 is that to `MULTI`, then come the commands', then that to `EXEC`.
+    pub(crate) errors: Vec<(usize, ServerError)>,
+    /// Whether the commands were sent at all.
+    pub(crate) sent: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_refused_for_good_is_asked_for_each_time() {
+        let reply = |line: &str| Ok(redis::parse_redis_value(format!("{line}\r\n").as_bytes()).unwrap());
+        let multi = Multi::default();
+        assert!(!multi.must_be_asked_for(|| false) && multi.must_be_asked_for(|| true));
+        for (line, asked) in [
+            ("+OK", false),
+            ("-NOAUTH Authentication required.", false),
+            ("-NOPERM this user has no permissions to run the 'multi' command", true),
+            ("-LOADING Redis is loading the dataset in memory", true),
+            ("+OK", false),
+            ("-ERR unknown command 'MULTI'", true),
+        ] {
+            multi.note(&reply(line));
+            assert_eq!(multi.must_be_asked_for(|| unreachable!()), asked, "{line}");
+        }
+    }
+}
