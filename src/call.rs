@@ -16,7 +16,6 @@ use std::{
     io::{Error as IoError, ErrorKind as IoErrorKind},
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 use tokio::time::Instant;
 
