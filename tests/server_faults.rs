@@ -283,7 +283,7 @@ async fn a_healthy_link_is_not_given_up_for_a_retry_that_came_to_it_late() {
         let busy = Arc::clone(&busy);
         async move {
             if words[0] == "GET" && connection == 1 {
-                tokio::time::sleep(limit - SECOND / 10).await;
+                tokio::time::sleep(limit * 29 / 30).await;
                 busy.store(true, SeqCst);
                 return None;
             }

@@ -1,5 +1,6 @@
 //! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
 
+mod handing;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ use super::{
     reply::{Answer, Expect, Outcome, Slot},
     scan::Scan,
 };
-use crate::load::{Load, Place};
+use crate::load::Load;
 use std::{
     pin::Pin,
     sync::Arc,
@@ -34,6 +35,15 @@ pub(crate) use watch::SILENCE;
 /// Why a connection ended.
 type Reason = &'static str;
 
+/// What the stream has of the bytes that it was given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Flushed,
+    Unflushed,
+    /// It takes no more until the peer has taken some.
+    Blocked,
+}
+
 /// Drives one connection until it ends or is dropped; either way every request gets its outcome.
 pub(super) struct Driver<S> {
     stream: S,
@@ -50,9 +60,7 @@ pub(super) struct Driver<S> {
     /// How much of `hand.bytes` is written, and how much has been since the beginning.
     sent: usize,
     written: u64,
-    flushed: bool,
-    /// The stream takes no more until the peer has taken some of what it has.
-    blocked: bool,
+    output: Output,
     /// Nothing can be written any more, for this reason; what has come is still read.
     broken: Option<Reason>,
     /// Requests that are through, and the answers for their callers, who are told of them in that order.
@@ -91,8 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             quiet: Vec::new(),
             sent: 0,
             written: 0,
-            flushed: true,
-            blocked: false,
+            output: Output::Flushed,
             broken: None,
             through: Through::default(),
             answers: Vec::new(),
@@ -179,14 +186,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         while self.sent < self.hand.bytes.len() {
-            self.flushed = false;
             let rest = &self.hand.bytes[self.sent..];
             let rest = &rest[..rest.len().min(self.record)];
             let Poll::Ready(sent) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
-                self.blocked = true;
+                self.output = Output::Blocked;
                 return Poll::Pending;
             };
-            if std::mem::take(&mut self.blocked) {
+            if std::mem::replace(&mut self.output, Output::Unflushed) == Output::Blocked {
                 // The peer has taken something: one that gets a long command over a slow line has nothing to say yet.
                 self.pulse.beat();
             }
@@ -204,9 +210,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.hand.bytes = Vec::new();
             }
         }
-        if !self.flushed {
+        if self.output != Output::Flushed {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-            self.flushed = true;
+            self.output = Output::Flushed;
         }
         Poll::Ready(Ok(()))
     }
@@ -225,47 +231,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
-impl<S> Driver<S> {
-    /// Has an answer ready for whoever waits for it, until [`hand_over`](Self::hand_over).
-    fn tell(&mut self, mut entry: Entry, outcome: Outcome, large: bool) {
-        if let Some(slot) = entry.slot.take() {
-            let deadline = entry.deadline.unwrap_or_else(Instant::now);
-            self.answers.push((slot, Answer { outcome, large, deadline }));
-        }
-    }
-
-    /// Gives back the places of what is through, and only then tells the callers: their next commands find room.
-    fn hand_over(&mut self) {
-        self.queue.left(std::mem::take(&mut self.through));
-        for (slot, answer) in self.answers.drain(..) {
-            self.wakers.extend(slot.fill(answer));
-            self.hand.spent.push_back(slot);
-        }
-    }
-
-    fn wake(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
-    }
-
-    /// Ends a request that the connection's end has overtaken.
-    fn give_up(&mut self, entry: Entry) {
-        // What the TLS layer has taken may have gone.
-        let outcome = if entry.begins < self.written {
-            Outcome::Lost(self.reason)
-        } else if entry.counted
-            && entry.slot.is_some()
-            && let Some(places) = self.through.places.checked_sub(1)
-        {
-            // It goes over another link, and takes its place along: others would have taken it before.
-            self.through.places = places;
-            Outcome::Unsent(Some(Place::taken(&self.load)))
-        } else {
-            Outcome::Unsent(None)
-        };
-        self.tell(entry, outcome, false);
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     type Output = ();
 
@@ -277,23 +242,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
                 Poll::Ready(())
             }
         }
-    }
-}
-
-impl<S> Drop for Driver<S> {
-    fn drop(&mut self) {
-        let mut entries = std::mem::take(&mut self.hand.entries);
-        entries.extend(self.queue.end(self.reason));
-        entries.iter().for_each(|entry| self.through.add(entry));
-        // Those of them that end when they are written have their callers here.
-        let quiet = std::mem::take(&mut self.quiet);
-        let usual = Instant::now() + self.patience;
-        for mut entry in entries.into_iter().chain(quiet) {
-            entry.deadline.get_or_insert(usual);
-            self.give_up(entry);
-        }
-        self.hand_over();
-        self.keeper.notify_one();
-        self.wake();
     }
 }

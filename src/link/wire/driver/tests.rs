@@ -149,8 +149,8 @@ async fn a_crowd_of_replies_is_given_out_in_order_and_in_full() {
     let keys: Vec<_> = (0..CROWD).map(|n| n.to_string()).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     expect(&mut far, &keys).await;
-    let bytes: String = (0..CROWD).map(|n| format!(":{n}\r\n")).collect();
-    far.write_all(bytes.as_bytes()).await.unwrap();
+    let bytes: Vec<_> = (0..CROWD).flat_map(|n| format!(":{n}\r\n").into_bytes()).collect();
+    far.write_all(&bytes).await.unwrap();
     for (n, reply) in (0..).zip(replies) {
         assert_eq!(answered(reply).await, Value::Int(n));
     }
@@ -161,13 +161,13 @@ async fn a_crowd_of_replies_is_given_out_in_order_and_in_full() {
 struct HungUp {
     takes: usize,
     says: Vec<u8>,
-    /// Whether its words come at once, or with the error.
-    hung_up: bool,
+    /// Its words are there to be read.
+    has_spoken: bool,
 }
 
 impl AsyncRead for HungUp {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        if !self.hung_up || self.says.is_empty() {
+        if !self.has_spoken || self.says.is_empty() {
             return Poll::Pending;
         }
         let len = self.says.len().min(buf.remaining());
@@ -179,7 +179,7 @@ impl AsyncRead for HungUp {
 impl AsyncWrite for HungUp {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         if self.takes == 0 {
-            self.hung_up = true;
+            self.has_spoken = true;
             return Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()));
         }
         let len = self.takes.min(bytes.len());
@@ -200,7 +200,7 @@ async fn answers_of_one_that_hangs_up() {
     for (answered, reply) in [(300, ":1\r\n".to_owned()), (40, format!("$20000\r\n{}\r\n", "x".repeat(20_000)))] {
         let key = |n| format!("key-{n:04}");
         let takes = packed(&key(0)).len() * 400;
-        let stream = HungUp { takes, says: reply.repeat(answered).into_bytes(), hung_up: false };
+        let stream = HungUp { takes, says: reply.repeat(answered).into_bytes(), has_spoken: false };
         let wire = Wire::start(stream, terms_with(Load::new(500), 16 << 10));
         let replies: Vec<_> = (0..500).map(|n| get(&wire, &key(n))).collect();
         for (n, reply) in replies.into_iter().enumerate() {
@@ -259,7 +259,7 @@ async fn a_server_that_falls_silent_in_the_middle_of_a_reply_is_doubted() {
         far.write_all(b"c").await.unwrap();
         until("the doubt is gone", || !wire.pulse.is_silent()).await;
         let took = doubted(&wire, 5 * SECOND).await.expect("nobody notices the second time");
-        assert!((SECOND - SECOND / 10..=2 * SECOND).contains(&took), "{took:?}");
+        assert!((SECOND * 9 / 10..=2 * SECOND).contains(&took), "{took:?}");
         far.write_all(b"de\r\n").await.unwrap();
         until("it is answered", || wire.queue.in_flight() == 0).await;
         assert_eq!(doubted(&wire, 5 * SECOND).await, None, "nothing is outstanding");
