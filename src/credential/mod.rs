@@ -11,7 +11,6 @@ mod client_assertion;
 mod client_certificate;
 mod client_secret;
 mod developer;
-mod echo;
 mod environment;
 mod expiry;
 mod federated_identity;
