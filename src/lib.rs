@@ -63,6 +63,7 @@ mod manager;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod name;
+mod pem;
 mod pool;
 mod reads;
 mod refusal;
