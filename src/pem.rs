@@ -9,7 +9,12 @@ pub(crate) const MARK: &[u8] = b"-----BEGIN";
 /// The byte order mark of UTF-8, which editors on Windows write.
 const ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// `bytes` as PEM is read: without the byte order marks before its parts, of which files that were joined have several.
+/// What OpenSSL takes for `CERTIFICATE` too, from older days.
+const OLD_LABEL: &[u8] = b" X509 CERTIFICATE-----";
+const NEW_LABEL: &[u8] = b" CERTIFICATE-----";
+
+/// `bytes` as PEM is read: without the byte order marks before its parts, of which files that were joined have several, and
+/// with today's labels.
 pub(crate) fn plain(setting: &str, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     if is_utf16(bytes) {
         let problem = "is text in UTF-16: save it as UTF-8, or convert it with `iconv -f UTF-16 -t UTF-8`";
@@ -18,8 +23,12 @@ pub(crate) fn plain(setting: &str, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, E
     let mut plain = Zeroizing::new(Vec::with_capacity(bytes.len()));
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
-        match rest.strip_prefix(ORDER_MARK) {
-            Some(marked) if plain.is_empty() || marked.starts_with(b"-----") => rest = marked,
+        match (rest.strip_prefix(ORDER_MARK), rest.strip_prefix(OLD_LABEL)) {
+            (Some(marked), _) if plain.is_empty() || marked.starts_with(b"-----") => rest = marked,
+            (_, Some(labelled)) => {
+                plain.extend_from_slice(NEW_LABEL);
+                rest = labelled;
+            }
             _ => {
                 plain.push(*first);
                 rest = after;
@@ -56,6 +65,9 @@ pub(crate) fn parts(pem: &[u8]) -> String {
     match labels.as_slice() {
         [] if pem.first() == Some(&0x30) => "it is binary (DER): convert it with `openssl x509 -inform DER`, or `openssl pkey -inform DER` if it is a key".to_owned(),
         [] => "there is no `-----BEGIN` line in it".to_owned(),
+        labels if labels.iter().any(|label| label == "`TRUSTED CERTIFICATE`") => {
+            format!("its parts are {}: convert what is trusted with `openssl x509 -in FILE`", labels.join(", "))
+        }
         labels => format!("its parts are {}", labels.join(", ")),
     }
 }
@@ -84,6 +96,7 @@ mod tests {
         );
         assert_eq!(plain(b"# caf\xe9 \xef\xbb\xbf\n-----BEGIN A-----"), b"# caf\xe9 \xef\xbb\xbf\n-----BEGIN A-----");
         assert_eq!(plain(b""), b"");
+        assert_eq!(plain(b"-----BEGIN X509 CERTIFICATE-----"), b"-----BEGIN CERTIFICATE-----");
     }
 
     #[test]
@@ -100,7 +113,9 @@ mod tests {
     #[test]
     fn parts_are_listed_by_their_labels() {
         let pem = b"-----BEGIN TRUSTED CERTIFICATE-----\r\nAAAA\n-----END X-----\n-----BEGIN s3cr3t-----\n-----BEGIN PKCS12-----";
-        assert_eq!(parts(pem), "its parts are `TRUSTED CERTIFICATE`, `PKCS12`");
+        let expected =
+            "its parts are `TRUSTED CERTIFICATE`, `PKCS12`: convert what is trusted with `openssl x509 -in FILE`";
+        assert_eq!(parts(pem), expected);
         assert_eq!(parts(b"nonsense"), "there is no `-----BEGIN` line in it");
         assert!(parts(b"\x30\x82").contains("DER"));
     }

@@ -1,6 +1,7 @@
 //! A certificate with its private key, from wherever the user has it.
 
 mod ber;
+mod ciphers;
 mod mac;
 mod pkcs12;
 
@@ -163,6 +164,9 @@ fn from_pem(pem: &[u8]) -> Result<Parts, Error> {
         let parts = pem::parts(&pem);
         Error::config(SETTING, format_args!("holds no PEM private key (PKCS#8 or PKCS#1, not encrypted): {parts}"))
     })?;
+    if certificates.is_empty() {
+        return Err(Error::config(SETTING, format_args!("holds no certificate: {}", pem::parts(&pem))));
+    }
     Ok((certificates, key))
 }
 

@@ -69,7 +69,7 @@ fn an_encoded_secret_is_blanked_wherever_it_stands_in_what_was_encoded() {
             }
         }
     }
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02X}")).collect();
+    let hex = secret.bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
     assert_eq!(Secret::new(secret).scrub(&format!("in {hex}.")), "in [redacted].");
 }
 
@@ -160,15 +160,16 @@ fn written(piece: &str, how: usize) -> String {
         let quoted = Value::from(text).to_string();
         quoted[1..quoted.len() - 1].to_owned()
     };
-    match how {
-        1 => in_json(piece),
+    let parts: Vec<String> = match how {
+        1 => vec![in_json(piece)],
         2 => piece.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect(),
         3 => piece.bytes().map(|byte| format!("%{byte:02X}")).collect(),
         4 => piece.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect(),
-        5 => in_json(&in_json(piece)),
+        5 => vec![in_json(&in_json(piece))],
         6 => piece.chars().map(|c| format!("&#{};", u32::from(c))).collect(),
-        _ => piece.to_owned(),
-    }
+        _ => vec![piece.to_owned()],
+    };
+    parts.concat()
 }
 
 proptest! {

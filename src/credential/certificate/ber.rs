@@ -36,8 +36,18 @@ enum Content<'a> {
 pub(super) enum Inside {
     /// It stays as it is: a MAC counts its bytes.
     AsItIs,
-    /// BER in its turn.
-    Ber,
+    /// BER in its turn, down to so many of them, one in another.
+    Ber(u32),
+}
+
+impl Inside {
+    /// What is hidden in bytes does not count for what is nested: a file must not use up the stack.
+    fn deeper(self) -> Self {
+        match self {
+            Self::AsItIs | Self::Ber(0) => Self::AsItIs,
+            Self::Ber(levels) => Self::Ber(levels - 1),
+        }
+    }
 }
 
 impl<'a> Element<'a> {
@@ -87,9 +97,10 @@ impl<'a> Element<'a> {
                 content.extend_from_slice(&encode(&[TAGGED_PLAIN], &pieces.octets()));
             }
             // ContentInfo of the type `data`.
-            [kind, tagged] if inside == Inside::Ber && kind.bytes() == DATA && tagged.is_pieces() => {
+            [kind, tagged] if inside != Inside::AsItIs && kind.bytes() == DATA && tagged.is_pieces() => {
                 let octets = tagged.octets();
-                let der = Element::first(&octets).map(|element| element.to_der(inside));
+                let deeper = inside.deeper();
+                let der = Element::first(&octets).map(|element| element.to_der(deeper));
                 content.extend_from_slice(&kind.to_der(inside));
                 content.extend_from_slice(&encode(&[TAGGED], &encode(&[OCTETS], der.as_deref().unwrap_or(&octets))));
             }

@@ -3,6 +3,7 @@
 use super::{
     Parts, SETTING,
     ber::{self, Element, Inside},
+    ciphers,
     mac::{self, Mac},
 };
 use crate::{Error, Secret, pem};
@@ -43,17 +44,21 @@ pub(super) fn read(bytes: &[u8], password: &Secret) -> Result<Parts, Error> {
     };
     let problem = match verdict {
         mac::Verdict::WrongPassword => return Err(Error::config(SETTING, "is PKCS#12 with another password")),
-        mac::Verdict::Right => "is PKCS#12 that cannot be read, although the password is right",
-        mac::Verdict::NoPassword => "is PKCS#12 that is encrypted with no password at all, which is not the empty one",
-        mac::Verdict::None => "is PKCS#12 that cannot be read; its password may be another one",
-        mac::Verdict::Unknown => "is PKCS#12 with a MAC of a kind that is not known here",
+        mac::Verdict::Right => "that cannot be read, although the password is right",
+        mac::Verdict::NoPassword => "that is encrypted with no password at all, which is not the empty one",
+        mac::Verdict::None => "that cannot be read; its password may be another one",
+        mac::Verdict::Unknown => "with a MAC of a kind that is not known here",
     };
     // Its MAC has been seen to: what it counts may be BER now.
     let checked = matches!(verdict, mac::Verdict::Right | mac::Verdict::NoPassword | mac::Verdict::None);
     let plain = without_mac(&whole);
     match Pkcs12Archive::from_pkcs12(&plain, password.expose()) {
         Ok(archive) if checked => parts(&archive),
-        _ => Err(Error::config(SETTING, format_args!("{problem}: {CONVERT}"))),
+        _ => {
+            let how = ciphers::unread(&contents)
+                .map_or_else(String::new, |cipher| format!(" (it is encrypted with {cipher})"));
+            Err(Error::config(SETTING, format_args!("is PKCS#12 {problem}{how}: {CONVERT}")))
+        }
     }
 }
 
@@ -79,7 +84,7 @@ fn contents(whole: &Element<'_>) -> Option<Zeroizing<Vec<u8>>> {
 fn without_mac(whole: &Element<'_>) -> Zeroizing<Vec<u8>> {
     let mut content = Zeroizing::new(Vec::new());
     for part in whole.parts().iter().take(2) {
-        content.extend_from_slice(&part.to_der(Inside::Ber));
+        content.extend_from_slice(&part.to_der(Inside::Ber(3)));
     }
     ber::encode(&[ber::SEQUENCE], &content)
 }

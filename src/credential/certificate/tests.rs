@@ -191,6 +191,48 @@ fn ber_is_read_however_deep_it_goes() {
 }
 
 #[test]
+fn a_file_that_is_nested_without_end_does_not_use_up_the_stack() {
+    let data = Element::first(&GOOD[1]).unwrap().parts()[1].parts()[0].to_der(ber::Inside::AsItIs);
+    let (mut safe, mut octets) = (ber::encode(&[ber::SEQUENCE], &[]), ber::encode(&[ber::OCTETS], &[]));
+    for _ in 0..3000 {
+        let inner = ber::encode(&[ber::TAGGED], &ber::encode(&[ber::OCTETS], &safe));
+        safe = ber::encode(&[ber::SEQUENCE], &[&data[..], &inner].concat());
+        octets = ber::encode(&[ber::OCTETS], &octets);
+    }
+    let holding = |octets: &[u8]| {
+        let inner = ber::encode(&[ber::TAGGED], &ber::encode(&[ber::OCTETS], octets));
+        let safe = ber::encode(&[ber::SEQUENCE], &[&data[..], &inner].concat());
+        ber::encode(&[ber::SEQUENCE], &[&[ber::INTEGER, 1, 3][..], &safe].concat())
+    };
+    let indefinite = [0x30, 0x80].repeat(100_000);
+    for bytes in [holding(&safe).to_vec(), holding(&octets).to_vec(), indefinite] {
+        assert!(problem(&ClientCertificate::pkcs12(bytes, "pass")).contains("PKCS#12"));
+    }
+}
+
+/// With the ciphers that OpenSSL still makes, if it is asked to, and that are not read here.
+#[test]
+fn a_cipher_that_is_not_read_is_named_with_what_converts_it() {
+    let openssl = |arguments: &str, dir: &std::path::Path| {
+        let mut command = std::process::Command::new("openssl");
+        let status = command.args(arguments.split(' ')).current_dir(dir).output().expect("openssl is needed").status;
+        assert!(status.success(), "openssl {arguments}");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("app.pem"), &GOOD[0]).unwrap();
+    for cipher in ["PBE-SHA1-RC4-128", "PBE-SHA1-2DES", "DES-EDE3-CBC", "CAMELLIA-256-CBC"] {
+        let ciphers = format!("-legacy -keypbe {cipher} -certpbe {cipher}");
+        openssl(&format!("pkcs12 -export -in app.pem -out app.pfx -passout pass:pw {ciphers}"), dir.path());
+        let problem = problem(&ClientCertificate::file(dir.path().join("app.pfx"), "pw"));
+        assert!(problem.contains(&format!("encrypted with {cipher}")), "{problem}");
+        assert!(problem.contains("`openssl pkcs12 -in FILE -nodes -out app.pem`"), "{problem}");
+        // That works.
+        openssl("pkcs12 -in app.pfx -nodes -out new.pem -passin pass:pw -legacy", dir.path());
+        assert!(ClientCertificate::pem_file(dir.path().join("new.pem")).load().is_ok());
+    }
+}
+
+#[test]
 fn no_password_is_not_the_empty_one_and_neither_is_another() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/certificates");
     let bytes = fs::read(path.join("k30_null_password_plain_mac__.pfx")).unwrap();

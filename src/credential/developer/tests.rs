@@ -261,7 +261,7 @@ async fn no_part_of_a_token_comes_back_out_of_a_complaint() {
     let token = jwt();
     let (start, middle) = (&token[..40.min(token.len())], &token[8..]);
     let pieces: Vec<&str> = (0..token.len() - 5).map(|start| &token[start..start + 6]).collect();
-    let escaped: String = token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let escaped = token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<Vec<_>>().concat();
     let wrapped = token.as_bytes().chunks(10).map(|line| str::from_utf8(line).unwrap()).collect::<Vec<_>>().join("\\n");
     for quoted in
         [start, middle, escaped.as_str(), wrapped.as_str(), &wrapped.replace("\\n", " "), &token.to_uppercase()]
