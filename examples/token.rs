@@ -16,9 +16,6 @@ use std::{
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Whoever is there answers by then.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Whoever asks to be left alone for a while gets more time: an Instance Metadata Service is updated for 70 s at worst.
 const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
@@ -39,6 +36,9 @@ struct Options {
     /// Shows the token itself.
     #[arg(long)]
     show_token: bool,
+    /// How long to wait for whoever is asked, in seconds; `az` may take more than the default on a slow machine.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: u32,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -63,7 +63,7 @@ enum Kind {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match options.credential.map_or_else(Credential::from_env, credential) {
-        Ok(credential) => fetch(&credential).await,
+        Ok(credential) => fetch(&credential, Duration::from_secs(options.timeout.into())).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -87,11 +87,10 @@ async fn main() -> ExitCode {
 }
 
 /// Asks until there is a token, as long as what goes wrong may pass.
-async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
+async fn fetch(credential: &Credential, mut patience: Duration) -> Result<AccessToken, Error> {
     let source = credential.token_source()?;
     let began = Instant::now();
-    let mut patience = PATIENCE;
-    let slow = format!("no token within {patience:?} (hint: {SLOW})");
+    let slow = format!("no token within {patience:?}, see `--timeout` (hint: {SLOW})");
     let mut last = Error::new(ErrorKind::Timeout(Stage::Token), slow);
     loop {
         match timeout_at(began + patience, source.fetch()).await {
@@ -101,7 +100,7 @@ async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
         }
         let pause = last.retry_after().unwrap_or(PAUSE);
         if last.retry_after().is_some() {
-            patience = LONG_PATIENCE;
+            patience = patience.max(LONG_PATIENCE);
         }
         if !last.is_transient() || began.elapsed() + pause >= patience {
             return Err(last);

@@ -64,6 +64,7 @@ mod manager;
 mod metrics;
 mod name;
 mod order;
+mod pem;
 mod pool;
 mod reads;
 mod refusal;

@@ -2,7 +2,7 @@
 
 pub(crate) mod explain;
 
-use crate::{Error, error::FILE_MISSING};
+use crate::{Error, error::FILE_MISSING, pem};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::CryptoProvider,
@@ -211,14 +211,15 @@ impl fmt::Debug for Pem {
 
 impl Pem {
     fn read(&self, setting: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-        match self {
-            Self::Bytes(bytes) => Ok(bytes.clone()),
+        let bytes = match self {
+            Self::Bytes(bytes) => bytes.clone(),
             Self::File(path) => fs::read(path).map(Zeroizing::new).map_err(|source| {
                 Error::config(setting, format_args!("cannot be read from {}", path.display()))
                     .with_hint(FILE_MISSING)
                     .with_source(source)
-            }),
-        }
+            })?,
+        };
+        pem::plain(setting, &bytes)
     }
 }
 
@@ -237,7 +238,7 @@ pub(crate) fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rus
 /// Bundles are long, and old: a certificate that is no trust anchor for rustls must not stand in the way of the others.
 fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
-    let mut problem = Error::config("tls.ca", "holds no PEM certificate");
+    let mut problem = no_certificate("tls.ca", pem);
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let added = match certificate {
             Ok(certificate) => store.add(certificate).map_err(|source| {
@@ -253,19 +254,32 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
 }
 
 fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| Error::config(setting, "is not valid PEM").with_source(source))?;
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|source| {
+        match pem::encryption(pem) {
+            // Its header is no base64, whatever stands beside it.
+            Some(how) => Error::config(setting, format_args!("holds a private key that {how}: take it out of there")),
+            None => Error::config(setting, "is not valid PEM").with_source(source),
+        }
+    })?;
     if certificates.is_empty() {
-        return Err(Error::config(setting, "holds no PEM certificate"));
+        return Err(no_certificate(setting, pem));
     }
     Ok(certificates)
 }
 
+fn no_certificate(setting: &str, pem: &[u8]) -> Error {
+    Error::config(setting, format_args!("holds no PEM certificate: {}", pem::parts(pem)))
+}
+
 fn private_key(setting: &str, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
+    if let Some(how) = pem::encryption(pem) {
+        let problem = "decrypt it with `openssl pkey -in FILE -out key.pem`";
+        return Err(Error::config(setting, format_args!("holds a private key that {how}: {problem}")));
+    }
     // The source is left out: it may quote what it could not read.
-    PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|_| Error::config(setting, "holds no PEM private key (PKCS#8, PKCS#1 or SEC1)"))
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        Error::config(setting, format_args!("holds no PEM private key (PKCS#8, PKCS#1 or SEC1): {}", pem::parts(pem)))
+    })
 }
 
 #[cfg(test)]
@@ -319,6 +333,41 @@ mod tests {
         // Of a certificate of one's own, all of it counts.
         let own = Tls::new().ca_pem(&cert).client_cert_pem(format!("{damaged}{cert}")).client_key_pem(key);
         assert!(self::problem(&own).starts_with("`tls.client_cert` is not valid PEM"));
+    }
+
+    #[test]
+    fn byte_order_marks_are_looked_past_and_what_is_odd_is_named() {
+        let (cert, key) = pair();
+        let marked = |text: &str| format!("\u{feff}{text}");
+        let bundle = format!("{}{}", marked(&cert), marked(&pair().0));
+        let mutual = Tls::new().ca_pem(&bundle).client_cert_pem(marked(&cert)).client_key_pem(marked(&key));
+        assert!(matches!(mutual.build("localhost"), Ok(Transport::Tls { .. })));
+        assert_eq!(roots(&pem::plain("x", bundle.as_bytes()).unwrap()).unwrap().len(), 2);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        fs::write(&file, marked(&cert)).unwrap();
+        assert!(matches!(Tls::new().ca_file(file).build("localhost"), Ok(Transport::Tls { .. })));
+
+        let utf16: Vec<u8> = marked(&cert).encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let traditional = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+                           -----END RSA PRIVATE KEY-----\n";
+        let own = |cert: &str, key: &str| Tls::new().ca_pem(cert).client_cert_pem(cert).client_key_pem(key);
+        for (tls, expected) in [
+            (Tls::new().ca_pem(utf16), "`tls.ca` is text in UTF-16"),
+            (Tls::new().ca_pem(b"\x30\x82\x01\x00"), "`tls.ca` holds no PEM certificate: it is binary (DER)"),
+            (own(&cert, traditional), "`tls.client_key` holds a private key that is encrypted"),
+            (
+                own(&cert, &key.replace(" PRIVATE", " ENCRYPTED PRIVATE")),
+                "`tls.client_key` holds a private key that is enc",
+            ),
+            (
+                own(&cert, &cert),
+                "`tls.client_key` holds no PEM private key (PKCS#8, PKCS#1 or SEC1): its parts are `CERT",
+            ),
+        ] {
+            let problem = problem(&tls);
+            assert!(problem.starts_with(expected), "{problem}");
+        }
     }
 
     #[test]

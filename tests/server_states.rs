@@ -282,3 +282,58 @@ async fn a_missing_permission_is_told_as_it_is() {
     let stats = redis.manager().stats();
     assert_eq!((stats.commands.retried, stats.counters.links_lost), (0, 0));
 }
+
+/// A server that does not know `HELLO`, or `AUTH`, quotes the start of their arguments, and so of the token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_quotes_the_start_of_the_token_is_not_quoted() {
+    const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsImtpZCI6Ik1HTHFqOThWTkxvWGFGZnBKQ0JwZ0I0SmFLcyJ9";
+    let _logs = logs::watch();
+    let pieces: Vec<&str> = (0..TOKEN.len() - 5).map(|start| &TOKEN[start..start + 6]).collect();
+    let check = |what: &str, shown: &str| {
+        let piece = pieces.iter().find(|piece| shown.contains(**piece));
+        assert!(piece.is_none(), "{what} shows {piece:?}: {shown}");
+    };
+    // A new one each second, so that it is sent by `AUTH` on connections that are open already.
+    let number = Arc::new(AtomicU64::new(0));
+    let config = |server: &Server, protocol| {
+        let number = Arc::clone(&number);
+        let token = move || {
+            let token = format!("{TOKEN}.{}", number.fetch_add(1, SeqCst));
+            async { AccessToken::opaque(token, 2 * SECOND, "tester") }
+        };
+        let tls = Tls::new().ca_pem(&server.ca_pem);
+        let config = Config::new(Credential::custom(token)).tls(tls).protocol(protocol).pool_size(1);
+        config.token_manager(common::by_ratio(0.5)).startup_timeout(2 * SECOND)
+    };
+    for (unknown, protocol) in [
+        ("HELLO", redis::ProtocolVersion::RESP3),
+        ("AUTH", redis::ProtocolVersion::RESP2),
+        ("AUTH", redis::ProtocolVersion::RESP3),
+    ] {
+        let mut server = Server::start();
+        let before = server.connect(config(&server, protocol)).await;
+        let mut events = before.manager().events();
+        server.kill();
+        server.configure(&format!("rename-command {unknown} \"\""));
+        server.restart();
+        let told = async || {
+            let health = before.manager().health();
+            check("health", &format!("{health} {health:?}"));
+            let event = events.try_recv().ok()?;
+            check("an event", &format!("{event:?}"));
+            let (Event::DialFailed { error, .. } | Event::ReauthFailed { error, .. }) = event else {
+                return None;
+            };
+            check("an error", &format!("{error} {error:?}"));
+            let text = error.to_string();
+            let expected = format!("ERR unknown command '{unknown}'");
+            text.contains(&expected).then(|| assert!(!text.contains("args"), "{text}"))
+        };
+        eventually("its refusal is told", 15 * SECOND, told).await;
+        if (unknown, protocol) != ("AUTH", redis::ProtocolVersion::RESP3) {
+            let attempt = EntraRedis::connect("localhost", server.port, config(&server, protocol));
+            let error = attempt.await.unwrap_err();
+            check("`connect`", &format!("{error} {error:?} {}", redis::RedisError::from(error.clone())));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Token answers and errors of Microsoft's endpoints.
 
-use super::{echo, expiry, hints, http::Answer};
-use crate::{AccessToken, Error, ErrorKind, Secret, token::Hints};
+use super::{expiry, hints, http::Answer};
+use crate::{AccessToken, Error, ErrorKind, Secret, secret, token::Hints};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -51,7 +51,8 @@ impl Said {
         // What was sent is blanked after parsing: JSON has other ways to write it.
         let text = |value: &Value| {
             let text = value.as_str()?;
-            Some(answer.secret.as_ref().map_or_else(|| text.to_owned(), |secret| echo::blank(text, secret)))
+            let scrubbed = answer.secret.as_ref().map(|secret| secret.scrub(text));
+            Some(secret::scrub_jwts(scrubbed.as_deref().unwrap_or(text)))
         };
         let error = &body["error"];
         let described = text(&body["error_description"])

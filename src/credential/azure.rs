@@ -1,9 +1,10 @@
 //! Credentials of the Azure SDK for Rust.
 
 use super::{answer::aadsts_in, hints};
-use crate::{AccessToken, Error, ErrorKind, Secret, TokenFuture, TokenSource, token::Hints};
+use crate::{AccessToken, Error, ErrorKind, Secret, TokenFuture, TokenSource, secret, token::Hints};
 use azure_core::{credentials::TokenCredential, error::ErrorKind as AzureErrorKind};
 use std::{
+    error::Error as _,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -32,19 +33,31 @@ impl AzureCoreSource {
     }
 }
 
+/// Only its words, and those of what caused it: they may quote what was sent and what came back, as the error itself would,
+/// if it were kept as the source.
+// By value, as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
 fn no_token(error: azure_core::Error) -> Error {
     let kind = match error.kind() {
         AzureErrorKind::Credential => ErrorKind::CredentialRejected,
         _ => ErrorKind::TokenEndpoint,
     };
-    let text = error.to_string();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    let text = secret::scrub_unknown(&text);
     let aadsts = aadsts_in(&text);
     let hint = aadsts.and_then(hints::of_aadsts);
     // Its kinds do not tell an outage from a refusal; a number that is known as a mistake does.
     let told = Error::new(kind, format!("the `azure_core` credential gave no token: {text}"))
         .with_transient(hint.is_none())
-        .with_aadsts(aadsts)
-        .with_source(error);
+        .with_aadsts(aadsts);
     match hint {
         Some(hint) => told.with_hint(hint),
         None => told,

@@ -65,7 +65,7 @@ impl Credential {
         Ok(Arc::new(ChainSource::new(members.collect())))
     }
 
-    /// `chained`: others may be asked in its place, so that IMDS is looked for before it is asked, and tools may take less time.
+    /// `chained`: others may be asked in its place, so that IMDS is looked for before it is asked.
     fn build(&self, kind: &Kind, surroundings: &Surroundings, chained: bool) -> Source {
         let resource = self.resource()?;
         Ok(match kind {
@@ -99,8 +99,8 @@ impl Credential {
                 Arc::new(FederatedIdentitySource::new(endpoint, identity))
             }
             Kind::ManagedIdentity(identity) => return self.machine_identity(identity, resource, surroundings, chained),
-            Kind::AzureCli => Arc::new(self.developer(&azure_cli::TOOL, surroundings, chained)?),
-            Kind::AzureDeveloperCli => Arc::new(self.developer(&azd::TOOL, surroundings, chained)?),
+            Kind::AzureCli => Arc::new(self.developer(&azure_cli::TOOL, surroundings)?),
+            Kind::AzureDeveloperCli => Arc::new(self.developer(&azd::TOOL, surroundings)?),
             #[cfg(feature = "azure-core")]
             Kind::AzureCore(credential) => {
                 Arc::new(super::azure::AzureCoreSource::new(Arc::clone(credential), &self.scope))
@@ -120,14 +120,8 @@ impl Credential {
         managed_identity::Request { identity, resource, imds_host, probe: chained }.source(surroundings)
     }
 
-    fn developer(
-        &self,
-        tool: &'static Tool,
-        surroundings: &Surroundings,
-        chained: bool,
-    ) -> Result<DeveloperSource, Error> {
-        let timeout = if chained { surroundings.chained_tool_timeout } else { surroundings.tool_timeout };
-        DeveloperSource::new(tool, &self.scope, self.tenant_id.as_deref(), surroundings, timeout)
+    fn developer(&self, tool: &'static Tool, surroundings: &Surroundings) -> Result<DeveloperSource, Error> {
+        DeveloperSource::new(tool, &self.scope, self.tenant_id.as_deref(), surroundings)
     }
 
     fn endpoint(&self, app: &App, source: &'static str) -> Result<TokenEndpoint, Error> {

@@ -1,11 +1,15 @@
 //! A certificate with its private key, from wherever the user has it.
 
+mod ber;
+mod ciphers;
+mod mac;
+mod pkcs12;
+
 use super::hints;
-use crate::{Error, Secret};
-use p12_keystore::Pkcs12Archive;
+use crate::{Error, Secret, pem};
 use rustls::{
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::SigningKey,
 };
 use std::{fmt, fs, path::PathBuf, sync::Arc};
@@ -115,8 +119,9 @@ impl ClientCertificate {
         };
         let (certificates, key) = match &self.format {
             Format::Pem => from_pem(content)?,
-            Format::Either(_) if content.windows(PEM_MARK.len()).any(|window| window == PEM_MARK) => from_pem(content)?,
-            Format::Pkcs12(password) | Format::Either(password) => from_pkcs12(content, password)?,
+            // In UTF-16 it is told so.
+            Format::Either(_) if pem::contains(&pem::plain(SETTING, content)?, pem::MARK) => from_pem(content)?,
+            Format::Pkcs12(password) | Format::Either(password) => pkcs12::read(content, password)?,
         };
         signer(certificates, &key, self.send_chain)
     }
@@ -140,29 +145,29 @@ impl fmt::Debug for ClientCertificate {
 
 const SETTING: &str = "client_certificate";
 
-const PEM_MARK: &[u8] = b"-----BEGIN";
-
 type Parts = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn from_pem(pem: &[u8]) -> Result<Parts, Error> {
-    let certificates = CertificateDer::pem_slice_iter(pem)
+    let pem = pem::plain(SETTING, pem)?;
+    if let Some(how) = pem::encryption(&pem) {
+        let problem = format!(
+            "holds a private key that {how}: decrypt it with `openssl pkey -in FILE -out key.pem`, and put the certificate \
+             beside it, or make PKCS#12 of both with `openssl pkcs12 -export -in FILE -out app.pfx`, which keeps a password"
+        );
+        return Err(Error::config(SETTING, problem));
+    }
+    let certificates = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| Error::config(SETTING, "is not valid PEM"))?;
     // The source is left out: it may quote what it could not read.
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        let problem = "holds no PEM private key (PKCS#8 or PKCS#1, not encrypted; PKCS#12 is for keys with a password)";
-        Error::config(SETTING, problem)
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+        let parts = pem::parts(&pem);
+        Error::config(SETTING, format_args!("holds no PEM private key (PKCS#8 or PKCS#1, not encrypted): {parts}"))
     })?;
+    if certificates.is_empty() {
+        return Err(Error::config(SETTING, format_args!("holds no certificate: {}", pem::parts(&pem))));
+    }
     Ok((certificates, key))
-}
-
-fn from_pkcs12(bytes: &[u8], password: &Secret) -> Result<Parts, Error> {
-    let archive = Pkcs12Archive::from_pkcs12(bytes, password.expose())
-        .map_err(|_| Error::config(SETTING, "is not PKCS#12, or its password is another one"))?;
-    let key = archive.keys.first().ok_or_else(|| Error::config(SETTING, "holds no private key"))?;
-    let key = PrivatePkcs8KeyDer::from(key.key.as_der().to_vec());
-    let certificates = archive.certs.iter().map(|bag| CertificateDer::from(bag.cert.as_der().to_vec())).collect();
-    Ok((certificates, key.into()))
 }
 
 /// Finds the certificate that the key belongs to; the rest is its chain.

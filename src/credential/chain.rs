@@ -1,6 +1,6 @@
 //! Several credentials, tried in order until one gives a token.
 
-use super::hints;
+use super::{hints, tools};
 use crate::{AccessToken, Error, ErrorKind, TokenFuture, TokenSource, trace::target};
 use std::sync::{Arc, OnceLock};
 
@@ -38,15 +38,22 @@ impl ChainSource {
             return member.token().await;
         }
         let mut said = Vec::new();
+        let mut asked = Vec::new().into_iter();
         for (position, member) in self.members.iter().enumerate() {
-            let error = match member.token().await {
-                Ok(token) => {
+            if asked.len() == 0 {
+                // Those that are passed over whatever they say share the time that is left.
+                let together = self.members[position..].iter().take_while(|member| member.lenient).count().max(1);
+                asked = tools::ask(&self.members[position..position + together]).await.into_iter();
+            }
+            let error = match asked.next() {
+                Some(Ok(token)) => {
                     let credential = member.name;
                     tracing::debug!(name: "credential_chosen", target: target::TOKEN, credential, "credential chosen");
                     _ = self.chosen.set(position);
                     return Ok(token);
                 }
-                Err(error) => error,
+                Some(Err(error)) => error,
+                None => break,
             };
             let available = member.source.is_ok() && error.kind() != ErrorKind::CredentialUnavailable;
             let tried = member.described || available;
@@ -60,7 +67,7 @@ impl ChainSource {
 }
 
 impl Member {
-    async fn token(&self) -> Result<AccessToken, Error> {
+    pub(super) async fn token(&self) -> Result<AccessToken, Error> {
         match &self.source {
             Ok(source) => source.fetch().await,
             Err(error) => Err(error.clone()),

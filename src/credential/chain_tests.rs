@@ -1,8 +1,8 @@
 //! The default chain as data: each directory in `tests/chain` is a case.
 //!
 //! - `env.json`: the `variables`; the `files` and the `executables` (shell scripts on a private `PATH`) of a directory of the
-//!   case's own; `from_env` for `Credential::from_env` instead of `Credential::default_chain`; `tool_timeout_ms`
-//!   for each tool of a chain.
+//!   case's own; `from_env` for `Credential::from_env` instead of `Credential::default_chain`; `timeout_ms`
+//!   for a token request.
 //! - `http.json`: the requests that must come, in this order, and their responses. Of a request, `method`, `path` and `query`
 //!   must be as given; `headers` and `form` must hold at least what is given, where null means absent, and `*` anything.
 //! - `expected.json`: the `source` of the token, or the `error` kind with `aadsts`, `transient`, fragments of the `message` in
@@ -16,7 +16,7 @@ use super::{
     test_server::{Reply, Server, jwt},
     *,
 };
-use crate::AccessToken;
+use crate::{AccessToken, token::RequestLimit};
 use serde_json::Value;
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 use tokio::net::TcpSocket;
@@ -68,10 +68,12 @@ async fn run(case: &Path) -> Vec<String> {
     };
     let outcome = match credential.and_then(|credential| credential.build_in(&surroundings)) {
         Ok(source) => {
+            let limit = Duration::from_millis(environment["timeout_ms"].as_u64().unwrap_or(20_000));
+            let fetch = || RequestLimit::new(limit, limit).around("nobody", source.fetch());
             for _ in 1..expected["fetches"].as_u64().unwrap_or(1) {
-                _ = source.fetch().await;
+                _ = fetch().await;
             }
-            source.fetch().await
+            fetch().await
         }
         Err(error) => Err(error),
     };
@@ -120,8 +122,6 @@ fn surroundings(environment: &Value, dir: &Path) -> Surroundings {
     let mut surroundings = Surroundings::of_pairs(&pairs);
     surroundings.path = Some(bin.into());
     surroundings.arc_tokens = dir.join("arc");
-    let timeout = environment["tool_timeout_ms"].as_u64().unwrap_or(20_000);
-    surroundings.chained_tool_timeout = Duration::from_millis(timeout);
     surroundings
 }
 

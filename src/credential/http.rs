@@ -1,8 +1,11 @@
 //! HTTP for token requests: bounded, direct where it has to be, no redirects, nothing kept between requests.
 
 use super::hints;
-use crate::{Error, ErrorKind, Secret, tls};
-use reqwest::{Client, RequestBuilder, Response, header, redirect};
+use crate::{
+    Error, ErrorKind, Secret, tls,
+    token::{self, RequestLimit},
+};
+use reqwest::{IntoUrl, RequestBuilder, Response, header, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
@@ -16,7 +19,33 @@ const LARGEST_BODY: usize = 1 << 20;
 
 /// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address of the
 /// Instance Metadata Service mostly swallows packets, and whoever waits ought to hear of it before `connect` gives up.
+///
+/// It is a fifth of `token_request_execution_timeout` by default, and of a longer one too: no constant is stricter than that.
 const NEXT_DOOR: Duration = Duration::from_secs(2);
+
+/// Makes requests.
+pub(super) struct Client {
+    usual: reqwest::Client,
+    /// What it is made of anew for the sake of another time limit, if it asks the endpoints on this machine.
+    next_door: Option<ClientConfig>,
+}
+
+impl Client {
+    pub(super) fn get(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.for_now().get(url)
+    }
+
+    pub(super) fn post(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.for_now().post(url)
+    }
+
+    /// With the time limits of the token request under way.
+    fn for_now(&self) -> reqwest::Client {
+        let limit = next_door();
+        let patient = self.next_door.as_ref().filter(|_| limit > NEXT_DOOR);
+        patient.and_then(|tls| made(tls.clone(), Some(limit)).ok()).unwrap_or_else(|| self.usual.clone())
+    }
+}
 
 /// An answer, read whole.
 #[cfg_attr(test, derive(Default))]
@@ -74,30 +103,54 @@ pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
 
 /// A client whose TLS is set up already.
 pub(super) fn client_over(tls: ClientConfig, proxy: Proxy) -> Result<Client, Error> {
-    let client = Client::builder()
+    let next_door = (proxy == Proxy::Never).then(|| tls.clone());
+    Ok(Client { usual: made(tls, next_door.as_ref().map(|_| NEXT_DOOR))?, next_door })
+}
+
+/// How long an endpoint next door may take to accept a connection now.
+fn next_door() -> Duration {
+    RequestLimit::current().map_or(NEXT_DOOR, |limit| NEXT_DOOR.max(limit.configured() / 5))
+}
+
+/// For endpoints next door if the connection has a time limit of its own, which no proxy stands in front of then.
+fn made(tls: ClientConfig, next_door: Option<Duration>) -> Result<reqwest::Client, Error> {
+    let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         // A redirect would carry the secret or the token to a host nobody configured.
         .redirect(redirect::Policy::none())
         // Requests are most of an hour apart: a kept connection would be dead, and its failure would cost an attempt.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("entra-redis/", env!("CARGO_PKG_VERSION")));
-    let client = match proxy {
-        Proxy::FromEnvironment => client,
-        Proxy::Never => client.no_proxy().connect_timeout(NEXT_DOOR),
+    let client = match next_door {
+        None => client,
+        Some(limit) => client.no_proxy().connect_timeout(limit),
     };
     client.build().map_err(|source| {
         Error::new(ErrorKind::Configuration, "cannot set up HTTP for token requests").with_source(source)
     })
 }
 
-/// Sends the request and reads its answer, whatever its status.
+/// Sends the request and reads its answer, whatever its status, in the time that the token request has.
 pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answer, Error> {
+    token::in_time(endpoint, exchange(request, endpoint)).await?
+}
+
+async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Error> {
     let failed = |source: reqwest::Error| {
         let source = source.without_url();
-        let cause = causes(&source).last().map_or_else(String::new, ToString::to_string);
-        let error = Error::new(ErrorKind::TokenEndpoint, format!("no answer from {endpoint}: {cause}"));
+        // The only time limit that a client of ours has.
+        let message = if source.is_connect() && source.is_timeout() {
+            let limit = next_door();
+            format!(
+                "{endpoint} accepted no connection within {limit:?} (2 s, or a fifth of `token_request_execution_timeout`)"
+            )
+        } else {
+            let cause = causes(&source).last().map_or_else(String::new, ToString::to_string);
+            format!("no answer from {endpoint}: {cause}")
+        };
         let hint = certificate_hint(&source);
-        hint.into_iter().fold(error.with_transient(true).with_source(source), Error::with_hint)
+        let error = Error::new(ErrorKind::TokenEndpoint, message).with_transient(true).with_source(source);
+        hint.into_iter().fold(error, Error::with_hint)
     };
     let mut response = request.send().await.map_err(failed)?;
     let mut body = Vec::new();

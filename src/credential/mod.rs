@@ -11,7 +11,6 @@ mod client_assertion;
 mod client_certificate;
 mod client_secret;
 mod developer;
-mod echo;
 mod environment;
 mod expiry;
 mod federated_identity;
@@ -24,6 +23,7 @@ mod surroundings;
 #[cfg(test)]
 mod test_server;
 mod token_endpoint;
+mod tools;
 mod workload_identity;
 
 use crate::{Error, Secret, TokenSource};
@@ -178,12 +178,13 @@ impl Credential {
         Self::of(Kind::FederatedIdentity { app: App::new(client_id, tenant_id), identity })
     }
 
-    /// Whoever is signed in with the Azure CLI, `az`. It may take 9 s.
+    /// Whoever is signed in with the Azure CLI, `az`. It may take as long as a token request may:
+    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout), 10 s by default.
     pub fn azure_cli() -> Self {
         Self::of(Kind::AzureCli)
     }
 
-    /// Whoever is signed in with the Azure Developer CLI, `azd`. It may take 9 s.
+    /// Whoever is signed in with the Azure Developer CLI, `azd`. It may take as long as `az`.
     pub fn azure_developer_cli() -> Self {
         Self::of(Kind::AzureDeveloperCli)
     }
@@ -191,8 +192,8 @@ impl Credential {
     /// The first of these that gives a token: the service principal that the environment describes, its workload identity,
     /// the managed identity, `az`, `azd`. It is the only one that is asked from then on.
     ///
-    /// One that is not available here is passed over, one whose variables are there in part included; so is a tool that fails,
-    /// or that takes more than 4 s. A service principal or a workload identity whose variables are all there, and a managed
+    /// One that is not available here is passed over, one whose variables are there in part included; so is a tool that fails.
+    /// A service principal or a workload identity whose variables are all there, and a managed
     /// identity that is there, end the search if they are refused or cannot be used: neither an outage nor a missing file must
     /// make a service somebody else. If there is no token, the error says what each one said, in order.
     ///
@@ -208,7 +209,9 @@ impl Credential {
     /// `AzureDeveloperCliCredential`, in any case.
     ///
     /// All of it has to happen within one
-    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout).
+    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout), 10 s by default; raise it
+    /// where `az` is slow. `az` may use all that is left of it. If it has not answered when half of that is over, `azd` is started
+    /// too: its token is used if `az` has failed, or has none just before the end.
     pub fn default_chain() -> Self {
         Self::of(Kind::DefaultChain)
     }

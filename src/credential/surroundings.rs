@@ -2,21 +2,7 @@
 //! every kind is tested on data.
 
 use crate::Error;
-use std::{
-    collections::HashMap,
-    env,
-    ffi::OsString,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
-
-/// How long a developer tool may take, `az` for one starts a Python interpreter and may go to the network: less than the
-/// whole token request, so that the error names the tool.
-const TOOL_TIMEOUT: Duration = Duration::from_secs(9);
-
-/// The same for each of them in the default chain, which looks for IMDS before it asks them, one after the other.
-const CHAINED_TOOL_TIMEOUT: Duration = Duration::from_secs(4);
+use std::{collections::HashMap, env, ffi::OsString, path::PathBuf, sync::Arc, time::SystemTime};
 
 #[derive(Clone)]
 pub(super) struct Surroundings {
@@ -27,8 +13,6 @@ pub(super) struct Surroundings {
     pub(super) arc_tokens: PathBuf,
     /// The agent of Azure Arc: where it is installed, the machine is one of Arc's.
     pub(super) himds: PathBuf,
-    pub(super) tool_timeout: Duration,
-    pub(super) chained_tool_timeout: Duration,
     pub(super) clock: fn() -> SystemTime,
 }
 
@@ -43,8 +27,6 @@ impl Surroundings {
             path: env::var_os("PATH"),
             arc_tokens,
             himds,
-            tool_timeout: TOOL_TIMEOUT,
-            chained_tool_timeout: CHAINED_TOOL_TIMEOUT,
             clock: SystemTime::now,
         }
     }
@@ -58,8 +40,6 @@ impl Surroundings {
             path: None,
             arc_tokens: PathBuf::from("/no/such/directory"),
             himds: PathBuf::from("/no/such/himds"),
-            tool_timeout: TOOL_TIMEOUT,
-            chained_tool_timeout: CHAINED_TOOL_TIMEOUT,
             clock: SystemTime::now,
         }
     }
@@ -108,14 +88,6 @@ fn arc_paths() -> (PathBuf, PathBuf) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn two_tools_and_the_search_for_imds_fit_into_a_token_request() {
-        let (request, search) = (Duration::from_secs(10), Duration::from_secs(1));
-        let around = Surroundings::of_process();
-        assert!(around.tool_timeout < request);
-        assert!(search + 2 * around.chained_tool_timeout < request);
-    }
 
     #[test]
     fn what_is_missing_is_named_and_empty_is_missing() {

@@ -4,10 +4,10 @@ use super::{
     answer::{self, Issuer},
     authority::Authority,
     hints,
-    http::{self, Answer, Proxy},
+    http::{self, Answer, Client, Proxy},
 };
 use crate::{AccessToken, Error, Secret};
-use reqwest::{Client, Url};
+use reqwest::Url;
 use std::time::SystemTime;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -29,7 +29,9 @@ impl WorkloadIdentitySource {
             .await
             .map(zeroize::Zeroizing::new)
             .map_err(|source| unusable("cannot be read").with_source(source))?;
-        let text = str::from_utf8(&content).map_err(|_| unusable("is not text"))?.trim();
+        let text = str::from_utf8(&content).map_err(|_| unusable("is not text in UTF-8"))?;
+        // Editors and shells on Windows put a byte order mark before it.
+        let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Err(unusable("is empty"));
         }

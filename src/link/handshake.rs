@@ -81,36 +81,38 @@ pub(super) fn auth_command(current: &Current) -> Cmd {
     auth
 }
 
+/// Redis names the command it does not know, and then quotes its arguments: the user name and the token, cut.
+const QUOTED_ARGUMENTS: &str = ", with args beginning with";
+
+/// No reply to an authentication has more to say than this.
+const LONGEST_REPLY: usize = 400;
+
 /// What Redis's refusal of `HELLO` or `AUTH` means.
 fn refusal(error: &RedisError, current: &Current) -> Error {
-    let code = error.code().unwrap_or_default();
-    // A server that quotes the command must not put the token into an error text.
-    let detail = current.token.secret().scrub(error.detail().unwrap_or_default());
+    let Some(code) = error.code() else {
+        return no_answer(error);
+    };
+    let said = format!("{code} {}", error.detail().unwrap_or_default());
     // Azure has been seen to answer `ERR WRONGPASS …` too.
-    let rejected = code == "WRONGPASS" || detail.starts_with("WRONGPASS");
+    let rejected = code == "WRONGPASS" || said.starts_with("ERR WRONGPASS");
+    let said = said.split(QUOTED_ARGUMENTS).next().unwrap_or_default();
+    // A server may quote what it was sent anywhere else, and in part: the token must not come into an error text.
+    let said: String = current.token.secret().scrub(said).chars().take(LONGEST_REPLY).collect();
     if !rejected {
-        return server_error(error, &detail);
+        return Error::new(ErrorKind::Server, format!("Redis answered the authentication with an error: {said}"));
     }
     let username = &current.username;
-    Error::new(
-        ErrorKind::AuthenticationRejected,
-        format!("Redis refused the token for the user `{username}`: {code} {detail}"),
-    )
-    .with_hint(
-        "the user name must be the principal's object id (not its client id), and the cache needs an access policy \
+    Error::new(ErrorKind::AuthenticationRejected, format!("Redis refused the token for the user `{username}`: {said}"))
+        .with_hint(
+            "the user name must be the principal's object id (not its client id), and the cache needs an access policy \
          for it",
-    )
+        )
 }
 
-fn server_error(error: &RedisError, detail: &str) -> Error {
-    match error.code() {
-        Some(code) => {
-            Error::new(ErrorKind::Server, format!("Redis answered the authentication with an error: {code} {detail}"))
-        }
-        None if error.is_io_error() => {
-            Error::new(ErrorKind::Connect, "the connection broke during authentication").with_source(error.clone())
-        }
-        // Not an answer of Redis at all; its text is left out, it may be anything.
-        None => Error::new(ErrorKind::Connect, "the server does not speak the Redis protocol"),
+fn no_answer(error: &RedisError) -> Error {
+    if error.is_io_error() {
+        return Error::new(ErrorKind::Connect, "the connection broke during authentication").with_source(error.clone());
     }
+    // Not an answer of Redis at all; its text is left out, it may be anything.
+    Error::new(ErrorKind::Connect, "the server does not speak the Redis protocol")
 }

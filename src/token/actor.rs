@@ -1,12 +1,11 @@
 //! The task that keeps a valid token, whatever the identity provider does.
 
 use super::{
-    AccessToken, TokenManagerConfig, TokenSource, schedule,
+    AccessToken, RequestLimit, TokenManagerConfig, TokenSource, schedule,
     tokens::{Current, Due, State, Tokens, Wish},
 };
 use crate::{
     Error, ErrorKind,
-    error::Stage,
     event::Event,
     journal::Journal,
     lock::lock,
@@ -21,7 +20,7 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 use tracing::{Instrument, Span, field::Empty, info_span};
 
@@ -155,16 +154,17 @@ impl TokenActor {
         self.budget.spend(Instant::now());
         let source = Arc::clone(&self.source);
         let lifetime = self.current.as_ref().map(|current| current.token.lifetime());
-        let limit = schedule::request_limit(lifetime, &self.config);
+        let allowed = schedule::request_limit(lifetime, &self.config);
+        let limit = RequestLimit::new(allowed, self.config.token_request_execution_timeout);
         let fetch = async move { source.fetch().await }.instrument(span.clone());
         // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
-        let request = AssertUnwindSafe(timeout(limit, fetch)).catch_unwind();
+        let request = AssertUnwindSafe(limit.around("the token source", fetch)).catch_unwind();
         tokio::pin!(request);
         loop {
             let expiry = self.expiry_to_announce();
             tokio::select! {
                 result = &mut request => return Some(match result {
-                    Ok(answer) => answer.unwrap_or_else(|_| Err(timed_out(limit))),
+                    Ok(answer) => answer,
                     Err(_) => Err(Error::new(ErrorKind::TokenEndpoint, "the token source panicked")),
                 }),
                 // The request under way serves this wish too.
@@ -294,13 +294,6 @@ impl TokenActor {
             self.state.send_replace(State::Dead(error, self.current.clone()));
         }
     }
-}
-
-fn timed_out(limit: Duration) -> Error {
-    Error::new(
-        ErrorKind::Timeout(Stage::Token),
-        format!("the token source did not answer within {limit:?} (`token_request_execution_timeout`)"),
-    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The actor on a paused clock: hours pass in milliseconds, and every request is counted.
 
 use super::*;
-use crate::{RetryPolicy, Secret, token::TokenFuture};
+use crate::{RetryPolicy, Secret, Stage, token::TokenFuture};
 use std::{
     collections::VecDeque,
     sync::{

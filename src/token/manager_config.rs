@@ -48,7 +48,8 @@ impl TokenManagerConfig {
 
     /// The part of a token's life after which it is renewed, in (0, 1]; default 0.7.
     ///
-    /// Whatever it is, a tenth of the token's life, 10 s at most, is left for the request.
+    /// Whatever it is, a tenth of the token's life is left for the request, unless
+    /// [`token_request_execution_timeout`](Self::token_request_execution_timeout) gives it less.
     pub fn expiration_refresh_ratio(mut self, ratio: f64) -> Self {
         self.expiration_refresh_ratio = ratio;
         self
@@ -75,7 +76,13 @@ impl TokenManagerConfig {
 
     /// How long one token request may take; default 10 s.
     ///
-    /// While tokens live for less than a minute, it is at most a quarter of the last one's life, and 1 s at least.
+    /// Whoever is asked may use all of it, `az` and `azd` as well: no shorter limit applies to a part of the request, but for
+    /// the second in which the [default chain](crate::Credential::default_chain) looks for IMDS, and the 2 s (or a fifth of this
+    /// setting, if that is more) in which an endpoint on this machine or next to it has to accept a connection. Where the tools
+    /// are slow, 30 s will do.
+    ///
+    /// A request that renews a token takes a quarter of the last one's life at most, so that one that hangs does not outlive
+    /// tokens of seconds, and 1 s at least.
     pub fn token_request_execution_timeout(mut self, timeout: Duration) -> Self {
         self.token_request_execution_timeout = timeout;
         self

@@ -2,6 +2,7 @@
 
 mod access_token;
 mod actor;
+mod limit;
 mod manager_config;
 mod schedule;
 mod source;
@@ -10,6 +11,7 @@ mod tokens;
 pub use access_token::AccessToken;
 pub(crate) use access_token::{Hints, wall_time};
 pub(crate) use actor::TokenActor;
+pub(crate) use limit::{RequestLimit, in_time};
 pub use manager_config::TokenManagerConfig;
 pub use source::{TokenFuture, TokenSource};
 pub(crate) use tokens::{Current, Tokens};

@@ -24,14 +24,11 @@ impl TokenManagerConfig {
 /// The bound of the interval between requests that keep returning the same token.
 const LONGEST_UNCHANGED_INTERVAL: Duration = Duration::from_secs(30);
 
-/// No more of a token's life than this is reserved for the request that renews it, unless the lower bound says so.
-const LONGEST_LEAD: Duration = Duration::from_secs(10);
-
 /// How long after its receipt a token that lives for `lifetime` is renewed: after `ratio` of its life or `lower bound`
 /// before its end, whichever is earlier. Zero for a token that lives no longer than the lower bound.
 pub(super) fn renew_at_age(lifetime: Duration, config: &TokenManagerConfig) -> Duration {
     let by_ratio = lifetime.mul_f64(config.expiration_refresh_ratio);
-    let time_for_the_request = config.token_request_execution_timeout.min(LONGEST_LEAD).min(lifetime / 10);
+    let time_for_the_request = config.token_request_execution_timeout.min(lifetime / 10);
     let by_bound = lifetime.saturating_sub(config.lower_refresh_bound.max(time_for_the_request));
     by_ratio.min(by_bound)
 }
@@ -140,6 +137,9 @@ mod tests {
         assert_eq!(renew_at_age(10 * SECOND, &config(1.0, Duration::ZERO)), 9 * SECOND);
         let quick = config(1.0, Duration::ZERO).token_request_execution_timeout(2 * SECOND);
         assert_eq!(renew_at_age(HOUR, &quick), 3598 * SECOND);
+        // Who allows it more time, leaves it more time.
+        let slow = config(1.0, Duration::ZERO).token_request_execution_timeout(MINUTE);
+        assert_eq!(renew_at_age(HOUR, &slow), 59 * MINUTE);
     }
 
     #[test]

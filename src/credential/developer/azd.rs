@@ -1,6 +1,6 @@
 //! The Azure Developer CLI, `azd`.
 
-use super::{Printed, Tool};
+use super::{Printed, Tool, output};
 use crate::{Secret, credential::expiry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +15,7 @@ pub(in crate::credential) static TOOL: Tool = Tool {
     login: "azd auth login",
     hint_install: "install the Azure Developer CLI (https://aka.ms/azd), or use another credential",
     hint_login: "run `azd auth login`",
+    environment: &[("NO_COLOR", "1"), ("AZD_SKIP_UPDATE_CHECK", "true")],
     read,
 };
 
@@ -25,7 +26,7 @@ struct Answer {
     expires_on: Value,
 }
 
-fn read(output: &[u8]) -> Option<Printed> {
-    let answer: Answer = serde_json::from_slice(output).ok()?;
+fn read(text: &str) -> Option<Printed> {
+    let answer: Answer = output::first_json(text)?;
     Some(Printed { expires_on: expiry::moment(&answer.expires_on), token: Secret::new(answer.token) })
 }

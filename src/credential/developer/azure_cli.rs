@@ -1,6 +1,6 @@
 //! The Azure CLI, `az`.
 
-use super::{Printed, Tool};
+use super::{Printed, Tool, output};
 use crate::{Secret, credential::expiry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +15,16 @@ pub(in crate::credential) static TOOL: Tool = Tool {
     login: "az login",
     hint_install: "install the Azure CLI (https://aka.ms/azure-cli), or use another credential",
     hint_login: "run `az login`",
+    // The last two are for Python: what it prints is UTF-8 on every machine, and warnings of its own are nobody's.
+    environment: &[
+        ("NO_COLOR", "1"),
+        ("AZURE_CORE_NO_COLOR", "true"),
+        ("AZURE_CORE_ONLY_SHOW_ERRORS", "true"),
+        ("AZURE_CORE_SURVEY_MESSAGE", "false"),
+        ("AZURE_CORE_DISABLE_PROGRESS_BAR", "true"),
+        ("PYTHONIOENCODING", "utf-8"),
+        ("PYTHONWARNINGS", "ignore"),
+    ],
     read,
 };
 
@@ -29,8 +39,8 @@ struct Answer {
     local_expires_on: Value,
 }
 
-fn read(output: &[u8]) -> Option<Printed> {
-    let answer: Answer = serde_json::from_slice(output).ok()?;
+fn read(text: &str) -> Option<Printed> {
+    let answer: Answer = output::first_json(text)?;
     let local = || answer.local_expires_on.as_str().and_then(expiry::local_moment);
     let expires_on = expiry::moment(&answer.expires_on).or_else(local);
     Some(Printed { token: Secret::new(answer.access_token), expires_on })

@@ -2,6 +2,7 @@
 
 pub(super) mod azd;
 pub(super) mod azure_cli;
+mod output;
 mod process;
 
 use super::{
@@ -10,11 +11,13 @@ use super::{
     hints,
     surroundings::Surroundings,
 };
-use crate::{AccessToken, Error, ErrorKind, Secret, Stage, TokenFuture, TokenSource, token::Hints};
+use crate::{
+    AccessToken, Error, ErrorKind, Secret, TokenFuture, TokenSource,
+    secret::{self, REDACTED},
+    token::{self, Hints},
+};
 use process::{Failure, Finished, Process};
-use std::time::{Duration, SystemTime};
-
-const REDACTED: &str = "[redacted]";
+use std::time::SystemTime;
 
 /// What one of the tools is called, how it is asked, and how it answers.
 pub(super) struct Tool {
@@ -31,7 +34,9 @@ pub(super) struct Tool {
     login: &'static str,
     hint_install: &'static str,
     hint_login: &'static str,
-    read: fn(&[u8]) -> Option<Printed>,
+    /// Variables that make it print what it is asked for and nothing else.
+    environment: &'static [(&'static str, &'static str)],
+    read: fn(&str) -> Option<Printed>,
 }
 
 /// A token, as a tool prints it.
@@ -51,7 +56,6 @@ impl DeveloperSource {
         scope: &str,
         tenant_id: Option<&str>,
         surroundings: &Surroundings,
-        timeout: Duration,
     ) -> Result<Self, Error> {
         // It becomes an argument, on Windows one of a batch file: nothing in it may mean anything to a shell or to the tool.
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
@@ -65,7 +69,7 @@ impl DeveloperSource {
             arguments.extend([tool.tenant_option.to_owned(), tenant_id.to_owned()]);
         }
         let program = if cfg!(windows) { tool.program_on_windows } else { tool.program };
-        let process = Process { program, arguments, path: surroundings.path.clone(), timeout };
+        let process = Process { program, arguments, environment: tool.environment, path: surroundings.path.clone() };
         Ok(Self { tool, process })
     }
 
@@ -74,7 +78,8 @@ impl DeveloperSource {
         let unavailable = |problem: &str, hint: &'static str| {
             Error::new(ErrorKind::CredentialUnavailable, format!("{title} (`{program}`) {problem}")).with_hint(hint)
         };
-        let finished = self.process.run().await.map_err(|error| self.not_run(error))?;
+        let whom = format!("{title} (`{program}`)");
+        let finished = token::in_time(whom, self.process.run()).await?.map_err(|error| self.not_run(error))?;
         match finished {
             Finished { code: Some(127), .. } => Err(unavailable("is not installed", self.tool.hint_install)),
             Finished { code: Some(0), output, .. } => self.read(&output),
@@ -86,7 +91,7 @@ impl DeveloperSource {
                 let problem = format!("is not signed in{reason}");
                 Err(unavailable(&problem, self.tool.hint_login).with_aadsts(aadsts))
             }
-            Finished { code, complaint, .. } => Err(self.failed(code, &complaint)),
+            Finished { code, complaint, output } => Err(self.failed(code, &complaint, &output)),
         }
     }
 
@@ -97,10 +102,6 @@ impl DeveloperSource {
                 Error::new(ErrorKind::CredentialUnavailable, format!("{title} (`{program}`) is not installed"))
                     .with_hint(self.tool.hint_install)
             }
-            Failure::TimedOut(limit) => Error::new(
-                ErrorKind::Timeout(Stage::Token),
-                format!("{title} (`{program}`) did not answer within {limit:?}"),
-            ),
             Failure::Io(source) => {
                 Error::new(ErrorKind::CredentialUnavailable, format!("{title} (`{program}`) cannot be run"))
                     .with_source(source)
@@ -110,7 +111,7 @@ impl DeveloperSource {
 
     fn read(&self, output: &[u8]) -> Result<AccessToken, Error> {
         let Tool { title, program, source, .. } = *self.tool;
-        let Some(Printed { token, expires_on }) = (self.tool.read)(output) else {
+        let Some(Printed { token, expires_on }) = output::plain(output).and_then(|text| (self.tool.read)(&text)) else {
             let message = format!("{title} (`{program}`) printed something that is not a token");
             return Err(Error::new(ErrorKind::TokenEndpoint, message).with_transient(false));
         };
@@ -119,12 +120,12 @@ impl DeveloperSource {
     }
 
     /// What it complained about, without whatever may be a secret.
-    fn failed(&self, code: Option<i32>, complaint: &[u8]) -> Error {
+    fn failed(&self, code: Option<i32>, complaint: &[u8], output: &[u8]) -> Error {
         let Tool { title, program, .. } = *self.tool;
         let ended =
             code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("failed with status {code}"));
         let text = String::from_utf8_lossy(complaint);
-        let said = telling_line(&text);
+        let said = telling_line(&text, &tokens_in(output));
         let message = format!("{title} (`{program}`) {ended}{}{said}", if said.is_empty() { "" } else { ": " });
         let aadsts = aadsts_in(&text);
         let error = Error::new(ErrorKind::CredentialRejected, message).with_aadsts(aadsts);
@@ -145,21 +146,28 @@ fn mentions(text: &[u8], login: &str) -> bool {
     String::from_utf8_lossy(text).contains(login)
 }
 
-/// The line that says what went wrong: warnings may stand before it.
-fn telling_line(complaint: &str) -> String {
+/// The line that says what went wrong, without `tokens` and whatever else may be a secret: warnings may stand before it.
+fn telling_line(complaint: &str, tokens: &[Secret]) -> String {
     let error = complaint.lines().find(|line| line.trim_start().starts_with("ERROR"));
-    let line = first_line(error.unwrap_or(complaint));
+    let line = error.unwrap_or(complaint);
+    let known = secret::jwts_in(complaint);
+    let line = tokens.iter().chain(&known).fold(line.to_owned(), |line, token| token.scrub(&line));
+    // Blanked before it is cut: of what is cut, nobody knows any more what it was.
+    let line = first_line(&secret::scrub_unknown(first_full_line(&line)));
     let lower = line.to_ascii_lowercase();
     if lower.contains("accesstoken") || lower.contains("token\"") {
         return REDACTED.to_owned();
     }
-    let words: Vec<_> = line.split(' ').map(|word| if may_be_secret(word) { REDACTED } else { word }).collect();
-    words.join(" ")
+    line
 }
 
-/// A JWT, or anything else as long as one.
-fn may_be_secret(word: &str) -> bool {
-    word.contains("eyJ") || word.len() > 100
+fn first_full_line(text: &str) -> &str {
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default()
+}
+
+/// What a tool that has failed has given out all the same.
+fn tokens_in(output: &[u8]) -> Vec<Secret> {
+    secret::jwts_in(&String::from_utf8_lossy(output))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Runs a program without a shell, within a time limit, and keeps a bounded part of what it prints.
+//! Runs a program without a shell, and keeps a bounded part of what it prints.
 
 use futures_util::future::join;
 use std::{
@@ -28,7 +28,8 @@ pub(super) struct Process {
     pub(super) arguments: Vec<String>,
     /// Where the program is looked for: the form of `PATH`.
     pub(super) path: Option<OsString>,
-    pub(super) timeout: Duration,
+    /// Variables that are set for it, besides its own.
+    pub(super) environment: &'static [(&'static str, &'static str)],
 }
 
 /// How a program ended, and what it printed.
@@ -42,20 +43,17 @@ pub(super) struct Finished {
 pub(super) enum Failure {
     /// There is no such program, or its interpreter is missing.
     NotFound,
-    TimedOut(Duration),
     Io(io::Error),
 }
 
 impl Process {
-    /// Runs it to its end. A program that takes too long, or that nobody waits for any more, is killed.
+    /// Runs it to its end. A program that nobody waits for any more is killed.
     pub(super) async fn run(&self) -> Result<Finished, Failure> {
         let program = self.find().ok_or(Failure::NotFound)?;
-        match timeout(self.timeout, self.finish(&program)).await {
-            Ok(Ok(finished)) => Ok(finished),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(Failure::NotFound),
-            Ok(Err(error)) => Err(Failure::Io(error)),
-            Err(_) => Err(Failure::TimedOut(self.timeout)),
-        }
+        self.finish(&program).await.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::NotFound,
+            _ => Failure::Io(error),
+        })
     }
 
     /// Looks for the program in `PATH` only: on Windows the operating system would prefer the current directory.
@@ -88,13 +86,17 @@ impl Process {
         let mut command = Command::new(program);
         command
             .args(&self.arguments)
+            .envs(self.environment.iter().copied())
+            // They ask for colours although nobody sees them.
+            .env_remove("FORCE_COLOR")
+            .env_remove("CLICOLOR_FORCE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         loop {
             match command.spawn() {
-                // Somebody is writing the program just now, as an update does; that ends soon, or the time limit strikes.
+                // Somebody is writing the program just now, as an update does; that ends soon.
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
                     sleep(Duration::from_millis(20)).await;
                 }

@@ -1,12 +1,10 @@
 //! The developer tools, played by scripts on a private `PATH`.
 
 use super::*;
-use crate::credential::test_server::jwt;
+use crate::{Stage, credential::test_server::jwt, token::RequestLimit};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
-
-const SECOND: Duration = Duration::from_secs(1);
 
 static TOOLS: [&Tool; 2] = [&azure_cli::TOOL, &azd::TOOL];
 
@@ -24,11 +22,12 @@ impl Fake {
         fake
     }
 
-    async fn ask_within(&self, tool: &'static Tool, tool_timeout: Duration) -> Result<AccessToken, Error> {
+    async fn ask_within(&self, tool: &'static Tool, limit: Duration) -> Result<AccessToken, Error> {
         let mut around = Surroundings::of_pairs(&[]);
         around.path = Some(self.dir.path().into());
         let scope = "https://redis.azure.com/.default";
-        DeveloperSource::new(tool, scope, Some("contoso.com"), &around, tool_timeout).unwrap().token().await
+        let source = DeveloperSource::new(tool, scope, Some("contoso.com"), &around).unwrap();
+        RequestLimit::new(limit, limit).around("nobody", source.token()).await
     }
 
     async fn ask(&self, tool: &'static Tool) -> Result<AccessToken, Error> {
@@ -87,7 +86,7 @@ async fn arguments_are_a_list_and_no_shell_sees_them() {
         ("$(id)/.default", "t"),
         ("--x/.default", "t"),
     ] {
-        let Err(error) = DeveloperSource::new(&azure_cli::TOOL, scope, Some(tenant), &around, SECOND) else {
+        let Err(error) = DeveloperSource::new(&azure_cli::TOOL, scope, Some(tenant), &around) else {
             panic!("accepted: {scope} {tenant}");
         };
         assert_eq!(error.kind(), ErrorKind::Configuration);
@@ -153,7 +152,7 @@ async fn a_file_that_nobody_may_run_is_looked_past() {
         let mut around = Surroundings::of_pairs(&[]);
         around.path = Some(std::env::join_paths([blunt.dir.path(), good.dir.path()]).unwrap());
         let scope = "https://redis.azure.com/.default";
-        let source = DeveloperSource::new(tool, scope, None, &around, 20 * SECOND).unwrap();
+        let source = DeveloperSource::new(tool, scope, None, &around).unwrap();
         assert_eq!(source.token().await.unwrap().source(), Some(tool.source));
     }
 }
@@ -164,7 +163,7 @@ async fn a_slow_tool_is_ended() {
         let fake = Fake::new(tool.program, "echo $$ > \"${0%/*}/pid\"; exec sleep 60");
         let error = fake.ask_within(tool, Duration::from_secs(1)).await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Timeout(Stage::Token), true));
-        assert!(error.to_string().contains("did not answer within 1s"), "{error}");
+        assert!(error.to_string().contains("did not answer within 1s (`token_request_execution_timeout`)"), "{error}");
 
         let pid = fs::read_to_string(fake.dir.path().join("pid")).unwrap();
         let pid = pid.trim();
@@ -176,6 +175,104 @@ async fn a_slow_tool_is_ended() {
         while alive() {
             assert!(tokio::time::Instant::now() < patience, "it runs on");
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// 13 s are reported of `az`; it may be alone, or in the chain with a tool behind it that nobody is signed in with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_tool_may_take_as_long_as_the_setting_says() {
+    let token = json!({"accessToken": jwt(), "expires_on": 4_102_444_800_u64}).to_string();
+    let slow = |seconds: u32| Fake::new("az", &format!("sleep {seconds}\n{}", prints(&token)));
+    let chained = async |fake: &Fake, limit: u64| {
+        let azd = fake.dir.path().join("azd");
+        fs::write(&azd, "#!/bin/sh\necho 'ERROR: not logged in, run `azd auth login` to login' >&2; exit 1\n").unwrap();
+        fs::set_permissions(&azd, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut around = Surroundings::of_pairs(&[("AZURE_TOKEN_CREDENTIALS", "dev")]);
+        around.path = Some(fake.dir.path().into());
+        let source = crate::Credential::default_chain().build_in(&around).unwrap();
+        let limit = Duration::from_secs(limit);
+        RequestLimit::new(limit, limit).around("nobody", source.fetch()).await
+    };
+    let (alone, together, by_default) = (slow(13), slow(13), slow(7));
+    let (alone, together, by_default) = tokio::join!(
+        alone.ask_within(&azure_cli::TOOL, Duration::from_secs(30)),
+        chained(&together, 30),
+        chained(&by_default, 10)
+    );
+    for token in [alone, together, by_default] {
+        assert_eq!(token.unwrap().source(), Some("azure-cli"));
+    }
+}
+
+/// What old versions, wrappers and terminals put around an answer.
+#[tokio::test]
+async fn an_answer_is_found_in_what_is_printed_around_it() {
+    let utf16 =
+        |text: &str| -> Vec<u8> { format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    for tool in TOOLS {
+        let pretty = serde_json::to_string_pretty(&json!({
+            "accessToken": jwt(), "token": jwt(), "expires_on": 4_102_444_800_u64, "expiresOn": "2099-01-01T00:00:00Z",
+        }))
+        .unwrap();
+        let coloured = pretty.replace('"', "\u{1b}[34;01m\"\u{1b}[39;49;00m").replace('{', "\u{1b}[1m{\u{1b}[0m");
+        for output in [
+            format!("{pretty}\n\u{1b}[0m").into_bytes(),
+            format!("\u{1b}[0m{pretty}").into_bytes(),
+            coloured.into_bytes(),
+            format!("\u{1b}]0;az\u{7}\u{1b}]0;az\u{1b}\\{pretty}").into_bytes(),
+            format!("\u{feff}{pretty}").into_bytes(),
+            format!("WARNING: a new version is there\r\n{pretty}\r\n").into_bytes(),
+            format!("[Warning] use {{}} or [1], {{'a': 1}} and {{\"a\": \"b\"}}\n{pretty}").into_bytes(),
+            format!("{{\"type\": \"consoleMessage\", \"data\": {{\"message\": \"{{\"}}}}\n{pretty}\nDone {{}}")
+                .into_bytes(),
+            [&b"Avertissement : mis \xe0 jour\n"[..], pretty.as_bytes()].concat(),
+            utf16(&pretty),
+        ] {
+            let fake = Fake::new(tool.program, "cat \"${0%/*}/output\"");
+            fs::write(fake.dir.path().join("output"), &output).unwrap();
+            let token = fake.ask(tool).await;
+            let shown = String::from_utf8_lossy(&output).replace(&jwt(), "JWT");
+            assert!(token.is_ok_and(|token| token.source() == Some(tool.source)), "{}: {shown}", tool.program);
+        }
+    }
+}
+
+#[tokio::test]
+async fn tools_are_asked_to_print_plainly() {
+    for (tool, expected) in [
+        (&azure_cli::TOOL, &["NO_COLOR=1", "AZURE_CORE_NO_COLOR=true", "AZURE_CORE_ONLY_SHOW_ERRORS=true"][..]),
+        (&azd::TOOL, &["NO_COLOR=1", "AZD_SKIP_UPDATE_CHECK=true"]),
+    ] {
+        let fake = Fake::new(tool.program, "/usr/bin/env > \"${0%/*}/environment\"; exit 1");
+        fake.ask(tool).await.unwrap_err();
+        let seen = fs::read_to_string(fake.dir.path().join("environment")).unwrap();
+        for variable in expected {
+            assert!(seen.lines().any(|line| line == *variable), "{variable}: {seen}");
+        }
+        // Its own variables are there as well.
+        assert!(seen.lines().any(|line| line.starts_with("HOME=") || line.starts_with("PATH=")), "{seen}");
+    }
+}
+
+/// In part, in escapes, over several lines, without its beginning.
+#[tokio::test]
+async fn no_part_of_a_token_comes_back_out_of_a_complaint() {
+    let token = jwt();
+    let (start, middle) = (&token[..40.min(token.len())], &token[8..]);
+    let pieces: Vec<&str> = (0..token.len() - 5).map(|start| &token[start..start + 6]).collect();
+    let escaped = token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<Vec<_>>().concat();
+    let wrapped = token.as_bytes().chunks(10).map(|line| str::from_utf8(line).unwrap()).collect::<Vec<_>>().join("\\n");
+    for quoted in
+        [start, middle, escaped.as_str(), wrapped.as_str(), &wrapped.replace("\\n", " "), &token.to_uppercase()]
+    {
+        for tool in TOOLS {
+            // The tool has printed its answer before it failed.
+            let script = format!("{}\ncat >&2 <<'END'\nERROR: cannot use '{quoted}'\nEND\nexit 1", prints(&token));
+            let error = refused(tool, &script).await;
+            let shown = format!("{error} {error:?}").to_lowercase();
+            let piece = pieces.iter().find(|piece| shown.contains(&piece.to_lowercase()));
+            assert!(piece.is_none() && shown.contains("cannot use"), "{piece:?} of {quoted}: {shown}");
         }
     }
 }
@@ -251,7 +348,7 @@ fn printed() -> impl Strategy<Value = Vec<u8>> {
 /// A source whose tool is not asked.
 fn source(tool: &'static Tool) -> DeveloperSource {
     let around = Surroundings::of_pairs(&[]);
-    DeveloperSource::new(tool, "https://redis.azure.com/.default", None, &around, SECOND).unwrap()
+    DeveloperSource::new(tool, "https://redis.azure.com/.default", None, &around).unwrap()
 }
 
 proptest! {
@@ -274,7 +371,7 @@ proptest! {
     fn whatever_a_tool_complains_of_is_told_without_its_tokens(before in any::<Vec<u8>>(), after in any::<String>()) {
         let complaint = [&before[..], jwt().as_bytes(), after.as_bytes()].concat();
         for tool in TOOLS {
-            let error = source(tool).failed(Some(1), &complaint);
+            let error = source(tool).failed(Some(1), &complaint, &[]);
             prop_assert_eq!(error.kind(), ErrorKind::CredentialRejected);
             let shown = format!("{error} {error:?}");
             prop_assert!(!shown.contains("eyJ"), "{}", shown);

@@ -6,11 +6,11 @@ use crate::{
     credential::{
         answer::{self, Issuer},
         authority::base_url,
-        http::{self, Answer, Proxy},
+        http::{self, Answer, Client, Proxy},
     },
 };
 use reqwest::{
-    Client, RequestBuilder, Url,
+    RequestBuilder, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 

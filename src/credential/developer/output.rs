@@ -1,0 +1,60 @@
+//! What a tool prints, without what terminals, wrappers and warnings put around it.
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use std::str::Chars;
+use zeroize::Zeroizing;
+
+/// As text, without colours; none if it is no text at all. A wrapper on Windows may print UTF-16.
+pub(super) fn plain(output: &[u8]) -> Option<Zeroizing<String>> {
+    let text = match output {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes)?,
+        // What does not belong to the answer may be in any encoding.
+        _ => Zeroizing::new(String::from_utf8_lossy(output).into_owned()),
+    };
+    Some(without_colours(&text))
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Zeroizing<String>> {
+    let units: Zeroizing<Vec<u16>> =
+        Zeroizing::new(bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect());
+    String::from_utf16(&units).ok().map(Zeroizing::new)
+}
+
+/// Without the sequences that a terminal takes for commands. There is none inside of JSON, which escapes control characters.
+fn without_colours(text: &str) -> Zeroizing<String> {
+    const ESCAPE: char = '\u{1b}';
+    const BELL: char = '\u{7}';
+    let mut plain = Zeroizing::new(String::with_capacity(text.len()));
+    let mut chars = text.chars();
+    let skip = |chars: &mut Chars<'_>, is_last: fn(char) -> bool| _ = chars.find(|c| is_last(*c));
+    while let Some(c) = chars.next() {
+        if c != ESCAPE {
+            plain.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('[') => skip(&mut chars, |c| ('@'..='~').contains(&c)),
+            Some(']') => skip(&mut chars, |c| c == BELL || c == ESCAPE),
+            _ => {}
+        }
+    }
+    plain
+}
+
+/// The first JSON value of this form. Lines before it and after it, and values of other forms, are passed over whole.
+pub(super) fn first_json<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let mut rest = text;
+    while let Some(start) = rest.find(['{', '[']) {
+        rest = &rest[start..];
+        if let Some(Ok(value)) =
+            serde_json::Deserializer::from_str(rest).into_iter::<T>().next().filter(|_| rest.starts_with('{'))
+        {
+            return Some(value);
+        }
+        let mut any = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        let length = if let Some(Ok(IgnoredAny)) = any.next() { any.byte_offset() } else { 1 };
+        rest = &rest[length..];
+    }
+    None
+}

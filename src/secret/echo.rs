@@ -1,0 +1,127 @@
+//! What somebody says who has seen a secret must not show it, nor a part of it, in whatever form it is given back.
+
+use super::{REDACTED, decode::Plain};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use std::collections::HashSet;
+use zeroize::Zeroizing;
+
+/// A piece of this many characters is recognisable. Five of a token's thousand say nothing, and what is shorter occurs in any
+/// text by chance: for six, with a token of 2,000 characters and a text of 400, that is once in a thousand texts.
+const PIECE: usize = 6;
+
+/// A part of a short secret gives more of it away; three characters are in any text.
+const SHORTEST_PIECE: usize = 4;
+
+/// Which characters of a text are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    All,
+    /// All but line breaks, other spaces and control characters, which come in where a text is wrapped.
+    Visible,
+    /// Letters and digits: whatever else stands between them may come from the one who quotes.
+    Alphanumeric,
+}
+
+impl Keep {
+    const EACH: [Self; 3] = [Self::All, Self::Visible, Self::Alphanumeric];
+
+    fn keeps(self, c: char) -> bool {
+        // Zero width, soft hyphen, byte order mark.
+        let invisible = || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+        match self {
+            Self::All => true,
+            Self::Visible => !c.is_whitespace() && !c.is_control() && c != '+' && !invisible(),
+            Self::Alphanumeric => c.is_alphanumeric(),
+        }
+    }
+}
+
+/// The pieces of a secret in one form.
+struct Form {
+    keep: Keep,
+    /// How many characters a piece has.
+    length: usize,
+    hashes: HashSet<u64>,
+}
+
+impl Form {
+    /// None if there is not even one piece.
+    fn new(plain: &Plain, keep: Keep, length: usize) -> Option<Self> {
+        let kept = plain.folded(|c| keep.keeps(c), fold);
+        let hashes: HashSet<_> = kept.chars.windows(length).map(hash).collect();
+        (!hashes.is_empty()).then_some(Self { keep, length, hashes })
+    }
+}
+
+/// `text` with every piece of `secret` blanked.
+pub(super) fn blank(text: &str, secret: &str) -> String {
+    let forms = forms(secret);
+    let mut blanked = vec![false; text.len()];
+    for level in Plain::levels(text) {
+        for keep in Keep::EACH {
+            let view = level.folded(|c| keep.keeps(c), fold);
+            for form in forms.iter().filter(|form| form.keep == keep) {
+                for (position, piece) in view.chars.windows(form.length).enumerate() {
+                    if form.hashes.contains(&hash(piece)) {
+                        let (first, last) = (&view.at[position], &view.at[position + form.length - 1]);
+                        blanked[first.start..last.end].fill(true);
+                    }
+                }
+            }
+        }
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut before = false;
+    for (position, c) in text.char_indices() {
+        match (blanked[position], before) {
+            (false, _) => shown.push(c),
+            (true, false) => shown.push_str(REDACTED),
+            (true, true) => {}
+        }
+        before = blanked[position];
+    }
+    shown
+}
+
+fn forms(secret: &str) -> Vec<Form> {
+    let mut forms = Vec::new();
+    for level in Plain::levels(secret) {
+        let characters = level.chars.len();
+        if characters == 0 {
+            continue;
+        }
+        let piece = (characters / 2).clamp(SHORTEST_PIECE, PIECE).min(characters);
+        forms.extend(Keep::EACH.iter().filter_map(|keep| Form::new(&level, *keep, piece)));
+        let text = Zeroizing::new(level.chars.iter().collect::<String>());
+        let encoded = |text: &str, length| Form::new(&Plain::of(text), Keep::Alphanumeric, length);
+        forms.extend((0..3).filter_map(|shift| encoded(&in_base64(&text, shift), piece * 4 / 3)));
+        forms.extend(encoded(&in_hex(&text), piece * 2));
+    }
+    forms
+}
+
+/// What base64, of either alphabet, makes of the secret wherever `shift` bytes, and any multiple of three, stand before it.
+fn in_base64(secret: &str, shift: usize) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new(vec![0; shift]);
+    bytes.extend(secret.as_bytes());
+    let encoded = Zeroizing::new(STANDARD_NO_PAD.encode(&*bytes));
+    // Characters at both ends that depend on the neighbours as well.
+    let (start, end) = ((shift * 8).div_ceil(6), bytes.len() * 8 / 6);
+    Zeroizing::new(encoded.get(start..end).unwrap_or_default().to_owned())
+}
+
+fn in_hex(secret: &str) -> Zeroizing<String> {
+    let digits = secret.bytes().flat_map(|byte| [byte >> 4, byte & 15]);
+    Zeroizing::new(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
+}
+
+/// Upper and lower case are one, as are the two that a form has for a space.
+fn fold(c: char) -> char {
+    if c == '+' { ' ' } else { c.to_lowercase().next().unwrap_or(c) }
+}
+
+fn hash(piece: &[char]) -> u64 {
+    piece.iter().fold(0, |hash: u64, c| {
+        hash.wrapping_add(u64::from(*c) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23)
+    })
+}

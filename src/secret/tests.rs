@@ -1,0 +1,216 @@
+//! Nothing that can be recognised is left of a secret, and everything else is.
+
+use super::*;
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use proptest::{prelude::*, sample::Index};
+use serde_json::Value;
+
+/// A token as Entra ID makes them, in form.
+fn token(seed: u64) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut part = |prefix: &str, length: usize| {
+        let bytes: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
+        format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
+    };
+    [part("eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIs", 30), part("eyJ", 300), part("", 256)].join(".")
+}
+
+#[test]
+fn debug_and_scrub_hide_the_value() {
+    let secret = Secret::new("s3cr3t");
+    assert!(!format!("{secret:?}").contains("s3cr3t"));
+    assert_eq!(secret.scrub("got s3cr3t back"), "got [redacted] back");
+    assert_eq!(Secret::new("").scrub("unchanged"), "unchanged");
+}
+
+#[test]
+fn a_secret_is_blanked_in_every_form() {
+    let secret = Secret::new("s3~cr +3t\"\\&");
+    for form in [
+        "s3~cr +3t\"\\&",
+        "s3%7Ecr+%2B3t%22%5C%26",
+        "s3%7Ecr%20%2B3t%22%5C%26",
+        "s3%7ecr%20%2b3t%22%5c%26",
+        "s3%257Ecr%2520%252B3t%2522%255C%2526",
+        "s3~cr +3t\\\"\\\\&",
+        "s3~cr +3t\\\\\\\"\\\\\\\\&",
+        "\\u0073\\u0033~cr \\u002b3t\\u0022\\u005c\\u0026",
+        "s3\\x7ecr \\u{2b}3t\\\"\\\\&",
+        "s3~cr +3t&quot;\\&amp;",
+        "s3&#126;cr +3t&#x22;\\&#38;",
+        "S3~CR +3T\"\\&",
+        "s3~cr\r\n +3t\"\\&",
+        "s3~\u{1b}[1;31mcr +3t\u{1b}[0m\"\\&",
+        "7333",
+        "s3\u{200b}~cr +3t\"\\&",
+    ] {
+        let expected = if form == "7333" { "not 7333, please" } else { "not [redacted], please" };
+        assert_eq!(secret.scrub(&format!("not {form}, please")), expected, "{form}");
+    }
+}
+
+#[test]
+fn an_encoded_secret_is_blanked_wherever_it_stands_in_what_was_encoded() {
+    let secret = "Zx8~Q_client.Secret-Value42";
+    for before in ["", "a", "ab", "id:", "0123456789:"] {
+        for after in ["", "&", "\"}", "&grant_type=client_credentials"] {
+            let sent = format!("{before}{secret}{after}");
+            for encoded in [STANDARD.encode(&sent), URL_SAFE_NO_PAD.encode(&sent)] {
+                let shown = Secret::new(secret).scrub(&format!("in {encoded}."));
+                // What is left is base64 of what stood around it.
+                let left = shown.len() - "in .".len() - REDACTED.len();
+                assert!(
+                    shown.contains(REDACTED) && left <= (before.len() + after.len()) * 4 / 3 + 9,
+                    "{sent}: {shown}"
+                );
+            }
+        }
+    }
+    let hex = secret.bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
+    assert_eq!(Secret::new(secret).scrub(&format!("in {hex}.")), "in [redacted].");
+}
+
+#[test]
+fn short_secrets_are_blanked_from_half_of_them_on() {
+    for (secret, text, expected) in [
+        ("ab", "cab of ab", "c[redacted] of [redacted]"),
+        ("s3c", "s3 s3c", "s3 [redacted]"),
+        ("hunter2!", "hunt of hun of ter2!", "[redacted] of hun of [redacted]"),
+        ("correcthorse", "correct horse corre", "[redacted] corre"),
+    ] {
+        assert_eq!(Secret::new(secret).scrub(text), expected, "{secret}");
+    }
+}
+
+#[test]
+fn what_microsoft_says_is_left_as_it_is() {
+    let texts = [
+        "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret \
+         value, not the client secret ID, for a secret added to app '11111111-2222-3333-4444-555555555555'.",
+        "AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application. \
+         [Reason - The key was not found., Thumbprint of key used by client: 'A1B2C3D4E5F60718293A4B5C6D7E8F9001122334'.",
+        "WRONGPASS invalid username-password pair or user is disabled.",
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass>",
+    ];
+    for text in texts {
+        assert_eq!(scrub_jwts(text), text);
+    }
+    // One in a thousand may lose a word by chance.
+    let spoiled =
+        (0..50).filter(|seed| texts.iter().any(|text| Secret::new(token(*seed)).scrub(text) != *text)).count();
+    assert!(spoiled <= 2, "{spoiled} of 50");
+}
+
+#[test]
+fn a_long_text_is_cut_and_scrubbed_in_no_time() {
+    let secret = Secret::new(token(1));
+    let text = format!("é{}", secret.expose()).repeat(2000);
+    let shown = secret.scrub(&text);
+    assert!(shown.len() <= LONGEST_TEXT && !shown.contains("eyJ0eXAi"), "{}", shown.len());
+}
+
+#[test]
+fn unknown_secrets_are_told_by_how_they_look() {
+    let jwt = token(7);
+    let hidden = [
+        jwt.clone(),
+        jwt[..40].to_owned(),
+        jwt[60..120].to_owned(),
+        format!("{}\n{}", &jwt[..50], &jwt[50..90]),
+        format!("{} {}", &jwt[..50], &jwt[70..80]),
+        format!("\\u0065{}", &jwt[1..60]),
+        "Abc8Q~xYz0123456789-_.abcdEFGHijklMNOPqr".to_owned(),
+        "9f86d081884c7d659a2feaa0c55ad015".to_owned(),
+        "x".repeat(200),
+    ];
+    for text in hidden {
+        let shown = scrub_unknown(&format!("cannot use '{text}' here"));
+        let left: String = shown.replace(REDACTED, "").split_whitespace().collect();
+        assert_eq!(left, "cannotuse''here", "{text}: {shown}");
+    }
+    for (text, expected) in [
+        ("password=hunter2, x", "password=[redacted], x"),
+        ("Authorization: Bearer abcdefgh", "Authorization: [redacted] [redacted]"),
+        ("{\"refresh_token\": \"abc\"}", "{\"refresh_token\": \"[redacted]\"}"),
+    ] {
+        assert_eq!(scrub_unknown(text), expected);
+    }
+    for text in [
+        "ERROR: AADSTS70043: The refresh token has expired due to sign-in frequency checks. The token was issued on \
+         2024-05-01T12:00:00.0000000Z and the maximum allowed lifetime for this request is 43200. Trace ID: \
+         11111111-2222-3333-4444-555555555555 Correlation ID: 01234567-89ab-cdef-0123-456789abcdef",
+        "File \"/usr/lib64/az/lib/python3.11/site-packages/azure/cli/core/auth/msal_authentication.py\", line 57",
+        "The password is wrong; run az login --scope https://redis.azure.com/.default",
+    ] {
+        assert_eq!(scrub_unknown(text), text);
+    }
+}
+
+/// Secrets of every alphabet and length that people have.
+fn secrets() -> impl Strategy<Value = String> {
+    prop_oneof!["[A-Za-z0-9_~.-]{40}", "[ -~]{1,60}", "[\\PC\n\t]{1,30}", any::<u64>().prop_map(token),]
+}
+
+/// How it may come back.
+fn written(piece: &str, how: usize) -> String {
+    let in_json = |text: &str| {
+        let quoted = Value::from(text).to_string();
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let parts: Vec<String> = match how {
+        1 => vec![in_json(piece)],
+        2 => piece.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect(),
+        3 => piece.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        4 => piece.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect(),
+        5 => vec![in_json(&in_json(piece))],
+        6 => piece.chars().map(|c| format!("&#{};", u32::from(c))).collect(),
+        _ => vec![piece.to_owned()],
+    };
+    parts.concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn no_piece_of_six_characters_survives(
+        secret in secrets(), (from, to) in any::<(Index, Index)>(), how in 0..7_usize,
+        (before, after) in ("[a-z '\"]{0,20}", "[a-z '\"]{0,20}"),
+    ) {
+        let chars: Vec<char> = secret.chars().collect();
+        let (from, to) = (from.index(chars.len()), to.index(chars.len()) + 1);
+        prop_assume!(from < to);
+        let piece: String = chars[from..to].iter().collect();
+        let text = format!("{before}{}{after}", written(&piece, how));
+        let shown = Secret::new(secret.as_str()).scrub(&text);
+        let left = shown.replace(REDACTED, "\u{0}");
+        for six in chars.windows(6) {
+            let six: String = six.iter().collect();
+            for how in 0..7 {
+                prop_assert!(!left.contains(&written(&six, how)), "{six:?} of {secret:?} in {left:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrapped_token_leaves_no_line_of_six_characters(seed in any::<u64>(), width in 6..80_usize, wrap in "(\n|\r\n|\n  |\\\\n|\\\\\n)") {
+        let token = token(seed);
+        let lines: Vec<&str> = token.as_bytes().chunks(width).map(|line| str::from_utf8(line).unwrap()).collect();
+        let shown = Secret::new(token.as_str()).scrub(&format!("got {}!", lines.join(&wrap)));
+        prop_assert_eq!(shown, "got [redacted]!");
+    }
+
+    #[test]
+    fn nothing_panics(secret in any::<String>(), text in any::<String>(), code in "([%\\\\&;u{x}\u{1b}\\[0-9a-f#]|amp;|é){0,40}") {
+        for text in [text, code.clone()] {
+            for secret in [&secret, &code] {
+                _ = Secret::new(secret.as_str()).scrub(&text);
+            }
+            _ = scrub_unknown(&text);
+            _ = scrub_jwts(&text);
+        }
+    }
+}
