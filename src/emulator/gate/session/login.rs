@@ -29,7 +29,7 @@ impl Session {
                     words.extend([option.to_vec(), name.to_vec()]);
                     at += 2;
                 }
-                _ => return Verdict::Answer(Reply::Error("ERR Syntax error in HELLO option".to_owned())),
+                _ => return Verdict::Answer(Reply::error("ERR Syntax error in HELLO option")),
             }
         }
         match credentials {
@@ -39,7 +39,7 @@ impl Session {
                 }
             }
             None if !self.control.is_authenticated() => {
-                return Verdict::Answer(Reply::Error(NOAUTH_HELLO.to_owned()));
+                return Verdict::Answer(Reply::error(NOAUTH_HELLO));
             }
             None => {}
         }
@@ -59,7 +59,7 @@ impl Session {
         tokio::time::sleep(delay).await;
         match self.control.take_fault().or(scripted) {
             Some(AuthFault::WrongPass) => return Err(self.rejected()),
-            Some(AuthFault::Error(text)) => return Err(Verdict::Answer(Reply::Error(text))),
+            Some(AuthFault::Error(text)) => return Err(Verdict::Answer(Reply::error(text))),
             Some(AuthFault::Silent) => return Err(Verdict::Never),
             Some(AuthFault::Delay(delay)) => tokio::time::sleep(delay).await,
             None => {}
@@ -73,6 +73,6 @@ impl Session {
 
     pub(super) fn rejected(&self) -> Verdict {
         self.gate.totals.rejected.fetch_add(1, Relaxed);
-        Verdict::Answer(Reply::Error(WRONGPASS.to_owned()))
+        Verdict::Answer(Reply::error(WRONGPASS))
     }
 }
