@@ -1,7 +1,10 @@
 //! A command's arguments, read as what they should be.
 
 use super::long_double::LongDouble;
-use crate::emulator::resp::{Reply, decimal};
+use crate::emulator::{
+    hello::c_string,
+    resp::{Reply, decimal},
+};
 use std::ops::RangeInclusive;
 
 /// A reply, or the text of an error.
@@ -28,6 +31,12 @@ impl Problem {
         self
     }
 
+    /// With this text instead of the `ERR` at its beginning.
+    pub(super) fn in_place_of_code(self, text: &str) -> Self {
+        let rest = self.0.strip_prefix(b"ERR").unwrap_or(&self.0);
+        Self([text.as_bytes(), rest].concat())
+    }
+
     pub(super) fn into_reply(self) -> Reply {
         Reply::Error(self.0)
     }
@@ -36,6 +45,12 @@ impl Problem {
 impl From<&str> for Problem {
     fn from(text: &str) -> Self {
         Self(text.as_bytes().to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Problem {
+    fn from(text: Vec<u8>) -> Self {
+        Self(text)
     }
 }
 
@@ -101,11 +116,6 @@ impl<'a> Args<'a> {
     pub(super) fn option(self, index: usize) -> String {
         String::from_utf8_lossy(c_string(self.at(index))).to_ascii_uppercase()
     }
-}
-
-pub(super) fn c_string(text: &[u8]) -> &[u8] {
-    let end = text.iter().position(|byte| *byte == 0);
-    &text[..end.unwrap_or(text.len())]
 }
 
 /// The part of a sequence of `len` items between two indices that may count from the end, as Redis cuts it.

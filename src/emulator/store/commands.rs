@@ -1,12 +1,12 @@
 //! The commands, by name.
 
 use super::{
-    args::{Args, Outcome, Problem, c_string},
+    args::{Args, Outcome, Problem},
     counters,
     data::Data,
     expiry, hashes, keys, lists, sets, strings,
 };
-use crate::emulator::resp::Reply;
+use crate::emulator::{hello::c_string, resp::Reply};
 
 type Run = fn(&mut Data, Args<'_>) -> Outcome;
 
@@ -156,9 +156,13 @@ fn fits(arity: i8, args: Args<'_>) -> bool {
 /// Refuses by name what the store does not have.
 fn missing(kind: &str, name: &[u8], container: &str) -> Problem {
     let name: String = String::from_utf8_lossy(c_string(name)).chars().filter(|c| !c.is_control()).take(64).collect();
-    let whole = format!("{container}{}", name.to_uppercase());
+    missing_here(kind, &name, &format!("{container}{}", name.to_uppercase()))
+}
+
+/// As Redis refuses what it does not know, and says what to use.
+pub(super) fn missing_here(kind: &str, name: &str, what: &str) -> Problem {
     format!(
-        "ERR unknown {kind} '{name}': the emulator's embedded store does not have {whole}; start the emulator with \
+        "ERR unknown {kind} '{name}': the emulator's embedded store does not have {what}; start the emulator with \
          `.redis_server()`, or its example with `--redis-server`"
     )
     .into()

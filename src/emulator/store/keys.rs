@@ -5,7 +5,10 @@ use super::{
     data::{Bytes, Data, Value, count, count_of},
     glob,
 };
-use crate::emulator::resp::{Reply, decimal};
+use crate::emulator::{
+    hello::c_string,
+    resp::{Reply, decimal},
+};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How many keys a step of `SCAN` looks at, unless it is told.
@@ -106,7 +109,7 @@ fn hash(key: &[u8]) -> u64 {
 
 /// As C's `strtoul` reads it: with a sign, and nothing is zero.
 fn cursor(text: &[u8]) -> Option<u64> {
-    let text = super::args::c_string(text);
+    let text = c_string(text);
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),

@@ -128,7 +128,7 @@ pub(super) fn ltrim(data: &mut Data, args: Args<'_>) -> Outcome {
 
 /// `LREM key count item`: from the front, from the back if `count` is negative, all if it is zero.
 pub(super) fn lrem(data: &mut Data, args: Args<'_>) -> Outcome {
-    let wanted = args.integer_within(1, &(-i64::MAX..=i64::MAX))?;
+    let wanted = args.integer(1)?;
     let most = if wanted == 0 { u64::MAX } else { wanted.unsigned_abs() };
     data.update(args.at(0), |list: &mut List| {
         let mut removed = 0_u64;

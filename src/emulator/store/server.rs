@@ -1,24 +1,10 @@
 //! What the store says of itself, and of its connections.
 
 use super::args::{Args, Outcome, Problem};
-use crate::emulator::resp::{Reply, decimal};
+use crate::emulator::{hello::is_plain, resp::Reply};
 
 /// The version of Azure Managed Redis.
 const VERSION: &str = "7.4.0";
-
-/// The protocol that `HELLO` asks for: whether it is the third.
-pub(super) fn protocol(version: &[u8]) -> Result<bool, Problem> {
-    match decimal(version) {
-        Some(2) => Ok(false),
-        Some(3) => Ok(true),
-        Some(_) => Err("NOPROTO unsupported protocol version".into()),
-        None => Err("ERR Protocol version is not an integer or out of range".into()),
-    }
-}
-
-pub(super) fn no_hello_option(option: &[u8]) -> Problem {
-    Problem::quoting("ERR Syntax error in HELLO option '", option).and("'")
-}
 
 pub(super) fn hello(resp3: bool, id: u64) -> Reply {
     let fields = [
@@ -63,16 +49,6 @@ pub(super) fn select(args: Args<'_>) -> Outcome {
         0 => Ok(Reply::OK),
         _ => Err("ERR DB index is out of range".into()),
     }
-}
-
-fn is_plain(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_graphic)
-}
-
-/// A name that a connection may have; the empty one takes it away.
-pub(super) fn client_name(name: &[u8]) -> Result<&[u8], Problem> {
-    let refusal = "ERR Client names cannot contain spaces, newlines or special characters.";
-    if is_plain(name) { Ok(name) } else { Err(refusal.into()) }
 }
 
 /// What a client's library is called, which nobody asks for here.

@@ -9,7 +9,10 @@ use super::{
     server,
 };
 use crate::{
-    emulator::resp::{Reply, Request, parse_request},
+    emulator::{
+        hello::{Hello, client_name},
+        resp::{Reply, Request, parse_request},
+    },
     lock::lock,
 };
 use std::io;
@@ -123,27 +126,31 @@ impl Session {
 
     /// Refuses what the store does not have, and what is not for now; in a transaction, that spoils it.
     fn allowed(&mut self, name: &str, args: Args<'_>) -> Result<Known, Problem> {
-        let known = commands::find(name, args).and_then(|known| match &mut self.transaction {
-            Some(_) if name.contains("SUBSCRIBE") => Err(format!(
-                "ERR the emulator's embedded store does not have {name} in a transaction; start the emulator with \
-                 `.redis_server()`, or its example with `--redis-server`"
-            )
-            .into()),
-            _ => Ok(known),
-        });
-        if let (Err(_), Some(transaction)) = (&known, &mut self.transaction) {
-            transaction.spoilt = true;
+        let known = commands::find(name, args).and_then(|known| self.fits_in(name, known));
+        match (known, &mut self.transaction) {
+            // Whatever is wrong with it, it ends the transaction.
+            (Err(problem), transaction) if name == "EXEC" => {
+                *transaction = None;
+                Err(problem.in_place_of_code("EXECABORT Transaction discarded because of:"))
+            }
+            (Err(problem), Some(transaction)) => {
+                transaction.spoilt = true;
+                Err(problem)
+            }
+            (known, _) => known,
         }
-        let known = known?;
-        let always = name.contains("SUBSCRIBE") || matches!(name, "PING" | "QUIT" | "RESET");
+    }
+
+    fn fits_in(&self, name: &str, known: Known) -> Result<Known, Problem> {
+        let subscribes = name.contains("SUBSCRIBE");
+        if subscribes && self.transaction.is_some() {
+            return Err(commands::missing_here("command", name, &format!("{name} in a transaction")));
+        }
+        let always = subscribes || matches!(name, "PING" | "QUIT" | "RESET");
         if self.resp3 || always || self.subscriptions() == 0 {
             return Ok(known);
         }
-        let problem = format!("ERR Can't execute '{}': {SUBSCRIBED}", known.full_name);
-        if let Some(transaction) = &mut self.transaction {
-            transaction.spoilt = true;
-        }
-        Err(problem.into())
+        Err(format!("ERR Can't execute '{}': {SUBSCRIBED}", known.full_name).into())
     }
 
     fn outcome(&mut self, name: &str, request: Request, known: &Known) -> Outcome {
@@ -220,23 +227,15 @@ impl Session {
     }
 
     fn hello(&mut self, args: Args<'_>) -> Outcome {
-        let resp3 = match args.len() {
-            0 => self.resp3,
-            _ => server::protocol(args.at(0))?,
-        };
-        let mut at = 1;
-        while at < args.len() {
-            match (args.option(at).as_str(), args.len() - at - 1) {
-                // The gate in front has seen to it.
-                ("AUTH", 2..) => at += 3,
-                ("SETNAME", 1..) => {
-                    self.name = server::client_name(args.at(at + 1))?.to_vec();
-                    at += 2;
-                }
-                _ => return Err(server::no_hello_option(args.at(at))),
-            }
+        // The gate in front has seen to the login.
+        let Hello { resp3, login: _, name, problem } = Hello::read(args.0);
+        if let Some(name) = name {
+            self.name = name.to_vec();
         }
-        self.resp3 = resp3;
+        if let Some(problem) = problem {
+            return Err(problem.into());
+        }
+        self.resp3 = resp3.unwrap_or(self.resp3);
         Ok(server::hello(self.resp3, self.id))
     }
 
@@ -244,7 +243,7 @@ impl Session {
         match args.option(0).as_str() {
             "ID" => Ok(Reply::Int(i64::try_from(self.id).unwrap_or(i64::MAX))),
             "SETNAME" => {
-                self.name = server::client_name(args.at(1))?.to_vec();
+                self.name = client_name(args.at(1))?.to_vec();
                 Ok(Reply::OK)
             }
             "GETNAME" if self.name.is_empty() => Ok(Reply::Nil),

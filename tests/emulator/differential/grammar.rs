@@ -87,12 +87,10 @@ const GRAMMAR: &[&str] = &[
     "SINTER members+",
     "SUNION members+",
     "SDIFF members+",
-    "SELECT database",
     "CLIENT SETNAME name",
     "CLIENT GETNAME",
     "CLIENT ID",
     "CLIENT NO-EVICT switch",
-    "HELLO protocol hello*",
     "PUBLISH value value",
     "ROLE",
 ];

@@ -9,8 +9,61 @@ use entra_redis::emulator::Emulator;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(super) fn knows(words: &str) -> bool {
-    ["SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "INFO", "CLIENT NO-TOUCH", "CLIENT SETINFO", "CLIENT"]
-        .contains(&words)
+    [
+        "HELLO",
+        "SELECT",
+        "INFO",
+        "SUBSCRIBE",
+        "UNSUBSCRIBE",
+        "PSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "CLIENT NO-TOUCH",
+        "CLIENT SETINFO",
+    ]
+    .contains(&words)
+}
+
+/// Azure has the database 0 alone, so that the others are missing here, as those beyond the last are from any server.
+#[tokio::test]
+async fn there_is_one_database() {
+    let (_emulator, _server, mut store, mut redis) = both("3").await;
+    for number in ["0", "-1", "99", "abc", "+0", "00", "", "2147483647", "2147483648", "-2147483649", "0 0"] {
+        let line = format!("SELECT {number}");
+        assert_eq!(store.ask_one(&line).await, redis.ask_one(&line).await, "{line}");
+    }
+    assert_eq!(store.ask_one("SELECT 1").await.text(), "ERR DB index is out of range");
+}
+
+#[tokio::test]
+async fn it_says_of_itself_what_is_asked_for() {
+    let (_emulator, _server, mut store, mut redis) = both("3").await;
+    for (line, holds) in [
+        ("INFO server", "# Server\r\nredis_version:"),
+        ("INFO REPLICATION", "# Replication\r\nrole:master\r\n"),
+        ("INFO cluster", "# Cluster\r\ncluster_enabled:0\r\n"),
+        ("INFO server replication", "role:master"),
+        ("INFO all", "role:master"),
+        ("INFO", "role:master"),
+    ] {
+        for reply in [store.ask_one(line).await, redis.ask_one(line).await] {
+            assert!(reply.kind == b'=' && reply.text().contains(holds), "{line}: {reply:?}");
+        }
+    }
+    for line in ["INFO nothing", "INFO keyspace"] {
+        assert_eq!(store.ask_one(line).await, redis.ask_one(line).await, "{line}");
+    }
+    // A server of version 7.2 or newer has these.
+    for (line, answer) in [
+        ("CLIENT NO-TOUCH on", "OK"),
+        ("CLIENT NO-TOUCH perhaps", "ERR syntax error"),
+        ("CLIENT SETINFO LIB-NAME me", "OK"),
+        ("CLIENT SETINFO lib-ver 1", "OK"),
+        ("CLIENT SETINFO LIB-AGE 1", "ERR Unrecognized option 'LIB-AGE'"),
+        ("CLIENT SETINFO LIB-NAME", "ERR wrong number of arguments for 'client|setinfo' command"),
+        ("CLIENT SETINFO LIB-VER a\tb", "ERR LIB-VER cannot contain spaces, newlines or special characters."),
+    ] {
+        assert_eq!(store.ask_one(line).await.text(), answer, "{line}");
+    }
 }
 
 /// Commands, and how many messages each is answered with.
@@ -60,6 +113,42 @@ async fn subscribers_hear_the_same() {
             let ours = messages(&mut store, line, *count).await;
             assert_eq!(ours, messages(&mut redis, line, *count).await, "{line} (RESP{protocol})");
         }
+    }
+}
+
+/// `HELLO` changes the protocol of a connection, or nothing.
+#[tokio::test]
+async fn connections_are_greeted_alike() {
+    let (_emulator, _server, mut store, mut redis) = both("3").await;
+    for line in [
+        "HELLO 4",
+        "HELLO abc",
+        "HELLO +3",
+        "HELLO 03",
+        "HELLO 2 BOGUS",
+        "HELLO 2 SETNAME a\tb",
+        "HELLO 2 SETNAME",
+        "HELLO 2 AUTH me",
+        // It still speaks the third.
+        "GET nothing",
+        "HELLO 3 SETNAME me",
+        "CLIENT GETNAME",
+        "hello",
+        "HELLO 2 SetName you",
+        "GET nothing",
+        "CLIENT GETNAME",
+        "HELLO",
+        "HELLO 3",
+        "GET nothing",
+    ] {
+        let (mut ours, mut theirs) = (store.ask_one(line).await, redis.ask_one(line).await);
+        for hello in [&mut ours, &mut theirs] {
+            // Two servers have versions and numbers of connections of their own.
+            let own = [b"version".to_vec(), b"id".to_vec()];
+            let pairs = hello.items.chunks(2).filter(|pair| !own.contains(&pair[0].text));
+            hello.items = pairs.flatten().cloned().collect();
+        }
+        assert_eq!(ours, theirs, "{line}");
     }
 }
 

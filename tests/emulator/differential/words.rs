@@ -47,12 +47,8 @@ pub(super) fn of_kind(kind: &str, rng: &mut Rng, times: u64, command: &mut Comma
         "condition" => pick(&["NX", "XX", "GT", "LT", "GT", "LT", "BOGUS", "N X"], rng).to_string(),
         "where" => pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "LEFT", "RIGHT", "UP", ""], rng).to_string(),
         "flush" => pick(&["ASYNC", "SYNC", "BOGUS", ""], rng).to_string(),
-        "database" => pick(&["0", "0", "-1", "99", "abc", "+0", "2147483648", "-2147483649", ""], rng).to_string(),
         "name" => pick(&["me", "", "a b", "a\nb", "\u{e4}", "you"], rng).to_string(),
         "switch" => pick(&["ON", "OFF", "PERHAPS"], rng).to_string(),
-        // None that is good: the stream keeps to its protocol.
-        "protocol" => pick(&["4", "1", "abc", "", "03", "+3", "-2"], rng).to_string(),
-        "hello" => pick(&["SETNAME", "AUTH", "BOGUS"], rng).to_string(),
         "set" => return set_option(rng, times, command),
         "getex" => return getex_option(rng, times, command),
         "cursor" => pick(&["0", "0", "0", "+0", "", "-1", "abc", " 0", "0x", "99999999999999999999", "007"], rng).to_string(),
