@@ -5,6 +5,7 @@ mod common;
 mod differential;
 mod gate;
 mod identity;
+mod libraries;
 
 use common::{SECOND, eventually, within};
 use entra_redis::emulator::{Emulator, EmulatorBuilder};
