@@ -144,21 +144,31 @@ pub(super) fn openid_configuration(base: &str, tenant: &str) -> Value {
         "issuer": format!("{base}/{tenant}/v2.0"),
         "authorization_endpoint": format!("{base}/{tenant}/oauth2/v2.0/authorize"),
         "token_endpoint": format!("{base}/{tenant}/oauth2/v2.0/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+        "device_authorization_endpoint": format!("{base}/{tenant}/oauth2/v2.0/devicecode"),
+        "end_session_endpoint": format!("{base}/{tenant}/oauth2/v2.0/logout"),
         "jwks_uri": format!("{base}/{tenant}/discovery/v2.0/keys"),
         "response_types_supported": ["code", "id_token"],
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
+        "tenant_region_scope": "EU",
+        "cloud_instance_name": "microsoftonline.com",
+        "cloud_graph_host_name": "graph.windows.net",
     })
 }
 
-/// Which host names are the same cloud.
-pub(super) fn instance_discovery() -> Value {
+/// Which host names are the same cloud; `host` is one of its own.
+pub(super) fn instance_discovery(base: &str, host: Option<&str>) -> Value {
     let names = ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"];
+    let public = json!({"preferred_network": names[0], "preferred_cache": names[1], "aliases": names});
+    let own = host.map(|host| json!({"preferred_network": host, "preferred_cache": host, "aliases": [host]}));
+    let metadata: Vec<_> = [public].into_iter().chain(own).collect();
     json!({
-        "tenant_discovery_endpoint":
-            format!("https://login.microsoftonline.com/{TENANT_ID}/v2.0/.well-known/openid-configuration"),
+        "tenant_discovery_endpoint": format!("{base}/{TENANT_ID}/v2.0/.well-known/openid-configuration"),
         "api-version": "1.1",
-        "metadata": [{"preferred_network": names[0], "preferred_cache": names[1], "aliases": names}],
+        "metadata": metadata,
     })
 }
 

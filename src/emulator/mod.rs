@@ -29,6 +29,7 @@ mod certs;
 mod expires_on;
 mod faults;
 mod gate;
+mod hello;
 mod identity;
 mod resp;
 mod store;

@@ -43,7 +43,7 @@ fn parse_array(buf: &[u8]) -> Result<Option<Request>, String> {
     let Some((line, mut at)) = line(buf, 0) else {
         return too_long(buf);
     };
-    let count = number(&buf[line]).filter(|count| *count <= MOST_ARGUMENTS);
+    let count = decimal(&buf[line]).filter(|count| *count <= MOST_ARGUMENTS);
     let count = count.ok_or("ERR Protocol error: invalid multibulk length")?;
     let mut args = Vec::new();
     for _ in 0..count.max(0) {
@@ -53,7 +53,7 @@ fn parse_array(buf: &[u8]) -> Result<Option<Request>, String> {
         if buf[at] != b'$' {
             return Err(format!("ERR Protocol error: expected '$', got '{}'", char::from(buf[at])));
         }
-        let len = number(&buf[header]).and_then(|len| usize::try_from(len).ok());
+        let len = decimal(&buf[header]).and_then(|len| usize::try_from(len).ok());
         let len = len.filter(|len| *len <= LARGEST_BULK).ok_or("ERR Protocol error: invalid bulk length")?;
         let Some(bytes) = buf.get(start..start + len + 2) else {
             return Ok(None);
@@ -92,8 +92,13 @@ fn line_at(buf: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
     buf.get(at).and_then(|_| line(buf, at))
 }
 
-fn number(text: &[u8]) -> Option<i64> {
-    str::from_utf8(text).ok()?.parse().ok()
+/// An integer as Redis reads one: no sign but a minus, no zeros in front.
+pub(crate) fn decimal(text: &[u8]) -> Option<i64> {
+    match text.strip_prefix(b"-").unwrap_or(text) {
+        [b'1'..=b'9', ..] => str::from_utf8(text).ok()?.parse().ok(),
+        [b'0'] if text.len() == 1 => Some(0),
+        _ => None,
+    }
 }
 
 /// How many bytes the complete reply at the start of `buf` takes; none if it is not complete yet.
@@ -106,7 +111,7 @@ fn skip(buf: &[u8], at: usize, depth: usize) -> Result<Option<usize>, String> {
         return Ok(None);
     };
     let kind = buf[at];
-    let length = || number(&buf[header.clone()]).ok_or_else(|| "a length that is no number".to_owned());
+    let length = || decimal(&buf[header.clone()]).ok_or_else(|| "a length that is no number".to_owned());
     let elements = match kind {
         b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(' => return Ok(Some(next)),
         b'$' | b'!' | b'=' => {
@@ -144,7 +149,7 @@ pub(crate) fn is_push(frame: &[u8]) -> bool {
 pub(crate) enum Reply {
     Simple(&'static str),
     /// Without the leading `-`.
-    Error(String),
+    Error(Vec<u8>),
     Int(i64),
     Bulk(Vec<u8>),
     Nil,
@@ -153,6 +158,8 @@ pub(crate) enum Reply {
     Set(Vec<Reply>),
     Push(Vec<Reply>),
     NullArray,
+    /// For people to read.
+    Text(String),
 }
 
 impl Reply {
@@ -162,17 +169,31 @@ impl Reply {
         Self::Bulk(text.as_ref().to_vec())
     }
 
+    pub(crate) fn error(text: impl Into<Vec<u8>>) -> Self {
+        Self::Error(text.into())
+    }
+
     /// Writes it in RESP3, or in RESP2 as Redis does: maps, sets and pushes as arrays.
     pub(crate) fn write(&self, resp3: bool, out: &mut Vec<u8>) {
         let kind = |three: char| if resp3 { three } else { '*' };
         match self {
             Self::Simple(text) => put(out, '+', text),
-            Self::Error(text) => put(out, '-', &text.replace(['\r', '\n'], " ")),
+            Self::Error(text) => {
+                out.push(b'-');
+                let text = text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte });
+                out.extend(text);
+                out.extend_from_slice(b"\r\n");
+            }
             Self::Int(number) => put(out, ':', &number.to_string()),
             Self::Bulk(bytes) => bulk(out, bytes),
             Self::Nil | Self::NullArray if resp3 => put(out, '_', ""),
             Self::Nil => put(out, '$', "-1"),
             Self::NullArray => put(out, '*', "-1"),
+            Self::Text(text) if resp3 => {
+                put(out, '=', &(text.len() + 4).to_string());
+                put(out, 't', &format!("xt:{text}"));
+            }
+            Self::Text(text) => bulk(out, text.as_bytes()),
             Self::Array(items) => all(out, '*', items, resp3),
             Self::Set(items) => all(out, kind('~'), items, resp3),
             Self::Push(items) => all(out, kind('>'), items, resp3),
@@ -229,7 +250,7 @@ mod tests {
             Just(Reply::OK),
             Just(Reply::Nil),
             any::<i64>().prop_map(Reply::Int),
-            ".{0,20}".prop_map(Reply::Error),
+            ".{0,20}".prop_map(Reply::error),
             vec(any::<u8>(), 0..40).prop_map(Reply::Bulk),
         ];
         leaf.prop_recursive(4, 32, 6, |inner| {
@@ -372,7 +393,7 @@ mod tests {
         assert_eq!(written(Reply::Nil, true), "_\r\n");
         assert_eq!(written(Reply::Nil, false), "$-1\r\n");
         assert_eq!(written(Reply::NullArray, false), "*-1\r\n");
-        assert_eq!(written(Reply::Error("ERR a\r\nb".to_owned()), true), "-ERR a  b\r\n");
+        assert_eq!(written(Reply::error("ERR a\r\nb"), true), "-ERR a  b\r\n");
         assert_eq!(written(Reply::Push(vec![Reply::OK]), true), ">1\r\n+OK\r\n");
     }
 }

@@ -2,8 +2,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod differential;
 mod gate;
 mod identity;
+mod libraries;
 
 use common::{SECOND, eventually, within};
 use entra_redis::emulator::{Emulator, EmulatorBuilder};

@@ -160,7 +160,7 @@ impl Session {
     }
 
     async fn judge(&self, request: &Request, raw: &[u8]) -> Verdict {
-        let error = |text: &str| Verdict::Answer(Reply::Error(text.to_owned()));
+        let error = |text: &str| Verdict::Answer(Reply::error(text));
         let name = request.name();
         match name.as_str() {
             "HELLO" => self.hello(request).await,

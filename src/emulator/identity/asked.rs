@@ -1,7 +1,12 @@
 //! A token request, as far as the endpoints look at it.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt, Limited};
-use hyper::{HeaderMap, Method, Request, body::Incoming, header::HOST};
+use hyper::{
+    HeaderMap, Method, Request,
+    body::Incoming,
+    header::{AUTHORIZATION, HOST},
+};
 use reqwest::Url;
 use std::{collections::HashMap, io};
 
@@ -33,6 +38,16 @@ impl Asked {
     /// The header's value; empty if there is none, or one that is not text.
     pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The id and the password of the `Authorization` header, as they were before a form's encoding.
+    pub(super) fn basic_authorization(&self) -> Option<(String, String)> {
+        let encoded = self.header(AUTHORIZATION.as_str()).strip_prefix("Basic ")?;
+        let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+        let (id, password) = text.split_once(':')?;
+        // An ampersand begins another field; here it is part of the value.
+        let fields = form(format!("id={}&password={}", id.replace('&', "%26"), password.replace('&', "%26")).as_bytes());
+        Some((fields.get("id")?.clone(), fields.get("password")?.clone()))
     }
 
     /// The name and port by which the client knows this host.

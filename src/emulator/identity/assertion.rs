@@ -1,24 +1,31 @@
 //! The application's certificates, and the assertions that it signs with their keys.
 
+mod jwt;
+
 use crate::{
     emulator::{aadsts, answers::Refusal, certs, tokens::since_epoch},
     lock::lock,
 };
 use aws_lc_rs::{
     digest::{Algorithm as Hash, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest},
-    signature::{ParsedPublicKey, RSA_PSS_2048_8192_SHA256},
+    signature::{
+        ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    },
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, errors::ErrorKind};
+use jwt::{Claims, Header, Jwt};
 use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
     server::ParsedCertificate,
 };
-use serde::Deserialize;
-use std::{collections::HashMap, io, sync::Mutex, time::SystemTime};
+use std::{io, sync::Mutex, time::SystemTime};
+
+pub(super) use jwt::issuer;
 
 /// Five to ten minutes are what the documentation asks for; clocks may differ by a few.
 const LONGEST_LIFE: f64 = 900.0;
+
+/// How far the clock of a client may be ahead.
+const CLOCK_SKEW: f64 = 300.0;
 
 #[derive(Default)]
 pub(super) struct AppCertificates {
@@ -29,24 +36,12 @@ pub(super) struct AppCertificates {
 struct State {
     registered: Vec<Registered>,
     own: Option<String>,
-    /// The `jti` of assertions that have been used, with the ends of their lives.
-    used: HashMap<String, f64>,
 }
 
 struct Registered {
     der: CertificateDer<'static>,
-    key: DecodingKey,
-}
-
-/// Times may have fractions (RFC 7519, section 2).
-#[derive(Deserialize)]
-struct Claims {
-    iss: String,
-    sub: String,
-    aud: String,
-    jti: String,
-    exp: f64,
-    nbf: Option<f64>,
+    /// Its SubjectPublicKeyInfo.
+    key: Vec<u8>,
 }
 
 impl AppCertificates {
@@ -71,32 +66,36 @@ impl AppCertificates {
     }
 
     /// Refuses an assertion that a registered certificate's key has not signed, for this application and one of these
-    /// audiences, now, for the first time.
+    /// audiences, now. The same one may come again: MSAL sends it until it is about to expire.
     pub(super) fn check(&self, assertion: &str, client_id: &str, audiences: &[String]) -> Result<(), Refusal> {
-        let header = decode_header(assertion).map_err(|_| aadsts::refusal(50_027, ""))?;
-        if !matches!(header.alg, Algorithm::PS256 | Algorithm::RS256) {
-            return Err(aadsts::refusal(700_027, "The algorithm is neither PS256 nor RS256."));
-        }
-        let mut state = lock(&self.state);
+        let jwt = Jwt::read(assertion).ok_or_else(|| aadsts::refusal(50_027, ""))?;
+        let header: Header = jwt.header().ok_or_else(|| aadsts::refusal(50_027, ""))?;
+        let algorithm: &'static dyn VerificationAlgorithm = match header.alg.as_str() {
+            "PS256" => &RSA_PSS_2048_8192_SHA256,
+            "RS256" => &RSA_PKCS1_2048_8192_SHA256,
+            _ => return Err(aadsts::refusal(700_027, "The algorithm is neither PS256 nor RS256.")),
+        };
+        let state = lock(&self.state);
         let registered = state.registered.iter().find(|registered| registered.is_named_by(&header));
         let registered = registered.ok_or_else(|| aadsts::refusal(700_027, "The key was not found."))?;
-        let claims = registered.verify(assertion, header.alg)?;
-        if claims.iss != client_id || claims.sub != client_id {
+        let key = UnparsedPublicKey::new(algorithm, &registered.key);
+        if key.verify(jwt.message(), jwt.signature()).is_err() {
+            let reason = "The key was found, but use of the key to verify the signature failed.";
+            return Err(aadsts::refusal(700_027, reason));
+        }
+        let claims: Claims = jwt.claims().ok_or_else(|| aadsts::refusal(50_027, ""))?;
+        if ![&claims.iss, &claims.sub].iter().all(|id| id.eq_ignore_ascii_case(client_id)) {
             return Err(aadsts::refusal(700_021, ""));
         }
-        if !audiences.contains(&claims.aud) {
+        if !audiences.iter().any(|audience| claims.aud.is(audience)) {
             return Err(aadsts::refusal(700_023, ""));
         }
         let now = since_epoch(SystemTime::now()).as_secs_f64();
-        let begun = claims.nbf.is_none_or(|begin| begin <= now);
+        let begun = claims.nbf.is_none_or(|begin| begin <= now + CLOCK_SKEW);
         if !begun || claims.exp <= now || claims.exp > now + LONGEST_LIFE {
             return Err(aadsts::refusal(700_024, ""));
         }
-        state.used.retain(|_, end| *end > now);
-        match state.used.insert(claims.jti, claims.exp) {
-            None => Ok(()),
-            Some(_) => Err(aadsts::refusal(50_013, "its 'jti' has been used before")),
-        }
+        Ok(())
     }
 }
 
@@ -110,36 +109,26 @@ impl Registered {
             .subject_public_key_info();
         ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, &key)
             .map_err(|_| problem("the certificate's key is not RSA"))?;
-        Ok(Self { key: DecodingKey::from_rsa_der(&key), der })
+        Ok(Self { key: key.to_vec(), der })
     }
 
-    fn thumbprint(&self, hash: &'static Hash) -> String {
-        URL_SAFE_NO_PAD.encode(digest(hash, &self.der))
+    fn has_thumbprint(&self, hash: &'static Hash, thumbprint: &[u8]) -> bool {
+        digest(hash, &self.der).as_ref() == thumbprint
     }
 
-    /// Whether the header names this certificate by its thumbprint; a chain, if it has one, begins with it, too.
+    /// Whether the header names this certificate, by a thumbprint or by the chain that begins with it; what else it says of
+    /// it has to be right, too.
     fn is_named_by(&self, header: &Header) -> bool {
-        let named = match (&header.x5t_s256, &header.x5t) {
-            (Some(thumbprint), _) => *thumbprint == self.thumbprint(&SHA256),
-            (None, Some(thumbprint)) => *thumbprint == self.thumbprint(&SHA1_FOR_LEGACY_USE_ONLY),
-            (None, None) => false,
-        };
-        let chain = header.x5c_der();
-        named && chain.is_ok_and(|chain| chain.is_none_or(|chain| chain.first().is_some_and(|der| **der == *self.der)))
-    }
-
-    fn verify(&self, assertion: &str, algorithm: Algorithm) -> Result<Claims, Refusal> {
-        let mut rules = Validation::new(algorithm);
-        rules.required_spec_claims.clear();
-        rules.validate_exp = false;
-        rules.validate_aud = false;
-        match decode(assertion, &self.key, &rules) {
-            Ok(token) => Ok(token.claims),
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {
-                Err(aadsts::refusal(700_027, "The key was found, but use of the key to verify the signature failed."))
+        let named = match header {
+            Header { x5t_s256: Some(thumbprint), .. } => self.has_thumbprint(&SHA256, &thumbprint.0),
+            Header { x5t: Some(thumbprint), .. } => self.has_thumbprint(&SHA1_FOR_LEGACY_USE_ONLY, &thumbprint.0),
+            Header { kid: Some(kid), x5c: None, .. } => {
+                let thumbprints = jwt::thumbprints(kid);
+                thumbprints.iter().any(|thumbprint| self.has_thumbprint(&SHA1_FOR_LEGACY_USE_ONLY, thumbprint))
             }
-            Err(_) => Err(aadsts::refusal(50_027, "")),
-        }
+            Header { x5c, .. } => x5c.is_some(),
+        };
+        named && header.x5c.as_ref().is_none_or(|chain| chain.first().is_some_and(|der| **der == *self.der))
     }
 }
 

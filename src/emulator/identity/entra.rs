@@ -1,21 +1,29 @@
 //! Microsoft Entra ID's token endpoint: the client credentials grant.
 
-use super::{Grant, asked::Asked, assertion::AppCertificates, federated};
+use super::{
+    Grant,
+    asked::Asked,
+    assertion::{self, AppCertificates},
+    federated,
+    server::PUBLIC_CLOUD,
+};
 use crate::emulator::{
     aadsts,
     answers::{Form, Refusal},
     tokens::{CLIENT_ID, CLIENT_SECRET, RESOURCE, RESOURCE_ID, Signer, TENANT_ID, TokenClaims},
 };
-use jsonwebtoken::dangerous::insecure_decode_claims;
-use serde::Deserialize;
 
 /// The only type of client assertions (RFC 7523, section 2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// What tells whose keys an assertion is to be checked with.
-#[derive(Deserialize)]
-struct Issuer {
-    iss: String,
+/// Scopes that are no resource's. They mean nothing for an application, but MSAL for Java and for Go add them.
+const OF_OPENID: [&str; 4] = ["openid", "profile", "offline_access", "email"];
+
+/// What the client shows for itself.
+struct Shown {
+    client_id: String,
+    secret: String,
+    assertion: String,
 }
 
 pub(super) fn grant(
@@ -24,18 +32,18 @@ pub(super) fn grant(
     signer: &Signer,
     certificates: &AppCertificates,
 ) -> Result<Grant, Refusal> {
-    if tenant != TENANT_ID {
+    if !tenant.eq_ignore_ascii_case(TENANT_ID) {
         return Err(aadsts::refusal(90_002, tenant));
     }
     let grant_type = required(asked, "grant_type")?;
     if grant_type != "client_credentials" {
         return Err(aadsts::refusal(70_003, grant_type));
     }
-    let client_id = required(asked, "client_id")?;
-    if client_id != CLIENT_ID {
-        return Err(aadsts::refusal(700_016, client_id));
+    let shown = shown(asked)?;
+    if !shown.client_id.eq_ignore_ascii_case(CLIENT_ID) {
+        return Err(aadsts::refusal(700_016, &shown.client_id));
     }
-    match (asked.parameter("client_secret"), asked.parameter("client_assertion")) {
+    match (shown.secret.as_str(), shown.assertion.as_str()) {
         ("", "") => return Err(aadsts::refusal(7_000_216, "")),
         ("", assertion) => {
             if asked.parameter("client_assertion_type") != JWT_BEARER {
@@ -47,11 +55,16 @@ pub(super) fn grant(
         _ => return Err(aadsts::refusal(7_000_215, "")),
     }
     let scope = required(asked, "scope")?;
-    let resource = scope.strip_suffix("/.default").filter(|resource| !resource.contains(char::is_whitespace));
-    match resource.map(|resource| resource.trim_end_matches('/')) {
-        Some(RESOURCE | RESOURCE_ID) => Ok(Grant { form: Form::TokenEndpoint, claims: TokenClaims::new() }),
-        Some(resource) => Err(aadsts::refusal(500_011, resource)),
-        None => Err(aadsts::refusal(70_011, scope)),
+    let mut scopes = scope.split_whitespace().filter(|scope| !OF_OPENID.contains(scope));
+    let (Some(scope), None) = (scopes.next(), scopes.next()) else {
+        return Err(aadsts::refusal(70_011, scope));
+    };
+    let resource = scope.strip_suffix("/.default").ok_or_else(|| aadsts::refusal(70_011, scope))?;
+    let resource = resource.trim_end_matches('/');
+    if [RESOURCE, RESOURCE_ID].iter().any(|known| known.eq_ignore_ascii_case(resource)) {
+        Ok(Grant { form: Form::TokenEndpoint, claims: TokenClaims::new() })
+    } else {
+        Err(aadsts::refusal(500_011, resource))
     }
 }
 
@@ -62,28 +75,49 @@ fn required<'a>(asked: &'a Asked, name: &str) -> Result<&'a str, Refusal> {
     }
 }
 
+/// Id and secret may be in a header (RFC 6749, section 2.3.1), and an assertion names its application itself.
+fn shown(asked: &Asked) -> Result<Shown, Refusal> {
+    let (basic_id, basic_secret) = asked.basic_authorization().unwrap_or_default();
+    let assertion = asked.parameter("client_assertion").to_owned();
+    let either = |given: &str, basic: String| if given.is_empty() { basic } else { given.to_owned() };
+    let mut client_id = either(asked.parameter("client_id"), basic_id);
+    if client_id.is_empty() {
+        let issuer = assertion::issuer(&assertion).filter(|issuer| !issuer.contains("://"));
+        client_id = issuer.ok_or_else(|| aadsts::refusal(900_144, "client_id"))?;
+    }
+    Ok(Shown { client_id, secret: either(asked.parameter("client_secret"), basic_secret), assertion })
+}
+
 fn check_assertion(
     assertion: &str,
     asked: &Asked,
     signer: &Signer,
     certificates: &AppCertificates,
 ) -> Result<(), Refusal> {
-    let issuer: Issuer = insecure_decode_claims(assertion).map_err(|_| aadsts::refusal(50_027, ""))?;
-    if federated::subject(&issuer.iss).is_some() {
+    let issuer = assertion::issuer(assertion).ok_or_else(|| aadsts::refusal(50_027, ""))?;
+    if federated::subject(&issuer).is_some() {
         return federated::check(signer, assertion);
     }
-    if issuer.iss.contains("://") {
-        return Err(aadsts::refusal(700_211, &issuer.iss));
+    if issuer.contains("://") {
+        return Err(aadsts::refusal(700_211, &issuer));
     }
-    // The endpoint's own URL; a client may have come to it through a proxy that speaks https for it.
-    let endpoint = |scheme: &str| format!("{scheme}://{}/{TENANT_ID}/oauth2/v2.0/token", asked.host());
-    certificates.check(assertion, CLIENT_ID, &[endpoint("https"), endpoint("http")])
+    certificates.check(assertion, CLIENT_ID, &audiences(asked))
+}
+
+/// The endpoint's own URL, or the tenant's. A client may have come to it through a proxy that speaks https for it, or under
+/// the name that the endpoint gives itself over http.
+fn audiences(asked: &Asked) -> Vec<String> {
+    let hosts = [format!("https://{}", asked.host()), format!("http://{}", asked.host()), PUBLIC_CLOUD.to_owned()];
+    let paths = ["oauth2/v2.0/token", "oauth2/token", "v2.0"];
+    let urls = hosts.iter().flat_map(|host| paths.iter().map(move |path| format!("{host}/{TENANT_ID}/{path}")));
+    urls.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::emulator::tokens::TOKEN_EXCHANGE;
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use serde_json::{Value, json};
     use std::time::Duration;
 
@@ -124,7 +158,8 @@ mod tests {
             (("client_secret", "wrong"), 401, "invalid_client", 7_000_215),
             (("client_secret", ""), 401, "invalid_client", 7_000_216),
             (("scope", "https://redis.azure.com"), 400, "invalid_scope", 70_011),
-            (("scope", "openid https://redis.azure.com/.default"), 400, "invalid_scope", 70_011),
+            (("scope", "openid offline_access"), 400, "invalid_scope", 70_011),
+            (("scope", "https://redis.azure.com/.default https://vault.azure.net/.default"), 400, "invalid_scope", 70_011),
             (("scope", "https://vault.azure.net/.default"), 400, "invalid_resource", 500_011),
         ] {
             let refusal = grant_of(&signer, TENANT_ID, &with_secret().with(&[change])).unwrap_err();
@@ -133,6 +168,40 @@ mod tests {
         }
         let refusal = grant_of(&signer, "contoso.com", &with_secret()).unwrap_err();
         assert_eq!((refusal.status(), refusal.code()), (400, Some(90_002)));
+    }
+
+    #[test]
+    fn what_is_of_no_consequence_is_taken_as_it_comes() {
+        let signer = Signer::generate().unwrap();
+        for change in [
+            ("scope", "https://redis.azure.com/.default openid offline_access profile"),
+            ("scope", "openid profile offline_access https://redis.azure.com//.default"),
+            ("scope", "https://Redis.Azure.com/.default"),
+            ("client_id", "7E57E57E-0000-4000-8000-000000000002"),
+            ("client_info", "1"),
+            ("claims", r#"{"access_token":{"xms_cc":{"values":["CP1"]}}}"#),
+        ] {
+            assert!(grant_of(&signer, TENANT_ID, &with_secret().with(&[change])).is_ok(), "{change:?}");
+        }
+        assert!(grant_of(&signer, &TENANT_ID.to_uppercase(), &with_secret()).is_ok());
+    }
+
+    #[test]
+    fn id_and_secret_may_be_in_a_header() {
+        let signer = Signer::generate().unwrap();
+        let with_basic = |text: &str| {
+            let asked = asked().with(&[("client_id", "")]);
+            asked.with_header("Authorization", &format!("Basic {}", STANDARD.encode(text)))
+        };
+        // As a form has it.
+        let secret = CLIENT_SECRET.replace('~', "%7E");
+        assert!(grant_of(&signer, TENANT_ID, &with_basic(&format!("{CLIENT_ID}:{secret}"))).is_ok());
+        for (text, code) in
+            [(format!("{CLIENT_ID}:guessed"), 7_000_215), ("unknown:x".to_owned(), 700_016), (String::new(), 900_144)]
+        {
+            let refusal = grant_of(&signer, TENANT_ID, &with_basic(&text)).unwrap_err();
+            assert_eq!(refusal.code(), Some(code), "{text}");
+        }
     }
 
     #[test]

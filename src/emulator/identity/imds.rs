@@ -19,7 +19,7 @@ pub(super) fn grant(asked: &Asked) -> Result<Grant, Refusal> {
 /// As [`grant`], for an endpoint that knows its user-assigned identities by these names.
 pub(super) fn grant_to(asked: &Asked, selectors: &[(&str, &str)]) -> Result<Grant, Refusal> {
     let refused = |description: &str| Refusal::imds(400, "invalid_request", description);
-    if asked.header("Metadata") != "true" {
+    if !asked.header("Metadata").eq_ignore_ascii_case("true") {
         return Err(refused("Required metadata header not specified"));
     }
     if asked.parameter("api-version").is_empty() {

@@ -7,9 +7,11 @@ use crate::emulator::{
 };
 use hyper::Method;
 
-const APP_SERVICE: [(&str, &str); 3] = [
+/// `object_id` is another name for `principal_id`, which MSAL uses.
+const APP_SERVICE: [(&str, &str); 4] = [
     ("client_id", USER_ASSIGNED_CLIENT_ID),
     ("principal_id", USER_ASSIGNED_OBJECT_ID),
+    ("object_id", USER_ASSIGNED_OBJECT_ID),
     ("mi_res_id", USER_ASSIGNED_RESOURCE_ID),
 ];
 
@@ -59,7 +61,7 @@ fn service_fabric(asked: &Asked) -> Result<Grant, Refusal> {
 }
 
 fn cloud_shell(asked: &Asked) -> Result<Grant, Refusal> {
-    if asked.header("Metadata") != "true" {
+    if !asked.header("Metadata").eq_ignore_ascii_case("true") {
         return Err(Refusal::cloud_shell("BadRequest", "Required metadata header not specified"));
     }
     let resource =

@@ -2,8 +2,10 @@
 
 use super::{Endpoint, Identity, arc, asked::Asked};
 use crate::emulator::{
+    aadsts,
     accept::accept,
     answers::{self, Answer},
+    tokens::TENANT_ID,
 };
 use hyper::{
     Method, Request,
@@ -23,7 +25,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 /// Microsoft Entra ID's own name.
-const PUBLIC_CLOUD: &str = "https://login.microsoftonline.com";
+pub(super) const PUBLIC_CLOUD: &str = "https://login.microsoftonline.com";
 
 /// A client that connects and does not ask is not waited for longer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,16 +77,14 @@ impl Identity {
             (&Method::GET, ["metadata", "identity", "oauth2", "token"]) => Endpoint::Metadata,
             (&Method::GET | &Method::POST, ["msi", "token"]) => Endpoint::Msi,
             (&Method::GET, [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
-                let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-                let base = match host {
-                    Some(host) if https => format!("https://{host}"),
-                    // Clients that demand https get here through an http client of theirs which maps Entra's name to ours.
-                    _ => PUBLIC_CLOUD.to_owned(),
-                };
-                return Ok(answers::json(200, &answers::openid_configuration(&base, tenant)));
+                return Ok(match known_tenant(tenant) {
+                    Some(tenant) => answers::json(200, &answers::openid_configuration(&base(&request, https), tenant)),
+                    None => aadsts::refusal(90_002, tenant).into_answer(),
+                });
             }
             (&Method::GET, ["common", "discovery", "instance"]) => {
-                return Ok(answers::json(200, &answers::instance_discovery()));
+                let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).filter(|_| https);
+                return Ok(answers::json(200, &answers::instance_discovery(&base(&request, https), host)));
             }
             _ => return Ok(answers::json(404, &json!({"error": "not_found"}))),
         };
@@ -92,6 +92,21 @@ impl Identity {
         let asked = Asked::read(request, &url, https).await?;
         self.answer(&endpoint, &asked, fault).await
     }
+}
+
+/// The URL by which clients know this host.
+fn base(request: &Request<Incoming>, https: bool) -> String {
+    match request.headers().get(HOST).and_then(|host| host.to_str().ok()) {
+        Some(host) if https => format!("https://{host}"),
+        // Clients that demand https get here through an http client of theirs which maps Entra's name to ours.
+        _ => PUBLIC_CLOUD.to_owned(),
+    }
+}
+
+/// The tenant as Microsoft Entra ID writes it; none if there is no such tenant.
+fn known_tenant(tenant: &str) -> Option<&'static str> {
+    let known = [TENANT_ID, "common", "organizations", "consumers"];
+    known.into_iter().find(|known| known.eq_ignore_ascii_case(tenant))
 }
 
 /// Whether it is the first of the two requests that Azure Arc wants for a token.

@@ -1,10 +1,64 @@
 //! A command's arguments, read as what they should be.
 
+use super::long_double::LongDouble;
+use crate::emulator::{
+    hello::c_string,
+    resp::{Reply, decimal},
+};
+use std::ops::RangeInclusive;
+
 /// A reply, or the text of an error.
-pub(super) type Outcome = Result<crate::emulator::resp::Reply, String>;
+pub(super) type Outcome = Result<Reply, Problem>;
 
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+pub(super) const NOT_A_FLOAT: &str = "ERR value is not a valid float";
+pub(super) const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
 pub(super) const SYNTAX: &str = "ERR syntax error";
+
+/// The text of an error, which may quote what is no UTF-8.
+#[derive(Debug)]
+pub(super) struct Problem(Vec<u8>);
+
+impl Problem {
+    /// A text that ends with the argument, up to its first null byte: Redis writes it as C does.
+    pub(super) fn quoting(text: &str, argument: &[u8]) -> Self {
+        Self([text.as_bytes(), c_string(argument)].concat())
+    }
+
+    /// With this text at its end.
+    pub(super) fn and(mut self, text: &str) -> Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// With this text instead of the `ERR` at its beginning.
+    pub(super) fn in_place_of_code(self, text: &str) -> Self {
+        let rest = self.0.strip_prefix(b"ERR").unwrap_or(&self.0);
+        Self([text.as_bytes(), rest].concat())
+    }
+
+    pub(super) fn into_reply(self) -> Reply {
+        Reply::Error(self.0)
+    }
+}
+
+impl From<&str> for Problem {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Problem {
+    fn from(text: Vec<u8>) -> Self {
+        Self(text)
+    }
+}
+
+impl From<String> for Problem {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+}
 
 /// The arguments after the command's name. How many there are has been checked against the command's arity.
 #[derive(Clone, Copy)]
@@ -34,21 +88,34 @@ impl<'a> Args<'a> {
         pairs.remainder().is_empty().then(|| pairs.map(|pair| (pair[0].as_slice(), pair[1].as_slice())))
     }
 
-    pub(super) fn integer(self, index: usize) -> Result<i64, String> {
-        integer(self.at(index)).ok_or_else(|| NOT_AN_INTEGER.to_owned())
+    pub(super) fn integer(self, index: usize) -> Result<i64, Problem> {
+        decimal(self.at(index)).ok_or_else(|| NOT_AN_INTEGER.into())
     }
 
+    /// An integer that has to lie in a range.
+    pub(super) fn integer_within(self, index: usize, range: &RangeInclusive<i64>) -> Result<i64, Problem> {
+        let number = self.integer(index)?;
+        if range.contains(&number) {
+            return Ok(number);
+        }
+        let (least, most) = (range.start(), range.end());
+        Err(format!("ERR value is out of range, value must between {least} and {most}").into())
+    }
+
+    /// How many; whatever else it is, it is told that it must be positive, as in Redis.
+    pub(super) fn count(self, index: usize) -> Result<usize, Problem> {
+        let number = decimal(self.at(index)).and_then(|number| usize::try_from(number).ok());
+        number.ok_or_else(|| NOT_POSITIVE.into())
+    }
+
+    pub(super) fn float(self, index: usize) -> Result<LongDouble, Problem> {
+        LongDouble::parse(self.at(index)).ok_or_else(|| NOT_A_FLOAT.into())
+    }
+
+    /// A word of the command's own. It ends with its first null byte: Redis compares it as C does.
     pub(super) fn option(self, index: usize) -> String {
-        String::from_utf8_lossy(self.at(index)).to_ascii_uppercase()
+        String::from_utf8_lossy(c_string(self.at(index))).to_ascii_uppercase()
     }
-}
-
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
-    str::from_utf8(text).ok()?.parse().ok()
-}
-
-pub(super) fn float(text: &[u8]) -> Option<f64> {
-    str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| !number.is_nan())
 }
 
 /// The part of a sequence of `len` items between two indices that may count from the end, as Redis cuts it.

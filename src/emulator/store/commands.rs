@@ -1,109 +1,173 @@
-//! The commands on data, by name.
+//! The commands, by name.
 
 use super::{
-    args::{Args, Outcome},
+    args::{Args, Outcome, Problem},
+    counters,
     data::Data,
-    hashes, keys, lists, sets, strings,
+    expiry, hashes, keys, lists, sets, strings,
 };
-use crate::emulator::resp::Reply;
+use crate::emulator::{hello::c_string, resp::Reply};
 
 type Run = fn(&mut Data, Args<'_>) -> Outcome;
 
-/// Any number of arguments.
-const ANY: usize = usize::MAX;
-
-/// Name, least and most arguments, function.
+/// Those on data: name, arity as in Redis (the name counts, and a negative one is the least), function.
 #[rustfmt::skip]
-const COMMANDS: &[(&str, usize, usize, Run)] = &[
-    ("ECHO", 1, 1, |_, args| Ok(Reply::bulk(args.at(0)))),
-    ("PING", 0, 1, |_, args| Ok(if args.len() == 0 { Reply::Simple("PONG") } else { Reply::bulk(args.at(0)) })),
-    ("DBSIZE", 0, 0, keys::dbsize),
-    ("FLUSHALL", 0, 1, keys::flush),
-    ("FLUSHDB", 0, 1, keys::flush),
-    ("DEL", 1, ANY, keys::del),
-    ("UNLINK", 1, ANY, keys::del),
-    ("EXISTS", 1, ANY, keys::exists),
-    ("TYPE", 1, 1, keys::key_type),
-    ("KEYS", 1, 1, keys::keys),
-    ("SCAN", 1, ANY, keys::scan),
-    ("RENAME", 2, 2, keys::rename),
-    ("EXPIRE", 2, 2, keys::expire),
-    ("PEXPIRE", 2, 2, keys::pexpire),
-    ("EXPIREAT", 2, 2, keys::expireat),
-    ("PEXPIREAT", 2, 2, keys::pexpireat),
-    ("TTL", 1, 1, keys::ttl),
-    ("PTTL", 1, 1, keys::pttl),
-    ("PERSIST", 1, 1, keys::persist),
-    ("GET", 1, 1, strings::get),
-    ("SET", 2, ANY, strings::set),
-    ("SETEX", 3, 3, strings::setex),
-    ("PSETEX", 3, 3, strings::psetex),
-    ("SETNX", 2, 2, strings::setnx),
-    ("GETSET", 2, 2, strings::getset),
-    ("GETDEL", 1, 1, strings::getdel),
-    ("GETEX", 1, ANY, strings::getex),
-    ("MGET", 1, ANY, strings::mget),
-    ("MSET", 2, ANY, strings::mset),
-    ("APPEND", 2, 2, strings::append),
-    ("STRLEN", 1, 1, strings::strlen),
-    ("GETRANGE", 3, 3, strings::getrange),
-    ("SETRANGE", 3, 3, strings::setrange),
-    ("INCR", 1, 1, strings::incr),
-    ("DECR", 1, 1, strings::decr),
-    ("INCRBY", 2, 2, strings::incrby),
-    ("DECRBY", 2, 2, strings::decrby),
-    ("INCRBYFLOAT", 2, 2, strings::incrbyfloat),
-    ("HSET", 3, ANY, hashes::hset),
-    ("HMSET", 3, ANY, hashes::hmset),
-    ("HSETNX", 3, 3, hashes::hsetnx),
-    ("HGET", 2, 2, hashes::hget),
-    ("HMGET", 2, ANY, hashes::hmget),
-    ("HGETALL", 1, 1, hashes::hgetall),
-    ("HKEYS", 1, 1, hashes::hkeys),
-    ("HVALS", 1, 1, hashes::hvals),
-    ("HLEN", 1, 1, hashes::hlen),
-    ("HEXISTS", 2, 2, hashes::hexists),
-    ("HDEL", 2, ANY, hashes::hdel),
-    ("HINCRBY", 3, 3, hashes::hincrby),
-    ("HINCRBYFLOAT", 3, 3, hashes::hincrbyfloat),
-    ("LPUSH", 2, ANY, lists::lpush),
-    ("RPUSH", 2, ANY, lists::rpush),
-    ("LPUSHX", 2, ANY, lists::lpushx),
-    ("RPUSHX", 2, ANY, lists::rpushx),
-    ("LPOP", 1, 2, lists::lpop),
-    ("RPOP", 1, 2, lists::rpop),
-    ("LLEN", 1, 1, lists::llen),
-    ("LRANGE", 3, 3, lists::lrange),
-    ("LINDEX", 2, 2, lists::lindex),
-    ("LSET", 3, 3, lists::lset),
-    ("LTRIM", 3, 3, lists::ltrim),
-    ("LREM", 3, 3, lists::lrem),
-    ("LMOVE", 4, 4, lists::lmove),
-    ("RPOPLPUSH", 2, 2, lists::rpoplpush),
-    ("SADD", 2, ANY, sets::sadd),
-    ("SREM", 2, ANY, sets::srem),
-    ("SMEMBERS", 1, 1, sets::smembers),
-    ("SCARD", 1, 1, sets::scard),
-    ("SISMEMBER", 2, 2, sets::sismember),
-    ("SMISMEMBER", 2, ANY, sets::smismember),
-    ("SPOP", 1, 2, sets::spop),
-    ("SINTER", 1, ANY, sets::sinter),
-    ("SUNION", 1, ANY, sets::sunion),
-    ("SDIFF", 1, ANY, sets::sdiff),
+const COMMANDS: &[(&str, i8, Run)] = &[
+    ("ECHO", 2, |_, args| Ok(Reply::bulk(args.at(0)))),
+    ("DBSIZE", 1, keys::dbsize),
+    ("FLUSHALL", -1, keys::flush),
+    ("FLUSHDB", -1, keys::flush),
+    ("DEL", -2, keys::del),
+    ("UNLINK", -2, keys::del),
+    ("EXISTS", -2, keys::exists),
+    ("TYPE", 2, keys::key_type),
+    ("KEYS", 2, keys::keys),
+    ("SCAN", -2, keys::scan),
+    ("RENAME", 3, keys::rename),
+    ("EXPIRE", -3, expiry::expire),
+    ("PEXPIRE", -3, expiry::pexpire),
+    ("EXPIREAT", -3, expiry::expireat),
+    ("PEXPIREAT", -3, expiry::pexpireat),
+    ("TTL", 2, expiry::ttl),
+    ("PTTL", 2, expiry::pttl),
+    ("PERSIST", 2, expiry::persist),
+    ("GET", 2, strings::get),
+    ("SET", -3, strings::set),
+    ("SETEX", 4, strings::setex),
+    ("PSETEX", 4, strings::psetex),
+    ("SETNX", 3, strings::setnx),
+    ("GETSET", 3, strings::getset),
+    ("GETDEL", 2, strings::getdel),
+    ("GETEX", -2, strings::getex),
+    ("MGET", -2, strings::mget),
+    ("MSET", -3, strings::mset),
+    ("APPEND", 3, strings::append),
+    ("STRLEN", 2, strings::strlen),
+    ("GETRANGE", 4, strings::getrange),
+    ("SETRANGE", 4, strings::setrange),
+    ("INCR", 2, counters::incr),
+    ("DECR", 2, counters::decr),
+    ("INCRBY", 3, counters::incrby),
+    ("DECRBY", 3, counters::decrby),
+    ("INCRBYFLOAT", 3, counters::incrbyfloat),
+    ("HSET", -4, hashes::hset),
+    ("HMSET", -4, hashes::hmset),
+    ("HSETNX", 4, hashes::hsetnx),
+    ("HGET", 3, hashes::hget),
+    ("HMGET", -3, hashes::hmget),
+    ("HGETALL", 2, hashes::hgetall),
+    ("HKEYS", 2, hashes::hkeys),
+    ("HVALS", 2, hashes::hvals),
+    ("HLEN", 2, hashes::hlen),
+    ("HEXISTS", 3, hashes::hexists),
+    ("HDEL", -3, hashes::hdel),
+    ("HINCRBY", 4, hashes::hincrby),
+    ("HINCRBYFLOAT", 4, hashes::hincrbyfloat),
+    ("LPUSH", -3, lists::lpush),
+    ("RPUSH", -3, lists::rpush),
+    ("LPUSHX", -3, lists::lpushx),
+    ("RPUSHX", -3, lists::rpushx),
+    ("LPOP", -2, lists::lpop),
+    ("RPOP", -2, lists::rpop),
+    ("LLEN", 2, lists::llen),
+    ("LRANGE", 4, lists::lrange),
+    ("LINDEX", 3, lists::lindex),
+    ("LSET", 4, lists::lset),
+    ("LTRIM", 4, lists::ltrim),
+    ("LREM", 4, lists::lrem),
+    ("LMOVE", 5, lists::lmove),
+    ("RPOPLPUSH", 3, lists::rpoplpush),
+    ("SADD", -3, sets::sadd),
+    ("SREM", -3, sets::srem),
+    ("SMEMBERS", 2, sets::smembers),
+    ("SCARD", 2, sets::scard),
+    ("SISMEMBER", 3, sets::sismember),
+    ("SMISMEMBER", -3, sets::smismember),
+    ("SPOP", -2, sets::spop),
+    ("SINTER", -2, sets::sinter),
+    ("SUNION", -2, sets::sunion),
+    ("SDIFF", -2, sets::sdiff),
 ];
 
-/// The command of this name, if it can run with so many arguments.
-pub(super) fn find(name: &str, arguments: usize) -> Result<Run, String> {
-    let Some((_, least, most, run)) = COMMANDS.iter().find(|(known, ..)| *known == name) else {
-        return Err(format!(
-            "ERR unknown command '{}': the emulator's embedded store does not have it; start the emulator with \
-             `.redis_server()`, or its example with `--redis`",
-            name.chars().filter(|c| !c.is_control()).take(64).collect::<String>()
-        ));
-    };
-    if (*least..=*most).contains(&arguments) { Ok(*run) } else { Err(wrong_number(name)) }
+/// Those on the connection, with their arity.
+const OF_CONNECTIONS: &[(&str, i8)] = &[
+    ("AUTH", -2),
+    ("CLIENT", -2),
+    ("DISCARD", 1),
+    ("EXEC", 1),
+    ("HELLO", -1),
+    ("INFO", -1),
+    ("MULTI", 1),
+    ("PING", -1),
+    ("PSUBSCRIBE", -2),
+    ("PUBLISH", 3),
+    ("PUNSUBSCRIBE", -1),
+    ("QUIT", -1),
+    ("RESET", 1),
+    ("ROLE", 1),
+    ("SELECT", 2),
+    ("SUBSCRIBE", -2),
+    ("UNSUBSCRIBE", -1),
+];
+
+const OF_CLIENT: &[(&str, i8)] =
+    &[("GETNAME", 2), ("ID", 2), ("NO-EVICT", 3), ("NO-TOUCH", 3), ("SETINFO", 4), ("SETNAME", 3)];
+
+/// A command that the store has, with as many arguments as it takes.
+pub(super) struct Known {
+    /// As errors name it.
+    pub(super) full_name: String,
+    /// What runs it, if it is one on data.
+    pub(super) run: Option<Run>,
 }
 
-pub(super) fn wrong_number(name: &str) -> String {
-    format!("ERR wrong number of arguments for '{}' command", name.to_ascii_lowercase())
+/// The command of this name, if it can run with these arguments.
+pub(super) fn find(name: &str, args: Args<'_>) -> Result<Known, Problem> {
+    let full_name = name.to_ascii_lowercase();
+    let on_data = COMMANDS.iter().find(|(known, ..)| *known == name);
+    let arity = match on_data {
+        Some((_, arity, _)) => *arity,
+        None => *of(OF_CONNECTIONS, name).ok_or_else(|| missing("command", name.as_bytes(), ""))?,
+    };
+    if !fits(arity, args) {
+        return Err(wrong_number(&full_name));
+    }
+    let full_name = if name == "CLIENT" { of_client(args)? } else { full_name };
+    Ok(Known { full_name, run: on_data.map(|(.., run)| *run) })
+}
+
+fn of_client(args: Args<'_>) -> Result<String, Problem> {
+    let name = args.option(0);
+    let arity = of(OF_CLIENT, &name).ok_or_else(|| missing("subcommand", args.at(0), "CLIENT "))?;
+    let full_name = format!("client|{}", name.to_ascii_lowercase());
+    if fits(*arity, args) { Ok(full_name) } else { Err(wrong_number(&full_name)) }
+}
+
+fn of<'a>(commands: &'a [(&str, i8)], name: &str) -> Option<&'a i8> {
+    commands.iter().find(|(known, _)| *known == name).map(|(_, arity)| arity)
+}
+
+fn fits(arity: i8, args: Args<'_>) -> bool {
+    let count = args.len() + 1;
+    let wanted = usize::from(arity.unsigned_abs());
+    if arity < 0 { count >= wanted } else { count == wanted }
+}
+
+/// Refuses by name what the store does not have.
+fn missing(kind: &str, name: &[u8], container: &str) -> Problem {
+    let name: String = String::from_utf8_lossy(c_string(name)).chars().filter(|c| !c.is_control()).take(64).collect();
+    missing_here(kind, &name, &format!("{container}{}", name.to_uppercase()))
+}
+
+/// As Redis refuses what it does not know, and says what to use.
+pub(super) fn missing_here(kind: &str, name: &str, what: &str) -> Problem {
+    format!(
+        "ERR unknown {kind} '{name}': the emulator's embedded store does not have {what}; start the emulator with \
+         `.redis_server()`, or its example with `--redis-server`"
+    )
+    .into()
+}
+
+pub(super) fn wrong_number(name: &str) -> Problem {
+    format!("ERR wrong number of arguments for '{name}' command").into()
 }

@@ -1,6 +1,7 @@
 //! Keys, their values, and when they expire.
 
-use crate::emulator::resp::Reply;
+use super::args::Problem;
+use crate::emulator::{resp::Reply, tokens::since_epoch};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::SystemTime,
@@ -23,7 +24,14 @@ pub(super) enum Value {
 
 pub(super) struct Entry {
     pub(super) value: Value,
-    pub(super) expires: Option<SystemTime>,
+    pub(super) expires: Option<Moment>,
+}
+
+/// Milliseconds since 1970, as Redis counts them: it takes moments that no clock can show.
+pub(super) type Moment = i64;
+
+pub(super) fn now() -> Moment {
+    i64::try_from(since_epoch(SystemTime::now()).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A type of value that keys can hold.
@@ -69,7 +77,7 @@ pub(super) struct Data {
 impl Data {
     /// The key's entry, unless it has expired.
     pub(super) fn entry(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        let expired = |entry: &Entry| entry.expires.is_some_and(|at| at <= SystemTime::now());
+        let expired = |entry: &Entry| entry.expires.is_some_and(|at| at < now());
         if self.entries.get(key).is_some_and(expired) {
             self.entries.remove(key);
         }
@@ -77,10 +85,10 @@ impl Data {
     }
 
     /// The key's value, which must be of this kind.
-    pub(super) fn get<K: Kind>(&mut self, key: &[u8]) -> Result<Option<&mut K>, String> {
+    pub(super) fn get<K: Kind>(&mut self, key: &[u8]) -> Result<Option<&mut K>, Problem> {
         match self.entry(key) {
             None => Ok(None),
-            Some(entry) => K::of(&mut entry.value).map(Some).ok_or_else(|| WRONGTYPE.to_owned()),
+            Some(entry) => K::of(&mut entry.value).map(Some).ok_or_else(|| WRONGTYPE.into()),
         }
     }
 
@@ -89,8 +97,8 @@ impl Data {
     pub(super) fn update<K: Kind, T>(
         &mut self,
         key: &[u8],
-        change: impl FnOnce(&mut K) -> Result<T, String>,
-    ) -> Result<T, String> {
+        change: impl FnOnce(&mut K) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         let Some(value) = self.get::<K>(key)? else {
             let mut value = K::default();
             let result = change(&mut value)?;
@@ -106,7 +114,7 @@ impl Data {
         Ok(result)
     }
 
-    pub(super) fn put(&mut self, key: &[u8], value: Value, expires: Option<SystemTime>) {
+    pub(super) fn put(&mut self, key: &[u8], value: Value, expires: Option<Moment>) {
         self.entries.insert(key.to_vec(), Entry { value, expires });
     }
 
@@ -121,8 +129,8 @@ impl Data {
 
     /// All keys in order, without those that have expired.
     pub(super) fn keys(&mut self) -> Vec<Bytes> {
-        let now = SystemTime::now();
-        self.entries.retain(|_, entry| entry.expires.is_none_or(|at| at > now));
+        let now = now();
+        self.entries.retain(|_, entry| entry.expires.is_none_or(|at| at >= now));
         self.entries.keys().cloned().collect()
     }
 

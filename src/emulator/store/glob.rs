@@ -1,7 +1,12 @@
 //! Patterns as in `KEYS` and `PSUBSCRIBE`: `*`, `?`, `[a-c]`, `[^x]`, `\` before a literal.
 
 /// Whether `text` matches `pattern`, in time proportional to the product of their lengths at most.
+///
+/// As in Redis, nothing but the empty pattern matches the empty text.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     // Where to go on when the last star has to swallow one byte more.
     let mut star: Option<(usize, usize)> = None;
@@ -56,8 +61,10 @@ fn in_class(class: &[u8], byte: u8) -> (usize, bool) {
                 found |= *literal == byte;
                 at += 2;
             }
-            [low, b'-', high, ..] if *high != b']' => {
-                found |= (*low.min(high)..=*low.max(high)).contains(&byte);
+            // Bytes have a sign here, and a bracket may be the end of a range.
+            [low, b'-', high, ..] => {
+                let (low, high) = (low.cast_signed(), high.cast_signed());
+                found |= (low.min(high)..=low.max(high)).contains(&byte.cast_signed());
                 at += 3;
             }
             [literal, ..] => {
@@ -76,7 +83,9 @@ mod tests {
     #[test]
     fn patterns_match_as_in_redis() {
         for (pattern, text) in [
-            ("*", ""),
+            ("", ""),
+            ("*", "x"),
+            ("[a-]", "]"),
             ("h?llo", "hello"),
             ("h*llo", "heeello"),
             ("h[ae]llo", "hallo"),
@@ -91,6 +100,7 @@ mod tests {
         }
         for (pattern, text) in [
             ("", "a"),
+            ("*", ""),
             ("h?llo", "hllo"),
             ("h[^e]llo", "hello"),
             (r"a\*b", "axb"),

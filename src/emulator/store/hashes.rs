@@ -1,9 +1,10 @@
 //! Hashes.
 
 use super::{
-    args::{Args, Outcome, float},
+    args::{Args, Outcome},
     data::{Bytes, Data, Hash, bulk_or_nil, count, count_of},
-    strings::{added, added_float},
+    counters::{added, added_float},
+    commands::wrong_number,
 };
 use crate::emulator::resp::Reply;
 
@@ -16,14 +17,18 @@ fn read(data: &mut Data, args: Args<'_>, look: impl FnOnce(&Hash) -> Reply) -> O
 }
 
 pub(super) fn hset(data: &mut Data, args: Args<'_>) -> Outcome {
-    let pairs = args.from(1).pairs().ok_or("ERR wrong number of arguments for 'hset' command")?;
+    set(data, args, "hset")
+}
+
+fn set(data: &mut Data, args: Args<'_>, command: &str) -> Outcome {
+    let pairs = args.from(1).pairs().ok_or_else(|| wrong_number(command))?;
     data.update(args.at(0), |hash: &mut Hash| {
         Ok(count_of(pairs, |(field, value)| hash.insert(field.to_vec(), value.to_vec()).is_none()))
     })
 }
 
 pub(super) fn hmset(data: &mut Data, args: Args<'_>) -> Outcome {
-    hset(data, args).map(|_| Reply::OK)
+    set(data, args, "hmset").map(|_| Reply::OK)
 }
 
 pub(super) fn hsetnx(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -73,20 +78,23 @@ pub(super) fn hdel(data: &mut Data, args: Args<'_>) -> Outcome {
 
 pub(super) fn hincrby(data: &mut Data, args: Args<'_>) -> Outcome {
     let by = args.integer(2)?;
-    change(data, args, |value| added(value, by).map_err(|error| error.replace("value is", "hash value is")))
+    change(data, args, |value| added(value, by, "ERR hash value is not an integer"))
 }
 
 pub(super) fn hincrbyfloat(data: &mut Data, args: Args<'_>) -> Outcome {
-    let by = float(args.at(2)).ok_or("ERR value is not a valid float")?;
-    change(data, args, |value| added_float(value, by))
+    let by = args.float(2)?;
+    if !by.is_finite() {
+        return Err("ERR value is NaN or Infinity".into());
+    }
+    change(data, args, |value| added_float(value, by, "ERR hash value is not a float"))
 }
 
-/// Changes one field; a change that fails leaves none behind.
-fn change(data: &mut Data, args: Args<'_>, change: impl FnOnce(&mut Bytes) -> Outcome) -> Outcome {
+/// Changes one field, which is none before it is there; a change that fails leaves none behind.
+fn change(data: &mut Data, args: Args<'_>, change: impl FnOnce(&mut Option<Bytes>) -> Outcome) -> Outcome {
     data.update(args.at(0), |hash: &mut Hash| {
-        let mut value = hash.get(args.at(1)).cloned().unwrap_or_default();
+        let mut value = hash.get(args.at(1)).cloned();
         let reply = change(&mut value)?;
-        hash.insert(args.at(1).to_vec(), value);
+        hash.insert(args.at(1).to_vec(), value.unwrap_or_default());
         Ok(reply)
     })
 }

@@ -1,7 +1,8 @@
 //! Lists.
 
 use super::{
-    args::{Args, Outcome, SYNTAX, span},
+    args::{Args, Outcome, Problem, SYNTAX, span},
+    commands::wrong_number,
     data::{Bytes, Data, List, bulk_or_nil, count},
 };
 use crate::emulator::resp::Reply;
@@ -56,10 +57,11 @@ pub(super) fn rpushx(data: &mut Data, args: Args<'_>) -> Outcome {
     push_existing(data, args, End::Right)
 }
 
-fn pop(data: &mut Data, args: Args<'_>, end: End) -> Outcome {
+fn pop(data: &mut Data, args: Args<'_>, end: End, command: &str) -> Outcome {
     let wanted = match args.len() {
         1 => None,
-        _ => Some(usize::try_from(args.integer(1)?).map_err(|_| "ERR value is out of range, must be positive")?),
+        2 => Some(args.count(1)?),
+        _ => return Err(wrong_number(command)),
     };
     let there = data.get::<List>(args.at(0))?.is_some();
     match wanted {
@@ -73,11 +75,11 @@ fn pop(data: &mut Data, args: Args<'_>, end: End) -> Outcome {
 }
 
 pub(super) fn lpop(data: &mut Data, args: Args<'_>) -> Outcome {
-    pop(data, args, End::Left)
+    pop(data, args, End::Left, "lpop")
 }
 
 pub(super) fn rpop(data: &mut Data, args: Args<'_>) -> Outcome {
-    pop(data, args, End::Right)
+    pop(data, args, End::Right, "rpop")
 }
 
 pub(super) fn llen(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -93,9 +95,12 @@ pub(super) fn lrange(data: &mut Data, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn lindex(data: &mut Data, args: Args<'_>) -> Outcome {
+    // Where there is no list, no index is looked at.
+    let Some(list) = data.get::<List>(args.at(0))? else {
+        return Ok(Reply::Nil);
+    };
     let index = args.integer(1)?;
-    let list = data.get::<List>(args.at(0))?;
-    Ok(bulk_or_nil(list.and_then(|list| list.get(position(list, index)?).cloned()).as_ref()))
+    Ok(bulk_or_nil(position(list, index).and_then(|at| list.get(at))))
 }
 
 /// An index that may count from the end.
@@ -105,8 +110,8 @@ fn position(list: &List, index: i64) -> Option<usize> {
 }
 
 pub(super) fn lset(data: &mut Data, args: Args<'_>) -> Outcome {
-    let index = args.integer(1)?;
     let list = data.get::<List>(args.at(0))?.ok_or("ERR no such key")?;
+    let index = args.integer(1)?;
     let at = position(list, index).ok_or("ERR index out of range")?;
     list[at] = args.at(2).to_vec();
     Ok(Reply::OK)
@@ -147,7 +152,7 @@ pub(super) fn lmove(data: &mut Data, args: Args<'_>) -> Outcome {
     let end = |index| match args.option(index).as_str() {
         "LEFT" => Ok(End::Left),
         "RIGHT" => Ok(End::Right),
-        _ => Err(SYNTAX.to_owned()),
+        _ => Err(Problem::from(SYNTAX)),
     };
     move_one(data, args, end(2)?, end(3)?)
 }
@@ -157,8 +162,20 @@ pub(super) fn rpoplpush(data: &mut Data, args: Args<'_>) -> Outcome {
 }
 
 fn move_one(data: &mut Data, args: Args<'_>, from: End, to: End) -> Outcome {
-    // The target's type is looked at first: a list must not lose an item that has nowhere to go.
+    // Without a list there is nothing to move, wherever to.
+    if data.get::<List>(args.at(0))?.is_none() {
+        return Ok(Reply::Nil);
+    }
+    // A list must not lose an item that has nowhere to go.
     data.get::<List>(args.at(1))?;
+    if args.at(0) == args.at(1) {
+        // It is never empty meanwhile, and so keeps its expiry.
+        return data.update(args.at(0), |list: &mut List| {
+            let item = pop_one(list, from);
+            item.iter().for_each(|item| push_one(list, to, item.clone()));
+            Ok(bulk_or_nil(item.as_ref()))
+        });
+    }
     let Some(item) = data.update(args.at(0), |list: &mut List| Ok(pop_one(list, from)))? else {
         return Ok(Reply::Nil);
     };

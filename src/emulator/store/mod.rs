@@ -4,12 +4,16 @@
 
 mod args;
 mod commands;
+mod counters;
 mod data;
+mod expiry;
 mod glob;
 mod hashes;
 mod hub;
 mod keys;
 mod lists;
+mod long_double;
+mod server;
 mod session;
 mod sets;
 mod strings;

@@ -2,13 +2,17 @@
 
 use super::{
     Store,
-    args::{Args, Outcome},
-    commands,
+    args::{Args, Outcome, Problem, SYNTAX},
+    commands::{self, Known},
     data::{Bytes, count},
     hub::{Mailbox, Topic},
+    server,
 };
 use crate::{
-    emulator::resp::{Reply, Request, parse_request},
+    emulator::{
+        hello::{Hello, client_name},
+        resp::{Reply, Request, parse_request},
+    },
     lock::lock,
 };
 use std::io;
@@ -18,6 +22,8 @@ use tokio::{
 };
 
 const CHUNK: usize = 64 << 10;
+
+const SUBSCRIBED: &str = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
 
 pub(super) struct Session {
     store: Store,
@@ -82,10 +88,9 @@ impl Session {
                 Ok(Some(request)) => {
                     done += request.len;
                     let name = request.name();
-                    if !name.is_empty() {
-                        let resp3 = self.resp3 || name == "HELLO" && request.arg(1) == Some(b"3");
+                    if !request.args.is_empty() {
                         for reply in self.execute(&name, request) {
-                            reply.write(resp3, out);
+                            reply.write(self.resp3, out);
                         }
                     }
                     // Messages that this very session has published come before the next reply.
@@ -97,7 +102,7 @@ impl Session {
                     }
                 }
                 Err(problem) => {
-                    Reply::Error(problem).write(self.resp3, out);
+                    Reply::error(problem).write(self.resp3, out);
                     break false;
                 }
             }
@@ -111,76 +116,104 @@ impl Session {
     fn execute(&mut self, name: &str, request: Request) -> Vec<Reply> {
         let args = Args(&request.args).from(1);
         let topic = if name.contains("PSUB") || name.contains("PUNSUB") { Topic::Pattern } else { Topic::Channel };
-        match name {
-            "SUBSCRIBE" | "PSUBSCRIBE" if args.len() > 0 && self.transaction.is_none() => {
-                args.iter().map(|channel| self.subscribe(topic, channel)).collect()
-            }
-            "UNSUBSCRIBE" | "PUNSUBSCRIBE" if self.transaction.is_none() => self.unsubscribe(topic, args),
-            _ => vec![self.outcome(name, request).unwrap_or_else(Reply::Error)],
+        match (name, self.allowed(name, args)) {
+            (_, Err(problem)) => vec![problem.into_reply()],
+            ("SUBSCRIBE" | "PSUBSCRIBE", Ok(_)) => args.iter().map(|name| self.subscribe(topic, name)).collect(),
+            ("UNSUBSCRIBE" | "PUNSUBSCRIBE", Ok(_)) => self.unsubscribe(topic, args),
+            (_, Ok(known)) => vec![self.outcome(name, request, &known).unwrap_or_else(Problem::into_reply)],
         }
     }
 
-    fn outcome(&mut self, name: &str, request: Request) -> Outcome {
-        match (name, self.transaction.is_some()) {
-            ("MULTI", true) => Err("ERR MULTI calls can not be nested".to_owned()),
-            ("MULTI", false) => {
+    /// Refuses what the store does not have, and what is not for now; in a transaction, that spoils it.
+    fn allowed(&mut self, name: &str, args: Args<'_>) -> Result<Known, Problem> {
+        let known = commands::find(name, args).and_then(|known| self.fits_in(name, known));
+        match (known, &mut self.transaction) {
+            // Whatever is wrong with it, it ends the transaction.
+            (Err(problem), transaction) if name == "EXEC" => {
+                *transaction = None;
+                Err(problem.in_place_of_code("EXECABORT Transaction discarded because of:"))
+            }
+            (Err(problem), Some(transaction)) => {
+                transaction.spoilt = true;
+                Err(problem)
+            }
+            (known, _) => known,
+        }
+    }
+
+    fn fits_in(&self, name: &str, known: Known) -> Result<Known, Problem> {
+        let subscribes = name.contains("SUBSCRIBE");
+        if subscribes && self.transaction.is_some() {
+            return Err(commands::missing_here("command", name, &format!("{name} in a transaction")));
+        }
+        let always = subscribes || matches!(name, "PING" | "QUIT" | "RESET");
+        if self.resp3 || always || self.subscriptions() == 0 {
+            return Ok(known);
+        }
+        Err(format!("ERR Can't execute '{}': {SUBSCRIBED}", known.full_name).into())
+    }
+
+    fn outcome(&mut self, name: &str, request: Request, known: &Known) -> Outcome {
+        match (name, &mut self.transaction) {
+            ("MULTI", Some(_)) => Err("ERR MULTI calls can not be nested".into()),
+            ("MULTI", None) => {
                 self.transaction = Some(Transaction::default());
                 Ok(Reply::OK)
             }
             ("EXEC", _) => self.exec(),
-            ("DISCARD", false) => Err("ERR DISCARD without MULTI".to_owned()),
-            ("DISCARD", true) => {
-                self.transaction = None;
+            ("DISCARD", transaction) => {
+                transaction.take().ok_or("ERR DISCARD without MULTI")?;
                 Ok(Reply::OK)
             }
-            ("QUIT" | "RESET", _) | (_, false) => self.now(name, &request),
-            (_, true) => self.queue(name, request),
-        }
-    }
-
-    fn queue(&mut self, name: &str, request: Request) -> Outcome {
-        let known = matches!(name, "CLIENT" | "PUBLISH" | "SELECT" | "TIME" | "COMMAND" | "INFO");
-        let problem = if known { None } else { commands::find(name, request.args.len() - 1).err() };
-        if let Some(transaction) = &mut self.transaction {
-            match problem {
-                Some(problem) => {
-                    transaction.spoilt = true;
-                    return Err(problem);
-                }
-                None => transaction.queued.push(request),
+            ("QUIT" | "RESET", _) | (_, None) => self.now(name, &request, known),
+            (_, Some(transaction)) => {
+                transaction.queued.push(request);
+                Ok(Reply::Simple("QUEUED"))
             }
         }
-        Ok(Reply::Simple("QUEUED"))
     }
 
     fn exec(&mut self) -> Outcome {
         let transaction = self.transaction.take().ok_or("ERR EXEC without MULTI")?;
         if transaction.spoilt {
-            return Err("EXECABORT Transaction discarded because of previous errors.".to_owned());
+            return Err("EXECABORT Transaction discarded because of previous errors.".into());
         }
         let replies = transaction.queued.iter().map(|request| {
             let name = request.name();
-            self.now(&name, request).unwrap_or_else(Reply::Error)
+            let outcome = commands::find(&name, Args(&request.args).from(1));
+            outcome.and_then(|known| self.now(&name, request, &known)).unwrap_or_else(Problem::into_reply)
         });
         Ok(Reply::Array(replies.collect()))
     }
 
     /// Runs a command outside a transaction, or one whose turn has come.
-    fn now(&mut self, name: &str, request: &Request) -> Outcome {
+    fn now(&mut self, name: &str, request: &Request, known: &Known) -> Outcome {
         let args = Args(&request.args).from(1);
+        if let Some(run) = known.run {
+            return run(&mut lock(&self.store.data), args);
+        }
         match name {
+            "PING" => self.ping(args),
             "HELLO" => self.hello(args),
-            // The gate in front has seen to it.
-            "AUTH" | "QUIT" => Ok(Reply::OK),
             "RESET" => Ok(self.reset()),
             "CLIENT" => self.client(args),
-            "COMMAND" => Ok(Reply::Array(Vec::new())),
-            "INFO" => Ok(Reply::bulk("# Server\r\nredis_version:7.4.0\r\nredis_mode:standalone\r\n")),
-            "PUBLISH" if args.len() == 2 => Ok(count(lock(&self.store.hub).publish(args.at(0), args.at(1)))),
-            "SELECT" if args.at(0) == b"0" => Ok(Reply::OK),
-            "SELECT" => Err("ERR DB index is out of range".to_owned()),
-            "PUBLISH" | "SUBSCRIBE" | "PSUBSCRIBE" => Err(commands::wrong_number(name)),
-            _ => commands::find(name, args.len())?(&mut lock(&self.store.data), args),
+            "INFO" => Ok(server::info(args, lock(&self.store.data).keys().len())),
+            "ROLE" => Ok(server::role()),
+            "PUBLISH" => Ok(count(lock(&self.store.hub).publish(args.at(0), args.at(1)))),
+            "SELECT" => server::select(args),
+            // The gate in front has seen to AUTH; what is left is QUIT.
+            _ => Ok(Reply::OK),
+        }
+    }
+
+    fn ping(&self, args: Args<'_>) -> Outcome {
+        match args.len() {
+            0 | 1 if !self.resp3 && self.subscriptions() > 0 => {
+                Ok(Reply::Array(vec![Reply::bulk("pong"), Reply::bulk(args.at(0))]))
+            }
+            0 => Ok(Reply::Simple("PONG")),
+            1 => Ok(Reply::bulk(args.at(0))),
+            _ => Err(commands::wrong_number("ping")),
         }
     }
 
@@ -194,36 +227,37 @@ impl Session {
     }
 
     fn hello(&mut self, args: Args<'_>) -> Outcome {
-        match args.at(0) {
-            b"" => {}
-            b"2" => self.resp3 = false,
-            b"3" => self.resp3 = true,
-            _ => return Err("NOPROTO unsupported protocol version".to_owned()),
+        // The gate in front has seen to the login.
+        let Hello { resp3, login: _, name, problem } = Hello::read(args.0);
+        if let Some(name) = name {
+            self.name = name.to_vec();
         }
-        let fields = [
-            ("server", Reply::bulk("redis")),
-            ("version", Reply::bulk("7.4.0")),
-            ("proto", Reply::Int(if self.resp3 { 3 } else { 2 })),
-            ("id", Reply::Int(i64::try_from(self.id).unwrap_or(i64::MAX))),
-            ("mode", Reply::bulk("standalone")),
-            ("role", Reply::bulk("master")),
-            ("modules", Reply::Array(Vec::new())),
-        ];
-        Ok(Reply::Map(fields.into_iter().map(|(name, value)| (Reply::bulk(name), value)).collect()))
+        if let Some(problem) = problem {
+            return Err(problem.into());
+        }
+        self.resp3 = resp3.unwrap_or(self.resp3);
+        Ok(server::hello(self.resp3, self.id))
     }
 
     fn client(&mut self, args: Args<'_>) -> Outcome {
         match args.option(0).as_str() {
             "ID" => Ok(Reply::Int(i64::try_from(self.id).unwrap_or(i64::MAX))),
             "SETNAME" => {
-                self.name = args.at(1).to_vec();
+                self.name = client_name(args.at(1))?.to_vec();
                 Ok(Reply::OK)
             }
             "GETNAME" if self.name.is_empty() => Ok(Reply::Nil),
             "GETNAME" => Ok(Reply::bulk(&self.name)),
-            "SETINFO" | "NO-EVICT" | "NO-TOUCH" => Ok(Reply::OK),
-            other => Err(format!("ERR unknown subcommand '{}'. Try CLIENT HELP.", other.escape_debug())),
+            "SETINFO" => server::client_info(args),
+            // Nothing is evicted here, and nothing is touched: NO-EVICT and NO-TOUCH.
+            _ if matches!(args.option(1).as_str(), "ON" | "OFF") => Ok(Reply::OK),
+            _ => Err(SYNTAX.into()),
         }
+    }
+
+    fn subscriptions(&self) -> usize {
+        let mut hub = lock(&self.store.hub);
+        [Topic::Channel, Topic::Pattern].map(|topic| hub.of_session(topic, self.id).len()).iter().sum()
     }
 
     fn subscribe(&mut self, topic: Topic, name: &[u8]) -> Reply {
@@ -249,8 +283,6 @@ impl Session {
     }
 
     fn confirmation(&self, kind: &str, name: Reply) -> Reply {
-        let mut hub = lock(&self.store.hub);
-        let left = [Topic::Channel, Topic::Pattern].map(|topic| hub.of_session(topic, self.id).len());
-        Reply::Push(vec![Reply::bulk(kind), name, count(left.iter().sum())])
+        Reply::Push(vec![Reply::bulk(kind), name, count(self.subscriptions())])
     }
 }

@@ -1,12 +1,12 @@
 //! Sets.
 
 use super::{
-    args::{Args, Outcome},
+    args::{Args, Outcome, Problem, SYNTAX},
     data::{Data, Set, count, count_of},
 };
 use crate::emulator::resp::Reply;
 
-fn read(data: &mut Data, key: &[u8]) -> Result<Set, String> {
+fn read(data: &mut Data, key: &[u8]) -> Result<Set, Problem> {
     Ok(data.get::<Set>(key)?.map_or_else(Set::new, |set| set.clone()))
 }
 
@@ -47,7 +47,8 @@ pub(super) fn smismember(data: &mut Data, args: Args<'_>) -> Outcome {
 pub(super) fn spop(data: &mut Data, args: Args<'_>) -> Outcome {
     let (wanted, many) = match args.len() {
         1 => (1, false),
-        _ => (usize::try_from(args.integer(1)?).map_err(|_| "ERR value is out of range, must be positive")?, true),
+        2 => (args.count(1)?, true),
+        _ => return Err(SYNTAX.into()),
     };
     let popped: Vec<_> = data.update(args.at(0), |set: &mut Set| {
         let random = |set: &mut Set| {

@@ -1,9 +1,10 @@
-//! Strings and counters.
+//! Strings.
 
 use super::{
-    args::{Args, NOT_AN_INTEGER, Outcome, SYNTAX, float, integer, span},
-    data::{Bytes, Data, Value, bulk_or_nil, count},
-    keys::{deadline, expiry_option},
+    args::{Args, Outcome, Problem},
+    commands::wrong_number,
+    data::{Bytes, Data, Value, bulk_or_nil, count, now},
+    expiry::{Expiry, Options, after},
 };
 use crate::emulator::resp::Reply;
 
@@ -16,42 +17,28 @@ pub(super) fn get(data: &mut Data, args: Args<'_>) -> Outcome {
 
 pub(super) fn set(data: &mut Data, args: Args<'_>) -> Outcome {
     let (key, value) = (args.at(0), args.at(1));
-    let (mut absent, mut present, mut keep, mut return_old, mut expires) = (false, false, false, false, None);
-    let mut at = 2;
-    while at < args.len() {
-        match args.option(at).as_str() {
-            "NX" => absent = true,
-            "XX" => present = true,
-            "KEEPTTL" => keep = true,
-            "GET" => return_old = true,
-            option => {
-                expires = Some(expiry_option("set", option, args, at + 1)?);
-                at += 1;
-            }
-        }
-        at += 1;
-    }
-    if (absent && present) || (keep && expires.is_some()) {
-        return Err(SYNTAX.to_owned());
-    }
-    let old = if return_old { bulk_or_nil(data.get::<Bytes>(key)?.as_deref()) } else { Reply::Nil };
+    let options = Options::of_set(args, 2)?;
+    let expires = options.moment("set")?;
+    let old = if options.get { bulk_or_nil(data.get::<Bytes>(key)?.as_deref()) } else { Reply::Nil };
     let existing = data.entry(key).map(|entry| entry.expires);
-    if (absent && existing.is_some()) || (present && existing.is_none()) {
+    if (options.absent && existing.is_some()) || (options.present && existing.is_none()) {
         return Ok(old);
     }
-    let expires = if keep { existing.flatten() } else { expires };
+    let expires = if matches!(options.expiry, Some(Expiry::Keep)) { existing.flatten() } else { expires };
     data.put(key, Value::String(value.to_vec()), expires);
-    Ok(if return_old { old } else { Reply::OK })
+    Ok(if options.get { old } else { Reply::OK })
 }
 
 pub(super) fn setex(data: &mut Data, args: Args<'_>) -> Outcome {
-    let expires = deadline("setex", args.integer(1)?, 1000)?;
-    data.put(args.at(0), Value::String(args.at(2).to_vec()), Some(expires));
-    Ok(Reply::OK)
+    set_for_a_while(data, args, "setex", 1000)
 }
 
 pub(super) fn psetex(data: &mut Data, args: Args<'_>) -> Outcome {
-    let expires = deadline("psetex", args.integer(1)?, 1)?;
+    set_for_a_while(data, args, "psetex", 1)
+}
+
+fn set_for_a_while(data: &mut Data, args: Args<'_>, command: &str, unit_ms: i64) -> Outcome {
+    let expires = after(command, args.integer(1)?, unit_ms)?;
     data.put(args.at(0), Value::String(args.at(2).to_vec()), Some(expires));
     Ok(Reply::OK)
 }
@@ -77,15 +64,17 @@ pub(super) fn getdel(data: &mut Data, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn getex(data: &mut Data, args: Args<'_>) -> Outcome {
-    let value = get(data, args)?;
-    let expires = match (args.len(), args.option(1).as_str()) {
-        (1, _) => return Ok(value),
-        (2, "PERSIST") => None,
-        (3, option) => Some(expiry_option("getex", option, args, 2)?),
-        _ => return Err(SYNTAX.to_owned()),
+    let options = Options::of_getex(args, 1)?;
+    let Some(value) = data.get::<Bytes>(args.at(0))? else {
+        return Ok(Reply::Nil);
     };
-    if let Some(entry) = data.entry(args.at(0)) {
-        entry.expires = expires;
+    let value = Reply::bulk(value);
+    let expires = options.moment("getex")?;
+    match data.entry(args.at(0)) {
+        Some(entry) if matches!(options.expiry, Some(Expiry::Persist)) => entry.expires = None,
+        Some(_) if expires.is_some_and(|at| at <= now()) => drop(data.remove(args.at(0))),
+        Some(entry) if expires.is_some() => entry.expires = expires,
+        _ => {}
     }
     Ok(value)
 }
@@ -97,7 +86,7 @@ pub(super) fn mget(data: &mut Data, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn mset(data: &mut Data, args: Args<'_>) -> Outcome {
-    let pairs = args.pairs().ok_or("ERR wrong number of arguments for 'mset' command")?;
+    let pairs = args.pairs().ok_or_else(|| wrong_number("mset"))?;
     pairs.for_each(|(key, value)| data.put(key, Value::String(value.to_vec()), None));
     Ok(Reply::OK)
 }
@@ -117,70 +106,39 @@ pub(super) fn strlen(data: &mut Data, args: Args<'_>) -> Outcome {
 pub(super) fn getrange(data: &mut Data, args: Args<'_>) -> Outcome {
     let (start, stop) = (args.integer(1)?, args.integer(2)?);
     let value = data.get::<Bytes>(args.at(0))?;
-    Ok(value.map_or_else(|| Reply::bulk(""), |value| Reply::bulk(&value[span(value.len(), start, stop)])))
+    Ok(value.map_or_else(|| Reply::bulk(""), |value| Reply::bulk(part(value, start, stop))))
+}
+
+/// An end that lies before the beginning counts as the first byte, unless both lie there in the wrong order: strings are not
+/// cut as lists are.
+fn part(value: &[u8], start: i64, stop: i64) -> &[u8] {
+    if start < 0 && stop < 0 && start > stop {
+        return &[];
+    }
+    let len = i64::try_from(value.len()).unwrap_or(i64::MAX);
+    let at = |index: i64| if index < 0 { index.saturating_add(len).max(0) } else { index };
+    let (start, stop) = (at(start), at(stop).min(len - 1));
+    let range = usize::try_from(start).ok().zip(usize::try_from(stop).ok());
+    range.and_then(|(start, stop)| value.get(start..=stop)).unwrap_or_default()
 }
 
 pub(super) fn setrange(data: &mut Data, args: Args<'_>) -> Outcome {
-    let offset = usize::try_from(args.integer(1)?).map_err(|_| "ERR offset is out of range".to_owned())?;
+    let offset = usize::try_from(args.integer(1)?).map_err(|_| "ERR offset is out of range")?;
     let end = offset.saturating_add(args.at(2).len());
-    fits(end)?;
     if args.at(2).is_empty() {
         return strlen(data, args);
     }
     data.update(args.at(0), |value: &mut Bytes| {
+        fits(end)?;
         value.resize(value.len().max(end), 0);
         value[offset..end].copy_from_slice(args.at(2));
         Ok(count(value.len()))
     })
 }
 
-fn fits(len: usize) -> Result<(), String> {
+fn fits(len: usize) -> Result<(), Problem> {
     if len > LONGEST {
-        return Err("ERR string exceeds maximum allowed size (proto-max-bulk-len)".to_owned());
+        return Err("ERR string exceeds maximum allowed size (proto-max-bulk-len)".into());
     }
     Ok(())
-}
-
-pub(super) fn incr(data: &mut Data, args: Args<'_>) -> Outcome {
-    add(data, args.at(0), 1)
-}
-
-pub(super) fn decr(data: &mut Data, args: Args<'_>) -> Outcome {
-    add(data, args.at(0), -1)
-}
-
-pub(super) fn incrby(data: &mut Data, args: Args<'_>) -> Outcome {
-    add(data, args.at(0), args.integer(1)?)
-}
-
-pub(super) fn decrby(data: &mut Data, args: Args<'_>) -> Outcome {
-    let by = args.integer(1)?.checked_neg().ok_or("ERR decrement would overflow")?;
-    add(data, args.at(0), by)
-}
-
-fn add(data: &mut Data, key: &[u8], by: i64) -> Outcome {
-    data.update(key, |value: &mut Bytes| added(value, by))
-}
-
-/// Adds to a number kept as text; an empty text is a number that is not there yet.
-pub(super) fn added(value: &mut Bytes, by: i64) -> Outcome {
-    let number = if value.is_empty() { Some(0) } else { integer(value) };
-    let sum = number.ok_or(NOT_AN_INTEGER)?.checked_add(by).ok_or("ERR increment or decrement would overflow")?;
-    *value = sum.to_string().into_bytes();
-    Ok(Reply::Int(sum))
-}
-
-pub(super) fn incrbyfloat(data: &mut Data, args: Args<'_>) -> Outcome {
-    let by = float(args.at(1)).ok_or("ERR value is not a valid float")?;
-    data.update(args.at(0), |value: &mut Bytes| added_float(value, by))
-}
-
-pub(super) fn added_float(value: &mut Bytes, by: f64) -> Outcome {
-    let number = if value.is_empty() { Some(0.0) } else { float(value) };
-    let sum = number.ok_or("ERR value is not a valid float")? + by;
-    if !sum.is_finite() {
-        return Err("ERR increment would produce NaN or Infinity".to_owned());
-    }
-    *value = sum.to_string().into_bytes();
-    Ok(Reply::bulk(&*value))
 }

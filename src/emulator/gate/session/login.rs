@@ -3,6 +3,7 @@
 use super::{Session, Verdict};
 use crate::emulator::{
     faults::AuthFault,
+    hello::Hello,
     resp::{Reply, Request},
 };
 use std::{sync::atomic::Ordering::Relaxed, time::SystemTime};
@@ -13,43 +14,29 @@ const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already 
 const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
 impl Session {
-    /// `HELLO [version [AUTH user token] [SETNAME name]]`: the token is for the gate, the rest for the backend.
+    /// The token is for the gate, the rest for the backend.
     pub(super) async fn hello(&self, request: &Request) -> Verdict {
-        let mut words = vec![b"HELLO".to_vec()];
-        words.extend(request.arg(1).map(<[u8]>::to_vec));
-        let mut credentials = None;
-        let mut at = 2;
-        while let Some(option) = request.arg(at) {
-            match (option.to_ascii_uppercase().as_slice(), request.arg(at + 1), request.arg(at + 2)) {
-                (b"AUTH", Some(user), Some(token)) => {
-                    credentials = Some((user, token));
-                    at += 3;
-                }
-                (b"SETNAME", Some(name), _) => {
-                    words.extend([option.to_vec(), name.to_vec()]);
-                    at += 2;
-                }
-                _ => return Verdict::Answer(Reply::Error("ERR Syntax error in HELLO option".to_owned())),
-            }
+        let args = request.args.get(1..).unwrap_or_default();
+        let Hello { resp3, login, name, problem } = Hello::read(args);
+        if let Some((user, token)) = login
+            && let Err(verdict) = self.authenticate(user, token).await
+        {
+            return verdict;
         }
-        match credentials {
-            Some((user, token)) => {
-                if let Err(verdict) = self.authenticate(user, token).await {
-                    return verdict;
-                }
-            }
-            None if !self.control.is_authenticated() => {
-                return Verdict::Answer(Reply::Error(NOAUTH_HELLO.to_owned()));
-            }
-            None => {}
+        if let Some(problem) = problem {
+            return Verdict::Answer(Reply::Error(problem));
         }
-        match request.arg(1) {
-            Some(b"3") => self.resp3.store(true, Relaxed),
-            Some(b"2") => self.resp3.store(false, Relaxed),
-            _ => {}
+        if !self.control.is_authenticated() {
+            return Verdict::Answer(Reply::error(NOAUTH_HELLO));
         }
+        if let Some(resp3) = resp3 {
+            self.resp3.store(resp3, Relaxed);
+        }
+        let mut words = vec![Reply::bulk("HELLO")];
+        words.extend(request.arg(1).map(Reply::bulk));
+        words.extend(name.into_iter().flat_map(|name| [Reply::bulk("SETNAME"), Reply::bulk(name)]));
         let mut bytes = Vec::new();
-        Reply::Array(words.into_iter().map(Reply::Bulk).collect()).write(false, &mut bytes);
+        Reply::Array(words).write(false, &mut bytes);
         Verdict::Forward(bytes)
     }
 
@@ -59,7 +46,7 @@ impl Session {
         tokio::time::sleep(delay).await;
         match self.control.take_fault().or(scripted) {
             Some(AuthFault::WrongPass) => return Err(self.rejected()),
-            Some(AuthFault::Error(text)) => return Err(Verdict::Answer(Reply::Error(text))),
+            Some(AuthFault::Error(text)) => return Err(Verdict::Answer(Reply::error(text))),
             Some(AuthFault::Silent) => return Err(Verdict::Never),
             Some(AuthFault::Delay(delay)) => tokio::time::sleep(delay).await,
             None => {}
@@ -73,6 +60,6 @@ impl Session {
 
     pub(super) fn rejected(&self) -> Verdict {
         self.gate.totals.rejected.fetch_add(1, Relaxed);
-        Verdict::Answer(Reply::Error(WRONGPASS.to_owned()))
+        Verdict::Answer(Reply::error(WRONGPASS))
     }
 }

@@ -1,0 +1,197 @@
+//! When keys expire.
+
+use super::{
+    args::{Args, Outcome, Problem, SYNTAX},
+    data::{Data, Moment, now},
+};
+use crate::emulator::resp::{Reply, decimal};
+
+fn invalid(command: &str) -> Problem {
+    format!("ERR invalid expire time in '{command}' command").into()
+}
+
+/// The moment `amount` units of `unit_ms` milliseconds from now.
+pub(super) fn after(command: &str, amount: i64, unit_ms: i64) -> Result<Moment, Problem> {
+    moment(command, amount, unit_ms, now())
+}
+
+fn moment(command: &str, amount: i64, unit_ms: i64, since: Moment) -> Result<Moment, Problem> {
+    let millis = Some(amount).filter(|amount| *amount > 0).and_then(|amount| amount.checked_mul(unit_ms));
+    millis.and_then(|millis| millis.checked_add(since)).ok_or_else(|| invalid(command))
+}
+
+/// What `SET` and `GETEX` say of the expiry.
+#[derive(Clone, Copy)]
+pub(super) enum Expiry<'a> {
+    Keep,
+    Persist,
+    /// The option, and its argument, which is read later.
+    At(&'static str, &'a [u8]),
+}
+
+/// The options of `SET` and `GETEX`, in any order; those that exclude each other are a syntax error.
+#[derive(Default)]
+pub(super) struct Options<'a> {
+    pub(super) absent: bool,
+    pub(super) present: bool,
+    pub(super) get: bool,
+    pub(super) expiry: Option<Expiry<'a>>,
+}
+
+impl<'a> Options<'a> {
+    pub(super) fn of_set(args: Args<'a>, first: usize) -> Result<Self, Problem> {
+        let mut options = Self::default();
+        let mut at = first;
+        while at < args.len() {
+            match args.option(at).as_str() {
+                "NX" if !options.present => options.absent = true,
+                "XX" if !options.absent => options.present = true,
+                "GET" => options.get = true,
+                "KEEPTTL" if matches!(options.expiry, None | Some(Expiry::Keep)) => {
+                    options.expiry = Some(Expiry::Keep);
+                }
+                option => {
+                    options.take_moment(option, args, at)?;
+                    at += 1;
+                }
+            }
+            at += 1;
+        }
+        Ok(options)
+    }
+
+    pub(super) fn of_getex(args: Args<'a>, first: usize) -> Result<Self, Problem> {
+        let mut options = Self::default();
+        let mut at = first;
+        while at < args.len() {
+            match args.option(at).as_str() {
+                "PERSIST" if matches!(options.expiry, None | Some(Expiry::Persist)) => {
+                    options.expiry = Some(Expiry::Persist);
+                }
+                option => {
+                    options.take_moment(option, args, at)?;
+                    at += 1;
+                }
+            }
+            at += 1;
+        }
+        Ok(options)
+    }
+
+    /// The same option may come again, and the last one counts.
+    fn take_moment(&mut self, option: &str, args: Args<'a>, at: usize) -> Result<(), Problem> {
+        let known = ["EX", "PX", "EXAT", "PXAT"].into_iter().find(|known| *known == option);
+        let known = known.filter(|_| at + 1 < args.len()).ok_or(SYNTAX)?;
+        match self.expiry {
+            Some(Expiry::At(earlier, _)) if earlier == known => {}
+            None => {}
+            Some(_) => return Err(SYNTAX.into()),
+        }
+        self.expiry = Some(Expiry::At(known, args.at(at + 1)));
+        Ok(())
+    }
+
+    pub(super) fn moment(&self, command: &str) -> Result<Option<Moment>, Problem> {
+        let Some(Expiry::At(option, amount)) = self.expiry else {
+            return Ok(None);
+        };
+        let amount = decimal(amount).ok_or(super::args::NOT_AN_INTEGER)?;
+        let unit_ms = if option.starts_with('E') { 1000 } else { 1 };
+        let since = if option.ends_with("AT") { 0 } else { now() };
+        moment(command, amount, unit_ms, since).map(Some)
+    }
+}
+
+/// Under which conditions `EXPIRE` and its kind change anything.
+#[derive(Default)]
+struct Conditions {
+    never_expires: bool,
+    expires: bool,
+    later: bool,
+    earlier: bool,
+}
+
+impl Conditions {
+    fn read(args: Args<'_>) -> Result<Self, Problem> {
+        let mut conditions = Self::default();
+        for at in 0..args.len() {
+            match args.option(at).as_str() {
+                "NX" => conditions.never_expires = true,
+                "XX" => conditions.expires = true,
+                "GT" => conditions.later = true,
+                "LT" => conditions.earlier = true,
+                _ => return Err(Problem::quoting("ERR Unsupported option ", args.at(at))),
+            }
+        }
+        if conditions.never_expires && (conditions.expires || conditions.later || conditions.earlier) {
+            return Err("ERR NX and XX, GT or LT options at the same time are not compatible".into());
+        }
+        if conditions.later && conditions.earlier {
+            return Err("ERR GT and LT options at the same time are not compatible".into());
+        }
+        Ok(conditions)
+    }
+
+    /// A key that does not expire lives longer than any.
+    fn allow(&self, new: Moment, current: Option<Moment>) -> bool {
+        match current {
+            Some(current) => {
+                !(self.never_expires || self.later && new <= current || self.earlier && new >= current)
+            }
+            None => !(self.expires || self.later),
+        }
+    }
+}
+
+fn change(data: &mut Data, args: Args<'_>, command: &str, unit_ms: i64, since: Moment) -> Outcome {
+    let conditions = Conditions::read(args.from(2))?;
+    let millis = args.integer(1)?.checked_mul(unit_ms);
+    let at = millis.and_then(|millis| millis.checked_add(since)).ok_or_else(|| invalid(command))?;
+    let Some(entry) = data.entry(args.at(0)).filter(|entry| conditions.allow(at, entry.expires)) else {
+        return Ok(Reply::Int(0));
+    };
+    entry.expires = Some(at);
+    // A moment that is over deletes the key.
+    if at <= now() {
+        data.remove(args.at(0));
+    }
+    Ok(Reply::Int(1))
+}
+
+pub(super) fn expire(data: &mut Data, args: Args<'_>) -> Outcome {
+    change(data, args, "expire", 1000, now())
+}
+
+pub(super) fn pexpire(data: &mut Data, args: Args<'_>) -> Outcome {
+    change(data, args, "pexpire", 1, now())
+}
+
+pub(super) fn expireat(data: &mut Data, args: Args<'_>) -> Outcome {
+    change(data, args, "expireat", 1000, 0)
+}
+
+pub(super) fn pexpireat(data: &mut Data, args: Args<'_>) -> Outcome {
+    change(data, args, "pexpireat", 1, 0)
+}
+
+fn time_left(data: &mut Data, args: Args<'_>, in_units: fn(i64) -> i64) -> Outcome {
+    Ok(Reply::Int(match data.entry(args.at(0)).map(|entry| entry.expires) {
+        None => -2,
+        Some(None) => -1,
+        Some(Some(at)) => in_units(at.saturating_sub(now()).max(0)),
+    }))
+}
+
+pub(super) fn ttl(data: &mut Data, args: Args<'_>) -> Outcome {
+    // Rounded to the nearest second, as in Redis.
+    time_left(data, args, |millis| millis.saturating_add(500) / 1000)
+}
+
+pub(super) fn pttl(data: &mut Data, args: Args<'_>) -> Outcome {
+    time_left(data, args, |millis| millis)
+}
+
+pub(super) fn persist(data: &mut Data, args: Args<'_>) -> Outcome {
+    let expiry = data.entry(args.at(0)).and_then(|entry| entry.expires.take());
+    Ok(Reply::Int(i64::from(expiry.is_some())))
+}
