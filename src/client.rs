@@ -10,9 +10,9 @@ use std::{future::ready, sync::Arc};
 /// `AsyncCommands`, pipelines, scripts and SCAN iterators work on it. The last clone dropped ends every task and connection.
 ///
 /// Commands of all clones travel together over a few connections. What such a connection cannot carry is refused before
-/// it is sent: commands that block (`BLPOP`, `XREAD` with `BLOCK`, …), commands that change the connection for everybody
-/// (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …), and commands about one connection of several (`CLIENT SETNAME`,
-/// `CLIENT ID`, …). The error says what to use.
+/// it is sent: commands that block (`BLPOP`, `XREAD` with `BLOCK`, …), commands that change the connection for
+/// everybody (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …), and commands about one connection of several
+/// (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use.
 ///
 /// # Order
 ///
