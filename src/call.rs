@@ -8,6 +8,7 @@ use crate::{
     link::{Answer, Link, Outcome, Request},
     pool::Sent,
     refusal::{self, Remedy, Retries},
+    timer,
 };
 use futures_util::future::BoxFuture;
 use redis::{RedisError, RedisResult};
@@ -159,7 +160,7 @@ impl Care<'_> {
     async fn see_through<R: Request>(&mut self, request: R, mut first: Option<Attempt>) -> RedisResult<R::Reply> {
         let limit = self.manager.command_timeout();
         let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |first| first.answer.deadline);
-        let mut retries = Retries::new(deadline);
+        let mut retries = Retries::new(deadline, self.manager.pool().timers());
         // One that has not been sent found no link, or no room, at once.
         let mut waits = first.is_none();
         loop {
@@ -172,7 +173,10 @@ impl Care<'_> {
                         self.bulky |= large;
                         Attempt { link: sent.link, answer, large }
                     }
-                    Err(error) => return Err(self.failed(error)),
+                    Err(error) => {
+                        timer::let_others_run().await;
+                        return Err(self.failed(error));
+                    }
                 },
             };
             let reply = match answer.outcome {

@@ -9,6 +9,7 @@ use crate::{
     link::{Admission, Condition, LARGE, Link, Queued, Reply, Request},
     load::{Load, Overload},
     lock::lock,
+    timer::Timers,
     token::Tokens,
 };
 use arc_swap::ArcSwap;
@@ -16,10 +17,7 @@ use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, time::Instant};
 
 pub(crate) use keeper::{Keeper, KeeperOptions};
 
@@ -47,6 +45,7 @@ pub(crate) struct Pool {
     last_error: Mutex<Option<Error>>,
     load: Arc<Load>,
     overload: Overload,
+    timers: Timers,
     /// Links that were taken out, until what is in flight on them is answered.
     leaving: Mutex<Vec<Arc<Link>>>,
     /// Places of the pool that there are, and that have a link.
@@ -57,7 +56,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(size: usize, tokens: Tokens, load: Arc<Load>, overload: Overload) -> Self {
+    pub(crate) fn new(size: usize, tokens: Tokens, load: Arc<Load>, overload: Overload, timers: Timers) -> Self {
         Self {
             links: ArcSwap::default(),
             tokens,
@@ -67,6 +66,7 @@ impl Pool {
             last_error: Mutex::new(None),
             load,
             overload,
+            timers,
             leaving: Mutex::default(),
             size,
             filled: AtomicUsize::new(0),
@@ -113,7 +113,10 @@ impl Pool {
                 () = self.until_closed() => Err(Error::closed()),
             }
         };
-        timeout_at(deadline, turn).await.unwrap_or_else(|_| {
+        self.timers.timeout_at(deadline, turn).await.unwrap_or_else(|| {
+            if self.is_closed() || self.timers.have_ended() {
+                return Err(Error::closed());
+            }
             self.load.note_unserved();
             let text = "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
             Err(Error::new(ErrorKind::Timeout(Stage::Command), text))
@@ -178,7 +181,7 @@ impl Pool {
             if let Some(error) = self.tokens.dead() {
                 return Err(error);
             }
-            if timeout_at(deadline, changed).await.is_err() {
+            if self.timers.timeout_at(deadline, changed).await.is_none() {
                 return Err(self.no_link());
             }
         }
@@ -190,17 +193,24 @@ impl Pool {
     }
 
     fn no_link(&self) -> Error {
+        if self.is_closed() || self.timers.have_ended() {
+            return Error::closed();
+        }
         self.load.note_unserved();
         let error = Error::new(
             ErrorKind::Timeout(Stage::Command),
             "no connection to Redis came up within the command's deadline",
         );
-        match self.last_error() {
+        match self.tokens.late().or_else(|| self.last_error()) {
             Some(source) => {
                 Error::new(error.kind(), format!("{error}; the last attempt: {source}")).with_source(source)
             }
             None => error,
         }
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     pub(crate) fn load(&self) -> &Load {

@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 
 pub(super) use driver::GARBAGE;
 pub(super) use pulse::Pulse;
-pub(crate) use queue::{Admission, Condition};
+pub(crate) use queue::{Admission, Condition, EXPIRED};
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 
 /// The reply at the start of `bytes`, and how many bytes it takes, if it is there in whole.

@@ -1,4 +1,4 @@
-//! When a link's server last spoke.
+//! When a link's server last spoke, and until when the link may be used.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -14,6 +14,8 @@ pub(crate) struct Pulse {
     suspect: AtomicBool,
     /// It has left requests without a byte for too long.
     silent: AtomicBool,
+    /// When the link's token dies, in the same milliseconds.
+    expires: AtomicU64,
 }
 
 impl Pulse {
@@ -23,6 +25,7 @@ impl Pulse {
             last_read: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             silent: AtomicBool::new(false),
+            expires: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -38,6 +41,17 @@ impl Pulse {
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
         let moment = moment.saturating_duration_since(self.began).as_millis();
         u128::from(self.last_read()) < moment
+    }
+
+    /// Notes when the link's token dies; no such moment until it has one.
+    pub(crate) fn expires_at(&self, moment: Instant) {
+        let moment = moment.saturating_duration_since(self.began).as_millis();
+        self.expires.store(u64::try_from(moment).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Whether the link's token has died by `now`.
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(Relaxed))
     }
 
     /// Has the keeper find out whether the server is still there.

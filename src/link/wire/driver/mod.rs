@@ -1,5 +1,6 @@
 //! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
 
+mod pause;
 mod reading;
 mod watch;
 
@@ -11,6 +12,7 @@ use super::{
     reply::{Answer, Expect, Outcome},
     scan::Scan,
 };
+use pause::Pause;
 use redis::Value;
 use std::{
     pin::Pin,
@@ -60,6 +62,7 @@ pub(super) struct Driver<S> {
     alarm_at: Option<Instant>,
     looked: Option<Look>,
     reason: Reason,
+    pause: Pause,
     /// The pool's name.
     pool: Arc<str>,
 }
@@ -88,6 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             record,
             alarm_at: None,
             looked: None,
+            pause: Pause::new(),
             reason: "the connection's task was ended",
             pool,
         }
@@ -206,7 +210,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.turn(cx) {
+        let up_to_date = ready!(self.catch_up(cx));
+        match up_to_date.and_then(|()| self.turn(cx)) {
             Ok(()) => Poll::Pending,
             Err(reason) => {
                 self.reason = reason;
