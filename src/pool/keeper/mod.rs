@@ -296,7 +296,7 @@ impl Keeper {
         let idle = self.slots.iter().filter(|slot| slot.task == Task::None);
         let planned = idle.clone().flat_map(|slot| [slot.reauth_after, slot.alone_after]);
         let dials = self.slots.iter().flat_map(|slot| slot.auth_is_late.into_iter().chain([slot.dial_after]));
-        let rotation = idle.filter_map(|slot| slot.link.as_ref()).filter_map(|link| self.turning_point(link));
+        let rotation = idle.filter_map(|slot| slot.link.as_ref()).flat_map(|link| self.turning_points(link));
         let ends = self.slots.iter().flat_map(Slot::links).map(|link| link.authenticated_until());
         let paced = self.pace.next(now);
         let next = planned.chain(dials).chain(rotation).chain(ends).chain(paced).filter(|at| *at > now).min();

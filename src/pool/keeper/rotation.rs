@@ -38,9 +38,12 @@ impl Keeper {
     }
 
     /// When the link has to be looked at, whatever else happens or does not.
-    pub(super) fn turning_point(&self, link: &Link) -> Option<Instant> {
-        let current = self.tokens.live().filter(|current| link.generation() < current.generation)?;
-        link.authenticated_until().checked_sub(Self::margin(&current))
+    pub(super) fn turning_points(&self, link: &Link) -> impl Iterator<Item = Instant> + use<> {
+        let points = self.tokens.live().filter(|current| link.generation() < current.generation).map(|current| {
+            let margin = Self::margin(&current);
+            [margin, margin / 2].map(|before| link.authenticated_until().checked_sub(before))
+        });
+        points.into_iter().flatten().flatten()
     }
 
     /// Has a link go that cannot be given the new token: once there is another one in its place, if it still serves.
@@ -74,13 +77,17 @@ impl Keeper {
         if old_life <= self.slowest_auth() * 2 {
             return false;
         }
-        let now = Instant::now();
-        let others = self.slots.iter().enumerate().filter(|(other, _)| *other != index);
-        // Those that have not been back for so long will not be back in time.
-        let late = others.filter(|(_, slot)| slot.auth_is_late(now) && slot.is_aside()).count();
         let (open, aside) = census.without(link.condition());
-        let aside = aside.saturating_sub(late);
+        // Those that have not been back for so long will not be back in time.
+        let aside = aside.saturating_sub(self.late_ones(index).filter(|slot| slot.is_aside()).count());
         aside > 0 && aside >= (open + aside).div_ceil(2)
+    }
+
+    /// The other places whose link's `AUTH` has not been answered for long.
+    fn late_ones(&self, index: usize) -> impl Iterator<Item = &Slot> {
+        let now = Instant::now();
+        let others = self.slots.iter().enumerate().filter(move |(other, _)| *other != index);
+        others.map(|(_, slot)| slot).filter(move |slot| slot.auth_is_late(now))
     }
 
     /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
@@ -108,6 +115,10 @@ impl Keeper {
         if alone && !has_spare && now < alone_after {
             // A second link first, so that no command waits for this one's AUTH; while there is time for one.
             return self.open_spare(index, census, Some(alone_after));
+        }
+        if alone && !has_spare && old_life > Self::margin(&current) / 2 && self.late_ones(index).next().is_some() {
+            // The last link that serves must not get stuck as the others are.
+            return self.open_spare(index, census, None);
         }
         if !alone && link.condition() == Condition::Open {
             // At once, so that the next slot counts it.
