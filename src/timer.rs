@@ -31,7 +31,7 @@ pub(crate) struct Mainspring(Arc<RwLock<bool>>);
 impl Mainspring {
     /// The task that it belongs in, which ends with its runtime or by being aborted.
     pub(crate) async fn wind(self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -288,6 +288,24 @@ fn commands_that_wait_for_room_and_shutdown_may_be_polled_anywhere() {
     server.thaw();
 }
 
+/// The error of an aborted transaction is made in a way of its own.
+#[test]
+fn a_transaction_that_is_aborted_may_be_polled_anywhere() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let there = busy_runtime();
+    let redis = there.block_on(server.connect(server.config()));
+    let transaction = || async {
+        let mut pipeline = redis::pipe();
+        pipeline.atomic().cmd("INCR").arg("count").cmd("INCR").arg("too").arg("many");
+        pipeline.query_async::<()>(&mut redis.clone()).await
+    };
+    let none = Builder::new_current_thread().build().unwrap();
+    for aborted in [bare(transaction()), none.block_on(transaction())] {
+        assert_eq!(aborted.unwrap_err().code(), Some("EXECABORT"));
+    }
+}
+
 /// Drains in time, whoever waits for it.
 #[test]
 fn a_shutdown_that_has_to_wait_may_be_polled_anywhere() {
