@@ -9,6 +9,7 @@ use crate::{
     order::Memory,
     pool::{Sent, Turn},
     refusal::{self, Remedy, Retries},
+    timer,
 };
 use futures_util::future::BoxFuture;
 use redis::{RedisError, RedisResult, Value};
@@ -201,7 +202,7 @@ impl Care<'_> {
     async fn see_through<R: Request>(&mut self, request: R, mut first: Option<Attempt>) -> RedisResult<R::Reply> {
         let limit = self.manager.command_timeout();
         let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |first| first.answer.deadline);
-        let mut retries = Retries::new(deadline);
+        let mut retries = Retries::new(deadline, self.manager.pool().timers());
         // One that has not been sent found no link, or no room, at once.
         let mut waits = first.is_none();
         let mut turn = if waits { Turn::First } else { Turn::Again(None) };
@@ -219,7 +220,10 @@ impl Care<'_> {
                         self.memory.bulky |= large;
                         Attempt { link: sent.link, queued, answer, large }
                     }
-                    Err(error) => return Err(self.failed(error)),
+                    Err(error) => {
+                        timer::let_others_run().await;
+                        return Err(self.failed(error));
+                    }
                 },
             };
             let reply = match answer.outcome {

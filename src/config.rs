@@ -126,7 +126,9 @@ impl Config {
 
     /// How long a command may take, from the call to its reply, waiting for a connection included; default 5 s.
     ///
-    /// The time is kept on the runtime that called `connect`: if nobody drives that, nothing ends.
+    /// The time is kept on the runtime that called `connect`, wherever the command is polled: on another runtime, on one without
+    /// timers, or by any other executor. While nobody drives that runtime, nothing ends; once it has ended, commands fail as
+    /// after `shutdown`.
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.command_timeout = timeout;
         self

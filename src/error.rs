@@ -51,7 +51,8 @@ pub enum Stage {
 /// What to look at when a file that a setting names cannot be read.
 pub(crate) const FILE_MISSING: &str = "check that the file is there, and that this process may read it";
 
-const CLOSED: &str = "the connection manager has been shut down";
+const CLOSED: &str =
+    "the connection manager has been shut down, by `shutdown` or with the runtime that `connect` was called on";
 
 /// An error of this crate: cheap to clone, with its source chain, and free of secrets.
 ///

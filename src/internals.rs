@@ -7,11 +7,15 @@ use crate::{
     load::Load,
     order::Memory,
     pool::Pool,
+    timer::Timers,
     token::TokenActor,
 };
 use redis::{Cmd, Value};
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    runtime::Handle,
+};
 
 /// Longer than any bench takes to answer.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -45,7 +49,9 @@ impl Links {
         let link = |(id, stream): (u64, S)| Arc::new(Link::over(id, stream, Arc::clone(&load), PATIENCE));
         let links: Vec<Arc<Link>> = (1..).zip(streams).map(link).collect();
         links.iter().take(aside).for_each(|link| link.step_aside());
-        let pool = Pool::new(links.len(), tokens, Arc::clone(&load), Overload::Refuse);
+        // Nothing here waits for a link.
+        let (timers, _) = Timers::of(Handle::current());
+        let pool = Pool::new(links.len(), tokens, Arc::clone(&load), Overload::Refuse, timers);
         let filled = links.len();
         pool.publish(links, filled);
         Self(pool)

@@ -74,6 +74,7 @@ mod secret;
 mod stats;
 #[cfg(feature = "streaming-credentials")]
 mod streaming;
+mod timer;
 mod tls;
 mod token;
 mod trace;

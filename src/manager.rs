@@ -10,11 +10,13 @@ use crate::{
     link::Dialer,
     load::Load,
     pool::{Keeper, KeeperOptions, Pool},
+    timer::Timers,
     token::{TokenActor, Tokens},
 };
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 use tokio::{
+    runtime::Handle,
     sync::{Mutex, broadcast},
     task::JoinHandle,
     time::{Instant, timeout},
@@ -37,6 +39,8 @@ pub struct ConnectionManager {
     /// Ended last, so that it sees everything.
     #[cfg(feature = "metrics")]
     publishing: Mutex<Tasks>,
+    /// Keeps the timers going.
+    clock: Mutex<Tasks>,
     #[cfg(feature = "metrics")]
     operations: metrics::Operations,
 }
@@ -65,6 +69,9 @@ impl Drop for Tasks {
 impl ConnectionManager {
     pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         config.validate()?;
+        let (timers, mainspring) = Timers::of(Handle::try_current().map_err(|source| {
+            Error::new(ErrorKind::Configuration, "`EntraRedis::connect` needs a tokio runtime").with_source(source)
+        })?);
         let host = checked_host(host)?;
         let transport = config.tls.build(host)?;
         let source = config.credential.token_source()?;
@@ -86,8 +93,8 @@ impl ConnectionManager {
         };
         let username = config.username.as_deref().map(Arc::from);
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
-        let pool =
-            Arc::new(Pool::new(config.pool_size, tokens.clone(), Load::new(config.max_in_flight), config.overload));
+        let load = Load::new(config.max_in_flight);
+        let pool = Arc::new(Pool::new(config.pool_size, tokens.clone(), load, config.overload, timers));
         let options = KeeperOptions {
             auth_timeout: config.auth_timeout,
             ping_after: config.ping_interval,
@@ -116,6 +123,7 @@ impl ConnectionManager {
             connections,
             #[cfg(feature = "metrics")]
             publishing,
+            clock: Mutex::new(Tasks(vec![tokio::spawn(mainspring.wind())])),
             #[cfg(feature = "metrics")]
             operations: metrics::Operations::new(labels),
         };
@@ -185,7 +193,10 @@ impl ConnectionManager {
         let connect_error = self.pool.last_error();
         let because = |error: &Option<Error>| error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
         match (&token_error, open) {
-            (_, 0) => Health::Down(format!("no connection{}", because(&token_error.or(connect_error)))),
+            (_, 0) => {
+                let reason = token_error.or_else(|| self.tokens.late()).or(connect_error);
+                Health::Down(format!("no connection{}", because(&reason)))
+            }
             (Some(error), _) => Health::Degraded(format!("the token cannot be renewed: {error}")),
             _ if open < wanted => {
                 Health::Degraded(format!("{open} of {wanted} connections{}", because(&connect_error)))
@@ -227,7 +238,8 @@ impl ConnectionManager {
         let deadline = Instant::now() + self.shutdown_timeout;
         let drained = join_all(self.pool.all_links().into_iter().map(async |link| {
             link.retire("shut down");
-            (link.drained(deadline).await && !link.has_ended()).then(|| link.id())
+            let drained = self.pool.timers().timeout_at(deadline, link.drained()).await.is_some();
+            (drained && !link.has_ended()).then(|| link.id())
         }))
         .await;
         // They close with their last owner.
@@ -239,6 +251,7 @@ impl ConnectionManager {
         }
         #[cfg(feature = "metrics")]
         self.publishing.lock().await.end().await;
+        self.clock.lock().await.end().await;
     }
 }
 

@@ -1,9 +1,9 @@
 //! Errors with which Redis says that it has not run a command, and what to do then.
 
-use crate::{RetryPolicy, retry::Backoff};
+use crate::{RetryPolicy, retry::Backoff, timer::Timers};
 use redis::{ServerError, ServerErrorKind};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// What to do with a command that Redis has refused to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +38,17 @@ const FIRST_DELAY: Duration = Duration::from_millis(20);
 const LONGEST_DELAY: Duration = Duration::from_millis(500);
 
 /// What one command may still try.
-pub(crate) struct Retries {
+pub(crate) struct Retries<'a> {
+    timers: &'a Timers,
     deadline: Instant,
     /// Whether it has been sent again in a way that is allowed once.
     spent: bool,
     backoff: Option<Box<Backoff>>,
 }
 
-impl Retries {
-    pub(crate) fn new(deadline: Instant) -> Self {
-        Self { deadline, spent: false, backoff: None }
+impl<'a> Retries<'a> {
+    pub(crate) fn new(deadline: Instant, timers: &'a Timers) -> Self {
+        Self { timers, deadline, spent: false, backoff: None }
     }
 
     /// Whether the command may be sent again in a way that is allowed once.
@@ -65,10 +66,11 @@ impl Retries {
         let backoff = self.backoff.get_or_insert_with(|| Box::new(Backoff::new(&policy())));
         // Full jitter may draw nothing at all; a server that is not ready wants some time.
         let delay = backoff.next_delay().max(FIRST_DELAY / 4);
-        if Instant::now() + delay >= self.deadline {
+        let again = Instant::now() + delay;
+        if again >= self.deadline {
             return false;
         }
-        Box::pin(sleep(delay)).await;
+        self.timers.sleep_until(again).await;
         true
     }
 }

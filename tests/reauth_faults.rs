@@ -4,10 +4,10 @@ mod common;
 
 use common::{SECOND, all_current, by_ratio, eventually, links_up, load::Load, logs, rotations, within};
 use entra_redis::{
-    EntraRedis, ErrorKind, Event,
-    emulator::{AuthFault, Emulator},
+    EntraRedis, ErrorKind, Event, LinkState, Stage,
+    emulator::{AuthFault, Emulator, GateConnection},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -185,6 +185,98 @@ async fn links_that_all_have_to_be_replaced_are_replaced_without_a_crowd() {
     all_current(&redis).await;
     load.stop().await.assert_unharmed();
     assert_eq!(emulator.gate().stats().expired, 0);
+}
+
+/// Tokens that are renewed in the last tenth of their life, and an `AUTH` that takes a good part of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_auth_late_in_a_tokens_life_has_all_the_rest_of_it() {
+    let _logs = logs::watch();
+    let authenticates = async |auth: Duration, links: usize| {
+        let emulator = common::start(common::emulator(10 * SECOND)).await;
+        emulator.gate().auth_delay(auth);
+        let config = emulator.config().pool_size(links).token_manager(by_ratio(1.0));
+        let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+        links_up(&redis, links).await;
+        let before = emulator.gate().connections();
+        let load = Load::start(&redis, 4);
+        rotations(&redis, 2, 30 * SECOND).await;
+        all_current(&redis).await;
+        load.stop().await.assert_unharmed();
+        let counters = redis.manager().counters();
+        assert_eq!((counters.links_lost, counters.reauth_failures), (0, 0), "{links} links, {auth:?}");
+        assert!(counters.reauths >= 2 * links as u64, "{links} links, {auth:?}: {counters:?}");
+        assert!(before.iter().all(GateConnection::is_open), "{links} links, {auth:?}");
+        assert_eq!(emulator.gate().stats().expired, 0);
+    };
+    // With half a second there is no time for one after the other.
+    let (some, half) = (SECOND / 4, SECOND / 2);
+    tokio::join!(authenticates(some, 4), authenticates(half, 4), authenticates(some, 2), authenticates(some, 1));
+}
+
+/// No `AUTH` on a live connection is ever answered: each serves until its token dies, and by then there is another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_whose_auth_is_never_answered_go_with_their_tokens_and_not_before() {
+    let _logs = logs::watch();
+    let live_on = async |links: usize| {
+        let emulator = common::start(common::emulator(4 * SECOND)).await;
+        emulator.gate().script_auth(vec![AuthFault::Silent; 100]);
+        let config = emulator.config().pool_size(links).token_manager(by_ratio(0.7));
+        let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+        links_up(&redis, links).await;
+        let mut events = redis.manager().events();
+        let load = Load::start(&redis, 4);
+        let (began, mut most) = (Instant::now(), 0);
+        while began.elapsed() < 10 * SECOND {
+            let stats = redis.manager().stats();
+            most = most.max(stats.links.len() + stats.dialing);
+            tokio::time::sleep(SECOND / 200).await;
+        }
+        let report = load.stop().await;
+        report.assert_unharmed();
+        assert!(report.slowest < SECOND, "{links} links: a command took {:?}", report.slowest);
+        assert!(most <= links + 1, "{most} links for {links} places");
+        assert_eq!(emulator.gate().stats().expired, 0);
+        let mut unanswered = 0;
+        while let Ok(event) = events.try_recv() {
+            match event {
+                Event::LinkDown { reason, .. } => assert_eq!(reason, "its token has expired", "{links} links"),
+                Event::ReauthFailed { error, .. } if error.kind() == ErrorKind::Timeout(Stage::Auth) => {
+                    let text = error.to_string();
+                    assert!(text.contains("the rest of the old token's life"), "{text}");
+                    assert!(!text.contains("auth_timeout"), "{text}");
+                    unanswered += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(unanswered > 0, "{links} links: every AUTH was answered: the test proves nothing");
+    };
+    tokio::join!(live_on(1), live_on(2), live_on(4));
+}
+
+/// A link that still serves, though its `AUTH` fails, goes once there is another one in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_serves_is_not_taken_out_before_its_successor_is_up() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(6 * SECOND)).await;
+    let config = emulator.config().pool_size(2).token_manager(by_ratio(0.5));
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    links_up(&redis, 2).await;
+    let old = emulator.gate().connections();
+    let load = Load::start(&redis, 4);
+    let mut fewest = 2;
+    eventually("both are replaced", 20 * SECOND, async || {
+        for connection in &old {
+            connection.next_auth(AuthFault::Error("ERR broken for good".to_owned()));
+        }
+        let links = redis.manager().stats().links;
+        // One that waits for the answer to its AUTH has not gone.
+        fewest = fewest.min(links.iter().filter(|link| link.state != LinkState::Down).count());
+        old.iter().all(|connection| !connection.is_open()).then_some(())
+    })
+    .await;
+    load.stop().await.assert_unharmed();
+    assert_eq!(fewest, 2);
 }
 
 /// While there is time, a lone link waits for its stand-in, however often that cannot connect.

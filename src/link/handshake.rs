@@ -11,7 +11,7 @@ use crate::{
     token::Current,
 };
 use redis::{Cmd, ErrorKind as RedisErrorKind, ProtocolVersion, RedisError};
-use std::{io, time::Duration};
+use std::{fmt, io, time::Duration};
 use tokio::time::Instant;
 
 /// `HELLO 3 AUTH …` (or `AUTH …` for RESP2) and the library's name, in one round trip.
@@ -37,24 +37,54 @@ pub(super) async fn authenticate(wire: &Wire, dialer: &Dialer, current: &Current
         Some((reply, _)) => reply.await.outcome,
         None => Outcome::Unsent(None),
     };
-    verdict(outcome, current, dialer.auth_timeout()).map_err(|error| match (&dialer.transport, error.kind()) {
-        // A port with TLS closes the connection, or says what is no Redis reply.
-        (Transport::Plaintext, ErrorKind::Connect) => error.with_hint(PLAINTEXT),
-        _ => error,
+    verdict(outcome, current, Limit::AuthTimeout(dialer.auth_timeout())).map_err(|error| {
+        match (&dialer.transport, error.kind()) {
+            // A port with TLS closes the connection, or says what is no Redis reply.
+            (Transport::Plaintext, ErrorKind::Connect) => error.with_hint(PLAINTEXT),
+            _ => error,
+        }
     })
+}
+
+/// How long the answer to a `HELLO` or `AUTH` is waited for, and why no longer.
+#[derive(Clone, Copy)]
+pub(super) enum Limit {
+    /// The setting of this name.
+    AuthTimeout(Duration),
+    /// The life that the connection's old token has left.
+    OldToken(Duration),
+}
+
+impl Limit {
+    pub(super) fn duration(self) -> Duration {
+        let (Self::AuthTimeout(limit) | Self::OldToken(limit)) = self;
+        limit
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AuthTimeout(limit) => write!(f, "{limit:?} (`auth_timeout`)"),
+            Self::OldToken(life) => {
+                let life = Duration::from_millis(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+                write!(f, "{life:?}, the rest of the old token's life")
+            }
+        }
+    }
 }
 
 const PLAINTEXT: &str = "does this port speak TLS? Then leave out `Tls::dangerously_unencrypted`";
 
 /// What the end of a `HELLO` or `AUTH` means, which was waited for up to `limit`.
-pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Duration) -> Result<(), Error> {
+pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Result<(), Error> {
     let error = match outcome {
         Outcome::Answered(value) => match value.extract_error() {
             Ok(_) => return Ok(()),
             Err(error) => error,
         },
         Outcome::TimedOut => {
-            let text = format!("Redis did not answer AUTH within {limit:?} (`auth_timeout`)");
+            let text = format!("Redis did not answer AUTH within {limit}");
             return Err(Error::new(ErrorKind::Timeout(Stage::Auth), text));
         }
         Outcome::Lost(GARBAGE) => (RedisErrorKind::Parse, GARBAGE).into(),

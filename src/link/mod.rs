@@ -8,6 +8,7 @@ mod request;
 mod wire;
 
 use crate::{Error, ErrorKind, error::Stage, load::Load, lock::lock, token::Current};
+use handshake::Limit;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -27,7 +28,7 @@ pub(crate) use dial::Dialer;
 #[cfg(feature = "metrics")]
 pub(crate) use request::Operation;
 pub(crate) use request::{PipelineRequest, Request};
-pub(crate) use wire::{Admission, Answer, Condition, LARGE, Outcome, Queued, Reply, SILENCE};
+pub(crate) use wire::{Admission, Answer, Condition, EXPIRED, LARGE, Outcome, Queued, Reply, SILENCE};
 #[cfg(feature = "internals")]
 pub(crate) use wire::{pack_command, parse_reply};
 
@@ -36,6 +37,14 @@ pub(crate) use wire::{pack_command, parse_reply};
 struct Authenticated {
     generation: u64,
     until: Instant,
+    /// How long Redis took to say so.
+    took: Duration,
+}
+
+impl Authenticated {
+    fn with(current: &Current, took: Duration) -> Self {
+        Self { generation: current.generation, until: current.token.usable_until(), took }
+    }
 }
 
 /// One multiplexed connection, and what the pool has to know about it.
@@ -67,8 +76,10 @@ impl Link {
             let (pool, tasks, multi) = (Arc::clone(&dialer.pool), dialer.tasks.clone(), Arc::clone(&dialer.multi));
             Wire::start(stream, Terms { keeper, load, patience, record, pool, tasks, multi })
         };
+        let asked = Instant::now();
         handshake::authenticate(&wire, dialer, &current).await?;
-        let authenticated = Authenticated { generation: current.generation, until: current.token.usable_until() };
+        let authenticated = Authenticated::with(&current, asked.elapsed());
+        wire.pulse.expires_at(authenticated.until);
         let link = Self::new(dialer.next_id(), wire, authenticated);
         link.touch();
         Ok(link)
@@ -83,7 +94,8 @@ impl Link {
         let (keeper, pool, tasks) = (Arc::default(), Arc::from("none"), TaskTracker::new());
         let multi = Arc::default();
         let wire = Wire::start(stream, Terms { keeper, load, patience, record: 16 << 10, pool, tasks, multi });
-        Self::new(id, wire, Authenticated { generation: 0, until: Instant::now() + patience })
+        let until = Instant::now() + patience;
+        Self::new(id, wire, Authenticated { generation: 0, until, took: Duration::ZERO })
     }
 
     fn new(id: u64, wire: Wire, authenticated: Authenticated) -> Self {
@@ -123,6 +135,11 @@ impl Link {
     /// Until when the token of this link may be used.
     pub(crate) fn authenticated_until(&self) -> Instant {
         self.authenticated().until
+    }
+
+    /// How long Redis took to answer the last `AUTH` that it took.
+    pub(crate) fn auth_took(&self) -> Duration {
+        self.authenticated().took
     }
 
     fn authenticated(&self) -> MutexGuard<'_, Authenticated> {
@@ -206,10 +223,9 @@ impl Link {
         self.wire.pulse.now()
     }
 
-    /// Waits until every command has been answered, those that nobody waits for included, and until `deadline` at most;
-    /// false if one was not. Meant for a link that is not open.
-    pub(crate) async fn drained(&self, deadline: Instant) -> bool {
-        timeout_at(deadline, self.wire.queue.drained()).await.is_ok()
+    /// Waits until every command has been answered, those that nobody waits for included. Meant for a link that is not open.
+    pub(crate) async fn drained(&self) {
+        self.wire.queue.drained().await;
     }
 
     fn touch(&self) {
@@ -236,29 +252,32 @@ impl Link {
         self.wire.queue.swap(Condition::Open, Condition::Aside);
     }
 
-    /// Sends `AUTH` with a new token, and waits for its answer until `deadline` at most.
+    /// Sends `AUTH` with a new token, and waits for its answer for `limit` at most, and as long as the old token lives.
     ///
     /// A server may take seconds to validate a token, and everything sent behind the `AUTH` would wait for it: if there
     /// are other links, this one should have stepped aside. If there is no answer in time, [`ErrorKind::Timeout`], it stays
     /// there: what follows would wait behind the `AUTH`.
-    pub(crate) async fn reauthenticate(&self, current: &Current, deadline: Instant) -> Result<(), Error> {
+    pub(crate) async fn reauthenticate(&self, current: &Current, limit: Duration) -> Result<(), Error> {
+        let began = Instant::now();
+        let old_life = self.authenticated_until().saturating_duration_since(began);
+        let limit = if old_life < limit { Limit::OldToken(old_life) } else { Limit::AuthTimeout(limit) };
+        let deadline = began + limit.duration();
         if self.condition() == Condition::Aside {
             // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered at
             // half-time is left to itself: the AUTH needs the other half.
-            let now = Instant::now();
-            let half_time = now + deadline.saturating_duration_since(now) / 2;
-            _ = self.drained(half_time).await;
+            _ = timeout_at(began + limit.duration() / 2, self.drained()).await;
         }
         let auth = handshake::auth_command(current);
         let started = Instant::now();
         self.validating.store(true, Relaxed);
         let outcome = self.wire.own(&auth, deadline).await;
         self.validating.store(false, Relaxed);
-        let verdict = handshake::verdict(outcome, current, started.elapsed());
+        let verdict = handshake::verdict(outcome, current, limit);
         match &verdict {
             Ok(()) => {
-                *self.authenticated() =
-                    Authenticated { generation: current.generation, until: current.token.usable_until() };
+                let authenticated = Authenticated::with(current, started.elapsed());
+                self.wire.pulse.expires_at(authenticated.until);
+                *self.authenticated() = authenticated;
                 self.reauths.fetch_add(1, Relaxed);
             }
             Err(error) if error.kind() == ErrorKind::Timeout(Stage::Auth) => return verdict,

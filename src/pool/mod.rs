@@ -10,6 +10,7 @@ use crate::{
     load::{Load, Overload, Place},
     lock::lock,
     order::{Memory, Next},
+    timer::Timers,
     token::Tokens,
 };
 use arc_swap::ArcSwap;
@@ -20,10 +21,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, time::Instant};
 
 pub(crate) use keeper::{Keeper, KeeperOptions};
 
@@ -54,6 +52,7 @@ pub(crate) struct Pool {
     last_error: Mutex<Option<Error>>,
     load: Arc<Load>,
     overload: Overload,
+    timers: Timers,
     /// Links that were taken out, until what is in flight on them is answered.
     leaving: Mutex<Vec<Arc<Link>>>,
     /// Places of the pool that there are, and that have a link.
@@ -64,7 +63,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(size: usize, tokens: Tokens, load: Arc<Load>, overload: Overload) -> Self {
+    pub(crate) fn new(size: usize, tokens: Tokens, load: Arc<Load>, overload: Overload, timers: Timers) -> Self {
         Self {
             links: ArcSwap::default(),
             tokens,
@@ -74,6 +73,7 @@ impl Pool {
             last_error: Mutex::new(None),
             load,
             overload,
+            timers,
             leaving: Mutex::default(),
             size,
             filled: AtomicUsize::new(0),
@@ -132,7 +132,10 @@ impl Pool {
                 () = self.until_closed() => Err(Error::closed()),
             }
         };
-        timeout_at(deadline, turn).await.unwrap_or_else(|_| {
+        self.timers.timeout_at(deadline, turn).await.unwrap_or_else(|| {
+            if self.is_closed() || self.timers.have_ended() {
+                return Err(Error::closed());
+            }
             self.load.note_unserved();
             let text = "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
             Err(Error::new(ErrorKind::Timeout(Stage::Command), text))
@@ -206,7 +209,7 @@ impl Pool {
                 return Err(error.for_want_of_a_token());
             }
             let Some(before) = &memory.unanswered else {
-                if timeout_at(deadline, changed).await.is_err() {
+                if self.timers.timeout_at(deadline, changed).await.is_none() {
                     return Err(self.no_link());
                 }
                 continue;
@@ -219,7 +222,7 @@ impl Pool {
                     () = before.settled() => {}
                 }
             };
-            if timeout_at(look_again, settled).await.is_err() && Instant::now() >= deadline {
+            if self.timers.timeout_at(look_again, settled).await.is_none() && Instant::now() >= deadline {
                 return Err(self.not_in_order());
             }
         }
@@ -243,17 +246,24 @@ impl Pool {
     }
 
     fn no_link(&self) -> Error {
+        if self.is_closed() || self.timers.have_ended() {
+            return Error::closed();
+        }
         self.load.note_unserved();
         let error = Error::new(
             ErrorKind::Timeout(Stage::Command),
             "no connection to Redis came up within the command's deadline",
         );
-        match self.last_error() {
+        match self.tokens.late().or_else(|| self.last_error()) {
             Some(source) => {
                 Error::new(error.kind(), format!("{error}; the last attempt: {source}")).with_source(source)
             }
             None => error,
         }
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     pub(crate) fn load(&self) -> &Load {

@@ -17,6 +17,9 @@ const VERIFY_EVERY: Duration = Duration::from_secs(1);
 /// Why a link goes that cannot be given the new token.
 pub(super) const AUTH_KEEPS_FAILING: &str = "replaced: its AUTH kept failing";
 
+/// Why a link goes that does not answer an `AUTH`.
+pub(super) const AUTH_UNANSWERED: &str = "AUTH was not answered";
+
 /// What is under way for a slot; one thing at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
@@ -31,9 +34,15 @@ pub(super) struct Slot {
     pub(super) link: Option<Arc<Link>>,
     /// Stands in for the link while that waits for the answer to its `AUTH`, or takes its place.
     pub(super) spare: Option<Arc<Link>>,
-    /// The link is lost: it goes as soon as the spare is there.
-    pub(super) doomed: bool,
+    /// Why the link goes as soon as the spare is there, if it has to.
+    pub(super) doomed: Option<&'static str>,
     pub(super) task: Task,
+    /// A spare is being opened while something else is under way.
+    pub(super) opens_spare: bool,
+    /// When an `AUTH` under way has used up half of the life that the old token had left at its start.
+    pub(super) auth_is_late: Option<Instant>,
+    /// A lone link waits until then for its stand-in.
+    pub(super) alone_after: Instant,
     /// Dials wait until then.
     pub(super) dial_after: Instant,
     /// The token with which the last dial was refused.
@@ -62,8 +71,11 @@ impl Slot {
         Self {
             link: None,
             spare: None,
-            doomed: false,
+            doomed: None,
             task: Task::None,
+            opens_spare: false,
+            auth_is_late: None,
+            alone_after: now,
             dial_after: now,
             refused: None,
             dial_backoff: Backoff::new(&policy(100, 2_000)),
@@ -76,6 +88,33 @@ impl Slot {
             losses: 0,
             target: 0,
         }
+    }
+
+    /// Whether there is a spare, or will be.
+    pub(super) fn has_spare(&self) -> bool {
+        self.spare.is_some() || self.opens_spare || (self.link.is_some() && self.task == Task::Dial)
+    }
+
+    /// Whether a link is being opened here.
+    pub(super) fn is_dialing(&self) -> bool {
+        self.task == Task::Dial || self.opens_spare
+    }
+
+    /// Whether its link takes commands only when no other one does.
+    pub(super) fn is_aside(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_aside())
+    }
+
+    /// The end of a dial.
+    pub(super) fn dial_ended(&mut self) {
+        if !std::mem::take(&mut self.opens_spare) {
+            self.task = Task::None;
+        }
+    }
+
+    /// Whether the link's `AUTH` has taken as long by now as the old token lives from now on.
+    pub(super) fn auth_is_late(&self, now: Instant) -> bool {
+        self.task == Task::Reauth && self.auth_is_late.is_some_and(|late| late <= now)
     }
 
     /// The links that commands may find here.
@@ -146,13 +185,15 @@ impl Slot {
     }
 
     /// A new token: what failed with the old one may be tried at once, within `spread` so that not all links start at
-    /// the same moment.
-    pub(super) fn rotate(&mut self, generation: u64, spread: Duration) {
+    /// the same moment, and a lone link has some `patience`.
+    pub(super) fn rotate(&mut self, generation: u64, spread: Duration, patience: Duration) {
         if self.target != generation {
             self.target = generation;
             self.reauth_failed = false;
             self.reauth_backoff.reset();
-            self.reauth_after = Instant::now() + spread.mul_f64(fastrand::f64());
+            let now = Instant::now();
+            self.reauth_after = now + spread.mul_f64(fastrand::f64());
+            self.alone_after = now + patience;
         }
     }
 
@@ -173,17 +214,17 @@ impl Slot {
                 gone.push((link, reason));
             }
         }
-        if self.doomed
+        if let Some(reason) = self.doomed
             && self.spare.is_some()
             && let Some(link) = self.link.take()
         {
-            link.retire(AUTH_KEEPS_FAILING);
+            link.retire(reason);
             self.losses += 1;
             self.lost = Some(link.id());
-            gone.push((link, AUTH_KEEPS_FAILING));
+            gone.push((link, reason));
         }
         if self.link.is_none() {
-            self.doomed = false;
+            self.doomed = None;
             self.link = self.spare.take();
             if let Some(link) = &self.link {
                 link.succeeds(self.losses);

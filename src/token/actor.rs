@@ -2,7 +2,7 @@
 
 use super::{
     AccessToken, RequestLimit, TokenManagerConfig, TokenSource, schedule,
-    tokens::{Current, Due, State, Tokens, Wish},
+    tokens::{Current, Plan, STALL, State, Tokens, Wish},
 };
 use crate::{
     Error, ErrorKind,
@@ -15,7 +15,7 @@ use crate::{
 use futures_util::FutureExt;
 use std::{
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -32,6 +32,9 @@ const WALL_SLACK: Duration = Duration::from_secs(2);
 
 /// No identity provider may silence the client for longer (MSAL's bound for `Retry-After`).
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// While a request is under way, the actor looks this often whether it was kept from running.
+const TICK: Duration = Duration::from_millis(500);
 
 /// However short the policy's delays are: no hot loop.
 const SHORTEST_RETRY: Duration = Duration::from_millis(10);
@@ -58,7 +61,7 @@ pub(crate) struct TokenActor {
     last_fetch: Option<Instant>,
     due: Instant,
     /// The same, for others to see.
-    shown_due: Due,
+    plan: Arc<Mutex<Plan>>,
     due_wall: SystemTime,
 }
 
@@ -69,7 +72,7 @@ impl TokenActor {
         username: Option<Arc<str>>,
         journal: Journal,
     ) -> (Self, Tokens) {
-        let (tokens, state, requests, shown_due) = Tokens::new();
+        let (tokens, state, requests, plan) = Tokens::new();
         let actor = Self {
             backoff: Backoff::new(&config.retry_policy),
             budget: schedule::Budget::new(&config, Instant::now()),
@@ -88,7 +91,7 @@ impl TokenActor {
             not_before: Instant::now(),
             last_fetch: None,
             due: Instant::now(),
-            shown_due,
+            plan,
             due_wall: SystemTime::now(),
         };
         (actor, tokens)
@@ -99,13 +102,13 @@ impl TokenActor {
             let attempt = self.failures.saturating_add(1);
             let pool = &*self.journal.name();
             let span = info_span!(target: target::TOKEN, "token_request", pool, attempt, outcome = Empty);
-            let Some(result) = self.fetch(&span).await else {
+            let Some((result, stalled)) = self.fetch(&span).await else {
                 return;
             };
             let result = result.and_then(|token| self.adopt(token));
             span.record("outcome", outcome(&result));
             if let Err(error) = result {
-                self.note_failure(error);
+                self.note_failure(error, stalled);
             }
         }
     }
@@ -118,8 +121,12 @@ impl TokenActor {
             let wake = self.expiry_to_announce().map_or(slice, |end| end.min(slice));
             tokio::select! {
                 wish = self.requests.recv() => refused |= self.hasten(&wish?),
-                () = sleep_until(wake) => self.announce_expiry(),
+                () = sleep_until(wake) => {}
             }
+            if Instant::now() >= wake + STALL {
+                self.forget_failures();
+            }
+            self.announce_expiry();
         }
         self.refused = if refused { self.refused.saturating_add(1) } else { 0 };
         Some(())
@@ -148,8 +155,9 @@ impl TokenActor {
         refused
     }
 
-    /// One request, within its time limit; none when nobody is left to fetch for.
-    async fn fetch(&mut self, span: &Span) -> Option<Result<AccessToken, Error>> {
+    /// One request, within its time limit, and whether it was kept from running meanwhile; none when nobody is left to fetch
+    /// for.
+    async fn fetch(&mut self, span: &Span) -> Option<(Result<AccessToken, Error>, bool)> {
         self.last_fetch = Some(Instant::now());
         self.budget.spend(Instant::now());
         let source = Arc::clone(&self.source);
@@ -158,19 +166,36 @@ impl TokenActor {
         let limit = RequestLimit::new(allowed, self.config.token_request_execution_timeout);
         let fetch = async move { source.fetch().await }.instrument(span.clone());
         // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
-        let request = AssertUnwindSafe(limit.around("the token source", fetch)).catch_unwind();
+        let request = AssertUnwindSafe(limit.known_to(fetch)).catch_unwind();
         tokio::pin!(request);
+        let mut deadline = Instant::now() + allowed;
+        let mut stalled = false;
         loop {
-            let expiry = self.expiry_to_announce();
-            tokio::select! {
-                result = &mut request => return Some(match result {
-                    Ok(answer) => answer,
-                    Err(_) => Err(Error::new(ErrorKind::TokenEndpoint, "the token source panicked")),
-                }),
+            lock(&self.plan).acts_by = deadline;
+            let tick = deadline.min(Instant::now() + TICK);
+            let wake = self.expiry_to_announce().map_or(tick, |end| end.min(tick));
+            let done = tokio::select! {
+                biased;
+                result = &mut request => Some(result),
                 // The request under way serves this wish too.
-                wish = self.requests.recv() => { wish?; }
-                () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => self.announce_expiry(),
+                wish = self.requests.recv() => { wish?; None }
+                () = sleep_until(wake) => None,
+            };
+            let late = Instant::now().saturating_duration_since(wake);
+            if late >= STALL {
+                // What came meanwhile has not been read: it gets the time that it was kept from running.
+                stalled = true;
+                deadline += late;
+                self.forget_failures();
             }
+            if let Some(result) = done {
+                let panicked = |_| Err(Error::new(ErrorKind::TokenEndpoint, "the token source panicked"));
+                return Some((result.unwrap_or_else(panicked), stalled));
+            }
+            if Instant::now() >= deadline {
+                return Some((Err(limit.over("the token source")), stalled));
+            }
+            self.announce_expiry();
         }
     }
 
@@ -194,7 +219,8 @@ impl TokenActor {
         let next_refresh = self.plan(schedule::delay(token.lifetime(), age, floor, &self.config));
         if same {
             self.journal.record(Event::TokenUnchanged { next_refresh });
-            if self.announced() {
+            let is_buried = |current: &Arc<Current>| !current.token.is_usable();
+            if self.announced() || self.current.as_ref().is_some_and(is_buried) {
                 // Its issuer vouches for it once more: it was our clock that buried it.
                 self.publish(token, self.generation(), username);
             }
@@ -226,14 +252,15 @@ impl TokenActor {
         })
     }
 
-    fn note_failure(&mut self, error: Error) {
+    /// `stalled`: this process did not run meanwhile, so that nobody knows whose fault it is.
+    fn note_failure(&mut self, error: Error, stalled: bool) {
         self.failures = self.failures.saturating_add(1);
         let backoff = self.backoff.next_delay();
         let asked = error.retry_after().unwrap_or_default();
         let asked = asked.min(LONGEST_RETRY_AFTER);
         self.not_before = Instant::now() + asked;
         let retry_in = self.plan(backoff.min(self.retry_bound(&error)).max(asked).max(SHORTEST_RETRY));
-        self.last_error = Some(error.clone());
+        self.last_error = (!stalled || !error.is_transient()).then(|| error.clone());
         self.journal.record(Event::RefreshFailed { error: error.clone(), attempt: self.failures, retry_in });
         let spent = self.failures >= self.config.retry_policy.max_attempts;
         let without_any = self.current.is_none() && (spent || !error.is_transient());
@@ -264,7 +291,7 @@ impl TokenActor {
     fn plan(&mut self, delay: Duration) -> Duration {
         let delay = delay.max(self.budget.wait(Instant::now()));
         self.due = Instant::now() + delay;
-        *lock(&self.shown_due) = self.due;
+        *lock(&self.plan) = Plan::at(self.due);
         self.due_wall = (self.wall_clock)() + delay;
         delay
     }
@@ -278,20 +305,29 @@ impl TokenActor {
         matches!(*self.state.borrow(), State::Dead(..))
     }
 
-    /// When the token in use expires, unless everybody knows that it has.
+    /// When the token in use expires whose renewal has failed, unless everybody knows that.
+    ///
+    /// One whose renewal has not failed is late at its expiry, and whoever needs one waits for the next one.
     fn expiry_to_announce(&self) -> Option<Instant> {
         let current = self.current.as_ref()?;
-        (!self.announced()).then(|| current.token.usable_until())
+        (self.last_error.is_some() && !self.announced()).then(|| current.token.usable_until())
     }
 
     /// Errors are nobody's business while the token in use is good; from its expiry on they are everybody's.
     fn announce_expiry(&mut self) {
-        if self.expiry_to_announce().is_some_and(|end| end <= Instant::now()) {
-            let error = self.last_error.clone().unwrap_or_else(|| {
-                Error::new(ErrorKind::TokenEndpoint, "the token expired before its renewal was answered")
-            });
+        if self.expiry_to_announce().is_some_and(|end| end <= Instant::now())
+            && let Some(error) = self.last_error.clone()
+        {
             self.journal.record(Event::TokenExpired { error: error.clone() });
             self.state.send_replace(State::Dead(error, self.current.clone()));
+        }
+    }
+
+    /// After a time in which this process did not run, only a failure from now on says that there is no token to be had.
+    fn forget_failures(&mut self) {
+        self.last_error = None;
+        if self.announced() {
+            self.state.send_replace(self.current.clone().map_or(State::Pending, State::Live));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering::SeqCst},
     },
 };
-use tokio::time::sleep;
+use tokio::time::{advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,6 +24,8 @@ enum Act {
     RetryAfter(Duration),
     Permanent,
     Hang,
+    /// A token for an hour, in two steps that take this long each.
+    Slow(Duration),
     Panic,
 }
 
@@ -83,6 +85,12 @@ impl TokenSource for Source {
                 Act::Permanent => Err(Error::new(ErrorKind::CredentialRejected, "wrong secret")),
                 Act::Panic => panic!("scripted panic"),
                 Act::Hang => std::future::pending().await,
+                Act::Slow(step) => {
+                    sleep(step).await;
+                    sleep(step).await;
+                    self.0.issued.store(number, SeqCst);
+                    AccessToken::opaque(Secret::new(format!("token-{number}")), HOUR, "me")
+                }
             }
         })
     }
@@ -242,6 +250,89 @@ async fn a_token_that_dies_during_a_hanging_request_is_announced_in_time() {
     tokens.current().await.unwrap();
     sleep(10 * SECOND + Duration::from_millis(5)).await;
     assert!(tokens.dead().is_some());
+}
+
+/// Nobody has said that there is no token to be had: whoever needs one waits.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_late_is_waited_for_until_its_renewal_fails() {
+    let script = Script::new([Act::Token(10 * SECOND), Act::Hang, Act::Token(HOUR)]);
+    let (mut tokens, journal) = start(&script, config().expiration_refresh_ratio(1.0));
+    tokens.current().await.unwrap();
+    // Asked for after nine seconds, given up after two and a half.
+    sleep(10 * SECOND).await;
+    assert!(tokens.live().is_none() && tokens.dead().is_none());
+    assert!(tokens.late().unwrap().to_string().contains("has not been answered yet"));
+    let mut waiting = tokens.clone();
+    let waiting = tokio::spawn(async move { waiting.current().await.err().map(|error| error.kind()) });
+    sleep(SECOND).await;
+    assert!(!waiting.is_finished() && journal.last_token_error().is_none());
+    assert_eq!(waiting.await.unwrap(), Some(ErrorKind::Timeout(Stage::Token)));
+    assert!(tokens.late().is_none() && tokens.dead().is_some() == tokens.live().is_none());
+    sleep(2 * SECOND).await;
+    assert_eq!(generation(&tokens), Some(2));
+}
+
+/// Failures from before a standstill say nothing of what is to be had after it.
+#[tokio::test(start_paused = true)]
+async fn after_a_standstill_only_a_new_failure_counts() {
+    let after = async |next: Act| {
+        let script = Script::new([Act::Token(MINUTE), Act::Transient, next]);
+        let slow = RetryPolicy::new().delay(10 * SECOND).max_delay(10 * SECOND);
+        let (mut tokens, _) = start(&script, config().retry_policy(slow));
+        tokens.current().await.unwrap();
+        while script.requests() < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        // No timer goes off meanwhile.
+        advance(HOUR).await;
+        tokens
+    };
+    let mut tokens = after(Act::Slow(SECOND)).await;
+    assert!(tokens.dead().is_none() && tokens.live().is_none());
+    assert_eq!(tokens.current().await.unwrap().generation, 2);
+
+    let mut tokens = after(Act::Permanent).await;
+    assert!(tokens.current().await.is_err());
+    assert!(tokens.dead().unwrap().to_string().contains("wrong secret"));
+}
+
+/// A request gets the time in which nobody ran it.
+#[tokio::test(start_paused = true)]
+async fn a_request_under_way_survives_a_standstill() {
+    let script = Script::new([Act::Token(10 * SECOND), Act::Slow(SECOND)]);
+    let (mut tokens, journal) = start(&script, config());
+    tokens.current().await.unwrap();
+    sleep(7 * SECOND + SECOND / 2).await;
+    assert_eq!(script.requests(), 2);
+    advance(HOUR).await;
+    assert!(tokens.dead().is_none() && tokens.live().is_none());
+    assert_eq!(tokens.current().await.unwrap().generation, 2);
+    assert_eq!((script.requests(), journal.counters().token_failures), (2, 0));
+}
+
+/// The first to look after a standstill may look before the actor has run.
+#[tokio::test(start_paused = true)]
+async fn what_was_certain_is_not_while_the_actor_is_kept_from_running() {
+    let (tokens, state, _wishes, plan) = Tokens::new();
+    let error = Error::new(ErrorKind::CredentialRejected, "refused");
+    state.send_replace(State::Dead(error, None));
+    *lock(&plan) = Plan::at(Instant::now() + SECOND);
+    assert!(tokens.dead().is_some());
+    sleep(SECOND + STALL - Duration::from_millis(1)).await;
+    assert!(tokens.dead().is_some());
+    sleep(Duration::from_millis(1)).await;
+    assert!(tokens.dead().is_none() && tokens.is_dead());
+}
+
+/// A token that died by our clock, and that its issuer gives once more, is good.
+#[tokio::test(start_paused = true)]
+async fn a_late_token_may_come_back() {
+    let script = Script::new([Act::Token(10 * SECOND), Act::Slow(SECOND)]);
+    let (mut tokens, _) = start(&script, config().expiration_refresh_ratio(1.0));
+    tokens.current().await.unwrap();
+    script.replace([Act::Same(HOUR)]);
+    advance(MINUTE).await;
+    assert_eq!(tokens.current().await.unwrap().generation, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! How long the token request that is under way may take, known to whatever it asks.
 
+use super::tokens::STALL;
 use crate::{Error, ErrorKind, error::Stage};
 use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -43,13 +44,19 @@ impl RequestLimit {
         self.start + self.allowed.saturating_sub(AHEAD.min(self.allowed / 10))
     }
 
+    /// `request`, with whatever it asks knowing of this limit.
+    pub(crate) fn known_to<R: Future>(self, request: R) -> impl Future<Output = R::Output> {
+        CURRENT.scope(self, request)
+    }
+
     /// The outcome of `request`, which knows of this limit; an error about `whom` if it has none in time.
+    #[cfg(test)]
     pub(crate) async fn around<T>(
         self,
         whom: &str,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let bounded = timeout_at(self.start + self.allowed, CURRENT.scope(self, request));
+        let bounded = timeout_at(self.start + self.allowed, self.known_to(request));
         bounded.await.unwrap_or_else(|_| Err(self.over(whom)))
     }
 
@@ -69,8 +76,20 @@ impl RequestLimit {
 
 /// Waits for `answer` of `whom` for as long as the token request under way may take; without end for one made by hand.
 pub(crate) async fn in_time<T>(whom: impl Display, answer: impl Future<Output = T>) -> Result<T, Error> {
-    match RequestLimit::current() {
-        Some(limit) => timeout_at(limit.end(), answer).await.map_err(|_| limit.over(whom)),
-        None => Ok(answer.await),
+    let Some(limit) = RequestLimit::current() else {
+        return Ok(answer.await);
+    };
+    tokio::pin!(answer);
+    let mut end = limit.end();
+    loop {
+        if let Ok(answer) = timeout_at(end, &mut answer).await {
+            return Ok(answer);
+        }
+        let late = end.elapsed();
+        if late < STALL {
+            return Err(limit.over(whom));
+        }
+        // What came meanwhile has not been read: it gets the time that it was kept from running.
+        end = Instant::now() + late;
     }
 }

@@ -1,13 +1,20 @@
 //! What everybody sees of the token actor: the token in use, and how to ask for another.
 
 use super::AccessToken;
-use crate::Error;
 use crate::lock::lock;
-use std::sync::{Arc, Mutex};
+use crate::{Error, ErrorKind};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
+
+/// A plan that is overdue by this much has not been kept because nobody ran the actor: its thread was blocked, or nobody drove
+/// its runtime.
+pub(super) const STALL: Duration = Duration::from_millis(250);
 
 /// Wishes that may wait for the actor, which takes them at once.
 const WISHES: usize = 8;
@@ -34,19 +41,31 @@ pub(super) enum State {
 pub(crate) struct Tokens {
     state: watch::Receiver<State>,
     requests: mpsc::Sender<Wish>,
-    due: Due,
+    plan: Arc<Mutex<Plan>>,
 }
 
-/// When the next token is asked for.
-pub(super) type Due = Arc<Mutex<Instant>>;
+/// What the actor is about to do.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    /// When the next token is asked for.
+    pub(super) next_request: Instant,
+    /// When the actor acts next at the latest: it asks for a token, or gives up the request under way.
+    pub(super) acts_by: Instant,
+}
+
+impl Plan {
+    pub(super) fn at(moment: Instant) -> Self {
+        Self { next_request: moment, acts_by: moment }
+    }
+}
 
 impl Tokens {
     /// A view, and the ends that the actor has in hand: what it tells, and what it is asked for.
-    pub(super) fn new() -> (Self, watch::Sender<State>, mpsc::Receiver<Wish>, Due) {
+    pub(super) fn new() -> (Self, watch::Sender<State>, mpsc::Receiver<Wish>, Arc<Mutex<Plan>>) {
         let (state, view) = watch::channel(State::Pending);
         let (requests, wishes) = mpsc::channel(WISHES);
-        let due = Arc::new(Mutex::new(Instant::now()));
-        (Self { state: view, requests, due: Arc::clone(&due) }, state, wishes, due)
+        let plan = Arc::new(Mutex::new(Plan::at(Instant::now())));
+        (Self { state: view, requests, plan: Arc::clone(&plan) }, state, wishes, plan)
     }
 
     /// The token in use, if it is still valid.
@@ -68,20 +87,43 @@ impl Tokens {
 
     /// When the next token is asked for.
     pub(crate) fn next_request(&self) -> Instant {
-        *lock(&self.due)
+        lock(&self.plan).next_request
     }
 
-    /// Why there is no valid token, once it is certain that there is none.
+    /// Why there is no valid token, once it is certain that there is none: the last request for one failed.
+    ///
+    /// While the actor is kept from making the next request nothing is certain: whoever waits lets it run.
     pub(crate) fn dead(&self) -> Option<Error> {
         match &*self.state.borrow() {
-            State::Dead(error, _) => Some(error.clone()),
+            State::Dead(error, _) if Instant::now() < lock(&self.plan).acts_by + STALL => Some(error.clone()),
             _ => None,
         }
     }
 
-    /// The token in use; waits for the first one.
+    /// Whether the last thing told was that there is no valid token.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(*self.state.borrow(), State::Dead(..))
+    }
+
+    /// What to say of a token that has expired before it was known whether it can be renewed.
+    pub(crate) fn late(&self) -> Option<Error> {
+        match &*self.state.borrow() {
+            State::Live(current) if !current.token.is_usable() => {
+                let text = "the token has expired, and the request for the next one has not been answered yet";
+                Some(Error::new(ErrorKind::TokenEndpoint, text).with_transient(true))
+            }
+            _ => None,
+        }
+    }
+
+    /// The token in use; waits for the first one, and for the next one if that in use has expired.
     pub(crate) async fn current(&mut self) -> Result<Arc<Current>, Error> {
-        let state = self.state.wait_for(|state| !matches!(state, State::Pending)).await.map_err(|_| Error::closed())?;
+        let is_settled = |state: &State| match state {
+            State::Live(current) => current.token.is_usable(),
+            State::Dead(..) => true,
+            State::Pending => false,
+        };
+        let state = self.state.wait_for(is_settled).await.map_err(|_| Error::closed())?;
         match &*state {
             State::Live(current) => Ok(Arc::clone(current)),
             State::Dead(error, _) => Err(error.clone()),

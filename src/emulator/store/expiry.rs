@@ -135,9 +135,7 @@ impl Conditions {
     /// A key that does not expire lives longer than any.
     fn allow(&self, new: Moment, current: Option<Moment>) -> bool {
         match current {
-            Some(current) => {
-                !(self.never_expires || self.later && new <= current || self.earlier && new >= current)
-            }
+            Some(current) => !(self.never_expires || self.later && new <= current || self.earlier && new >= current),
             None => !(self.expires || self.later),
         }
     }

@@ -36,7 +36,7 @@ pub(super) use driver::GARBAGE;
 pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Multi, Refused, is_for_good};
 pub(super) use pulse::Pulse;
-pub(crate) use queue::{Admission, Condition};
+pub(crate) use queue::{Admission, Condition, EXPIRED};
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 
 /// The reply at the start of `bytes`, and how many bytes it takes, if it is there in whole.

@@ -1,4 +1,4 @@
-//! When a link's server last gave a sign of life.
+//! When a link's server last gave a sign of life, and until when the link may be used.
 
 use super::claims::{Claims, Pending};
 use std::{
@@ -16,6 +16,8 @@ pub(crate) struct Pulse {
     /// It has left requests without a sign of life for too long.
     silent: AtomicBool,
     claims: Pending,
+    /// When the link's token dies, in the same milliseconds.
+    expires: AtomicU64,
 }
 
 impl Pulse {
@@ -26,6 +28,7 @@ impl Pulse {
             suspect: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             claims: Pending::default(),
+            expires: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -46,6 +49,17 @@ impl Pulse {
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
         let moment = moment.saturating_duration_since(self.began).as_millis();
         u128::from(self.last_sign()) < moment
+    }
+
+    /// Notes when the link's token dies; no such moment until it has one.
+    pub(crate) fn expires_at(&self, moment: Instant) {
+        let moment = moment.saturating_duration_since(self.began).as_millis();
+        self.expires.store(u64::try_from(moment).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Whether the link's token has died by `now`.
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(Relaxed))
     }
 
     /// Has the keeper find out whether the server is still there.

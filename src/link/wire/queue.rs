@@ -34,6 +34,9 @@ pub(crate) enum Admission {
     Own,
 }
 
+/// Why a link goes whose token has died.
+pub(crate) const EXPIRED: &str = "its token has expired";
+
 /// Slots kept for later requests; more are in use only while more requests are in flight.
 const SPARE_SLOTS: usize = 4096;
 
@@ -252,6 +255,16 @@ impl Queue {
         if self.congested.load(SeqCst) != congested {
             self.congested.store(congested, SeqCst);
         }
+    }
+
+    /// Takes the link out of use. Returns what was queued and has not been taken.
+    pub(super) fn give_back(&self, reason: &'static str) -> Vec<Entry> {
+        self.set(Condition::Down(reason));
+        let mut inner = lock(&self.inner);
+        // As if it had never been queued.
+        inner.offset -= inner.bytes.len() as u64;
+        inner.bytes.clear();
+        std::mem::take(&mut inner.entries)
     }
 
     /// The connection is gone: nothing is taken any more. Returns what was queued.

@@ -16,7 +16,7 @@ use crate::{
     error::Stage,
     event::Event,
     journal::Journal,
-    link::{Condition, Dialer, Link},
+    link::{Condition, Dialer, EXPIRED, Link},
     token::{Current, Tokens},
     trace::{outcome, target},
 };
@@ -150,7 +150,7 @@ impl Keeper {
         let now = Instant::now();
         for link in self.slots.iter().flat_map(Slot::links).filter(|link| link.authenticated_until() <= now) {
             // The server is about to cut it, and whatever is in flight with it.
-            link.retire("its token has expired");
+            link.retire(EXPIRED);
         }
         if self.slots.iter().flat_map(Slot::links).any(|link| link.is_silent()) {
             // Whether the server is slow or that link alone is stuck, the others' answers tell.
@@ -192,7 +192,7 @@ impl Keeper {
         self.pool.leaves(&link);
         self.tasks.push(Box::pin(async move {
             // What a broken connection has in flight is gone, not answered.
-            let drained = link.drained(limit).await && !link.has_ended();
+            let drained = timeout_at(limit, link.drained()).await.is_ok() && !link.has_ended();
             Done::LetGo(link.id(), drained)
         }));
     }
@@ -201,7 +201,7 @@ impl Keeper {
         let count =
             |condition| self.slots.iter().flat_map(Slot::links).filter(|link| link.condition() == condition).count();
         Census {
-            dialing: self.slots.iter().filter(|slot| slot.task == Task::Dial).count(),
+            dialing: self.slots.iter().filter(|slot| slot.is_dialing()).count(),
             open: count(Condition::Open),
             aside: count(Condition::Aside),
         }
@@ -210,11 +210,17 @@ impl Keeper {
     fn reconcile(&mut self) {
         let mut census = self.census();
         for index in 0..self.slots.len() {
-            if self.slots[index].task == Task::None {
-                match self.slots[index].link.clone() {
+            let slot = &self.slots[index];
+            if slot.task == Task::None {
+                match slot.link.clone() {
+                    // What is being opened takes the place.
+                    None if slot.opens_spare => {}
                     None => self.dial(index, &mut census, None),
                     Some(link) => self.maintain(index, &link, &mut census),
                 }
+            } else if slot.auth_is_late(Instant::now()) {
+                // Should the AUTH not be answered in time, its successor is there.
+                self.open_spare(index, &mut census, None);
             }
         }
     }
@@ -242,7 +248,7 @@ impl Keeper {
     fn dial(&mut self, index: usize, census: &mut Census, deadline: Option<Instant>) {
         let at_once = if self.first.is_some() { 1 } else { DIALS_AT_ONCE };
         // The first dial is made all the same: it is how `connect` learns why there is no token.
-        let no_token = self.tokens.dead().is_some() && self.first.is_none();
+        let no_token = self.tokens.is_dead() && self.first.is_none();
         let now = Instant::now();
         let newest = self.tokens.live().map_or(0, |current| current.generation);
         let may = self.slots[index].may_dial(now, newest);
@@ -275,7 +281,13 @@ impl Keeper {
             Span::current().record("outcome", outcome(&result));
             Done::Dialed(index, generation, result.map(|link| (link, now.elapsed())))
         };
-        self.start(index, Task::Dial, dial.instrument(span));
+        let slot = &mut self.slots[index];
+        if slot.task == Task::None {
+            slot.task = Task::Dial;
+        } else {
+            slot.opens_spare = true;
+        }
+        self.tasks.push(Box::pin(dial.instrument(span)));
     }
 
     fn check(&mut self, index: usize, link: &Arc<Link>) {
@@ -295,11 +307,12 @@ impl Keeper {
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let idle = self.slots.iter().filter(|slot| slot.task == Task::None);
-        let planned = idle.clone().flat_map(|slot| [slot.dial_after, slot.reauth_after, slot.verify_after]);
+        let planned = idle.clone().flat_map(|slot| [slot.reauth_after, slot.alone_after, slot.verify_after]);
+        let dials = self.slots.iter().flat_map(|slot| slot.auth_is_late.into_iter().chain([slot.dial_after]));
         let rotation = idle.filter_map(|slot| slot.link.as_ref()).flat_map(|link| self.turning_points(link));
         let ends = self.slots.iter().flat_map(Slot::links).map(|link| link.authenticated_until());
         let paced = self.pace.next(now);
-        let next = planned.chain(rotation).chain(ends).chain(paced).filter(|at| *at > now).min();
+        let next = planned.chain(dials).chain(rotation).chain(ends).chain(paced).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }
 }

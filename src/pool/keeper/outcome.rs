@@ -1,11 +1,19 @@
 //! What the keeper makes of the end of a dial, an `AUTH` or a `PING`.
 
 use super::{Done, Keeper};
-use crate::{Error, ErrorKind, error::Stage, event::Event, link::Link, pool::slot::Task, token::Current};
+use crate::{
+    Error, ErrorKind,
+    error::Stage,
+    event::Event,
+    link::{EXPIRED, Link},
+    pool::slot::{AUTH_UNANSWERED, Task},
+    token::Current,
+};
 use std::{
     sync::{Arc, atomic::Ordering::SeqCst},
     time::Duration,
 };
+use tokio::time::Instant;
 
 impl Keeper {
     pub(super) fn settle(&mut self, done: Done) {
@@ -39,7 +47,7 @@ impl Keeper {
         // A token that came while the link was being opened is seen by the next look at this slot.
         let (id, generation) = (link.id(), link.generation());
         let slot = &mut self.slots[index];
-        slot.task = Task::None;
+        slot.dial_ended();
         let replaced = slot.dialed(link);
         self.publish();
         self.pool.note_error(None);
@@ -54,7 +62,7 @@ impl Keeper {
     }
 
     fn dial_failed(&mut self, index: usize, generation: u64, error: Error) {
-        self.slots[index].task = Task::None;
+        self.slots[index].dial_ended();
         let refused = error.kind() == ErrorKind::AuthenticationRejected;
         let retry_in = self.slots[index].dial_failed(refused.then_some(generation));
         if refused {
@@ -70,6 +78,9 @@ impl Keeper {
     fn reauthenticated(&mut self, index: usize, link: &Arc<Link>, current: &Current, result: Result<(), Error>) {
         let slot = &mut self.slots[index];
         slot.task = Task::None;
+        slot.auth_is_late = None;
+        // It may have gone meanwhile: what is in its place now has nothing to do with that.
+        let is_here = slot.link.as_ref().is_some_and(|here| Arc::ptr_eq(here, link));
         // Commands that found it neither open nor aside look again.
         self.pool.wake_commands();
         let (id, generation) = (link.id(), current.generation);
@@ -78,9 +89,16 @@ impl Keeper {
             return self.journal.record(Event::Reauthenticated { link: id, generation });
         };
         match error.kind() {
-            ErrorKind::Timeout(Stage::Auth) => link.retire("AUTH was not answered"),
+            ErrorKind::Timeout(Stage::Auth) if link.authenticated_until() <= Instant::now() => link.retire(EXPIRED),
+            ErrorKind::Timeout(Stage::Auth) => {
+                if is_here {
+                    slot.doomed = Some(AUTH_UNANSWERED);
+                }
+            }
             kind => {
-                slot.reauth_failed();
+                if is_here {
+                    slot.reauth_failed();
+                }
                 if kind == ErrorKind::AuthenticationRejected {
                     self.tokens.refused(generation);
                 }

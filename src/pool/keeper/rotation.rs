@@ -18,88 +18,124 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(1);
 /// shorter.
 const LONGEST_MARGIN: Duration = Duration::from_secs(20);
 
-/// The least time that an `AUTH` is given, however little life the old token has left; but no more than three quarters of
-/// that, so that a link that does not answer is gone before the server cuts it.
-const SHORTEST_AUTH: Duration = Duration::from_millis(500);
-
 impl Keeper {
-    /// How long before its token dies a link is replaced whose re-AUTH keeps failing, and how much longer before that a lone
-    /// one no longer waits for a stand-in.
-    fn reserves(&self, current: &Current) -> (Duration, Duration) {
-        let tenth = current.token.lifetime() / 10;
-        (LONGEST_MARGIN.min(tenth), self.options.auth_timeout.min(tenth))
+    /// How long before its token dies a link is replaced whose re-AUTH keeps failing.
+    fn margin(current: &Current) -> Duration {
+        LONGEST_MARGIN.min(current.token.lifetime() / 10)
     }
 
-    /// When the link has to be looked at for those two, whatever else happens or does not.
+    /// How long a lone link with this much life left waits for its stand-in.
+    fn patience(&self, current: &Current, old_life: Duration) -> Duration {
+        let for_auth = self.options.auth_timeout.min(current.token.lifetime() / 10);
+        let early = old_life.saturating_sub(Self::margin(current) + for_auth);
+        // Late in a token's life, what is left is shared between the stand-in and the AUTH, which gets twice what one takes.
+        early.max((old_life / 2).min(old_life.saturating_sub(self.slowest_auth() * 2)))
+    }
+
+    /// How long Redis took to answer the last `AUTH`s, at most.
+    fn slowest_auth(&self) -> Duration {
+        self.slots.iter().flat_map(Slot::links).map(|link| link.auth_took()).max().unwrap_or_default()
+    }
+
+    /// When the link has to be looked at, whatever else happens or does not.
     pub(super) fn turning_points(&self, link: &Link) -> impl Iterator<Item = Instant> + use<> {
         let points = self.tokens.live().filter(|current| link.generation() < current.generation).map(|current| {
-            let (margin, for_auth) = self.reserves(&current);
-            [margin + for_auth, margin].map(|before| link.authenticated_until().checked_sub(before))
+            let margin = Self::margin(&current);
+            [margin, margin / 2].map(|before| link.authenticated_until().checked_sub(before))
         });
         points.into_iter().flatten().flatten()
     }
 
-    /// Takes a link out of use whose re-AUTH keeps failing; if commands could not do without it, only once there is another.
+    /// Has a link go that cannot be given the new token: once there is another one in its place, if it still serves.
     ///
     /// So there is at most one link more than places, however many of them have to be replaced.
-    fn replace(&mut self, index: usize, link: &Link, census: &mut Census) {
-        let serves = |slot: &Slot| !slot.doomed && slot.link.as_ref().is_some_and(|link| link.is_open());
-        if self.slots.iter().any(serves) {
+    fn replace(&mut self, index: usize, link: &Link, reason: &'static str, census: &mut Census) {
+        let serves = |slot: &Slot| slot.doomed.is_none() && slot.link.as_ref().is_some_and(|link| link.is_open());
+        if !link.is_open() && self.slots.iter().any(serves) {
             // At once, so that the next slot does not count on it.
             (census.open, census.aside) = census.without(link.condition());
-            link.retire(AUTH_KEEPS_FAILING);
+            link.retire(reason);
             self.pool.wake_keeper();
         } else if self.slots[index].spare.is_some() {
             // It takes the place at the next look.
             self.pool.wake_keeper();
-        } else if !self.slots.iter().any(|slot| slot.spare.is_some() || slot.task == Task::Dial) {
-            self.dial(index, census, None);
+        } else {
+            self.open_spare(index, census, None);
         }
+    }
+
+    /// Opens a link beside the one in this place, unless there is such a spare, here or elsewhere.
+    pub(super) fn open_spare(&mut self, index: usize, census: &mut Census, deadline: Option<Instant>) {
+        if !self.slots.iter().any(Slot::has_spare) {
+            self.dial(index, census, deadline);
+        }
+    }
+
+    /// Whether a link has to wait with its `AUTH` for those that are aside, so that half of the links keep up the service.
+    fn must_wait(&self, index: usize, census: &Census, link: &Link, old_life: Duration) -> bool {
+        // No time for one AUTH after the other: better that commands wait for an AUTH than that its link is lost.
+        if old_life <= self.slowest_auth() * 2 {
+            return false;
+        }
+        let (open, aside) = census.without(link.condition());
+        // Those that have not been back for so long will not be back in time.
+        let aside = aside.saturating_sub(self.late_ones(index).filter(|slot| slot.is_aside()).count());
+        aside > 0 && aside >= (open + aside).div_ceil(2)
+    }
+
+    /// The other places whose link's `AUTH` has not been answered for long.
+    fn late_ones(&self, index: usize) -> impl Iterator<Item = &Slot> {
+        let now = Instant::now();
+        let others = self.slots.iter().enumerate().filter(move |(other, _)| *other != index);
+        others.map(|(_, slot)| slot).filter(move |slot| slot.auth_is_late(now))
     }
 
     /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
     pub(super) fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>, census: &mut Census) {
         let now = Instant::now();
-        let (margin, for_auth) = self.reserves(&current);
         let old_life = link.authenticated_until().saturating_duration_since(now);
+        let patience = self.patience(&current, old_life);
         let slot = &mut self.slots[index];
-        slot.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10));
-        slot.doomed |= slot.reauth_failed_before() && old_life <= margin;
-        if slot.doomed {
-            return self.replace(index, link, census);
+        slot.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10), patience);
+        if slot.reauth_failed_before() && old_life <= Self::margin(&current) {
+            slot.doomed.get_or_insert(AUTH_KEEPS_FAILING);
+        }
+        if let Some(reason) = slot.doomed {
+            return self.replace(index, link, reason, census);
         }
         if now < slot.reauth_after {
             return;
         }
-        let has_spare = slot.spare.is_some();
-        let is_open = link.condition() == Condition::Open;
-        let (open, aside) = census.without(link.condition());
-        if aside > 0 && aside >= (open + aside).div_ceil(2) {
-            // Half of the links keep up the service; those that are aside will be back.
+        let (has_spare, alone_after) = (slot.spare.is_some(), slot.alone_after);
+        if self.must_wait(index, census, link, old_life) {
             return;
         }
+        let (open, aside) = census.without(link.condition());
         let alone = open == 0;
-        let patience = old_life.saturating_sub(margin + for_auth);
-        if alone && !has_spare && !patience.is_zero() {
+        if alone && !has_spare && now < alone_after {
             // A second link first, so that no command waits for this one's AUTH; while there is time for one.
-            return self.dial(index, census, Some(now + patience));
+            return self.open_spare(index, census, Some(alone_after));
         }
-        if !alone && is_open {
+        if alone && !has_spare && old_life > Self::margin(&current) / 2 && self.late_ones(index).next().is_some() {
+            // The last link that serves must not get stuck as the others are.
+            return self.open_spare(index, census, None);
+        }
+        if !alone && link.condition() == Condition::Open {
             // At once, so that the next slot counts it.
             link.step_aside();
             (census.open, census.aside) = (open, aside + 1);
         }
-        let least = SHORTEST_AUTH.min(old_life * 3 / 4);
-        let limit = old_life.saturating_sub(margin).max(least).min(self.options.auth_timeout);
         let link = Arc::clone(link);
+        let limit = self.options.auth_timeout;
         let generation = current.generation;
         let pool = &*self.journal.name();
         let span = info_span!(target: target::LINK, "reauth", pool, link = link.id(), generation, outcome = Empty);
         let reauth = async move {
-            let result = link.reauthenticate(&current, now + limit).await;
+            let result = link.reauthenticate(&current, limit).await;
             Span::current().record("outcome", outcome(&result));
             Done::Reauthenticated(index, link, current, result)
         };
+        self.slots[index].auth_is_late = Some(now + old_life / 2);
         self.start(index, Task::Reauth, reauth.instrument(span));
     }
 }

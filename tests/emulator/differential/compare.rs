@@ -74,9 +74,10 @@ pub(super) fn same(rule: &Rule, ours: &Reply, theirs: &Reply) -> bool {
         Rule::Scan => {
             ours.items[0] == theirs.items[0] && sorted(&ours.items[1].items) == sorted(&theirs.items[1].items)
         }
-        Rule::Time(tolerance) => ours.number().zip(theirs.number()).is_some_and(|(ours, theirs)| {
-            ours >= 0 && theirs >= 0 && (ours - theirs).abs() <= *tolerance
-        }),
+        Rule::Time(tolerance) => ours
+            .number()
+            .zip(theirs.number())
+            .is_some_and(|(ours, theirs)| ours >= 0 && theirs >= 0 && (ours - theirs).abs() <= *tolerance),
         Rule::Kind => true,
         Rule::Each(rules) => {
             let each = rules.iter().zip(&ours.items).zip(&theirs.items);

@@ -126,7 +126,11 @@ fn every_library_s_way_of_writing_one_is_taken() {
             json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE.encode(&sha256), "x5c": [&der]}),
             json!({"nbf": null, "iat": fraction - 600.0, "exp": fraction}),
         ),
-        ("MSAL for Node", json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(&sha256)}), json!({})),
+        (
+            "MSAL for Node",
+            json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(&sha256)}),
+            json!({}),
+        ),
         (
             "MSAL.NET",
             json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(&sha256), "x5c": &der}),

@@ -34,7 +34,7 @@ impl<S> Driver<S> {
     }
 
     /// Ends a request that the connection's end has overtaken.
-    fn give_up(&mut self, entry: Entry) {
+    pub(super) fn give_up(&mut self, entry: Entry) {
         // What the TLS layer has taken may have gone.
         let outcome = if entry.begins < self.written {
             Outcome::Lost(self.reason)

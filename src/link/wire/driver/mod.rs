@@ -1,6 +1,7 @@
 //! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
 
 mod handing;
+mod pause;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use super::{
     scan::Scan,
 };
 use crate::load::Load;
+use pause::Pause;
 use std::{
     pin::Pin,
     sync::Arc,
@@ -79,6 +81,7 @@ pub(super) struct Driver<S> {
     alarm_at: Option<Instant>,
     looked: Option<Look>,
     reason: Reason,
+    pause: Pause,
     /// The pool's name.
     pool: Arc<str>,
 }
@@ -111,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             record,
             alarm_at: None,
             looked: None,
+            pause: Pause::new(),
             reason: "the connection's task was ended",
             pool,
         }
@@ -235,7 +239,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.turn(cx) {
+        let up_to_date = ready!(self.catch_up(cx));
+        match up_to_date.and_then(|()| self.turn(cx)) {
             Ok(()) => Poll::Pending,
             Err(reason) => {
                 self.reason = reason;

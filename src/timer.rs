@@ -1,0 +1,110 @@
+//! Timers of the runtime that `connect` was called on, for futures that anybody may poll anywhere.
+
+use std::{
+    pin::{Pin, pin},
+    sync::{Arc, PoisonError, RwLock},
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    runtime::Handle,
+    task::yield_now,
+    time::{self, Instant},
+};
+
+/// Turns of the runtime that a command takes at least before it fails: in the first one it is found out what has come, in the
+/// second one those it came for run.
+const TURNS: usize = 2;
+
+/// Makes timers on one runtime. Wherever they are polled, that need not be a runtime, or one with timers of its own.
+#[derive(Clone)]
+pub(crate) struct Timers {
+    runtime: Handle,
+    /// Whether the runtime still drives timers. To poll one of a runtime that has ended is a panic.
+    driven: Arc<RwLock<bool>>,
+}
+
+/// Keeps timers going until dropped; then they are over at once.
+///
+/// It belongs in a task of their runtime. That drops its tasks before it stops its timers, so that nobody polls one after that.
+pub(crate) struct Mainspring(Arc<RwLock<bool>>);
+
+impl Mainspring {
+    /// The task that it belongs in, which ends with its runtime or by being aborted.
+    pub(crate) async fn wind(self) {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Drop for Mainspring {
+    fn drop(&mut self) {
+        // Waits for those who are polling at this moment.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+}
+
+impl Timers {
+    /// Timers of this runtime, and what keeps them going.
+    pub(crate) fn of(runtime: Handle) -> (Self, Mainspring) {
+        let driven = Arc::new(RwLock::new(true));
+        let mainspring = Mainspring(Arc::clone(&driven));
+        (Self { runtime, driven }, mainspring)
+    }
+
+    /// Whether there is nobody any more who drives them.
+    pub(crate) fn have_ended(&self) -> bool {
+        !*self.driven.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `deadline`, or for the end of the runtime.
+    pub(crate) fn sleep_until(&self, deadline: Instant) -> Sleep {
+        // The timer belongs to the runtime in which it is made.
+        let _entered = self.runtime.enter();
+        Sleep { inner: Box::pin(time::sleep_until(deadline)), driven: Arc::clone(&self.driven) }
+    }
+
+    /// What `work` yields; none if it has not by `deadline`.
+    pub(crate) async fn timeout_at<T>(&self, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let mut sleep = None;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(value) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            let sleep = sleep.get_or_insert_with(|| self.sleep_until(deadline));
+            ready!(Pin::new(sleep).poll(cx));
+            Poll::Ready(None)
+        })
+        .await
+    }
+}
+
+/// See [`Timers::sleep_until`].
+#[must_use]
+pub(crate) struct Sleep {
+    inner: Pin<Box<time::Sleep>>,
+    driven: Arc<RwLock<bool>>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = &mut *self;
+        // Held while polling, so that the runtime cannot end meanwhile.
+        let driven = sleep.driven.read().unwrap_or_else(PoisonError::into_inner);
+        if *driven { sleep.inner.as_mut().poll(cx) } else { Poll::Ready(()) }
+    }
+}
+
+/// Lets the tasks of this thread's runtime run before a command fails at once.
+///
+/// A program that drives its runtime for one command after the other, and not in between, would not run them at all otherwise,
+/// and so never get over what makes the commands fail.
+pub(crate) async fn let_others_run() {
+    for _ in 0..TURNS {
+        yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
