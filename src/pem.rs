@@ -63,7 +63,10 @@ pub(crate) fn parts(pem: &[u8]) -> String {
     let text = String::from_utf8_lossy(pem);
     let labels: Vec<_> = text.lines().filter_map(label).take(5).map(|label| format!("`{label}`")).collect();
     match labels.as_slice() {
-        [] if pem.first() == Some(&0x30) => "it is binary (DER): convert it with `openssl x509 -inform DER`, or `openssl pkey -inform DER` if it is a key".to_owned(),
+        [] if pem.first() == Some(&0x30) => {
+            "it is binary (DER): convert it with `openssl x509 -inform DER`, or `openssl pkey -inform DER` if it is a key"
+                .to_owned()
+        }
         [] => "there is no `-----BEGIN` line in it".to_owned(),
         labels if labels.iter().any(|label| label == "`TRUSTED CERTIFICATE`") => {
             format!("its parts are {}: convert what is trusted with `openssl x509 -in FILE`", labels.join(", "))

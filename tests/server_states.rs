@@ -298,7 +298,8 @@ async fn a_server_that_quotes_the_start_of_the_token_is_not_quoted() {
     let config = |server: &Server, protocol| {
         let number = Arc::clone(&number);
         let token = move || {
-            let token = format!("{TOKEN}.{}", number.fetch_add(1, SeqCst));
+            // Longer than what is quoted.
+            let token = format!("{TOKEN}.{}{}", "x7Kp".repeat(50), number.fetch_add(1, SeqCst));
             async { AccessToken::opaque(token, 2 * SECOND, "tester") }
         };
         let tls = Tls::new().ca_pem(&server.ca_pem);

@@ -129,6 +129,13 @@ mod tests {
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::CredentialRejected, true));
         assert!(error.to_string().contains("nobody is signed in"), "{error}");
 
+        let quoting =
+            "az said: {\"accessToken\": \"s3cr3t\"} and Bearer Zm9vYmFyMTIz, eyJhbGciOiJSUzI1NiJ9.eyJvaWQiOiJ";
+        let error = fetch(Sdk(Err(quoting))).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        let pieces = ["s3cr3t", "Zm9vYm", "eyJ", "hbGciO", "JvaWQi"];
+        assert!(shown.contains("az said") && pieces.iter().all(|piece| !shown.contains(piece)), "{shown}");
+
         let error = fetch(Sdk(Err("400: AADSTS7000215: Invalid client secret provided."))).await.unwrap_err();
         assert_eq!((error.aadsts(), error.is_transient()), (Some(7_000_215), false));
         assert!(error.hint().is_some_and(|hint| hint.contains("secret")), "{error}");

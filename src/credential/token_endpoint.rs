@@ -69,9 +69,9 @@ impl TokenEndpoint {
         &self.client_id
     }
 
-    /// What an assertion has to name as its audience.
+    /// What an assertion has to name as its audience, and what errors may show: a query may hold a secret.
     pub(super) fn url(&self) -> &str {
-        self.url.as_str()
+        self.url.as_str().split(['?', '#']).next().unwrap_or_default()
     }
 
     pub(super) async fn token_for_secret(&self, secret: &Secret) -> Result<AccessToken, Error> {

@@ -91,8 +91,9 @@ impl Endpoint {
         Ok(self)
     }
 
+    /// For errors: a query may hold a secret.
     pub(super) fn url(&self) -> &str {
-        self.url.as_str()
+        self.url.as_str().split(['?', '#']).next().unwrap_or_default()
     }
 
     /// The request without what identifies it.

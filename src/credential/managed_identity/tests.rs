@@ -234,4 +234,12 @@ async fn an_endpoint_that_quotes_its_secret_has_it_blanked() {
     let error = source.fetch().await.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::CredentialRejected, Some(401)));
     assert!(error.to_string().contains("wrong header: [redacted]"), "{error}");
+
+    // Nor is what the address itself may hold.
+    let endpoint = format!("{endpoint}?key=s3cr3t-key#s3cr3t");
+    let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "h34der")];
+    server.reply(Reply::json(401, &json!({"statusCode": 401, "message": "no"})));
+    let source = request(&ManagedIdentity::SystemAssigned).source(&Surroundings::of_pairs(&variables)).unwrap();
+    let shown = format!("{:?}", source.fetch().await.unwrap_err());
+    assert!(shown.contains("/msi/token refused") && !shown.contains("s3cr3t"), "{shown}");
 }
