@@ -72,7 +72,9 @@ fn the_end_of_their_runtime_ends_them_and_panics_nowhere() {
         // Whatever they are doing at that moment.
         thread::sleep(Duration::from_micros(fastrand::u64(..8_000)));
         drop(runtime);
-        sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("no panic"));
+        for sleeper in sleepers {
+            sleeper.join().expect("no panic");
+        }
         assert!(timers.have_ended());
         block_on(timers.sleep_until(Instant::now() + HOUR));
     }
