@@ -17,8 +17,8 @@ pub(crate) enum Outcome {
     Answered(Value),
     /// Redis refused a transaction, or commands of it while they were being queued.
     Aborted(Refused),
-    /// Not a byte of the request left this process: the connection went down, or `MULTI` was asked for first, and may be
-    /// used.
+    /// Not a byte of the request left this process: the connection went down, or `MULTI` was asked for first, and may
+    /// be used.
     Unsent,
     /// The connection went down with the request on its way, for this reason.
     Lost(&'static str),
