@@ -7,8 +7,8 @@ mod tests;
 use effect::{Effect, effect};
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult};
 
-/// Refuses a command that would block the shared connection, change its state under everybody else, or that is about one
-/// connection of several.
+/// Refuses a command that would block the shared connection, change its state under everybody else, or that is about
+/// one connection of several.
 pub(crate) fn check(cmd: &Cmd) -> RedisResult<()> {
     match effect(cmd) {
         // Redis passes over it without a reply, and all that follow would go to the wrong requests.
@@ -85,7 +85,8 @@ fn instead(name: &str) -> &'static str {
     match name {
         "MULTI" | "EXEC" | "DISCARD" => "use `redis::pipe().atomic()`, which is sent in one piece",
         "WATCH" | "UNWATCH" => {
-            "use a script, or a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for this task alone"
+            "use a script, or a connection of the `redis` crate's with `EntraCredentials` (feature \
+             `streaming-credentials`), for this task alone"
         }
         "AUTH" | "HELLO" => "every connection is authenticated, and kept so, by the client itself",
         "QUIT" | "RESET" => "connections are closed by `shutdown`, or when the last handle is dropped",
@@ -97,11 +98,12 @@ fn instead(name: &str) -> &'static str {
              `manager().stats().links`"
         }
         "CLIENT SETNAME" | "CLIENT SETINFO" => {
-            "there is no setting for it yet: on Redis 7.2 and later `CLIENT LIST` shows them all with the library's name \
-             `entra-redis`"
+            "there is no setting for it yet: on Redis 7.2 and later `CLIENT LIST` shows them all with the library's \
+             name `entra-redis`"
         }
         _ => {
-            "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for this alone"
+            "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for \
+             this alone"
         }
     }
 }

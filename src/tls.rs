@@ -224,8 +224,8 @@ impl Pem {
 }
 
 /// What to do about a machine on which no CA is trusted, as in a container image that holds a program and nothing else.
-const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`), let `SSL_CERT_FILE` name a \
-                        bundle of them, or set `Tls::ca_file`";
+const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`), let `SSL_CERT_FILE` \
+                        name a bundle of them, or set `Tls::ca_file`";
 
 /// The start of every TLS configuration of this crate, with its crypto provider and nothing process-wide.
 pub(crate) fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {

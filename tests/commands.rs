@@ -319,7 +319,7 @@ async fn what_is_of_one_connection_is_refused_by_its_full_name_with_what_to_use(
     assert!(list.contains("user=tester") && !list.contains("name=orders"), "{list}");
 }
 
-/// What is asked for beyond the replies is waited for in vain with the redis crate's connection; everything else is as there.
+/// What is asked for beyond the replies is waited for in vain with the redis crate's connection; all else is as there.
 #[tokio::test]
 async fn any_choice_of_replies_ends_and_is_that_of_the_redis_crate() {
     let _logs = logs::watch();

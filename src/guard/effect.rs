@@ -8,8 +8,8 @@ pub(super) enum Effect {
     None,
     /// The replies to everything sent after it wait with it.
     ///
-    /// What holds up the server (`DEBUG SLEEP`, a long script) or all its clients (`CLIENT PAUSE`) is not among these: it
-    /// does so over any connection.
+    /// What holds up the server (`DEBUG SLEEP`, a long script) or all its clients (`CLIENT PAUSE`) is not among these:
+    /// it does so over any connection.
     Blocks,
     /// What others send on the connection means something else after it.
     ChangesState,
@@ -56,8 +56,8 @@ pub(super) fn effect(cmd: &Cmd) -> Effect {
     }
 }
 
-/// `LIST`, `KILL`, `PAUSE`, `UNPAUSE` and `UNBLOCK` are about all connections, or such as they name. The last two of those
-/// that are about their own are Valkey's.
+/// `LIST`, `KILL`, `PAUSE`, `UNPAUSE` and `UNBLOCK` are about all connections, or such as they name. The last two of
+/// those that are about their own are Valkey's.
 fn client_effect(subcommand: &[u8]) -> Effect {
     let mut buffer = [0; LONGEST_NAME];
     match upper(subcommand, &mut buffer) {

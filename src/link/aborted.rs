@@ -59,8 +59,8 @@ fn without_multi(commands: usize, multi: ServerError, errors: &[(usize, ServerEr
         }
         Some((_, first)) => write!(
             fate,
-            "its commands ran one by one, {} of {commands} of them (index {}); {} answered with an error (index {}; the \
-             first: {first})",
+            "its commands ran one by one, {} of {commands} of them (index {}); {} answered with an error (index {}; \
+             the first: {first})",
             ran.len(),
             Indexes(&ran),
             if failed.len() == 1 { "one was".to_owned() } else { format!("{} were", failed.len()) },

@@ -21,8 +21,8 @@ pub(crate) fn handshake(error: &io::Error) -> (String, &'static str) {
         let hint = if error.kind() == io::ErrorKind::UnexpectedEof {
             "the server closed the connection during the TLS handshake: does this port speak TLS?"
         } else {
-            "the connection broke during the TLS handshake: does this port speak TLS, and is there a firewall or a proxy \
-             on the way that cuts it?"
+            "the connection broke during the TLS handshake: does this port speak TLS, and is there a firewall or a \
+             proxy on the way that cuts it?"
         };
         return (error.to_string(), hint);
     };
@@ -61,8 +61,8 @@ fn cause(error: &io::Error) -> Option<&Tls> {
 fn certificate(problem: &Certificate) -> (Option<String>, &'static str) {
     let hint = match problem {
         Certificate::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "the certificate has no subject alternative name, and the common name counts for nothing: it must be issued \
-             anew with one (`subjectAltName`)"
+            "the certificate has no subject alternative name, and the common name counts for nothing: it must be \
+             issued anew with one (`subjectAltName`)"
         }
         Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
             "the certificate is for another name: set `Tls::server_name` if that is intended"
@@ -112,16 +112,16 @@ const OTHER_CA: &str = "a CA that was made anew under the same name is another o
                         signed the server's certificate";
 const WRONG_PURPOSE: &str = "the certificate is not for servers: it must be issued anew, with `serverAuth` among its \
                              extended key usages, or without any";
-const UNSAFE: &str = "the certificate must be issued anew: with SHA-256 or better, and a key of ECDSA or of RSA with 2,048 \
-                      bits or more";
+const UNSAFE: &str = "the certificate must be issued anew: with SHA-256 or better, and a key of ECDSA or of RSA with \
+                      2,048 bits or more";
 
 /// Of problems that rustls passes on as its verifier names them.
 fn unnamed(name: &str) -> (Option<String>, &'static str) {
     let (what, hint) = match name {
         "CaUsedAsEndEntity" => (
             "it is that of a CA, which a server must not show as its own",
-            "the server needs a certificate that is none of a CA (`basicConstraints=CA:FALSE`; `openssl req -x509` makes \
-             one of a CA unless told otherwise)",
+            "the server needs a certificate that is none of a CA (`basicConstraints=CA:FALSE`; `openssl req -x509` \
+             makes one of a CA unless told otherwise)",
         ),
         "EndEntityUsedAsCa" => (
             "a certificate in its chain signed another, and is none of a CA",
@@ -129,8 +129,8 @@ fn unnamed(name: &str) -> (Option<String>, &'static str) {
         ),
         "UnsupportedCertVersion" => (
             "it is not of X.509 version 3",
-            "the certificate must be issued anew as version 3, which `openssl x509` makes only with extensions, such as a \
-             `subjectAltName`",
+            "the certificate must be issued anew as version 3, which `openssl x509` makes only with extensions, such \
+             as a `subjectAltName`",
         ),
         "UnsupportedCriticalExtension" => ("it has a critical extension that is unknown here", ISSUE_ANEW),
         "PathLenConstraintViolated" => ("there are more CAs in its chain than one of them allows", ISSUE_ANEW),
@@ -156,8 +156,8 @@ fn alerted(alert: Alert) -> &'static str {
     match alert {
         alert if is_about_certificate(alert) => CLIENT_CERTIFICATE,
         Alert::HandshakeFailure => {
-            "the server wants a client certificate (`Tls::client_cert_file`), or has no cipher suite in common with this \
-             client"
+            "the server wants a client certificate (`Tls::client_cert_file`), or has no cipher suite in common with \
+             this client"
         }
         Alert::ProtocolVersion | Alert::InsufficientSecurity => OLD_SERVER,
         Alert::UnrecognisedName => "the server does not go by this name: set `Tls::server_name` to the one it goes by",

@@ -10,8 +10,8 @@ const REFUSED: u8 = 2;
 
 /// What Redis said last to `MULTI`; one for all links of a client, who are one user.
 ///
-/// `MULTI`, the commands and `EXEC` travel in one piece. If `MULTI` is refused, as the ACL may have it, the commands run
-/// one by one all the same: so where it has been refused, or would let a command block, it is asked for alone first.
+/// `MULTI`, the commands and `EXEC` travel in one piece. If `MULTI` is refused, as the ACL may have it, the commands
+/// run one by one all the same: so where it has been refused, or would let a command block, it is asked for alone.
 #[derive(Default)]
 pub(crate) struct Multi(AtomicU8);
 
@@ -47,7 +47,7 @@ pub(crate) fn is_for_good(error: &ServerError) -> bool {
 /// What was refused of a transaction.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    /// The replies that are errors, by their places: 0 is that to `MULTI`, then come the commands', then that to `EXEC`.
+    /// The replies that are errors, by their places: 0 is `MULTI`'s, then come the commands', then `EXEC`'s.
     pub(crate) errors: Vec<(usize, ServerError)>,
     /// Whether the commands were sent at all.
     pub(crate) sent: bool,
