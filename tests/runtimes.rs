@@ -226,6 +226,7 @@ fn commands_that_wait_for_a_connection_may_be_polled_anywhere() {
     elsewhere(|count| {
         let config = emulator.config().command_timeout(SECOND / 2);
         let redis = there.block_on(connect(&emulator, config));
+        there.block_on(common::links_up(&redis, 4));
         count(&redis).unwrap();
         emulator.gate().refuse_connections(true);
         emulator.gate().cut_all();
@@ -332,6 +333,7 @@ fn commands_of_a_runtime_that_has_ended_say_so() {
     let (_there, emulator) = emulator(HOUR);
     for runtime in [busy_runtime(), lazy_runtime()] {
         let redis = runtime.block_on(connect(&emulator, emulator.config()));
+        runtime.block_on(common::links_up(&redis, 4));
         runtime.block_on(count(&redis)).unwrap();
         emulator.gate().refuse_connections(true);
         emulator.gate().cut_all();
