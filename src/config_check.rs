@@ -1,6 +1,6 @@
 //! Checks that several settings share, so that they fail with the same words.
 
-use crate::Error;
+use crate::error::Error;
 use std::time::Duration;
 
 /// The longest duration a setting accepts: beyond it, adding to a clock may overflow.

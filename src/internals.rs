@@ -1,14 +1,15 @@
 //! What the benches reach for. Nothing here is part of the public API; all of it may change or go in any version.
 
 use crate::{
-    AccessToken, Error, Overload, TokenManagerConfig,
-    journal::Journal,
-    link::{self, Link, Outcome},
-    load::Load,
-    order::Memory,
+    admission::{Load, Overload},
+    error::Error,
+    exec::order::Memory,
+    link::{Link, Outcome},
+    observe::journal::Journal,
     pool::Pool,
+    resp,
     timer::Timers,
-    token::TokenActor,
+    token::{AccessToken, TokenActor, TokenManagerConfig},
 };
 use redis::{Cmd, Value};
 use std::{fmt, sync::Arc, time::Duration};
@@ -23,12 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// The reply at the start of `bytes`, and how many bytes it takes; none if it is not there in whole, or is no reply.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Option<(Value, usize)> {
-    link::parse_reply(bytes)
+    resp::parse::parse(bytes).ok()
 }
 
 /// Appends the command in the form in which it travels.
 pub fn pack(cmd: &Cmd, bytes: &mut Vec<u8>) {
-    link::pack_command(cmd, bytes);
+    resp::pack::pack(cmd, bytes);
 }
 
 /// A pool of links over any streams, without a keeper and without tokens.

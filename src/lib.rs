@@ -41,59 +41,44 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
-mod call;
+mod admission;
 mod client;
-mod config;
+mod command;
 mod config_check;
 mod credential;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
-mod event;
-mod guard;
-mod health;
+mod exec;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
-mod journal;
 mod link;
-mod load;
 mod lock;
-mod manager;
-#[cfg(feature = "metrics")]
-mod metrics;
-mod name;
-mod order;
-mod pem;
+mod observe;
 mod pool;
-mod reads;
-mod refusal;
-mod resolver;
+mod resp;
 mod retry;
 mod secret;
-mod stats;
-#[cfg(feature = "streaming-credentials")]
-mod streaming;
 mod timer;
-mod tls;
 mod token;
-mod trace;
+mod transport;
 
-pub use client::EntraRedis;
-pub use config::Config;
+pub use admission::{CommandStats, FailedCommands, Overload};
+pub use client::{Config, ConnectionManager, EntraRedis};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
-pub use event::{Counters, Event};
-pub use health::Health;
-pub use load::{CommandStats, FailedCommands, Overload};
-pub use manager::ConnectionManager;
+pub use observe::{
+    event::{Counters, Event},
+    health::Health,
+    stats::{LinkState, LinkStats, Stats, TokenFailure, TokenStats},
+};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
-pub use stats::{LinkState, LinkStats, Stats, TokenFailure, TokenStats};
 #[cfg(feature = "streaming-credentials")]
-pub use streaming::EntraCredentials;
-pub use tls::Tls;
+pub use token::EntraCredentials;
 pub use token::{AccessToken, TokenFuture, TokenManagerConfig, TokenSource};
+pub use transport::tls::Tls;
 
 /// The version of the `redis` crate that this crate's public API speaks.
 pub use redis;

@@ -1,6 +1,6 @@
 //! How long to wait before trying again: the one place that knows the `backoff` crate.
 
-use crate::{Error, config_check};
+use crate::{config_check, error::Error};
 use backoff::{SystemClock, backoff::Backoff as _, exponential::ExponentialBackoff};
 use std::time::Duration;
 

@@ -1,7 +1,12 @@
 //! Token answers and errors of Microsoft's endpoints.
 
 use super::{expiry, hints, http::Answer};
-use crate::{AccessToken, Error, ErrorKind, Secret, secret, token::Hints};
+use crate::{
+    error::{Error, ErrorKind},
+    secret,
+    secret::Secret,
+    token::{AccessToken, Hints},
+};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;

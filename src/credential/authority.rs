@@ -1,6 +1,6 @@
 //! Where app registrations get their tokens.
 
-use crate::Error;
+use crate::error::Error;
 use reqwest::Url;
 
 /// One of Azure's clouds, each with a Microsoft Entra ID of its own.

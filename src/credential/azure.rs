@@ -1,7 +1,12 @@
 //! Credentials of the Azure SDK for Rust.
 
 use super::{answer::aadsts_in, hints};
-use crate::{AccessToken, Error, ErrorKind, Secret, TokenFuture, TokenSource, secret, token::Hints};
+use crate::{
+    error::{Error, ErrorKind},
+    secret,
+    secret::Secret,
+    token::{AccessToken, Hints, TokenFuture, TokenSource},
+};
 use azure_core::{credentials::TokenCredential, error::ErrorKind as AzureErrorKind};
 use std::{
     error::Error as _,
@@ -73,7 +78,7 @@ impl TokenSource for AzureCoreSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Credential, credential::test_server::jwt};
+    use crate::credential::{Credential, test_server::jwt};
     use azure_core::{
         credentials::{AccessToken as AzureToken, TokenRequestOptions},
         time::OffsetDateTime,

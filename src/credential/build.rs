@@ -16,7 +16,7 @@ use super::{
     token_endpoint::TokenEndpoint,
     workload_identity::WorkloadIdentitySource,
 };
-use crate::{Error, TokenSource};
+use crate::{error::Error, token::TokenSource};
 use std::sync::Arc;
 
 type Source = Result<Arc<dyn TokenSource>, Error>;

@@ -6,7 +6,7 @@ mod mac;
 mod pkcs12;
 
 use super::hints;
-use crate::{Error, Secret, pem};
+use crate::{error::Error, secret::Secret, transport::pem};
 use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},

@@ -1,7 +1,11 @@
 //! Several credentials, tried in order until one gives a token.
 
 use super::{hints, tools};
-use crate::{AccessToken, Error, ErrorKind, TokenFuture, TokenSource, trace::target};
+use crate::{
+    error::{Error, ErrorKind},
+    observe::trace::target,
+    token::{AccessToken, TokenFuture, TokenSource},
+};
 use std::sync::{Arc, OnceLock};
 
 pub(super) struct Member {

@@ -1,7 +1,11 @@
 //! An app registration whose assertions the caller makes.
 
 use super::token_endpoint::TokenEndpoint;
-use crate::{Error, ErrorKind, Secret, TokenFuture, TokenSource};
+use crate::{
+    error::{Error, ErrorKind},
+    secret::Secret,
+    token::{TokenFuture, TokenSource},
+};
 use std::{pin::Pin, sync::Arc};
 
 type AssertionFuture = Pin<Box<dyn Future<Output = Result<Secret, Error>> + Send>>;

@@ -5,7 +5,11 @@ use super::{
     surroundings::Surroundings,
     token_endpoint::TokenEndpoint,
 };
-use crate::{Error, ErrorKind, Secret, TokenFuture, TokenSource};
+use crate::{
+    error::{Error, ErrorKind},
+    secret::Secret,
+    token::{TokenFuture, TokenSource},
+};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{
     Engine,

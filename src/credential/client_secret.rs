@@ -1,7 +1,11 @@
 //! An app registration with a client secret.
 
 use super::token_endpoint::TokenEndpoint;
-use crate::{Error, Secret, TokenFuture, TokenSource};
+use crate::{
+    error::Error,
+    secret::Secret,
+    token::{TokenFuture, TokenSource},
+};
 
 pub(super) struct ClientSecretSource {
     endpoint: TokenEndpoint,

@@ -1,7 +1,10 @@
 //! The credential that the `AZURE_*` variables describe.
 
 use super::{App, ClientCertificate, Kind, ManagedIdentity, selection, surroundings::Surroundings};
-use crate::{Error, ErrorKind, Secret};
+use crate::{
+    error::{Error, ErrorKind},
+    secret::Secret,
+};
 
 const CLIENT_ID: &str = "AZURE_CLIENT_ID";
 const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";

@@ -2,7 +2,11 @@
 //! tenant's.
 
 use super::token_endpoint::TokenEndpoint;
-use crate::{Error, Secret, TokenFuture, TokenSource};
+use crate::{
+    error::Error,
+    secret::Secret,
+    token::{TokenFuture, TokenSource},
+};
 use std::sync::Arc;
 
 pub(super) struct FederatedIdentitySource {

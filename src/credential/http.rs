@@ -2,8 +2,10 @@
 
 use super::hints;
 use crate::{
-    Error, ErrorKind, Secret, tls,
+    error::{Error, ErrorKind},
+    secret::Secret,
     token::{self, RequestLimit},
+    transport::tls,
 };
 use reqwest::{IntoUrl, RequestBuilder, Response, header, redirect};
 use rustls::{ClientConfig, RootCertStore};

@@ -26,7 +26,7 @@ mod token_endpoint;
 mod tools;
 mod workload_identity;
 
-use crate::{Error, Secret, TokenSource};
+use crate::{error::Error, secret::Secret, token::TokenSource};
 use client_assertion::AssertionMaker;
 use std::{path::PathBuf, sync::Arc};
 use surroundings::Surroundings;
@@ -272,6 +272,5 @@ impl Credential {
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-#[cfg(unix)]
-mod chain_tests;
+#[cfg(all(test, unix))]
+mod chain_cases;

@@ -1,7 +1,7 @@
 //! Which credentials the default chain consists of: all, or those that `AZURE_TOKEN_CREDENTIALS` names.
 
 use super::surroundings::Surroundings;
-use crate::Error;
+use crate::error::Error;
 
 /// A member of the default chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What can be set on a credential of any kind, and what is shown of it.
 
 use super::{App, Credential, Kind, authority};
-use crate::Cloud;
+use crate::credential::Cloud;
 use std::fmt;
 
 impl Credential {

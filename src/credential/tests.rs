@@ -6,7 +6,7 @@ use super::{
     test_server::{Reply, Server, jwt},
     *,
 };
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -132,7 +132,7 @@ fn debug_shows_no_password_of_a_url() {
 }
 
 /// A credential that asks this server, and nothing of its surroundings.
-async fn fetch(credential: Credential, server: &Server) -> Result<crate::AccessToken, Error> {
+async fn fetch(credential: Credential, server: &Server) -> Result<crate::token::AccessToken, Error> {
     credential.authority_host(server.url()).build_in(&nowhere()).unwrap().fetch().await
 }
 

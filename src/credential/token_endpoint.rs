@@ -6,7 +6,7 @@ use super::{
     hints,
     http::{self, Answer, Client, Proxy},
 };
-use crate::{AccessToken, Error, Secret};
+use crate::{error::Error, secret::Secret, token::AccessToken};
 use reqwest::Url;
 use std::time::SystemTime;
 

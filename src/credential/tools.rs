@@ -1,7 +1,10 @@
 //! The developers' tools at the end of the default chain, which share what is left of a token request's time.
 
 use super::chain::Member;
-use crate::{AccessToken, Error, ErrorKind, Stage, TokenManagerConfig, token::RequestLimit};
+use crate::{
+    error::{Error, ErrorKind, Stage},
+    token::{AccessToken, RequestLimit, TokenManagerConfig},
+};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};

@@ -1,7 +1,11 @@
 //! Workload identity, as in Azure Kubernetes Service: a token file of the cluster is the assertion.
 
 use super::{hints, token_endpoint::TokenEndpoint};
-use crate::{Error, ErrorKind, Secret, TokenFuture, TokenSource};
+use crate::{
+    error::{Error, ErrorKind},
+    secret::Secret,
+    token::{TokenFuture, TokenSource},
+};
 use std::path::PathBuf;
 
 pub(super) struct WorkloadIdentitySource {

@@ -35,7 +35,12 @@ mod resp;
 mod store;
 mod tokens;
 
-use crate::{Config, Credential, Error, ManagedIdentity, Tls};
+use crate::{
+    client::Config,
+    credential::{Credential, ManagedIdentity},
+    error::Error,
+    transport::tls::Tls,
+};
 use backend::Server;
 use certs::Certificates;
 use std::{fmt, io, net::SocketAddr, path::PathBuf, time::Duration};

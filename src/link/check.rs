@@ -1,6 +1,7 @@
 //! Whether a connection that is up is of use.
 
-use super::wire::{Claims, Outcome, Wire};
+use super::{reply::Outcome, wire::Wire};
+use crate::resp::claims::Claims;
 use redis::Value;
 use tokio::time::Instant;
 

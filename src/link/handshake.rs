@@ -1,22 +1,18 @@
 //! The first words on a connection, and the later `AUTH`s.
 
-use super::{
-    dial::Dialer,
-    wire::{Admission, GARBAGE, Outcome, Wire},
-};
+use super::{driver::GARBAGE, queue::Admission, reply::Outcome, setup::Setup, wire::Wire};
 use crate::{
-    Error, ErrorKind,
-    error::Stage,
-    tls::{Transport, explain},
+    error::{Error, ErrorKind, Stage},
     token::Current,
+    transport::tls::{Transport, explain},
 };
 use redis::{Cmd, ErrorKind as RedisErrorKind, ProtocolVersion, RedisError};
 use std::{fmt, io, time::Duration};
 use tokio::time::Instant;
 
 /// `HELLO 3 AUTH …` (or `AUTH …` for RESP2) and the library's name, in one round trip.
-pub(super) async fn authenticate(wire: &Wire, dialer: &Dialer, current: &Current) -> Result<(), Error> {
-    let hello = if dialer.protocol() == ProtocolVersion::RESP2 {
+pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) -> Result<(), Error> {
+    let hello = if setup.protocol == ProtocolVersion::RESP2 {
         auth_command(current)
     } else {
         let mut hello = redis::cmd("HELLO");
@@ -24,7 +20,7 @@ pub(super) async fn authenticate(wire: &Wire, dialer: &Dialer, current: &Current
         hello.arg(current.token.secret().expose());
         hello
     };
-    let deadline = Instant::now() + dialer.auth_timeout();
+    let deadline = Instant::now() + setup.auth_timeout;
     let answer = wire.command(Admission::Own, &hello, Some(deadline));
     // Servers before 7.2 do not know SETINFO, and one that refuses the token may close at once: only the answer to HELLO
     // counts.
@@ -37,8 +33,8 @@ pub(super) async fn authenticate(wire: &Wire, dialer: &Dialer, current: &Current
         Some((reply, _)) => reply.await.outcome,
         None => Outcome::Unsent(None),
     };
-    verdict(outcome, current, Limit::AuthTimeout(dialer.auth_timeout())).map_err(|error| {
-        match (&dialer.transport, error.kind()) {
+    verdict(outcome, current, Limit::AuthTimeout(setup.auth_timeout)).map_err(|error| {
+        match (&setup.dialer.transport, error.kind()) {
             // A port with TLS closes the connection, or says what is no Redis reply.
             (Transport::Plaintext, ErrorKind::Connect) => error.with_hint(PLAINTEXT),
             _ => error,

@@ -1,14 +1,24 @@
 //! One connection to Redis: opened, authenticated, shared by commands, re-authenticated, closed.
 
-mod aborted;
 mod check;
-mod dial;
+mod driver;
 mod handshake;
-mod request;
+mod inbox;
+mod liveness;
+mod multi;
+mod queue;
+mod reply;
+mod setup;
 mod wire;
 
-use crate::{Error, ErrorKind, error::Stage, load::Load, lock::lock, token::Current};
+use crate::{
+    admission::Load,
+    error::{Error, ErrorKind, Stage},
+    lock::lock,
+    token::Current,
+};
 use handshake::Limit;
+use redis::{Cmd, Pipeline};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -24,13 +34,12 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use wire::{Terms, Wire};
 
-pub(crate) use dial::Dialer;
-#[cfg(feature = "metrics")]
-pub(crate) use request::Operation;
-pub(crate) use request::{PipelineRequest, Request};
-pub(crate) use wire::{Admission, Answer, Condition, EXPIRED, LARGE, Outcome, Queued, Reply, SILENCE};
-#[cfg(feature = "internals")]
-pub(crate) use wire::{pack_command, parse_reply};
+pub(crate) use driver::SILENCE;
+pub(crate) use multi::{Refused, is_for_good};
+pub(crate) use queue::{Admission, Condition, EXPIRED};
+pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
+pub(crate) use setup::Setup;
+pub(crate) use wire::Queued;
 
 /// What a link authenticated with.
 #[derive(Clone, Copy)]
@@ -65,22 +74,22 @@ impl Link {
     ///
     /// `keeper` is notified when the link goes down.
     pub(crate) async fn open(
-        dialer: &Dialer,
+        setup: &Setup,
         token: impl Future<Output = Result<Arc<Current>, Error>>,
         keeper: Arc<Notify>,
         load: Arc<Load>,
     ) -> Result<Self, Error> {
-        let (stream, current) = futures_util::future::try_join(dialer.connect(), token).await?;
+        let (stream, current) = futures_util::future::try_join(setup.dialer.connect(), token).await?;
         let wire = {
-            let (patience, record) = (dialer.command_timeout, dialer.transport.record());
-            let (pool, tasks, multi) = (Arc::clone(&dialer.pool), dialer.tasks.clone(), Arc::clone(&dialer.multi));
+            let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
+            let (pool, tasks, multi) = (Arc::clone(&setup.pool), setup.tasks.clone(), Arc::clone(&setup.multi));
             Wire::start(stream, Terms { keeper, load, patience, record, pool, tasks, multi })
         };
         let asked = Instant::now();
-        handshake::authenticate(&wire, dialer, &current).await?;
+        handshake::authenticate(&wire, setup, &current).await?;
         let authenticated = Authenticated::with(&current, asked.elapsed());
         wire.pulse.expires_at(authenticated.until);
-        let link = Self::new(dialer.next_id(), wire, authenticated);
+        let link = Self::new(setup.next_id(), wire, authenticated);
         link.touch();
         Ok(link)
     }
@@ -108,6 +117,32 @@ impl Link {
             reconnects: AtomicU64::new(0),
             validating: AtomicBool::new(false),
         }
+    }
+
+    /// Queues a command, which must not be empty; none if the link does not take it now.
+    pub(crate) fn command(&self, admission: Admission, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
+        self.wire.command(admission, cmd, deadline)
+    }
+
+    /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.
+    pub(crate) fn pipeline(
+        &self,
+        admission: Admission,
+        pipeline: &Pipeline,
+        (offset, count): (usize, usize),
+        deadline: Option<Instant>,
+    ) -> Option<Queued> {
+        self.wire.pipeline(admission, pipeline, (offset, count), deadline)
+    }
+
+    /// Whether the commands of a transaction must not follow `MULTI` before its reply is there.
+    pub(crate) fn must_ask_for_multi(&self, would_block: impl FnOnce() -> bool) -> bool {
+        self.wire.multi.must_be_asked_for(would_block)
+    }
+
+    /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
+    pub(crate) fn ask_for_multi(&self, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
+        self.wire.ask_for_multi(admission, deadline)
     }
 
     pub(crate) fn id(&self) -> u64 {

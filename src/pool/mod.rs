@@ -4,12 +4,14 @@ mod keeper;
 mod slot;
 
 use crate::{
-    Error, ErrorKind,
-    error::Stage,
-    link::{Admission, Condition, LARGE, Link, Queued, Reply, Request},
-    load::{Load, Overload, Place},
+    admission::{Load, Overload, Place},
+    error::{Error, ErrorKind, Stage},
+    exec::{
+        order::{Memory, Next},
+        request::Request,
+    },
+    link::{Admission, Condition, LARGE, Link, Queued, Reply},
     lock::lock,
-    order::{Memory, Next},
     timer::Timers,
     token::Tokens,
 };

@@ -1,9 +1,8 @@
 //! A link's place in the pool, and what its keeper knows about it.
 
 use crate::{
-    RetryPolicy,
     link::{Condition, Link},
-    retry::Backoff,
+    retry::{Backoff, RetryPolicy},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;

@@ -1,6 +1,9 @@
 //! One access token, and how long it may be used.
 
-use crate::{Error, ErrorKind, Secret};
+use crate::{
+    error::{Error, ErrorKind},
+    secret::Secret,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{

@@ -2,15 +2,17 @@
 
 use super::{
     AccessToken, RequestLimit, TokenManagerConfig, TokenSource, schedule,
-    tokens::{Current, Plan, STALL, State, Tokens, Wish},
+    view::{Current, Plan, STALL, State, Tokens, Wish},
 };
 use crate::{
-    Error, ErrorKind,
-    event::Event,
-    journal::Journal,
+    error::{Error, ErrorKind},
     lock::lock,
+    observe::{
+        event::Event,
+        journal::Journal,
+        trace::{outcome, target},
+    },
     retry::Backoff,
-    trace::{outcome, target},
 };
 use futures_util::FutureExt;
 use std::{
@@ -333,5 +335,4 @@ impl TokenActor {
 }
 
 #[cfg(test)]
-#[path = "actor_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! How long the token request that is under way may take, known to whatever it asks.
 
-use super::tokens::STALL;
-use crate::{Error, ErrorKind, error::Stage};
+use super::view::STALL;
+use crate::error::{Error, ErrorKind, Stage};
 use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, timeout_at};
 

@@ -1,6 +1,6 @@
 //! The settings of the token actor.
 
-use crate::{Error, RetryPolicy, config_check};
+use crate::{config_check, error::Error, retry::RetryPolicy};
 use std::time::Duration;
 
 /// When and how tokens are renewed. The names are those of the Redis clients in other languages.

@@ -1,6 +1,6 @@
 //! The seam between this crate and whatever hands out tokens.
 
-use crate::{AccessToken, Error};
+use crate::{error::Error, token::AccessToken};
 use std::{future::Future, pin::Pin};
 
 /// The future of one token request.

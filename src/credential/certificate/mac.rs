@@ -1,7 +1,7 @@
 //! The MAC of a PKCS#12 file (RFC 7292, section 4 and appendix B), by which a wrong password is told from everything else.
 
 use super::ber::{Element, INTEGER, OCTETS};
-use crate::Secret;
+use crate::secret::Secret;
 use aws_lc_rs::{digest, hmac};
 use zeroize::Zeroizing;
 

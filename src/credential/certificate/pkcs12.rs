@@ -6,7 +6,7 @@ use super::{
     ciphers,
     mac::{self, Mac},
 };
-use crate::{Error, Secret, pem};
+use crate::{error::Error, secret::Secret, transport::pem};
 use base64::{
     Engine,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},

@@ -16,7 +16,7 @@ pub(in crate::credential) fn pair() -> (String, KeyPair) {
 
 fn problem(certificate: &ClientCertificate) -> String {
     let Err(error) = certificate.load() else { panic!("accepted: {certificate:?}") };
-    assert_eq!(error.kind(), crate::ErrorKind::Configuration);
+    assert_eq!(error.kind(), crate::error::ErrorKind::Configuration);
     error.to_string()
 }
 
@@ -311,7 +311,7 @@ proptest! {
     fn whatever_is_in_a_file_is_a_certificate_or_an_error(bytes in content()) {
         for certificate in [of_bytes(bytes.clone()), ClientCertificate::pkcs12(bytes, "pass")] {
             if let Err(error) = certificate.load() {
-                prop_assert_eq!(error.kind(), crate::ErrorKind::Configuration);
+                prop_assert_eq!(error.kind(), crate::error::ErrorKind::Configuration);
                 prop_assert!(error.to_string().starts_with("`client_certificate`"), "{}", error);
             }
         }

@@ -1,7 +1,7 @@
 //! The Azure Developer CLI, `azd`.
 
 use super::{Printed, Tool, output};
-use crate::{Secret, credential::expiry};
+use crate::{credential::expiry, secret::Secret};
 use serde::Deserialize;
 use serde_json::Value;
 

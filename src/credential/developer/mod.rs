@@ -12,9 +12,9 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    AccessToken, Error, ErrorKind, Secret, TokenFuture, TokenSource,
-    secret::{self, REDACTED},
-    token::{self, Hints},
+    error::{Error, ErrorKind},
+    secret::{self, REDACTED, Secret},
+    token::{self, AccessToken, Hints, TokenFuture, TokenSource},
 };
 use process::{Failure, Finished, Process};
 use std::time::SystemTime;

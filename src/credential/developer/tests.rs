@@ -1,7 +1,7 @@
 //! The developer tools, played by scripts on a private `PATH`.
 
 use super::*;
-use crate::{Stage, credential::test_server::jwt, token::RequestLimit};
+use crate::{credential::test_server::jwt, error::Stage, token::RequestLimit};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
@@ -190,7 +190,7 @@ async fn a_slow_tool_may_take_as_long_as_the_setting_says() {
         fs::set_permissions(&azd, fs::Permissions::from_mode(0o755)).unwrap();
         let mut around = Surroundings::of_pairs(&[("AZURE_TOKEN_CREDENTIALS", "dev")]);
         around.path = Some(fake.dir.path().into());
-        let source = crate::Credential::default_chain().build_in(&around).unwrap();
+        let source = crate::credential::Credential::default_chain().build_in(&around).unwrap();
         let limit = Duration::from_secs(limit);
         RequestLimit::new(limit, limit).around("nobody", source.fetch()).await
     };

@@ -1,7 +1,7 @@
 //! App Service, Functions and Container Apps.
 
 use super::{Request, endpoint::Endpoint};
-use crate::Error;
+use crate::error::Error;
 
 pub(super) fn source(request: &Request<'_>, endpoint: &str, header: &str) -> Result<Endpoint, Error> {
     Endpoint::new("IDENTITY_ENDPOINT", endpoint, "app-service")?

@@ -5,8 +5,10 @@ use super::{
     endpoint::{Endpoint, sensitive},
 };
 use crate::{
-    AccessToken, Error, ErrorKind, Secret, TokenFuture, TokenSource,
     credential::{hints, http, surroundings::Surroundings},
+    error::{Error, ErrorKind},
+    secret::Secret,
+    token::{AccessToken, TokenFuture, TokenSource},
 };
 use std::{
     fs::{self, File},

@@ -1,7 +1,7 @@
 //! Azure Machine Learning.
 
 use super::{ManagedIdentity, Request, endpoint::Endpoint};
-use crate::{Error, credential::surroundings::Surroundings};
+use crate::{credential::surroundings::Surroundings, error::Error};
 
 pub(super) fn source(
     request: &Request<'_>,

@@ -1,7 +1,7 @@
 //! Azure Cloud Shell, whose identity is the user at its keyboard.
 
 use super::{Request, endpoint::Endpoint};
-use crate::Error;
+use crate::error::Error;
 
 pub(super) fn source(request: &Request<'_>, endpoint: &str) -> Result<Endpoint, Error> {
     request.identity.must_be_system_assigned("Azure Cloud Shell has the identity of its user only")?;

@@ -2,12 +2,14 @@
 
 use super::ManagedIdentity;
 use crate::{
-    AccessToken, Error, Secret, TokenFuture, TokenSource,
     credential::{
         answer::{self, Issuer},
         authority::base_url,
         http::{self, Answer, Client, Proxy},
     },
+    error::Error,
+    secret::Secret,
+    token::{AccessToken, TokenFuture, TokenSource},
 };
 use reqwest::{
     RequestBuilder, Url,

@@ -2,12 +2,13 @@
 
 use super::{Request, endpoint::Endpoint, recognition};
 use crate::{
-    AccessToken, Error, ErrorKind, TokenFuture, TokenSource,
     credential::{
         answer::{self, Issuer},
         hints,
         http::{self, Answer},
     },
+    error::{Error, ErrorKind},
+    token::{AccessToken, TokenFuture, TokenSource},
 };
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},

@@ -11,7 +11,7 @@ mod recognition;
 mod service_fabric;
 
 use super::surroundings::Surroundings;
-use crate::{Error, TokenSource};
+use crate::{error::Error, token::TokenSource};
 use arc::ArcSource;
 use imds::ImdsSource;
 use std::sync::Arc;

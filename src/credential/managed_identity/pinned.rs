@@ -1,6 +1,6 @@
 //! TLS to a server that is known by its certificate's SHA-1 thumbprint, which is how Service Fabric names it.
 
-use crate::{Error, tls};
+use crate::{error::Error, transport::tls};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,

@@ -2,11 +2,11 @@
 
 use super::{Request, endpoint::Endpoint, pinned};
 use crate::{
-    Error,
     credential::{
         authority::base_url,
         http::{self, Proxy},
     },
+    error::Error,
 };
 
 pub(super) fn source(request: &Request<'_>, endpoint: &str, header: &str, thumbprint: &str) -> Result<Endpoint, Error> {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    ErrorKind,
     credential::test_server::{Reply, Server},
+    error::ErrorKind,
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -173,7 +173,7 @@ async fn arc(
     tokens: &std::path::Path,
     challenge: &str,
     replies: Vec<Reply>,
-) -> (Result<crate::AccessToken, Error>, Server) {
+) -> (Result<crate::token::AccessToken, Error>, Server) {
     let server = Server::start().await;
     let headers = vec![("WWW-Authenticate".to_owned(), format!("Basic realm={challenge}"))];
     server.reply(Reply { status: 401, headers, body: String::new() });

@@ -12,13 +12,14 @@ use super::{
     slot::{Slot, Task},
 };
 use crate::{
-    Error, ErrorKind,
-    error::Stage,
-    event::Event,
-    journal::Journal,
-    link::{Condition, Dialer, EXPIRED, Link},
+    error::{Error, ErrorKind, Stage},
+    link::{Condition, EXPIRED, Link, Setup},
+    observe::{
+        event::Event,
+        journal::Journal,
+        trace::{outcome, target},
+    },
     token::{Current, Tokens},
-    trace::{outcome, target},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use pace::Pace;
@@ -80,7 +81,7 @@ impl Drop for Keeper {
 
 pub(crate) struct Keeper {
     pool: Arc<Pool>,
-    dialer: Arc<Dialer>,
+    setup: Arc<Setup>,
     tokens: Tokens,
     journal: Journal,
     options: KeeperOptions,
@@ -96,7 +97,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(
         pool: Arc<Pool>,
-        dialer: Dialer,
+        setup: Setup,
         tokens: Tokens,
         journal: Journal,
         options: KeeperOptions,
@@ -105,7 +106,7 @@ impl Keeper {
         let keeper = Self {
             slots: (0..pool.size()).map(|_| Slot::new()).collect(),
             pool,
-            dialer: Arc::new(dialer),
+            setup: Arc::new(setup),
             tokens,
             journal,
             options,
@@ -188,7 +189,7 @@ impl Keeper {
 
     /// Lets what is on its way on a link that was taken out be answered before its connection closes.
     fn let_go(&mut self, link: Arc<Link>) {
-        let limit = Instant::now() + self.dialer.command_timeout.max(self.options.ping_timeout);
+        let limit = Instant::now() + self.setup.command_timeout.max(self.options.ping_timeout);
         self.pool.leaves(&link);
         self.tasks.push(Box::pin(async move {
             // What a broken connection has in flight is gone, not answered.
@@ -257,7 +258,7 @@ impl Keeper {
         }
         census.dialing += 1;
         self.pool.dialing.fetch_add(1, SeqCst);
-        let dialer = Arc::clone(&self.dialer);
+        let setup = Arc::clone(&self.setup);
         let mut tokens = self.tokens.clone();
         let (keeper, load) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.pool.load));
         let pool = &*self.journal.name();
@@ -270,7 +271,7 @@ impl Keeper {
                 Ok(current)
             };
             let open = async {
-                let open = Link::open(&dialer, token, keeper, load);
+                let open = Link::open(&setup, token, keeper, load);
                 match deadline {
                     None => open.await,
                     Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),

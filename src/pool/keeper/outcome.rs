@@ -2,10 +2,9 @@
 
 use super::{Done, Keeper};
 use crate::{
-    Error, ErrorKind,
-    error::Stage,
-    event::Event,
+    error::{Error, ErrorKind, Stage},
     link::{EXPIRED, Link},
+    observe::event::Event,
     pool::slot::{AUTH_UNANSWERED, Task},
     token::Current,
 };

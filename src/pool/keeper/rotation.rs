@@ -3,9 +3,9 @@
 use super::{Census, Done, Keeper};
 use crate::{
     link::{Condition, Link},
+    observe::trace::{outcome, target},
     pool::slot::{AUTH_KEEPS_FAILING, Slot, Task},
     token::Current,
-    trace::{outcome, target},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;

@@ -1,0 +1,289 @@
+//! What a user sets.
+
+use crate::{
+    admission::Overload,
+    config_check,
+    credential::Credential,
+    error::Error,
+    token::TokenManagerConfig,
+    transport::{resolve::Resolver, tls::Tls},
+};
+use redis::ProtocolVersion;
+use std::{io, net::SocketAddr, time::Duration};
+
+/// How to connect: the credential, and settings with sensible defaults.
+///
+/// Setters consume and return it; nothing is checked before `connect`, which names the setting that is wrong.
+///
+/// ```
+/// use entra_redis::{Config, Credential, Tls, TokenManagerConfig};
+/// use std::{io, net::SocketAddr, time::Duration};
+///
+/// let config = Config::new(Credential::service_principal("client-id", "client-secret", "tenant-id"))
+///     .tls(Tls::new().ca_file("./redis_ca.pem"))
+///     .token_manager(TokenManagerConfig::new().expiration_refresh_ratio(0.9))
+///     .command_timeout(Duration::from_secs(2));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Config {
+    pub(crate) credential: Credential,
+    pub(crate) username: Option<String>,
+    pub(crate) token_manager: TokenManagerConfig,
+    pub(crate) tls: Tls,
+    pub(crate) protocol: ProtocolVersion,
+    pub(crate) pool_size: usize,
+    pub(crate) startup_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) auth_timeout: Duration,
+    pub(crate) command_timeout: Duration,
+    pub(crate) shutdown_timeout: Option<Duration>,
+    pub(crate) ping_interval: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) overload: Overload,
+    pub(crate) retry_reads: bool,
+    pub(crate) resolver: Resolver,
+}
+
+/// More links than this in one process are a mistake: Azure's largest caches take fewer connections per client.
+const LARGEST_POOL: usize = 10_000;
+
+impl Config {
+    /// The defaults named at each setter, with this credential.
+    pub fn new(credential: Credential) -> Self {
+        Self {
+            credential,
+            username: None,
+            token_manager: TokenManagerConfig::default(),
+            tls: Tls::default(),
+            protocol: ProtocolVersion::RESP3,
+            pool_size: 4,
+            startup_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            auth_timeout: Duration::from_secs(15),
+            command_timeout: Duration::from_secs(5),
+            shutdown_timeout: None,
+            ping_interval: Duration::from_secs(60),
+            max_in_flight: 65_536,
+            overload: Overload::Refuse,
+            retry_reads: false,
+            resolver: Resolver::default(),
+        }
+    }
+
+    /// The defaults, with [`Credential::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Credential::from_env`].
+    pub fn from_env() -> Result<Self, Error> {
+        Credential::from_env().map(Self::new)
+    }
+
+    /// The Redis user name; default the token's `oid` claim, the object id of the principal.
+    pub fn username(mut self, name: impl Into<String>) -> Self {
+        self.username = Some(name.into());
+        self
+    }
+
+    /// When and how tokens are renewed.
+    pub fn token_manager(mut self, config: TokenManagerConfig) -> Self {
+        self.token_manager = config;
+        self
+    }
+
+    /// How connections are encrypted and verified; default the operating system's trust roots.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// The protocol on the wire; default RESP3.
+    pub fn protocol(mut self, protocol: ProtocolVersion) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// How many connections are kept; 1 to 10,000, default 4.
+    ///
+    /// All commands share them. More than one lets traffic go around a connection whose `AUTH` is being validated or
+    /// that is being replaced; with one, a second connection is opened for those moments.
+    pub fn pool_size(mut self, links: usize) -> Self {
+        self.pool_size = links;
+        self
+    }
+
+    /// How long `connect` may take in all; default 30 s.
+    pub fn startup_timeout(mut self, timeout: Duration) -> Self {
+        self.startup_timeout = timeout;
+        self
+    }
+
+    /// How long DNS, TCP and TLS may take for one connection; default 5 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long Redis may take to answer `AUTH`; default 15 s, as the service may validate a token for 10 s.
+    pub fn auth_timeout(mut self, timeout: Duration) -> Self {
+        self.auth_timeout = timeout;
+        self
+    }
+
+    /// How long a command may take, from the call to its reply, waiting for a connection included; default 5 s.
+    ///
+    /// The time is kept on the runtime that called `connect`, wherever the command is polled: on another runtime, on one without
+    /// timers, or by any other executor. While nobody drives that runtime, nothing ends; once it has ended, commands fail as
+    /// after `shutdown`.
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.command_timeout = timeout;
+        self
+    }
+
+    /// How long `shutdown` waits for the commands in flight; default the command timeout, which none of them outlasts.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a connection may be silent before it is checked with a `PING`; default 60 s. Azure closes connections
+    /// that are idle for 10 minutes.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval;
+        self
+    }
+
+    /// How many commands may be without an answer, over all connections, a pipeline counting as one; at least 1, default
+    /// 65,536.
+    ///
+    /// It bounds what a server which does not keep up can cost: so many times the size of your commands. What happens to one
+    /// command more is said by [`overload`](Self::overload).
+    pub fn max_in_flight(mut self, commands: usize) -> Self {
+        self.max_in_flight = commands;
+        self
+    }
+
+    /// Whether a command beyond [`max_in_flight`](Self::max_in_flight) fails at once or waits; default
+    /// [`Overload::Refuse`].
+    pub fn overload(mut self, overload: Overload) -> Self {
+        self.overload = overload;
+        self
+    }
+
+    /// Whether a command that only reads (`GET`, `MGET`, `HGETALL`, …) is sent once more, within its deadline, when its
+    /// connection breaks before the reply has come; default no.
+    pub fn retry_reads(mut self, retry: bool) -> Self {
+        self.retry_reads = retry;
+        self
+    }
+
+    /// Looks up the addresses of the cache, anew for every connection; default the operating system's resolver.
+    ///
+    /// It is given the host and the port; connections go to the ports of the addresses that it returns, in their order.
+    /// TLS verifies the configured host name all the same.
+    pub fn resolver<F, R>(mut self, resolver: F) -> Self
+    where
+        F: Fn(String, u16) -> R + Send + Sync + 'static,
+        R: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        self.resolver = Resolver::custom(resolver);
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        if self.pool_size == 0 || self.pool_size > LARGEST_POOL {
+            return Err(Error::config("pool_size", "must be between 1 and 10000"));
+        }
+        if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(Error::config("username", "is empty"));
+        }
+        if self.max_in_flight == 0 {
+            return Err(Error::config("max_in_flight", "must be at least 1"));
+        }
+        for (setting, value) in [
+            ("startup_timeout", self.startup_timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("auth_timeout", self.auth_timeout),
+            ("command_timeout", self.command_timeout),
+            ("shutdown_timeout", self.shutdown_timeout.unwrap_or(self.command_timeout)),
+            ("ping_interval", self.ping_interval),
+        ] {
+            config_check::positive(setting, value)?;
+        }
+        self.token_manager.validate()
+    }
+}
+
+/// The host name as it is resolved: without the brackets of an IPv6 address.
+pub(crate) fn checked_host(host: &str) -> Result<&str, Error> {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').unwrap_or(""),
+        None => host,
+    };
+    if bare.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(bare);
+    }
+    if bare.is_empty() {
+        return Err(Error::config("host", "is empty"));
+    }
+    let label = |label: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(known)
+    };
+    let name = bare.strip_suffix('.').unwrap_or(bare);
+    if name.len() > 253 || !name.split('.').all(label) {
+        let problem = "must be a DNS name or an IP address alone, without scheme, port or path";
+        return Err(Error::config("host", problem));
+    }
+    Ok(bare)
+}
+
+pub(crate) fn checked_port(port: u16) -> Result<u16, Error> {
+    if port == 0 {
+        return Err(Error::config("port", "must not be 0 (Azure Managed Redis listens on 10000)"));
+    }
+    Ok(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new(Credential::service_principal("app", "secret", "tenant"))
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let zero = Duration::ZERO;
+        for (config, setting) in [
+            (config().pool_size(0), "`pool_size`"),
+            (config().pool_size(usize::MAX), "`pool_size`"),
+            (config().username(" "), "`username`"),
+            (config().startup_timeout(zero), "`startup_timeout`"),
+            (config().connect_timeout(zero), "`connect_timeout`"),
+            (config().auth_timeout(zero), "`auth_timeout`"),
+            (config().command_timeout(zero), "`command_timeout`"),
+            (config().command_timeout(Duration::MAX), "`command_timeout`"),
+            (config().shutdown_timeout(zero), "`shutdown_timeout`"),
+            (config().ping_interval(zero), "`ping_interval`"),
+        ] {
+            let problem = config.validate().unwrap_err().to_string();
+            assert!(problem.starts_with(setting), "{problem}");
+        }
+        assert!(config().validate().is_ok());
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        for host in ["cache.westeurope.redis.azure.net", "localhost", "10.0.0.4", "::1", "a_b.c."] {
+            assert_eq!(checked_host(host).unwrap(), host);
+        }
+        assert_eq!(checked_host("[::1]").unwrap(), "::1");
+        for host in ["", " ", "a b", "rediss://cache", "cache:10000", "a..b", "[::1", "host/path", "é", ".", "-\0"] {
+            let problem = checked_host(host).unwrap_err().to_string();
+            assert!(problem.starts_with("`host`"), "{host}: {problem}");
+        }
+    }
+}

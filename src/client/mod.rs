@@ -1,0 +1,111 @@
+//! The handle that tasks share, and the owner of what is behind it.
+
+mod config;
+mod manager;
+
+use crate::{
+    command::guard,
+    error::Error,
+    exec::{call::Call, order::Memory, request::PipelineRequest},
+};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
+use std::{future::ready, sync::Arc};
+
+pub use config::Config;
+pub use manager::ConnectionManager;
+
+/// A handle to Azure Managed Redis, shared by all tasks of a service.
+///
+/// It is cheap to clone; every task takes a clone of its own. It implements [`ConnectionLike`], so the `redis` crate's
+/// `AsyncCommands`, pipelines, scripts and SCAN iterators work on it. The last clone dropped ends every task and connection.
+///
+/// Commands of all clones travel together over a few connections. What such a connection cannot carry is refused before
+/// it is sent: commands that block (`BLPOP`, `XREAD` with `BLOCK`, …), commands that change the connection for
+/// everybody (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …), and commands about one connection of several
+/// (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use.
+///
+/// # Order
+///
+/// What one handle (one clone) sends takes effect in the order in which it was sent, whatever happens to its connections:
+/// commands sent without waiting for their reply (`set_no_response`) and commands whose future was dropped or has timed
+/// out included. The next command of the handle follows such a one over the same connection, or waits until it is
+/// answered, within its own deadline. A clone comes after everything that its original had sent when it was cloned.
+///
+/// Between clones there is no order but that of cause and effect: a command that is sent after another one's reply has
+/// come runs after it. (The `redis` crate's `MultiplexedConnection` has one connection, so that the commands of all its
+/// clones run in the order in which they were first polled.)
+///
+/// A command whose connection is lost, or has been silent for a second while others were not, is out of this order: it may
+/// run later than what is sent after it, or never.
+///
+/// # Errors
+///
+/// Commands fail with a [`redis::RedisError`]: `is_timeout()` after the `command_timeout`, `is_connection_dropped()` when
+/// the connection broke while the command was in flight (it may or may not have run, so it is not sent again),
+/// [`AuthenticationFailed`](redis::ErrorKind::AuthenticationFailed) while there is no valid token, with the identity
+/// provider's own reason, and what Redis answers.
+#[derive(Clone, Debug)]
+pub struct EntraRedis {
+    manager: Arc<ConnectionManager>,
+    /// Of the commands of this clone.
+    memory: Memory,
+}
+
+impl EntraRedis {
+    /// Connects to `host`, a DNS name or IP address, and `port` (Azure Managed Redis: 10000).
+    ///
+    /// Returns when the first connection is authenticated; the other connections of the pool follow in the background.
+    ///
+    /// # Errors
+    ///
+    /// At once: [`Configuration`](crate::ErrorKind::Configuration) naming the setting that is wrong; what the identity
+    /// provider says when it refuses the credential; a connection, TLS or authentication error of the first connection.
+    /// After the retries: a token endpoint that does not work. After `startup_timeout`:
+    /// [`Timeout`](crate::ErrorKind::Timeout).
+    pub async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
+        let manager = ConnectionManager::connect(host, port, config).await?;
+        Ok(Self { manager: Arc::new(manager), memory: Memory::default() })
+    }
+
+    /// The owner of the connections and the token: `stats`, `events`, `ready`, `shutdown`.
+    #[must_use]
+    pub fn manager(&self) -> &ConnectionManager {
+        &self.manager
+    }
+
+    /// [`ConnectionManager::shutdown`].
+    pub async fn shutdown(&self) {
+        self.manager.shutdown().await;
+    }
+
+    #[cold]
+    fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
+        self.manager.pool().load().note_refused();
+        Box::pin(ready(Err(error)))
+    }
+}
+
+impl ConnectionLike for EntraRedis {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match guard::check(cmd) {
+            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, cmd)),
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match guard::check_pipeline(pipeline) {
+            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, PipelineRequest { pipeline, offset, count })),
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}

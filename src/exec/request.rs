@@ -1,0 +1,213 @@
+//! What callers send: a command or a pipeline.
+
+use super::exec_abort;
+#[cfg(feature = "metrics")]
+use crate::command::Operation;
+use crate::{
+    command::{guard, reads},
+    link::{Admission, Link, Queued, Refused},
+};
+use futures_util::future::BoxFuture;
+#[cfg(feature = "metrics")]
+use redis::Arg;
+use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
+use tokio::time::Instant;
+
+/// A command or a pipeline on its way to a link, as often as it takes.
+pub(crate) trait Request: Copy + Send + Sync + Unpin {
+    /// What its caller gets.
+    type Reply: Send;
+
+    /// Queues it on `link`, with the command timeout if there is no `deadline`; none if that does not take it now.
+    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued>;
+
+    /// Whether Redis's answer is, or may be, an error; a quick look.
+    fn looks_bad(&self, value: &Value) -> bool;
+
+    /// What its caller gets for Redis's answer.
+    fn reply(&self, value: Value) -> Self::Reply;
+
+    /// What its caller gets for a transaction that Redis refused, in whole or in part.
+    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Self::Reply>>;
+
+    /// The error with which Redis refused to run any of it. A script can answer like that after it has run, so that its
+    /// word counts for nothing.
+    fn refusal<'a>(&self, reply: &'a RedisResult<Self::Reply>) -> Option<Refusal<'a>>;
+
+    /// Whether it changes nothing, however often it runs.
+    fn only_reads(&self) -> bool;
+
+    /// What it goes by in the figures of durations.
+    #[cfg(feature = "metrics")]
+    fn operation(&self) -> Operation<'_>;
+
+    /// The error that Redis answered in place of a reply.
+    #[cfg(feature = "metrics")]
+    fn error<'a>(&self, reply: &'a Self::Reply) -> Option<&'a ServerError>;
+}
+
+/// An error of Redis's that says that nothing has run.
+pub(crate) type Refusal<'a> = std::borrow::Cow<'a, ServerError>;
+
+impl Request for &Cmd {
+    type Reply = Value;
+
+    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
+        link.command(admission, self, deadline)
+    }
+
+    fn looks_bad(&self, value: &Value) -> bool {
+        matches!(value, Value::ServerError(_))
+    }
+
+    fn reply(&self, value: Value) -> Value {
+        value
+    }
+
+    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Value>> {
+        // Single commands queue nothing: there is nothing but the first.
+        let first = refused.errors.into_iter().next().map_or(Value::Nil, |(_, error)| Value::ServerError(error));
+        Box::pin(async { Ok(first) })
+    }
+
+    fn refusal<'a>(&self, reply: &'a RedisResult<Value>) -> Option<Refusal<'a>> {
+        match reply {
+            Ok(Value::ServerError(error)) if !guard::runs_script(self) => Some(Refusal::Borrowed(error)),
+            _ => None,
+        }
+    }
+
+    fn only_reads(&self) -> bool {
+        reads::only_reads(self)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn operation(&self) -> Operation<'_> {
+        match self.args_iter().next() {
+            Some(Arg::Simple(name)) => Operation::Command(name),
+            _ => Operation::Command(b""),
+        }
+    }
+
+    #[cfg(feature = "metrics")]
+    fn error<'a>(&self, reply: &'a Value) -> Option<&'a ServerError> {
+        match reply {
+            Value::ServerError(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A pipeline, and which of its replies its caller wants.
+#[derive(Clone, Copy)]
+pub(crate) struct PipelineRequest<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) offset: usize,
+    pub(crate) count: usize,
+}
+
+impl Request for PipelineRequest<'_> {
+    type Reply = Vec<Value>;
+
+    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
+        if self.pipeline.is_transaction() && link.must_ask_for_multi(|| guard::would_block(self.pipeline)) {
+            return link.ask_for_multi(admission, deadline);
+        }
+        link.pipeline(admission, self.pipeline, (self.offset, self.count), deadline)
+    }
+
+    fn looks_bad(&self, value: &Value) -> bool {
+        matches!(value, Value::Array(values) if matches!(values.first(), Some(Value::ServerError(_))))
+    }
+
+    fn reply(&self, value: Value) -> Vec<Value> {
+        match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        }
+    }
+
+    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Vec<Value>>> {
+        Box::pin(exec_abort::aborted(self.pipeline.len(), refused))
+    }
+
+    fn refusal<'a>(&self, reply: &'a RedisResult<Vec<Value>>) -> Option<Refusal<'a>> {
+        let first = match reply {
+            // All commands of a pipeline were refused, for the same reason.
+            Ok(values) => {
+                // Of replies that are left out nobody knows what they say.
+                if !self.pipeline.is_transaction() && (self.offset, self.count) != (0, self.pipeline.len()) {
+                    return None;
+                }
+                let Some(Value::ServerError(first)) = values.first() else {
+                    return None;
+                };
+                let same = |value: &Value| matches!(value, Value::ServerError(error) if error.code() == first.code());
+                if !values.iter().all(same) {
+                    return None;
+                }
+                Refusal::Borrowed(first)
+            }
+            // Parts of what should have been a transaction may have run.
+            Err(error) if exec_abort::is_without_multi(error) => return None,
+            // Redis queued nothing of a transaction.
+            Err(error) => Refusal::Owned(all_the_same(error)?),
+        };
+        (!self.pipeline.cmd_iter().any(guard::runs_script)).then_some(first)
+    }
+
+    fn only_reads(&self) -> bool {
+        self.pipeline.cmd_iter().all(reads::only_reads)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn operation(&self) -> Operation<'_> {
+        if self.pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline }
+    }
+
+    #[cfg(feature = "metrics")]
+    fn error<'a>(&self, reply: &'a Vec<Value>) -> Option<&'a ServerError> {
+        // The first one is what its caller gets, unless it looks at each.
+        reply.iter().find_map(|value| match value {
+            Value::ServerError(error) => Some(error),
+            _ => None,
+        })
+    }
+}
+
+/// The error that Redis gave for everything that it refused.
+fn all_the_same(error: &RedisError) -> Option<ServerError> {
+    let errors = error.clone().into_server_errors()?;
+    let (_, first) = errors.first()?;
+    errors.iter().all(|(_, error)| error.code() == first.code()).then(|| first.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replies(lines: &[&str]) -> RedisResult<Vec<Value>> {
+        lines.iter().map(|line| redis::parse_redis_value(format!("{line}\r\n").as_bytes())).collect()
+    }
+
+    fn refusal(pipeline: &Pipeline, (offset, count): (usize, usize), lines: &[&str]) -> Option<String> {
+        let call = PipelineRequest { pipeline, offset, count };
+        call.refusal(&replies(lines)).map(|error| error.code().to_owned())
+    }
+
+    #[test]
+    fn a_pipeline_is_refused_only_if_all_of_it_is_known_to_be() {
+        let mut two = redis::pipe();
+        two.cmd("INCR").arg("a").cmd("INCR").arg("b");
+        let noauth = "-NOAUTH Authentication required.";
+        assert_eq!(refusal(&two, (0, 2), &[noauth, noauth]).as_deref(), Some("NOAUTH"));
+        assert_eq!(refusal(&two, (0, 2), &[noauth, ":1"]), None);
+        assert_eq!(refusal(&two, (0, 2), &[noauth, "-LOADING Redis is loading"]), None);
+        for left_out in [(0, 1), (1, 1), (1, 9)] {
+            assert_eq!(refusal(&two, left_out, &[noauth]), None, "{left_out:?}");
+        }
+        let mut script = two.clone();
+        script.cmd("EVAL").arg("return redis.error_reply('NOAUTH')").arg(0);
+        assert_eq!(refusal(&script, (0, 3), &[noauth, noauth, noauth]), None);
+    }
+}

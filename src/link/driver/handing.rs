@@ -1,0 +1,73 @@
+//! How callers learn of the end of their requests: first everything is as they will find it, then they are told.
+
+use super::Driver;
+use crate::{
+    admission::Place,
+    link::{
+        queue::Entry,
+        reply::{Answer, Outcome},
+    },
+};
+use std::task::Waker;
+use tokio::time::Instant;
+
+impl<S> Driver<S> {
+    /// Has an answer ready for whoever waits for it, until [`hand_over`](Self::hand_over).
+    pub(super) fn tell(&mut self, mut entry: Entry, outcome: Outcome, large: bool) {
+        if let Some(slot) = entry.slot.take() {
+            let deadline = entry.deadline.unwrap_or_else(Instant::now);
+            self.answers.push((slot, Answer { outcome, large, deadline }));
+        }
+    }
+
+    /// Gives back the places of what is through, and only then tells the callers: their next commands find room.
+    pub(super) fn hand_over(&mut self) {
+        self.queue.left(std::mem::take(&mut self.through));
+        for (slot, answer) in self.answers.drain(..) {
+            self.wakers.extend(slot.fill(answer));
+            self.hand.spent.push_back(slot);
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Ends a request that the connection's end has overtaken.
+    pub(super) fn give_up(&mut self, entry: Entry) {
+        // What the TLS layer has taken may have gone.
+        let outcome = if entry.begins < self.written {
+            Outcome::Lost(self.reason)
+        } else if entry.counted
+            && entry.slot.is_some()
+            && let Some(places) = self.through.places.checked_sub(1)
+        {
+            // It goes over another link, and takes its place along: others would have taken it before.
+            self.through.places = places;
+            Outcome::Unsent(Some(Place::taken(&self.load)))
+        } else {
+            Outcome::Unsent(None)
+        };
+        self.tell(entry, outcome, false);
+    }
+}
+
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        let mut entries = std::mem::take(&mut self.hand.entries);
+        entries.extend(self.queue.end(self.reason));
+        for entry in &entries {
+            self.through.add(entry);
+        }
+        // Those of them that end when they are written have their callers here.
+        let quiet = std::mem::take(&mut self.quiet);
+        let usual = Instant::now() + self.patience;
+        for mut entry in entries.into_iter().chain(quiet) {
+            entry.deadline.get_or_insert(usual);
+            self.give_up(entry);
+        }
+        self.hand_over();
+        self.keeper.notify_one();
+        self.wake();
+    }
+}

@@ -1,0 +1,250 @@
+//! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
+
+mod handing;
+mod pause;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use super::{
+    inbox::Inbox,
+    liveness::Pulse,
+    queue::{Condition, Entry, Hand, LARGEST_IDLE_BUFFER, Queue, Taken, Through},
+    reply::{Answer, Expect, Outcome, Slot},
+    wire::Terms,
+};
+use crate::{admission::Load, resp::scan::Scan};
+use pause::Pause;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    runtime::{Handle, RuntimeFlavor},
+    sync::Notify,
+    time::{Instant, Sleep, sleep_until},
+};
+use watch::Look;
+
+pub(crate) use reading::GARBAGE;
+pub(crate) use watch::SILENCE;
+
+/// Why a connection ended.
+type Reason = &'static str;
+
+/// What the stream has of the bytes that it was given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Flushed,
+    Unflushed,
+    /// It takes no more until the peer has taken some.
+    Blocked,
+}
+
+/// Drives one connection until it ends or is dropped; either way every request gets its outcome.
+pub(super) struct Driver<S> {
+    stream: S,
+    queue: Arc<Queue>,
+    pulse: Arc<Pulse>,
+    keeper: Arc<Notify>,
+    load: Arc<Load>,
+    inbox: Inbox,
+    /// Where the search for the end of a reply stopped that has come in part.
+    scan: Option<Scan>,
+    hand: Hand,
+    /// Requests that end when they are written, apart from their entries in `hand`, which wait for the replies.
+    quiet: Vec<Entry>,
+    /// How much of `hand.bytes` is written, and how much has been since the beginning.
+    sent: usize,
+    written: u64,
+    output: Output,
+    /// Nothing can be written any more, for this reason; what has come is still read.
+    broken: Option<Reason>,
+    /// Requests that are through, and the answers for their callers, who are told of them in that order.
+    through: Through,
+    answers: Vec<(Arc<Slot>, Answer)>,
+    wakers: Vec<Waker>,
+    /// How long a request may take that comes without a deadline.
+    patience: Duration,
+    /// Whether other threads may be about to queue more.
+    many_threads: bool,
+    yielded: bool,
+    /// Bytes that are offered to the stream at once: what one TLS record holds, as of a record that failed the peer cannot
+    /// have read a byte.
+    record: usize,
+    alarm: Pin<Box<Sleep>>,
+    alarm_at: Option<Instant>,
+    looked: Option<Look>,
+    reason: Reason,
+    pause: Pause,
+    /// The pool's name.
+    pool: Arc<str>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Must be called on a runtime.
+    pub(super) fn new(stream: S, queue: Arc<Queue>, pulse: Arc<Pulse>, terms: Terms) -> Self {
+        let Terms { keeper, load, patience, record, pool, .. } = terms;
+        Self {
+            stream,
+            queue,
+            pulse,
+            keeper,
+            load,
+            inbox: Inbox::new(),
+            scan: None,
+            hand: Hand::default(),
+            quiet: Vec::new(),
+            sent: 0,
+            written: 0,
+            output: Output::Flushed,
+            broken: None,
+            through: Through::default(),
+            answers: Vec::new(),
+            wakers: Vec::new(),
+            patience,
+            many_threads: Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread,
+            yielded: false,
+            alarm: Box::pin(sleep_until(Instant::now())),
+            record,
+            alarm_at: None,
+            looked: None,
+            pause: Pause::new(),
+            reason: "the connection's task was ended",
+            pool,
+        }
+    }
+
+    /// Takes, writes and reads as far as it goes.
+    ///
+    /// Neither reading nor writing waits for the other, so that a server that reads no more before it is read itself gets
+    /// what it wants.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        if self.broken.is_none()
+            && let Err(reason) = self.send(cx)
+        {
+            self.queue.set(Condition::Down(reason));
+            self.broken = Some(reason);
+        }
+        // Before the first request nothing that comes can be a reply; a server that is full may be early with its refusal.
+        let may_have_come = self.written > 0 || !self.hand.entries.is_empty();
+        let more = may_have_come && self.read(cx)?;
+        // What the server has said before the connection broke counts.
+        if let Some(reason) = self.broken
+            && !more
+        {
+            return Err(reason);
+        }
+        self.watch(cx);
+        Ok(())
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        if self.sent > LARGEST_IDLE_BUFFER.max(self.hand.bytes.len() / 2) {
+            // A socket that is never through must not keep what it has sent.
+            self.hand.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        loop {
+            // On many threads each command would travel alone: what is ready to run gets one chance to join it.
+            let patience = self.many_threads && !self.yielded;
+            // One look at the clock for all that is taken.
+            let now = Instant::now();
+            let usual = now + self.patience;
+            let mut earliest = usual;
+            let quiet = &mut self.quiet;
+            let see = |entry: &mut Entry| {
+                earliest = earliest.min(*entry.deadline.get_or_insert(usual));
+                if entry.quiet {
+                    let slot = entry.slot.take();
+                    quiet.push(Entry { slot, expect: Expect::One, ..*entry });
+                }
+            };
+            match self.queue.take(&mut self.hand, patience, cx, see) {
+                Taken::Nothing => return self.write(cx),
+                Taken::Later => {
+                    self.yielded = true;
+                    cx.waker().wake_by_ref();
+                    return Ok(());
+                }
+                Taken::Something => {
+                    self.yielded = false;
+                    self.watch_for(earliest, now);
+                    self.write(cx)?;
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+        match self.poll_write(cx) {
+            Poll::Ready(Err(_)) => Err("connection broken"),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        while self.sent < self.hand.bytes.len() {
+            let rest = &self.hand.bytes[self.sent..];
+            let rest = &rest[..rest.len().min(self.record)];
+            let Poll::Ready(sent) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
+                self.output = Output::Blocked;
+                return Poll::Pending;
+            };
+            if std::mem::replace(&mut self.output, Output::Unflushed) == Output::Blocked {
+                // The peer has taken something: one that gets a long command over a slow line has nothing to say yet.
+                self.pulse.beat();
+            }
+            if sent == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += sent;
+            self.written += sent as u64;
+            self.acknowledge_quiet();
+        }
+        if self.sent > 0 {
+            self.sent = 0;
+            self.hand.bytes.clear();
+            if self.hand.bytes.capacity() > LARGEST_IDLE_BUFFER {
+                self.hand.bytes = Vec::new();
+            }
+        }
+        if self.output != Output::Flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.output = Output::Flushed;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn acknowledge_quiet(&mut self) {
+        if self.quiet.is_empty() {
+            return;
+        }
+        let through = self.quiet.iter().take_while(|entry| entry.ends <= self.written).count();
+        let through: Vec<_> = self.quiet.drain(..through).collect();
+        for entry in through {
+            self.tell(entry, Outcome::Written, false);
+        }
+        self.hand_over();
+        self.wake();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let up_to_date = ready!(self.catch_up(cx));
+        match up_to_date.and_then(|()| self.turn(cx)) {
+            Ok(()) => Poll::Pending,
+            Err(reason) => {
+                self.reason = reason;
+                Poll::Ready(())
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What has come: parsed, and given to the requests in their order.
+
+use super::{Driver, Reason};
+use crate::{
+    link::reply::{Expect, LARGE, Outcome, Problem},
+    observe::trace::target,
+    resp::{claims::Claims, line::Stop, parse::parse_with_claims, scan::Scan},
+    transport::tls::explain::broken,
+};
+use redis::Value;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Requests that are completed before their callers are let run: so the server has something to do while the next ones are
+/// completed. With all of them at once, client and server would wait for each other by turns.
+const SHARE: usize = 64;
+
+/// The same on many threads: few enough for the driver's own thread to be through with their callers before another one has
+/// woken up to take half of them away. On two cores shared with the server, 256 tasks did 1.15 to 1.25 as much as with
+/// `SHARE`; other numbers of cores were not measured (`make bench-peers QUICK="--quick --runtimes mt --tasks 256"`).
+const SHARE_OF_MANY: usize = 32;
+
+/// Bytes that are read before others are let run: a large reply takes its time, which is not to be that of small ones.
+const READ_AT_ONCE: usize = 128 << 10;
+
+/// With more requests in flight, a server works in shares of its own: it reads 16 KiB at a time.
+const SMALL_CROWD: usize = 512;
+
+/// The reason when what came is no Redis reply.
+pub(crate) const GARBAGE: Reason = "the server sent something that is no Redis reply";
+
+#[cold]
+fn is_garbage(pool: &str, problem: &'static str) -> Reason {
+    tracing::warn!(name: "garbage_received", target: target::LINK, pool, problem, "garbage received");
+    GARBAGE
+}
+
+/// One reply that has come, or a push.
+struct Came {
+    /// None if the frame is sound and what it holds is not.
+    value: Result<Value, Problem>,
+    len: usize,
+    is_push: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Completes requests with what comes; true if there may be more, for which the task is woken.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
+        let mut came = 0;
+        loop {
+            let more = self.replies();
+            self.wake();
+            if more? || came > READ_AT_ONCE {
+                // Others run meanwhile: those who got their replies send again, and the server is kept busy.
+                cx.waker().wake_by_ref();
+                return Ok(true);
+            }
+            match self.inbox.fill(Pin::new(&mut self.stream), cx) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(0)) => return Err("connection closed"),
+                Poll::Ready(Ok(bytes)) => {
+                    came += bytes;
+                    self.pulse.beat();
+                }
+                Poll::Ready(Err(error)) => return Err(broken(&error)),
+            }
+        }
+    }
+
+    /// Completes requests with what has come; true if there may be more.
+    pub(super) fn replies(&mut self) -> Result<bool, Reason> {
+        let share = if self.many_threads { SHARE_OF_MANY } else { SHARE };
+        let most = if self.hand.entries.len() > SMALL_CROWD { usize::MAX } else { share };
+        let mut answered = 0;
+        let outcome = loop {
+            if answered == most {
+                break Ok(true);
+            }
+            match self.next_reply() {
+                Ok(None) => break Ok(false),
+                Ok(Some(came)) => match self.complete(came) {
+                    Ok(through) => answered += usize::from(through),
+                    Err(reason) => break Err(reason),
+                },
+                Err(reason) => break Err(reason),
+            }
+            if self.answers.len() == SHARE {
+                // However many there are, no more wait here than the processor's cache holds.
+                self.hand_over();
+            }
+        };
+        self.hand_over();
+        outcome
+    }
+
+    fn next_reply(&mut self) -> Result<Option<Came>, Reason> {
+        let bytes = self.inbox.bytes();
+        let Some(kind) = bytes.first() else {
+            return Ok(None);
+        };
+        let is_push = *kind == b'>';
+        if let Some(scan) = &mut self.scan {
+            match scan.resume(bytes) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    self.queue.set_congested(scan.least().max(bytes.len()) > LARGE);
+                    return Ok(None);
+                }
+                Err(Stop::Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
+                Err(Stop::Incomplete | Stop::Unreadable { .. }) => return Ok(None),
+            }
+        }
+        let mut claims = Claims::default();
+        let parsed = parse_with_claims(bytes, &mut claims);
+        if !claims.is_empty() && self.pulse.claim(claims) {
+            self.keeper.notify_one();
+        }
+        let (value, len) = match parsed {
+            Ok((value, len)) => (Ok(value), len),
+            Err(Stop::Unreadable { len, problem }) => (Err(problem), len),
+            Err(Stop::Incomplete) if self.scan.is_none() => {
+                self.scan = Some(Scan::new());
+                return self.next_reply();
+            }
+            Err(Stop::Incomplete) => return Err(is_garbage(&self.pool, "a reply is shorter than it looked")),
+            Err(Stop::Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
+        };
+        if self.scan.take().is_some() {
+            self.queue.set_congested(false);
+        }
+        self.inbox.consume(len);
+        Ok(Some(Came { value, len, is_push }))
+    }
+
+    /// Gives the oldest request its reply; true if that was its last.
+    fn complete(&mut self, came: Came) -> Result<bool, Reason> {
+        let Came { value, len, is_push } = came;
+        if is_push {
+            // It answers no request, and nobody on a shared connection has asked for it.
+            return Ok(false);
+        }
+        let oldest = self.hand.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
+        let (outcome, len) = match &mut oldest.expect {
+            Expect::One => (Outcome::of(value), len),
+            Expect::Many(gather) => match gather.take(value, len) {
+                Some(whole) => whole,
+                None => return Ok(false),
+            },
+        };
+        if let Some(entry) = self.hand.entries.pop_front() {
+            self.through.add(&entry);
+            self.tell(entry, outcome, len > LARGE);
+        }
+        Ok(true)
+    }
+}

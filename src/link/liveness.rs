@@ -1,0 +1,107 @@
+//! When a link's server last gave a sign of life, and until when the link may be used.
+
+use crate::resp::claims::{Claims, Pending};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// When a link's server last sent something, or took what could not be written before, in milliseconds since the link began.
+pub(crate) struct Pulse {
+    began: Instant,
+    last_sign: AtomicU64,
+    /// Somebody wants to know whether it still speaks.
+    suspect: AtomicBool,
+    /// It has left requests without a sign of life for too long.
+    silent: AtomicBool,
+    claims: Pending,
+    /// When the link's token dies, in the same milliseconds.
+    expires: AtomicU64,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            last_sign: AtomicU64::new(0),
+            suspect: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            claims: Pending::default(),
+            expires: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(crate) fn last_sign(&self) -> u64 {
+        self.last_sign.load(Relaxed)
+    }
+
+    /// The moment of the last sign, rounded down to milliseconds.
+    pub(super) fn last_sign_at(&self) -> Instant {
+        self.began + Duration::from_millis(self.last_sign())
+    }
+
+    /// Whether there has been no sign since `moment`, which is rounded down: a doubt speaks for the server.
+    pub(crate) fn silent_since(&self, moment: Instant) -> bool {
+        let moment = moment.saturating_duration_since(self.began).as_millis();
+        u128::from(self.last_sign()) < moment
+    }
+
+    /// Notes when the link's token dies; no such moment until it has one.
+    pub(crate) fn expires_at(&self, moment: Instant) {
+        let moment = moment.saturating_duration_since(self.began).as_millis();
+        self.expires.store(u64::try_from(moment).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Whether the link's token has died by `now`.
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(Relaxed))
+    }
+
+    /// Has the keeper find out whether the server is still there.
+    pub(crate) fn suspect(&self) {
+        self.suspect.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.load(Relaxed)
+    }
+
+    /// As [`suspect`](Self::suspect), and commands go elsewhere until there is a sign.
+    pub(super) fn doubt(&self) {
+        self.silent.store(true, Relaxed);
+        self.suspect();
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent.load(Relaxed)
+    }
+
+    /// Takes note of what errors say of the connection; true if nothing else has been said that is not looked into yet.
+    pub(super) fn claim(&self, claims: Claims) -> bool {
+        self.claims.add(claims)
+    }
+
+    /// Whether something is said of the connection that is to be verified.
+    pub(crate) fn has_claims(&self) -> bool {
+        self.claims.are_there()
+    }
+
+    pub(crate) fn take_claims(&self) -> Claims {
+        self.claims.take()
+    }
+
+    pub(super) fn beat(&self) {
+        // Milliseconds of uptime fit for 584 million years.
+        #[allow(clippy::cast_possible_truncation)]
+        self.last_sign.store(self.now().as_millis() as u64, Relaxed);
+        if self.is_suspect() {
+            self.suspect.store(false, Relaxed);
+            self.silent.store(false, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Between the callers of a link and its driver: what is to be written, and who waits for what.
+
+use super::reply::{Expect, Reply, Slot};
+use crate::{admission::Load, lock::lock};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Waker},
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// What a link is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Takes commands.
+    Open,
+    /// An `AUTH` is under way: takes commands only when nothing else does.
+    Aside,
+    /// Takes no commands any more, and why.
+    Down(&'static str),
+}
+
+/// Who may send now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Commands, while the link is open.
+    Open,
+    /// Commands, while the link is aside.
+    Aside,
+    /// The link's own `AUTH` and `PING`, while there is a connection.
+    Own,
+}
+
+/// Why a link goes whose token has died.
+pub(crate) const EXPIRED: &str = "its token has expired";
+
+/// Slots kept for later requests; more are in use only while more requests are in flight.
+const SPARE_SLOTS: usize = 4096;
+
+/// A buffer that has grown beyond this is given back once it is empty.
+pub(super) const LARGEST_IDLE_BUFFER: usize = 1 << 20;
+
+/// One request on its way.
+pub(super) struct Entry {
+    /// Where its bytes begin and end, counted from the connection's first.
+    pub(super) begins: u64,
+    pub(super) ends: u64,
+    /// None until the driver has seen it: one look at the clock does for all that it takes at once.
+    pub(super) deadline: Option<Instant>,
+    pub(super) expect: Expect,
+    /// None once its caller has been told how it ended.
+    pub(super) slot: Option<Arc<Slot>>,
+    /// Ends with the writing of its last byte.
+    pub(super) quiet: bool,
+    /// Somebody's command, which has a place in the pool's load.
+    pub(super) counted: bool,
+}
+
+/// Requests that are through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Through {
+    /// The link's own `AUTH` and `PING`.
+    own: usize,
+    commands: usize,
+    /// Places in the pool's load that the commands leave behind.
+    pub(super) places: usize,
+}
+
+impl Through {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        let counted = usize::from(entry.counted);
+        self.own += 1 - counted;
+        self.commands += counted;
+        self.places += counted;
+    }
+}
+
+/// A request to be queued.
+pub(super) struct Order {
+    /// None: the command timeout from now.
+    pub(super) deadline: Option<Instant>,
+    pub(super) expect: Expect,
+    pub(super) quiet: bool,
+}
+
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    /// The condition without its reason, for those who only look; written under the lock.
+    condition: AtomicU8,
+    /// Commands without a complete reply, those that nobody waits for any more included.
+    commands: AtomicUsize,
+    /// The same of the link's own `AUTH` and `PING`.
+    own: AtomicUsize,
+    /// A large reply is on its way.
+    congested: AtomicBool,
+    /// Rung when a link that is not open has no command in flight any more.
+    idle: Notify,
+    /// The whole pool's load.
+    load: Arc<Load>,
+}
+
+struct Inner {
+    condition: Condition,
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    /// Bytes queued since the connection began.
+    offset: u64,
+    /// Commands queued since then.
+    queued: u64,
+    /// The driver, when it sleeps.
+    driver: Option<Waker>,
+    ended: bool,
+    spare: Vec<Arc<Slot>>,
+}
+
+/// What the driver found in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Nothing,
+    Something,
+    /// Something, which was left there for more to join it.
+    Later,
+}
+
+/// What the driver has in hand.
+#[derive(Default)]
+pub(super) struct Hand {
+    pub(super) bytes: Vec<u8>,
+    pub(super) entries: VecDeque<Entry>,
+    /// Slots that have been filled, and that their callers may still be about to empty.
+    pub(super) spent: VecDeque<Arc<Slot>>,
+}
+
+impl Queue {
+    pub(super) fn new(load: Arc<Load>) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                condition: Condition::Open,
+                bytes: Vec::new(),
+                entries: Vec::new(),
+                offset: 0,
+                queued: 0,
+                driver: None,
+                ended: false,
+                spare: Vec::new(),
+            }),
+            condition: AtomicU8::new(code(Condition::Open)),
+            commands: AtomicUsize::new(0),
+            own: AtomicUsize::new(0),
+            congested: AtomicBool::new(false),
+            idle: Notify::new(),
+            load,
+        }
+    }
+
+    /// Queues what `encode` writes; none if the link does not take it now.
+    ///
+    /// Commands have a place in the pool's load, which is given back when they are through.
+    pub(super) fn push(
+        &self,
+        admission: Admission,
+        order: Order,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<(Reply, usize)> {
+        let mut guard = lock(&self.inner);
+        let inner = &mut *guard;
+        let admitted = match admission {
+            Admission::Open => inner.condition == Condition::Open,
+            Admission::Aside => inner.condition == Condition::Aside,
+            Admission::Own => true,
+        };
+        if !admitted || inner.ended {
+            return None;
+        }
+        let before = inner.bytes.len();
+        encode(&mut inner.bytes);
+        let len = inner.bytes.len() - before;
+        let begins = inner.offset;
+        inner.offset += len as u64;
+        let slot = inner.spare.pop().unwrap_or_default();
+        let Order { deadline, expect, quiet } = order;
+        let reply = Reply(Arc::clone(&slot));
+        let counted = admission != Admission::Own;
+        inner.queued += u64::from(counted);
+        inner.entries.push(Entry { begins, ends: inner.offset, deadline, expect, slot: Some(slot), quiet, counted });
+        let in_flight = if counted { &self.commands } else { &self.own };
+        in_flight.fetch_add(1, SeqCst);
+        let driver = inner.driver.take();
+        drop(guard);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Some((reply, len))
+    }
+
+    /// Moves what is queued to `hand`, past `see`. If nothing is, the driver will be woken by the next [`push`](Self::push).
+    ///
+    /// With `patience`, what is queued stays if it does not come from a lone caller.
+    pub(super) fn take(
+        &self,
+        hand: &mut Hand,
+        patience: bool,
+        cx: &Context<'_>,
+        mut see: impl FnMut(&mut Entry),
+    ) -> Taken {
+        let mut inner = lock(&self.inner);
+        let inner = &mut *inner;
+        inner.recycle(&mut hand.spent);
+        if inner.entries.is_empty() {
+            if !inner.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                inner.driver = Some(cx.waker().clone());
+            }
+            return Taken::Nothing;
+        }
+        if patience && self.in_flight() > 1 {
+            return Taken::Later;
+        }
+        if hand.bytes.is_empty() {
+            std::mem::swap(&mut hand.bytes, &mut inner.bytes);
+            if inner.bytes.capacity() > LARGEST_IDLE_BUFFER {
+                inner.bytes = Vec::new();
+            }
+        } else {
+            hand.bytes.append(&mut inner.bytes);
+        }
+        let mut counted = 0;
+        hand.entries.reserve(inner.entries.len());
+        for mut entry in inner.entries.drain(..) {
+            counted += usize::from(entry.counted);
+            see(&mut entry);
+            hand.entries.push_back(entry);
+        }
+        self.load.note_sent(counted);
+        Taken::Something
+    }
+
+    /// Notes that requests are through, and gives back the places of the commands among them.
+    pub(super) fn left(&self, through: Through) {
+        let Through { own, commands, places } = through;
+        // Whoever is woken by either bell finds all counts right.
+        if own > 0 {
+            self.own.fetch_sub(own, SeqCst);
+        }
+        let is_idle = commands > 0 && self.commands.fetch_sub(commands, SeqCst) == commands && !self.is_open();
+        self.load.left(places);
+        if is_idle {
+            self.idle.notify_waiters();
+        }
+    }
+
+    pub(super) fn set_congested(&self, congested: bool) {
+        if self.congested.load(SeqCst) != congested {
+            self.congested.store(congested, SeqCst);
+        }
+    }
+
+    /// Takes the link out of use. Returns what was queued and has not been taken.
+    pub(super) fn give_back(&self, reason: &'static str) -> Vec<Entry> {
+        self.set(Condition::Down(reason));
+        let mut inner = lock(&self.inner);
+        // As if it had never been queued.
+        inner.offset -= inner.bytes.len() as u64;
+        inner.bytes.clear();
+        std::mem::take(&mut inner.entries)
+    }
+
+    /// The connection is gone: nothing is taken any more. Returns what was queued.
+    pub(super) fn end(&self, reason: &'static str) -> Vec<Entry> {
+        self.set(Condition::Down(reason));
+        let mut inner = lock(&self.inner);
+        inner.ended = true;
+        inner.driver = None;
+        inner.bytes = Vec::new();
+        inner.spare = Vec::new();
+        std::mem::take(&mut inner.entries)
+    }
+
+    pub(crate) fn condition(&self) -> Condition {
+        lock(&self.inner).condition
+    }
+
+    /// Whether the connection is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.inner).ended
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.condition.load(SeqCst) == OPEN
+    }
+
+    pub(crate) fn is_aside(&self) -> bool {
+        self.condition.load(SeqCst) == ASIDE
+    }
+
+    /// Whether a large reply is on its way, behind which others wait.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.congested.load(SeqCst)
+    }
+
+    /// Commands queued since the connection began; the link's own `AUTH` and `PING` are none.
+    pub(crate) fn commands_queued(&self) -> u64 {
+        lock(&self.inner).queued
+    }
+
+    /// Whether the first `count` commands are answered: commands are answered in their order.
+    pub(crate) fn has_answered(&self, count: u64) -> bool {
+        // Looked at in this order, a command that is queued meanwhile makes the answer "no", never a wrong "yes".
+        let queued = self.commands_queued();
+        queued.saturating_sub(self.commands.load(SeqCst) as u64) >= count
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.commands.load(SeqCst) + self.own.load(SeqCst)
+    }
+
+    /// Changes the condition; `Down` is for ever, and keeps its first reason.
+    pub(crate) fn set(&self, condition: Condition) {
+        let mut inner = lock(&self.inner);
+        if !matches!(inner.condition, Condition::Down(_)) {
+            inner.condition = condition;
+            self.condition.store(code(condition), SeqCst);
+        }
+    }
+
+    /// Changes `from` to `to`, unless the condition is another one by now.
+    pub(crate) fn swap(&self, from: Condition, to: Condition) {
+        let mut inner = lock(&self.inner);
+        if inner.condition == from {
+            inner.condition = to;
+            self.condition.store(code(to), SeqCst);
+        }
+    }
+
+    /// Waits until no command is in flight; meant for a link that is not open. An `AUTH` that is never answered keeps
+    /// nobody waiting.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            // Enabled before the look at the count, so that no departure falls between the two.
+            idle.as_mut().enable();
+            if self.commands.load(SeqCst) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+impl Inner {
+    /// Takes back the slots whose callers are through with them, oldest first.
+    fn recycle(&mut self, spent: &mut VecDeque<Arc<Slot>>) {
+        while let Some(mut slot) = spent.pop_front() {
+            if Slot::reset(&mut slot) {
+                if self.spare.len() < SPARE_SLOTS {
+                    self.spare.push(slot);
+                }
+            } else if spent.len() < SPARE_SLOTS {
+                // Its caller has not run yet. Those behind it hardly will have.
+                spent.push_front(slot);
+                return;
+            }
+        }
+    }
+}
+
+const OPEN: u8 = 0;
+const ASIDE: u8 = 1;
+const DOWN: u8 = 2;
+
+fn code(condition: Condition) -> u8 {
+    match condition {
+        Condition::Open => OPEN,
+        Condition::Aside => ASIDE,
+        Condition::Down(_) => DOWN,
+    }
+}

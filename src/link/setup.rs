@@ -1,0 +1,33 @@
+//! What every link of a connection manager is opened with.
+
+use super::multi::Multi;
+use crate::transport::dialer::Dialer;
+use redis::ProtocolVersion;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio_util::task::TaskTracker;
+
+pub(crate) struct Setup {
+    pub(crate) dialer: Dialer,
+    pub(crate) protocol: ProtocolVersion,
+    pub(crate) auth_timeout: Duration,
+    pub(crate) command_timeout: Duration,
+    pub(crate) links_opened: AtomicU64,
+    /// The name of the pool that the links are for.
+    pub(crate) pool: Arc<str>,
+    /// Where the connections' tasks are counted.
+    pub(crate) tasks: TaskTracker,
+    /// Whether the user may open transactions.
+    pub(crate) multi: Arc<Multi>,
+}
+
+impl Setup {
+    pub(super) fn next_id(&self) -> u64 {
+        self.links_opened.fetch_add(1, Relaxed) + 1
+    }
+}

@@ -1,0 +1,126 @@
+//! The Redis protocol over one stream: a queue that callers fill, and a task that empties it.
+//!
+//! Callers encode straight into the queue's buffer and go to sleep; the driver writes what has gathered in one piece, parses
+//! replies in place and wakes their callers. One command costs two short locks and no allocation but its value's own.
+
+#[cfg(test)]
+pub(super) mod tests;
+
+use super::{
+    driver::Driver,
+    liveness::Pulse,
+    multi::Multi,
+    queue::{Admission, Order, Queue},
+    reply::{Expect, Gather, Outcome, Reply},
+};
+use crate::{admission::Load, resp::pack};
+use redis::{Arg, Cmd, Pipeline};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::task::TaskTracker;
+
+/// What was queued: its reply to come, and how many bytes it has.
+pub(crate) type Queued = (Reply, usize);
+
+/// What a connection has to know about its surroundings.
+pub(super) struct Terms {
+    /// Notified when the connection ends, or is in doubt.
+    pub(super) keeper: Arc<Notify>,
+    /// The whole pool's load.
+    pub(super) load: Arc<Load>,
+    /// How long a request may take that comes without a deadline of its own.
+    pub(super) patience: Duration,
+    /// Bytes that one TLS record holds.
+    pub(super) record: usize,
+    /// The pool's name.
+    pub(super) pool: Arc<str>,
+    /// Where the connection's task is counted.
+    pub(super) tasks: TaskTracker,
+    /// Whether transactions may be opened.
+    pub(super) multi: Arc<Multi>,
+}
+
+/// Commands larger than this are packed before the queue is locked.
+const PACKED_BEFORE: usize = 64 << 10;
+
+/// A connection; it ends when dropped.
+pub(super) struct Wire {
+    pub(super) queue: Arc<Queue>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) multi: Arc<Multi>,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Wire {
+    /// Spawns the driver of `stream`.
+    pub(super) fn start<S>(stream: S, terms: Terms) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let queue = Arc::new(Queue::new(Arc::clone(&terms.load)));
+        let pulse = Arc::new(Pulse::new());
+        let (tasks, multi) = (terms.tasks.clone(), Arc::clone(&terms.multi));
+        let driver = tasks.spawn(Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), terms));
+        Self { queue, pulse, multi, driver }
+    }
+
+    /// Queues a command, which must not be empty; none if the link does not take it now.
+    pub(super) fn command(&self, admission: Admission, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
+        let order = Order { deadline, expect: Expect::One, quiet: cmd.is_no_response() };
+        let size: usize = cmd.args_iter().map(|arg| if let Arg::Simple(bytes) = arg { bytes.len() } else { 0 }).sum();
+        if size > PACKED_BEFORE {
+            let packed = cmd.get_packed_command();
+            return self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed));
+        }
+        self.queue.push(admission, order, |bytes| pack::pack(cmd, bytes))
+    }
+
+    /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.
+    pub(super) fn pipeline(
+        &self,
+        admission: Admission,
+        pipeline: &Pipeline,
+        (offset, count): (usize, usize),
+        deadline: Option<Instant>,
+    ) -> Option<Queued> {
+        let transaction = pipeline.is_transaction();
+        // MULTI and EXEC are answered, too.
+        let total = pipeline.len() + if transaction { 2 } else { 0 };
+        let multi = transaction.then(|| Arc::clone(&self.multi));
+        let expect = Expect::Many(Box::new(Gather::new(multi, total, offset, count)));
+        // Packed before the lock is taken: it may be long.
+        let packed = pipeline.get_packed_pipeline();
+        let order = Order { deadline, expect, quiet: false };
+        self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed))
+    }
+
+    /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
+    pub(super) fn ask_for_multi(&self, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
+        let expect = Expect::Many(Box::new(Gather::question(Arc::clone(&self.multi))));
+        let order = Order { deadline, expect, quiet: false };
+        self.queue.push(admission, order, |bytes| {
+            for name in ["MULTI", "DISCARD"] {
+                pack::pack(&redis::cmd(name), bytes);
+            }
+        })
+    }
+
+    /// One of the link's own commands, sent in whatever condition the link is.
+    pub(super) async fn own(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
+        match self.command(Admission::Own, cmd, Some(deadline)) {
+            Some((reply, _)) => reply.await.outcome,
+            None => Outcome::Unsent(None),
+        }
+    }
+}

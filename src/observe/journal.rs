@@ -1,0 +1,199 @@
+//! What happens, told once: each event goes to the counters, to `tracing` and to whoever subscribed.
+
+use crate::{
+    error::Error,
+    lock::lock,
+    observe::{
+        event::{Counters, Event},
+        name::Name,
+        trace,
+    },
+};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+use tokio::{sync::broadcast, time::Instant};
+
+#[derive(Debug, Default)]
+struct Totals {
+    tokens_fetched: AtomicU64,
+    tokens_unchanged: AtomicU64,
+    token_failures: AtomicU64,
+    reauths: AtomicU64,
+    reauth_failures: AtomicU64,
+    links_opened: AtomicU64,
+    reconnects: AtomicU64,
+    links_lost: AtomicU64,
+    dial_failures: AtomicU64,
+}
+
+/// A token request that failed.
+#[derive(Debug)]
+struct TokenFailed {
+    error: Error,
+    at: Instant,
+    /// Another one has succeeded since.
+    overcome: bool,
+}
+
+/// Where events are recorded. Recording never waits: a slow subscriber misses events, and is told how many.
+#[derive(Clone, Debug)]
+pub(crate) struct Journal(Arc<JournalInner>);
+
+#[derive(Debug)]
+struct JournalInner {
+    name: Name,
+    totals: Totals,
+    last_token_failure: Mutex<Option<TokenFailed>>,
+    subscribers: broadcast::Sender<Event>,
+}
+
+/// Events kept for a subscriber that is behind.
+const BACKLOG: usize = 256;
+
+impl Journal {
+    /// What it tells bears the name of a pool to this server.
+    pub(crate) fn new(server: &str) -> Self {
+        Self(Arc::new(JournalInner {
+            name: Name::take(server),
+            totals: Totals::default(),
+            last_token_failure: Mutex::new(None),
+            subscribers: broadcast::Sender::new(BACKLOG),
+        }))
+    }
+
+    /// The pool's name.
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.0.name.text()
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.0.subscribers.subscribe()
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let totals = &self.0.totals;
+        let tokens_fetched = totals.tokens_fetched.load(Relaxed);
+        Counters {
+            tokens_fetched,
+            tokens_unchanged: totals.tokens_unchanged.load(Relaxed),
+            token_failures: totals.token_failures.load(Relaxed),
+            rotations: tokens_fetched.saturating_sub(1),
+            reauths: totals.reauths.load(Relaxed),
+            reauth_failures: totals.reauth_failures.load(Relaxed),
+            links_opened: totals.links_opened.load(Relaxed),
+            reconnects: totals.reconnects.load(Relaxed),
+            links_lost: totals.links_lost.load(Relaxed),
+            dial_failures: totals.dial_failures.load(Relaxed),
+        }
+    }
+
+    /// The last token request's error; none if it succeeded.
+    pub(crate) fn last_token_error(&self) -> Option<Error> {
+        let last = lock(&self.0.last_token_failure);
+        last.as_ref().filter(|last| !last.overcome).map(|last| last.error.clone())
+    }
+
+    /// The last error of a token request, and when it came, whether one has succeeded since or not.
+    pub(crate) fn last_token_failure(&self) -> Option<(Error, Instant)> {
+        lock(&self.0.last_token_failure).as_ref().map(|last| (last.error.clone(), last.at))
+    }
+
+    fn note_token_failure(&self, error: &Error) {
+        let failed = TokenFailed { error: error.clone(), at: Instant::now(), overcome: false };
+        *lock(&self.0.last_token_failure) = Some(failed);
+    }
+
+    fn note_token_success(&self) {
+        if let Some(last) = &mut *lock(&self.0.last_token_failure) {
+            last.overcome = true;
+        }
+    }
+
+    pub(crate) fn record(&self, event: Event) {
+        self.count(&event);
+        trace::event(&self.0.name.text(), &event);
+        // No subscriber is no error.
+        _ = self.0.subscribers.send(event);
+    }
+
+    fn count(&self, event: &Event) {
+        let totals = &self.0.totals;
+        let counter = match event {
+            Event::TokenRefreshed { .. } => {
+                self.note_token_success();
+                &totals.tokens_fetched
+            }
+            Event::RefreshFailed { error, .. } => {
+                self.note_token_failure(error);
+                &totals.token_failures
+            }
+            Event::TokenUnchanged { .. } => {
+                self.note_token_success();
+                &totals.tokens_unchanged
+            }
+            Event::TokenExpired { .. }
+            | Event::LinkRetired { .. }
+            | Event::LinkReplaced { .. }
+            | Event::LinkDrained { .. } => return,
+            Event::LinkUp { reconnect, .. } => {
+                totals.reconnects.fetch_add(u64::from(*reconnect), Relaxed);
+                &totals.links_opened
+            }
+            Event::LinkDown { .. } => &totals.links_lost,
+            Event::DialFailed { .. } => &totals.dial_failures,
+            Event::Reauthenticated { .. } => &totals.reauths,
+            Event::ReauthFailed { .. } => &totals.reauth_failures,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_subscriber_that_never_reads_holds_nobody_up() {
+        let journal = Journal::new("events.test:1");
+        let mut lazy = journal.subscribe();
+        for link in 0..10_000 {
+            journal.record(Event::LinkUp { link, generation: 1, reconnect: false, took: Duration::ZERO });
+        }
+        assert_eq!(journal.counters().links_opened, 10_000);
+        assert!(matches!(lazy.recv().await, Err(broadcast::error::RecvError::Lagged(_))));
+        assert!(matches!(lazy.recv().await, Ok(Event::LinkUp { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_answered_token_request_is_counted_once_and_the_last_failure_is_kept() {
+        let journal = Journal::new("events.test:2");
+        let refreshed = |generation| Event::TokenRefreshed {
+            generation,
+            lifetime: Duration::from_secs(60),
+            next_refresh: Duration::from_secs(40),
+        };
+        let failed = |text: &str| Event::RefreshFailed {
+            error: Error::new(ErrorKind::TokenEndpoint, text),
+            attempt: 1,
+            retry_in: Duration::ZERO,
+        };
+        journal.record(refreshed(1));
+        assert!(journal.last_token_error().is_none() && journal.last_token_failure().is_none());
+        journal.record(failed("first"));
+        journal.record(failed("second"));
+        assert_eq!(journal.last_token_error().unwrap().message(), "second");
+        let ago = Duration::from_secs(5);
+        tokio::time::advance(ago).await;
+        journal.record(Event::TokenUnchanged { next_refresh: Duration::ZERO });
+        journal.record(refreshed(2));
+        assert!(journal.last_token_error().is_none());
+        let (error, at) = journal.last_token_failure().unwrap();
+        assert_eq!((error.message(), at.elapsed()), ("second", ago));
+        let counters = journal.counters();
+        assert_eq!((counters.tokens_fetched, counters.tokens_unchanged, counters.token_failures), (2, 1, 2));
+    }
+}

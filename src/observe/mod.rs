@@ -1,0 +1,10 @@
+//! What a connection manager tells of itself: events, spans, figures, health.
+
+pub(crate) mod event;
+pub(crate) mod health;
+pub(crate) mod journal;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
+mod name;
+pub(crate) mod stats;
+pub(crate) mod trace;

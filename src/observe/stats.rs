@@ -1,0 +1,154 @@
+//! What the connection manager shows of itself.
+
+use crate::{
+    admission::CommandStats,
+    error::Error,
+    link::{Condition, Link},
+    observe::{event::Counters, journal::Journal},
+    pool::Pool,
+    token::Tokens,
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A snapshot of what the connection manager is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// What spans, events and metrics call this connection manager: `host:port`, and `host:port#2` for a second one of the
+    /// process to the same server.
+    pub pool: String,
+    /// Counters of tokens and links since `connect`.
+    pub counters: Counters,
+    /// Counters of commands since `connect`.
+    pub commands: CommandStats,
+    /// The newest token; none before the first one has come.
+    pub token: Option<TokenStats>,
+    /// The last token request's error; none if it succeeded.
+    pub last_token_error: Option<Error>,
+    /// The last token request that failed, whether others have succeeded since or not.
+    pub last_token_failure: Option<TokenFailure>,
+    /// The links that there are.
+    pub links: Vec<LinkStats>,
+    /// Connections that there are to be.
+    pub pool_size: usize,
+    /// Those that are being opened, stand-ins for links that wait for the answer to their `AUTH` included.
+    pub dialing: usize,
+    /// Links that were taken out of use, and have something in flight yet.
+    pub draining: usize,
+    /// The last error of opening a connection; none once one has been opened since.
+    pub last_connect_error: Option<Error>,
+}
+
+impl Stats {
+    pub(crate) fn of(journal: &Journal, pool: &Pool, tokens: &Tokens) -> Self {
+        let failure = |(error, at): (Error, Instant)| TokenFailure { error, ago: at.elapsed() };
+        Self {
+            pool: journal.name().to_string(),
+            counters: journal.counters(),
+            commands: pool.load().stats(),
+            token: TokenStats::of(tokens),
+            last_token_error: journal.last_token_error(),
+            last_token_failure: journal.last_token_failure().map(failure),
+            links: pool.links().iter().map(|link| LinkStats::of(link)).collect(),
+            pool_size: pool.size(),
+            dialing: pool.dialing(),
+            draining: pool.draining(),
+            last_connect_error: pool.last_error(),
+        }
+    }
+}
+
+/// The newest token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenStats {
+    /// Counts the tokens, from 1.
+    pub generation: u64,
+    /// The Redis user name that goes with it.
+    pub username: String,
+    /// How long ago it was received.
+    pub age: Duration,
+    /// Whether it is in use; not once it has expired, with no other one to be had.
+    pub in_use: bool,
+    /// How long it is still good; zero once it has expired.
+    pub remaining: Duration,
+    /// When the next one is asked for, from now.
+    pub refresh_in: Duration,
+}
+
+impl TokenStats {
+    fn of(tokens: &Tokens) -> Option<Self> {
+        let current = tokens.newest()?;
+        let in_use = current.token.is_usable();
+        Some(Self {
+            generation: current.generation,
+            username: current.username.to_string(),
+            age: current.token.received_at().elapsed(),
+            in_use,
+            remaining: if in_use { current.token.remaining() } else { Duration::ZERO },
+            refresh_in: tokens.next_request().saturating_duration_since(Instant::now()),
+        })
+    }
+}
+
+/// A token request that failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenFailure {
+    /// Why.
+    pub error: Error,
+    /// How long ago.
+    pub ago: Duration,
+}
+
+/// What a link is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkState {
+    /// It takes commands.
+    Open,
+    /// It waits for the answer to an `AUTH`, and takes commands only while no other link does.
+    Aside,
+    /// It takes no commands any more, and is about to be replaced.
+    Down,
+}
+
+/// One link.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkStats {
+    /// The link's number, from 1 in order of connecting.
+    pub link: u64,
+    /// What it is good for.
+    pub state: LinkState,
+    /// Whether it takes commands; not while an `AUTH` is being answered.
+    pub open: bool,
+    /// The token it last authenticated with.
+    pub generation: u64,
+    /// Commands without a reply yet, its own `AUTH` and `PING` included.
+    pub in_flight: usize,
+    /// `AUTH`s with a new token that it has completed.
+    pub reauths: u64,
+    /// Links that were lost in its place in the pool before it.
+    pub reconnects: u64,
+}
+
+impl LinkStats {
+    fn of(link: &Link) -> Self {
+        let state = match link.condition() {
+            Condition::Open => LinkState::Open,
+            Condition::Aside => LinkState::Aside,
+            Condition::Down(_) => LinkState::Down,
+        };
+        Self {
+            link: link.id(),
+            state,
+            open: state == LinkState::Open,
+            generation: link.generation(),
+            in_flight: link.in_flight(),
+            reauths: link.reauths(),
+            reconnects: link.reconnects(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What is told to `tracing`. Targets, names and fields stay when code moves: the README lists them all.
+
+use crate::{
+    error::{Error, ErrorKind},
+    observe::event::Event,
+};
+use std::time::Duration;
+
+/// The targets of everything that is told to `tracing`.
+pub(crate) mod target {
+    /// Tokens: fetched, renewed, expired.
+    pub(crate) const TOKEN: &str = "entra_redis::token";
+    /// Links: dialed, re-authenticated, lost.
+    pub(crate) const LINK: &str = "entra_redis::link";
+}
+
+/// How something ended for which there is a span, as that one's `outcome` has it.
+pub(crate) fn outcome<T>(result: &Result<T, Error>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(error) => match error.kind() {
+            ErrorKind::Timeout(_) => "timed_out",
+            ErrorKind::AuthenticationRejected | ErrorKind::CredentialRejected => "rejected",
+            _ => "failed",
+        },
+    }
+}
+
+/// Tells `tracing`: what an event is called, with spaces, is its message.
+pub(crate) fn event(pool: &str, event: &Event) {
+    use target::{LINK, TOKEN};
+    use tracing::{debug, error, info, warn};
+    let seconds = Duration::as_secs_f64;
+    match event {
+        Event::TokenRefreshed { generation, lifetime, next_refresh } => {
+            let (lifetime_s, next_refresh_s) = (seconds(lifetime), seconds(next_refresh));
+            info!(name: "token_refreshed", target: TOKEN, pool, generation, lifetime_s, next_refresh_s, "token refreshed");
+        }
+        Event::TokenUnchanged { next_refresh } => {
+            let next_refresh_s = seconds(next_refresh);
+            debug!(name: "token_unchanged", target: TOKEN, pool, next_refresh_s, "token unchanged");
+        }
+        Event::RefreshFailed { error, attempt, retry_in } => {
+            let retry_in_s = seconds(retry_in);
+            warn!(name: "token_refresh_failed", target: TOKEN, pool, %error, attempt, retry_in_s, "token refresh failed");
+        }
+        Event::TokenExpired { error } => {
+            error!(name: "token_expired", target: TOKEN, pool, %error, "token expired");
+        }
+        Event::LinkUp { link, generation, reconnect, took } => {
+            let took_s = seconds(took);
+            info!(name: "link_up", target: LINK, pool, link, generation, reconnect, took_s, "link up");
+        }
+        Event::LinkDown { link, reason } => warn!(name: "link_down", target: LINK, pool, link, reason, "link down"),
+        Event::LinkReplaced { link, by } => info!(name: "link_replaced", target: LINK, pool, link, by, "link replaced"),
+        Event::LinkDrained { link } => debug!(name: "link_drained", target: LINK, pool, link, "link drained"),
+        Event::LinkRetired { link } => debug!(name: "link_retired", target: LINK, pool, link, "link retired"),
+        Event::DialFailed { error, retry_in } => {
+            let retry_in_s = seconds(retry_in);
+            warn!(name: "dial_failed", target: LINK, pool, %error, retry_in_s, "dial failed");
+        }
+        Event::Reauthenticated { link, generation } => {
+            debug!(name: "link_reauthenticated", target: LINK, pool, link, generation, "link reauthenticated");
+        }
+        Event::ReauthFailed { link, error } => {
+            warn!(name: "link_reauth_failed", target: LINK, pool, link, %error, "link reauth failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Stage;
+
+    #[test]
+    fn outcomes_are_told_apart() {
+        let of = |kind| outcome::<()>(&Err(Error::new(kind, "test")));
+        assert_eq!(outcome(&Ok(())), "ok");
+        assert_eq!(of(ErrorKind::Timeout(Stage::Auth)), "timed_out");
+        assert_eq!(of(ErrorKind::AuthenticationRejected), "rejected");
+        assert_eq!(of(ErrorKind::CredentialRejected), "rejected");
+        assert_eq!(of(ErrorKind::Connect), "failed");
+    }
+}

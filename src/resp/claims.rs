@@ -1,0 +1,54 @@
+//! What errors say of the connection that they came over.
+
+use redis::{ServerError, ServerErrorKind};
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+
+/// That a connection has lost its authentication, or that its server is no primary. A script can say the same of itself,
+/// so that a claim is verified before the connection goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claims(u8);
+
+impl Claims {
+    const UNAUTHENTICATED: u8 = 1;
+    const READ_ONLY: u8 = 2;
+
+    pub(crate) fn of(error: &ServerError) -> Self {
+        match error.kind() {
+            Some(ServerErrorKind::ReadOnly) => Self(Self::READ_ONLY),
+            None if error.code() == "NOAUTH" => Self(Self::UNAUTHENTICATED),
+            _ => Self::default(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the server is said to be no primary.
+    pub(crate) fn is_read_only(self) -> bool {
+        self.0 & Self::READ_ONLY != 0
+    }
+}
+
+/// The claims about one connection that nobody has looked into yet.
+#[derive(Default)]
+pub(crate) struct Pending(AtomicU8);
+
+impl Pending {
+    /// Takes note of them; true if there were none before.
+    pub(crate) fn add(&self, claims: Claims) -> bool {
+        self.0.fetch_or(claims.0, SeqCst) == 0
+    }
+
+    pub(crate) fn are_there(&self) -> bool {
+        self.0.load(SeqCst) != 0
+    }
+
+    pub(crate) fn take(&self) -> Claims {
+        Claims(self.0.swap(0, SeqCst))
+    }
+}

@@ -1,0 +1,116 @@
+//! From a host name to an encrypted stream.
+
+use super::{
+    resolve::Resolver,
+    tcp::{Stream, open_tcp},
+    tls::{Transport, explain},
+};
+use crate::error::{Error, ErrorKind, Stage};
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+
+/// Everything needed to open encrypted streams to one host, any number of times.
+pub(crate) struct Dialer {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) resolver: Resolver,
+    pub(crate) transport: Transport,
+    pub(crate) connect_timeout: Duration,
+}
+
+impl Dialer {
+    /// Resolves the host anew (addresses change when Azure patches), and connects to the first address that answers.
+    pub(crate) async fn connect(&self) -> Result<Stream, Error> {
+        let deadline = Instant::now() + self.connect_timeout;
+        let addresses = match timeout_at(deadline, self.resolver.resolve(&self.host, self.port)).await {
+            Ok(Ok(addresses)) => addresses,
+            Ok(Err(source)) => {
+                return Err(self.error("cannot resolve the host name of", &source).with_hint(NAME).with_source(source));
+            }
+            Err(_) => return Err(self.timed_out("cannot resolve the host name of", "").with_hint(NAME)),
+        };
+        let mut last = Failed { error: self.no_address(), reached: false };
+        for (tried, address) in addresses.iter().enumerate() {
+            // An address that swallows packets must leave time for the ones after it.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            match self.connect_to(*address, Instant::now() + share).await {
+                Ok(stream) => return Ok(stream),
+                // Of two addresses, the one where something listens tells more than the one where nothing does.
+                Err(failed) if last.reached && !failed.reached => {}
+                Err(failed) => last = failed,
+            }
+        }
+        Err(last.error)
+    }
+
+    async fn connect_to(&self, address: SocketAddr, until: Instant) -> Result<Stream, Failed> {
+        let unreached = |error| Failed { error, reached: false };
+        let tcp = match timeout_at(until, open_tcp(address)).await {
+            Ok(Ok(tcp)) => tcp,
+            Ok(Err(source)) => {
+                let mut error = self.error("no connection to", &source);
+                if source.kind() == io::ErrorKind::ConnectionRefused {
+                    error = error.with_hint(self.port_hint());
+                }
+                return Err(unreached(error.with_source(source)));
+            }
+            Err(_) => return Err(unreached(self.timed_out("no connection to", "").with_hint(self.port_hint()))),
+        };
+        let Transport::Tls { config, server_name } = &self.transport else {
+            return Ok(Box::pin(tcp));
+        };
+        let connector = TlsConnector::from(config.clone());
+        let error = match timeout_at(until, connector.connect(server_name.clone(), tcp)).await {
+            Ok(Ok(tls)) => return Ok(Box::pin(tls)),
+            Ok(Err(source)) => self.tls_error(source),
+            // Redis without TLS waits for the end of the line that it takes the handshake for.
+            Err(_) => {
+                self.timed_out("TCP works, but TLS is not answered by", "").with_hint("does this port speak TLS?")
+            }
+        };
+        Err(Failed { error, reached: true })
+    }
+
+    fn tls_error(&self, source: io::Error) -> Error {
+        let (what, hint) = explain::handshake(&source);
+        Error::new(ErrorKind::Tls, format!("TLS with {}:{} failed: {what}", self.host, self.port))
+            .with_hint(hint)
+            .with_source(source)
+    }
+
+    fn timed_out(&self, what: &str, how: &str) -> Error {
+        let limit = self.connect_timeout;
+        let text = format!("{what} {}:{}{how} within {limit:?} (`connect_timeout`)", self.host, self.port);
+        Error::new(ErrorKind::Timeout(Stage::Connect), text)
+    }
+
+    fn no_address(&self) -> Error {
+        Error::new(ErrorKind::Connect, format!("no address for {}:{}", self.host, self.port)).with_hint(NAME)
+    }
+
+    fn error(&self, what: &str, source: &io::Error) -> Error {
+        Error::new(ErrorKind::Connect, format!("{what} {}:{}: {source}", self.host, self.port))
+    }
+
+    /// What to look at if nothing answers at this port.
+    fn port_hint(&self) -> &'static str {
+        if self.port == 10_000 {
+            "is the host name that of the cache, and may this machine reach it (private endpoint, firewall)?"
+        } else {
+            "Azure Managed Redis listens on port 10000, Azure Cache for Redis on 6380"
+        }
+    }
+}
+
+/// What to look at if the host name leads nowhere.
+const NAME: &str = "is the host name that of the cache, without a scheme, and does this machine's DNS know it (private \
+                    endpoint)?";
+
+/// Why there is no connection to one address.
+struct Failed {
+    error: Error,
+    /// Whether something accepted it there.
+    reached: bool,
+}

@@ -1,0 +1,7 @@
+//! From a host name to an encrypted stream.
+
+pub(crate) mod dialer;
+pub(crate) mod pem;
+pub(crate) mod resolve;
+mod tcp;
+pub(crate) mod tls;

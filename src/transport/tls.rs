@@ -1,0 +1,411 @@
+//! TLS settings of the connections to Redis.
+
+pub(crate) mod explain;
+
+use crate::{
+    error::{Error, FILE_MISSING},
+    transport::pem,
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use rustls_platform_verifier::BuilderVerifierExt;
+use std::{fmt, fs, path::PathBuf, sync::Arc};
+use zeroize::Zeroizing;
+
+/// How connections to Redis are encrypted and verified.
+///
+/// By default: TLS 1.2 or 1.3, the operating system's trust roots, the configured host name as server name, no client
+/// certificate. Files are read when `connect` is called, and whatever is wrong with them is reported then.
+///
+/// ```
+/// use entra_redis::Tls;
+///
+/// let tls = Tls::new()
+///     .ca_file("./redis_ca.pem")
+///     .client_cert_file("./redis_user.crt")
+///     .client_key_file("./redis_user_private.key");
+/// ```
+#[derive(Clone, Default)]
+#[must_use]
+pub struct Tls {
+    mode: Mode,
+    ca: Option<Pem>,
+    client_cert: Option<Pem>,
+    client_key: Option<Pem>,
+    server_name: Option<String>,
+}
+
+#[derive(Clone, Default)]
+enum Mode {
+    #[default]
+    Verified,
+    Custom(Arc<ClientConfig>),
+    Plaintext,
+}
+
+#[derive(Clone)]
+enum Pem {
+    File(PathBuf),
+    Bytes(Zeroizing<Vec<u8>>),
+}
+
+/// TLS as `dial` needs it: everything read and checked.
+#[derive(Clone)]
+pub(crate) enum Transport {
+    Tls { config: Arc<ClientConfig>, server_name: ServerName<'static> },
+    Plaintext,
+}
+
+impl Transport {
+    /// Bytes that one record holds. A plain stream has no records; there it is as good a piece as any.
+    pub(crate) fn record(&self) -> usize {
+        const LARGEST: usize = 16 << 10;
+        const HEADER: usize = 5;
+        match self {
+            Self::Tls { config, .. } => {
+                config.max_fragment_size.map_or(LARGEST, |size| size.saturating_sub(HEADER).clamp(1, LARGEST))
+            }
+            Self::Plaintext => LARGEST,
+        }
+    }
+}
+
+impl Tls {
+    /// The default: the operating system's trust roots, no client certificate.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the CA certificates of this PEM file, and no others (redis-py's `ssl_ca_certs`).
+    ///
+    /// What in it cannot be used is passed over, as long as there is a certificate that can.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca = Some(Pem::File(path.into()));
+        self
+    }
+
+    /// Trusts these CA certificates in PEM, and no others.
+    ///
+    /// What in it cannot be used is passed over, as long as there is a certificate that can. Comments may be in any encoding.
+    pub fn ca_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.ca = Some(Pem::Bytes(Zeroizing::new(pem.as_ref().to_vec())));
+        self
+    }
+
+    /// Presents the certificate (chain) of this PEM file to the server (redis-py's `ssl_certfile`).
+    pub fn client_cert_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.client_cert = Some(Pem::File(path.into()));
+        self
+    }
+
+    /// Presents this PEM certificate (chain) to the server.
+    pub fn client_cert_pem(mut self, pem: impl Into<String>) -> Self {
+        self.client_cert = Some(Pem::Bytes(Zeroizing::new(pem.into().into_bytes())));
+        self
+    }
+
+    /// The private key of the client certificate, from a PEM file: PKCS#8, PKCS#1 or SEC1 (redis-py's `ssl_keyfile`).
+    pub fn client_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.client_key = Some(Pem::File(path.into()));
+        self
+    }
+
+    /// The private key of the client certificate, in PEM: PKCS#8, PKCS#1 or SEC1.
+    pub fn client_key_pem(mut self, pem: impl Into<String>) -> Self {
+        self.client_key = Some(Pem::Bytes(Zeroizing::new(pem.into().into_bytes())));
+        self
+    }
+
+    /// Sends, and verifies the server's certificate against, this name instead of the configured host.
+    ///
+    /// For caches reached through a private endpoint, a tunnel or an IP address.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Uses a whole `rustls` configuration, which then decides everything but the server name.
+    pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
+        Self { mode: Mode::Custom(config.into()), ..Self::default() }
+    }
+
+    /// Sends tokens and data **unencrypted** over plain TCP, for a local test server only.
+    ///
+    /// Whoever can see the network can read the token and use it. Azure Managed Redis does not need this.
+    pub fn dangerously_unencrypted() -> Self {
+        Self { mode: Mode::Plaintext, ..Self::default() }
+    }
+
+    pub(crate) fn build(&self, host: &str) -> Result<Transport, Error> {
+        let pem_given = self.ca.is_some() || self.client_cert.is_some() || self.client_key.is_some();
+        let config = match &self.mode {
+            Mode::Verified => Arc::new(self.verified_config()?),
+            Mode::Custom(_) | Mode::Plaintext if pem_given => {
+                return Err(Error::config(
+                    "tls",
+                    "takes certificates or keys only without `from_rustls` and `dangerously_unencrypted`",
+                ));
+            }
+            Mode::Custom(config) => Arc::clone(config),
+            Mode::Plaintext => return Ok(Transport::Plaintext),
+        };
+        let (setting, name) = match &self.server_name {
+            Some(name) => ("tls.server_name", name.as_str()),
+            None => ("host", host),
+        };
+        let server_name = ServerName::try_from(name.to_owned())
+            .map_err(|source| Error::config(setting, "is neither a DNS name nor an IP address").with_source(source))?;
+        Ok(Transport::Tls { config, server_name })
+    }
+
+    fn verified_config(&self) -> Result<ClientConfig, Error> {
+        let builder = client_builder()?;
+        let builder = match &self.ca {
+            Some(ca) => builder.with_root_certificates(roots(&ca.read("tls.ca")?)?),
+            None => builder.with_platform_verifier().map_err(|source| {
+                Error::config("tls", format_args!("cannot use the operating system's trust roots: {source}"))
+                    .with_hint(NO_ROOTS)
+                    .with_source(source)
+            })?,
+        };
+        match (&self.client_cert, &self.client_key) {
+            (None, None) => Ok(builder.with_no_client_auth()),
+            (Some(_), None) => Err(Error::config("tls.client_key", "is missing for the client certificate")),
+            (None, Some(_)) => Err(Error::config("tls.client_cert", "is missing for the client key")),
+            (Some(cert), Some(key)) => {
+                let chain = certificates("tls.client_cert", &cert.read("tls.client_cert")?)?;
+                let key = private_key("tls.client_key", &key.read("tls.client_key")?)?;
+                builder.with_client_auth_cert(chain, key).map_err(|source| {
+                    Error::config("tls.client_key", "does not fit `tls.client_cert`").with_source(source)
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            Mode::Verified => "verified",
+            Mode::Custom(_) => "custom rustls configuration",
+            Mode::Plaintext => "UNENCRYPTED",
+        };
+        f.debug_struct("Tls")
+            .field("mode", &mode)
+            .field("ca", &self.ca)
+            .field("client_cert", &self.client_cert)
+            .field("client_key", &self.client_key)
+            .field("server_name", &self.server_name)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.fmt(f),
+            Self::Bytes(_) => f.write_str("<PEM>"),
+        }
+    }
+}
+
+impl Pem {
+    fn read(&self, setting: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let bytes = match self {
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::File(path) => fs::read(path).map(Zeroizing::new).map_err(|source| {
+                Error::config(setting, format_args!("cannot be read from {}", path.display()))
+                    .with_hint(FILE_MISSING)
+                    .with_source(source)
+            })?,
+        };
+        pem::plain(setting, &bytes)
+    }
+}
+
+/// What to do about a machine on which no CA is trusted, as in a container image that holds a program and nothing else.
+const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`), let `SSL_CERT_FILE` \
+                        name a bundle of them, or set `Tls::ca_file`";
+
+/// The start of every TLS configuration of this crate, with its crypto provider and nothing process-wide.
+pub(crate) fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {
+    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|source| Error::config("tls", "has no usable protocol version").with_source(source))
+}
+
+/// Bundles are long, and old: a certificate that is no trust anchor for rustls must not stand in the way of the others.
+fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let mut store = RootCertStore::empty();
+    let mut problem = no_certificate("tls.ca", pem);
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let added = match certificate {
+            Ok(certificate) => store.add(certificate).map_err(|source| {
+                Error::config("tls.ca", "holds no certificate that is a trust anchor").with_source(source)
+            }),
+            Err(source) => Err(Error::config("tls.ca", "is not valid PEM").with_source(source)),
+        };
+        if let Err(error) = added {
+            problem = error;
+        }
+    }
+    if store.is_empty() { Err(problem) } else { Ok(store) }
+}
+
+fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|source| {
+        match pem::encryption(pem) {
+            // Its header is no base64, whatever stands beside it.
+            Some(how) => Error::config(setting, format_args!("holds a private key that {how}: take it out of there")),
+            None => Error::config(setting, "is not valid PEM").with_source(source),
+        }
+    })?;
+    if certificates.is_empty() {
+        return Err(no_certificate(setting, pem));
+    }
+    Ok(certificates)
+}
+
+fn no_certificate(setting: &str, pem: &[u8]) -> Error {
+    Error::config(setting, format_args!("holds no PEM certificate: {}", pem::parts(pem)))
+}
+
+fn private_key(setting: &str, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
+    if let Some(how) = pem::encryption(pem) {
+        let problem = "decrypt it with `openssl pkey -in FILE -out key.pem`";
+        return Err(Error::config(setting, format_args!("holds a private key that {how}: {problem}")));
+    }
+    // The source is left out: it may quote what it could not read.
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        Error::config(setting, format_args!("holds no PEM private key (PKCS#8, PKCS#1 or SEC1): {}", pem::parts(pem)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    fn pair() -> (String, String) {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (cert.pem(), signing_key.serialize_pem())
+    }
+
+    fn problem(tls: &Tls) -> String {
+        let Err(error) = tls.build("localhost") else { panic!("accepted: {tls:?}") };
+        assert_eq!(error.kind(), crate::error::ErrorKind::Configuration);
+        error.to_string()
+    }
+
+    #[test]
+    fn mutual_tls_is_a_line_each() {
+        let (cert, key) = pair();
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let tls = Tls::new()
+            .ca_file(file("ca.pem", &cert))
+            .client_cert_file(file("user.crt", &cert))
+            .client_key_file(file("user.key", &key));
+        assert!(matches!(tls.build("localhost"), Ok(Transport::Tls { .. })));
+        assert!(matches!(Tls::new().ca_pem(cert).build("10.0.0.1"), Ok(Transport::Tls { .. })));
+    }
+
+    #[test]
+    fn a_bundle_is_as_good_as_its_best_certificate() {
+        let (cert, key) = pair();
+        let unusable = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let damaged = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
+        let latin_1 = b"# Autorit\xe9 de certification\n";
+        let bundle = [&latin_1[..], unusable.as_bytes(), damaged.as_bytes(), cert.as_bytes()].concat();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        fs::write(&file, &bundle).unwrap();
+        for tls in [Tls::new().ca_pem(bundle), Tls::new().ca_file(file)] {
+            assert!(matches!(tls.build("localhost"), Ok(Transport::Tls { .. })));
+        }
+        let problem = problem(&Tls::new().ca_pem(unusable));
+        assert!(problem.starts_with("`tls.ca` holds no certificate that is a trust anchor"), "{problem}");
+        // Of a certificate of one's own, all of it counts.
+        let own = Tls::new().ca_pem(&cert).client_cert_pem(format!("{damaged}{cert}")).client_key_pem(key);
+        assert!(self::problem(&own).starts_with("`tls.client_cert` is not valid PEM"));
+    }
+
+    #[test]
+    fn byte_order_marks_are_looked_past_and_what_is_odd_is_named() {
+        let (cert, key) = pair();
+        let marked = |text: &str| format!("\u{feff}{text}");
+        let bundle = format!("{}{}", marked(&cert), marked(&pair().0));
+        let mutual = Tls::new().ca_pem(&bundle).client_cert_pem(marked(&cert)).client_key_pem(marked(&key));
+        assert!(matches!(mutual.build("localhost"), Ok(Transport::Tls { .. })));
+        assert_eq!(roots(&pem::plain("x", bundle.as_bytes()).unwrap()).unwrap().len(), 2);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        fs::write(&file, marked(&cert)).unwrap();
+        assert!(matches!(Tls::new().ca_file(file).build("localhost"), Ok(Transport::Tls { .. })));
+
+        let utf16: Vec<u8> = marked(&cert).encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let traditional = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+                           -----END RSA PRIVATE KEY-----\n";
+        let own = |cert: &str, key: &str| Tls::new().ca_pem(cert).client_cert_pem(cert).client_key_pem(key);
+        for (tls, expected) in [
+            (Tls::new().ca_pem(utf16), "`tls.ca` is text in UTF-16"),
+            (Tls::new().ca_pem(b"\x30\x82\x01\x00"), "`tls.ca` holds no PEM certificate: it is binary (DER)"),
+            (own(&cert, traditional), "`tls.client_key` holds a private key that is encrypted"),
+            (
+                own(&cert, &key.replace(" PRIVATE", " ENCRYPTED PRIVATE")),
+                "`tls.client_key` holds a private key that is enc",
+            ),
+            (
+                own(&cert, &cert),
+                "`tls.client_key` holds no PEM private key (PKCS#8, PKCS#1 or SEC1): its parts are `CERT",
+            ),
+        ] {
+            let problem = problem(&tls);
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn bad_files_name_their_setting() {
+        let (cert, key) = pair();
+        let (_, other_key) = pair();
+        for (tls, expected) in [
+            (Tls::new().ca_file("/no/such/file"), "`tls.ca` cannot be read"),
+            (Tls::new().ca_pem("nonsense"), "`tls.ca` holds no PEM certificate"),
+            (
+                Tls::new().ca_pem("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----"),
+                "`tls.ca` is not valid PEM",
+            ),
+            (Tls::new().ca_pem(&cert).client_cert_pem(&cert), "`tls.client_key` is missing"),
+            (Tls::new().ca_pem(&cert).client_key_pem(&key), "`tls.client_cert` is missing"),
+            (
+                Tls::new().ca_pem(&cert).client_cert_pem(&cert).client_key_pem(&other_key),
+                "`tls.client_key` does not fit",
+            ),
+            (
+                Tls::new().ca_pem(&cert).client_cert_pem(&cert).client_key_pem("x"),
+                "`tls.client_key` holds no PEM private key",
+            ),
+            (Tls::new().ca_pem(&cert).server_name("a b"), "`tls.server_name`"),
+            (Tls::dangerously_unencrypted().ca_pem(&cert), "`tls` takes certificates"),
+        ] {
+            let problem = problem(&tls);
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let (cert, key) = pair();
+        let shown = format!("{:?}", Tls::new().client_cert_pem(cert).client_key_pem(&key));
+        assert!(!shown.contains(key.lines().nth(1).unwrap()), "{shown}");
+    }
+}
