@@ -1,6 +1,9 @@
 //! The owner of the pool and the token actor: from `connect` to `shutdown`.
 
-use super::config::{Config, checked_host, checked_port};
+use super::{
+    config::{Config, checked_host, checked_port},
+    snapshot,
+};
 #[cfg(feature = "metrics")]
 use crate::observe::metrics;
 use crate::{
@@ -114,7 +117,7 @@ impl ConnectionManager {
             let series = metrics::Series::new(&labels, config.pool_size);
             let events = journal.subscribe();
             let (journal, pool, tokens) = (journal.clone(), Arc::clone(&pool), tokens.clone());
-            let stats = move || Stats::of(&journal, &pool, &tokens);
+            let stats = move || snapshot::stats(&journal, &pool, &tokens);
             Mutex::new(Tasks(vec![tokio::spawn(metrics::run(series, stats, events))]))
         };
         let (keeper, ready) = Keeper::new(Arc::clone(&pool), setup, tokens.clone(), journal.clone(), options);
@@ -186,30 +189,13 @@ impl ConnectionManager {
     /// What the connection manager is doing right now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::of(&self.journal, &self.pool, &self.tokens)
+        snapshot::stats(&self.journal, &self.pool, &self.tokens)
     }
 
     /// Whether all is well, and if not, what is wrong.
     #[must_use]
     pub fn health(&self) -> Health {
-        if self.pool.is_closed() {
-            return Health::Stopped;
-        }
-        let (open, wanted) = (self.pool.open_places(), self.pool.size());
-        let token_error = self.tokens.dead().or_else(|| self.journal.last_token_error());
-        let connect_error = self.pool.last_error();
-        let because = |error: &Option<Error>| error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-        match (&token_error, open) {
-            (_, 0) => {
-                let reason = token_error.or_else(|| self.tokens.late()).or(connect_error);
-                Health::Down(format!("no connection{}", because(&reason)))
-            }
-            (Some(error), _) => Health::Degraded(format!("the token cannot be renewed: {error}")),
-            _ if open < wanted => {
-                Health::Degraded(format!("{open} of {wanted} connections{}", because(&connect_error)))
-            }
-            _ => Health::Healthy,
-        }
+        snapshot::health(&self.journal, &self.pool, &self.tokens)
     }
 
     /// Counters since `connect`; cheaper than a whole [`Stats`].

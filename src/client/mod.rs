@@ -2,6 +2,7 @@
 
 mod config;
 mod manager;
+mod snapshot;
 
 use crate::{
     command::guard,

@@ -15,6 +15,7 @@ use crate::{
     admission::Load,
     error::{Error, ErrorKind, Stage},
     lock::lock,
+    observe::stats::{LinkState, LinkStats},
     token::Current,
 };
 use handshake::Limit;
@@ -179,6 +180,24 @@ impl Link {
 
     fn authenticated(&self) -> MutexGuard<'_, Authenticated> {
         lock(&self.authenticated)
+    }
+
+    /// What it is doing, as it is shown.
+    pub(crate) fn stats(&self) -> LinkStats {
+        let state = match self.condition() {
+            Condition::Open => LinkState::Open,
+            Condition::Aside => LinkState::Aside,
+            Condition::Down(_) => LinkState::Down,
+        };
+        LinkStats {
+            link: self.id(),
+            state,
+            open: state == LinkState::Open,
+            generation: self.generation(),
+            in_flight: self.in_flight(),
+            reauths: self.reauths(),
+            reconnects: self.reconnects(),
+        }
     }
 
     pub(crate) fn in_flight(&self) -> usize {

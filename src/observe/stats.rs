@@ -1,15 +1,7 @@
 //! What the connection manager shows of itself.
 
-use crate::{
-    admission::CommandStats,
-    error::Error,
-    link::{Condition, Link},
-    observe::{event::Counters, journal::Journal},
-    pool::Pool,
-    token::Tokens,
-};
+use crate::{admission::CommandStats, error::Error, observe::event::Counters};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// A snapshot of what the connection manager is doing.
 #[derive(Clone, Debug)]
@@ -40,25 +32,6 @@ pub struct Stats {
     pub last_connect_error: Option<Error>,
 }
 
-impl Stats {
-    pub(crate) fn of(journal: &Journal, pool: &Pool, tokens: &Tokens) -> Self {
-        let failure = |(error, at): (Error, Instant)| TokenFailure { error, ago: at.elapsed() };
-        Self {
-            pool: journal.name().to_string(),
-            counters: journal.counters(),
-            commands: pool.load().stats(),
-            token: TokenStats::of(tokens),
-            last_token_error: journal.last_token_error(),
-            last_token_failure: journal.last_token_failure().map(failure),
-            links: pool.links().iter().map(|link| LinkStats::of(link)).collect(),
-            pool_size: pool.size(),
-            dialing: pool.dialing(),
-            draining: pool.draining(),
-            last_connect_error: pool.last_error(),
-        }
-    }
-}
-
 /// The newest token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -75,21 +48,6 @@ pub struct TokenStats {
     pub remaining: Duration,
     /// When the next one is asked for, from now.
     pub refresh_in: Duration,
-}
-
-impl TokenStats {
-    fn of(tokens: &Tokens) -> Option<Self> {
-        let current = tokens.newest()?;
-        let in_use = current.token.is_usable();
-        Some(Self {
-            generation: current.generation,
-            username: current.username.to_string(),
-            age: current.token.received_at().elapsed(),
-            in_use,
-            remaining: if in_use { current.token.remaining() } else { Duration::ZERO },
-            refresh_in: tokens.next_request().saturating_duration_since(Instant::now()),
-        })
-    }
 }
 
 /// A token request that failed.
@@ -132,23 +90,4 @@ pub struct LinkStats {
     pub reauths: u64,
     /// Links that were lost in its place in the pool before it.
     pub reconnects: u64,
-}
-
-impl LinkStats {
-    fn of(link: &Link) -> Self {
-        let state = match link.condition() {
-            Condition::Open => LinkState::Open,
-            Condition::Aside => LinkState::Aside,
-            Condition::Down(_) => LinkState::Down,
-        };
-        Self {
-            link: link.id(),
-            state,
-            open: state == LinkState::Open,
-            generation: link.generation(),
-            in_flight: link.in_flight(),
-            reauths: link.reauths(),
-            reconnects: link.reconnects(),
-        }
-    }
 }

@@ -3,6 +3,7 @@
 use super::AccessToken;
 use crate::error::{Error, ErrorKind};
 use crate::lock::lock;
+use crate::observe::stats::TokenStats;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -83,6 +84,20 @@ impl Tokens {
             State::Dead(_, last) => last.clone(),
             State::Pending => None,
         }
+    }
+
+    /// The newest token, as it is shown.
+    pub(crate) fn stats(&self) -> Option<TokenStats> {
+        let current = self.newest()?;
+        let in_use = current.token.is_usable();
+        Some(TokenStats {
+            generation: current.generation,
+            username: current.username.to_string(),
+            age: current.token.received_at().elapsed(),
+            in_use,
+            remaining: if in_use { current.token.remaining() } else { Duration::ZERO },
+            refresh_in: self.next_request().saturating_duration_since(Instant::now()),
+        })
     }
 
     /// When the next token is asked for.
