@@ -116,8 +116,14 @@ fn print_exports(emulator: &Emulator, ca_file: &Path, others: &[(&str, String)])
         writeln!(out, "export {name}={}", quoted(&value))?;
     }
     writeln!(out, "export REDIS_CA_CERT={}", quoted(&ca_file.display().to_string()))?;
-    writeln!(out, "# MSAL and Azure's identity libraries (Node's, Python's and others) refuse http in AZURE_AUTHORITY_HOST. For")?;
-    writeln!(out, "# them, use this one instead; let them trust REDIS_CA_CERT (NODE_EXTRA_CA_CERTS, REQUESTS_CA_BUNDLE,")?;
+    writeln!(
+        out,
+        "# MSAL and Azure's identity libraries (Node's, Python's and others) refuse http in AZURE_AUTHORITY_HOST. For"
+    )?;
+    writeln!(
+        out,
+        "# them, use this one instead; let them trust REDIS_CA_CERT (NODE_EXTRA_CA_CERTS, REQUESTS_CA_BUNDLE,"
+    )?;
     writeln!(out, "# SSL_CERT_FILE), and switch instance discovery off in the credential's options:")?;
     writeln!(out, "# export AZURE_AUTHORITY_HOST={}", quoted(&emulator.https_identity_host()))?;
     for (name, value) in others {

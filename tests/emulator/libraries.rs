@@ -21,7 +21,7 @@ use rustls::{
 use serde_json::{Value, json};
 use std::{
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const SCOPE: &str = "https://redis.azure.com/.default";
@@ -72,11 +72,11 @@ impl Certificate {
 /// A library, the fields that it adds to the usual ones, and the header and claims of the assertion that it signs.
 type Recorded = (&'static str, Vec<(&'static str, &'static str)>, Value, Value);
 
-fn with_certificates(certificate: &Certificate, now: f64) -> Vec<Recorded> {
+fn with_certificates(certificate: &Certificate, now: Duration) -> Vec<Recorded> {
     let sha1 = digest(&SHA1_FOR_LEGACY_USE_ONLY, &certificate.der);
     let sha256 = URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate.der));
     let der = STANDARD.encode(&certificate.der);
-    let second = now as u64;
+    let (second, now) = (now.as_secs(), now.as_secs_f64());
     let texts = json!({"nbf": second.to_string(), "exp": (second + 600).to_string()});
     vec![
         (
@@ -93,7 +93,11 @@ fn with_certificates(certificate: &Certificate, now: f64) -> Vec<Recorded> {
         ),
         (
             "@azure/identity 4.13 for Node",
-            vec![("x-client-SKU", "msal.js.node"), ("x-ms-lib-capability", "retry-after, h429"), ("claims", NODE_CLAIMS)],
+            vec![
+                ("x-client-SKU", "msal.js.node"),
+                ("x-ms-lib-capability", "retry-after, h429"),
+                ("claims", NODE_CLAIMS),
+            ],
             json!({"alg": "PS256", "typ": "JWT", "x5t#S256": &sha256, "x5c": [&der]}),
             json!({"iat": second, "nbf": second, "exp": second + 600}),
         ),
@@ -135,7 +139,7 @@ async fn certificates_are_taken_as_every_library_shows_them() {
     let emulator = start(Emulator::builder()).await;
     let (client, certificate) = (client(&emulator), Certificate::of(&emulator));
     let url = format!("{}/{}/oauth2/v2.0/token", emulator.https_identity_host(), emulator.tenant_id());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     for (library, extra, header, mut claims) in with_certificates(&certificate, now) {
         for (name, value) in [("aud", url.as_str()), ("iss", emulator.client_id()), ("sub", emulator.client_id())] {
             claims[name] = json!(value);
@@ -158,7 +162,7 @@ async fn certificates_are_taken_as_every_library_shows_them() {
             assert_eq!(status, 200, "{library}: {token}");
             let_in(&emulator, &token).await;
         }
-        let forged = [("client_assertion", certificate.sign(&header, &json!({"exp": now})))];
+        let forged = [("client_assertion", certificate.sign(&header, &json!({"exp": now.as_secs()})))];
         form.retain(|(name, _)| *name != "client_assertion");
         form.extend(forged.iter().map(|(name, value)| (*name, value.as_str())));
         assert_ne!(json_of(client.post(&url).form(&form)).await.0, 200, "{library}: anything would do");
@@ -170,7 +174,8 @@ async fn secrets_are_taken_in_the_form_and_in_a_header() {
     let emulator = start(Emulator::builder()).await;
     let client = client(&emulator);
     let url = format!("{}/{}/oauth2/v2.0/token", emulator.https_identity_host(), emulator.tenant_id());
-    let usual = [("grant_type", "client_credentials"), ("scope", SCOPE), ("client_info", "1"), ("claims", CAPABILITIES)];
+    let usual =
+        [("grant_type", "client_credentials"), ("scope", SCOPE), ("client_info", "1"), ("claims", CAPABILITIES)];
     let own = [("client_id", emulator.client_id()), ("client_secret", emulator.client_secret())];
     for (status, request) in [
         (200, client.post(&url).form(&[usual.as_slice(), &own].concat())),
@@ -195,7 +200,10 @@ async fn managed_identities_are_asked_for_as_the_libraries_do() {
     let resource = ("resource", "https://redis.azure.com");
     for (url, query) in [
         // MSAL's name for an object id, and more than App Service wants to know.
-        (&app_service, vec![("api-version", "2019-08-01"), resource, ("object_id", emulator.user_assigned_object_id())]),
+        (
+            &app_service,
+            vec![("api-version", "2019-08-01"), resource, ("object_id", emulator.user_assigned_object_id())],
+        ),
         (&app_service, vec![("api-version", "2019-08-01"), resource, ("xms_cc", "CP1")]),
         (&imds, vec![("api-version", "2018-02-01"), resource, ("token_sha256_to_refresh", "00")]),
         (&imds, vec![("api-version", "2018-02-01"), resource, ("msi_res_id", emulator.user_assigned_resource_id())]),
@@ -225,8 +233,5 @@ async fn libraries_that_look_at_their_authority_first_find_it() {
     let own = host.strip_prefix("https://").unwrap();
     let clouds = found["metadata"].as_array().unwrap();
     assert!(status == 200 && clouds.iter().any(|cloud| cloud["aliases"] == json!([own])), "{found}");
-    assert_eq!(
-        found["tenant_discovery_endpoint"],
-        format!("{host}/{tenant}/v2.0/.well-known/openid-configuration")
-    );
+    assert_eq!(found["tenant_discovery_endpoint"], format!("{host}/{tenant}/v2.0/.well-known/openid-configuration"));
 }

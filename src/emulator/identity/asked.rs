@@ -46,7 +46,8 @@ impl Asked {
         let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
         let (id, password) = text.split_once(':')?;
         // An ampersand begins another field; here it is part of the value.
-        let fields = form(format!("id={}&password={}", id.replace('&', "%26"), password.replace('&', "%26")).as_bytes());
+        let fields =
+            form(format!("id={}&password={}", id.replace('&', "%26"), password.replace('&', "%26")).as_bytes());
         Some((fields.get("id")?.clone(), fields.get("password")?.clone()))
     }
 

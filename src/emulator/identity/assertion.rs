@@ -40,7 +40,7 @@ struct State {
 
 struct Registered {
     der: CertificateDer<'static>,
-    /// Its SubjectPublicKeyInfo.
+    /// Its `SubjectPublicKeyInfo`.
     key: Vec<u8>,
 }
 

@@ -159,7 +159,12 @@ mod tests {
             (("client_secret", ""), 401, "invalid_client", 7_000_216),
             (("scope", "https://redis.azure.com"), 400, "invalid_scope", 70_011),
             (("scope", "openid offline_access"), 400, "invalid_scope", 70_011),
-            (("scope", "https://redis.azure.com/.default https://vault.azure.net/.default"), 400, "invalid_scope", 70_011),
+            (
+                ("scope", "https://redis.azure.com/.default https://vault.azure.net/.default"),
+                400,
+                "invalid_scope",
+                70_011,
+            ),
             (("scope", "https://vault.azure.net/.default"), 400, "invalid_resource", 500_011),
         ] {
             let refusal = grant_of(&signer, TENANT_ID, &with_secret().with(&[change])).unwrap_err();

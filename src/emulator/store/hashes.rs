@@ -2,9 +2,9 @@
 
 use super::{
     args::{Args, Outcome},
-    data::{Bytes, Data, Hash, bulk_or_nil, count, count_of},
-    counters::{added, added_float},
     commands::wrong_number,
+    counters::{added, added_float},
+    data::{Bytes, Data, Hash, bulk_or_nil, count, count_of},
 };
 use crate::emulator::resp::Reply;
 

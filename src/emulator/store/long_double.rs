@@ -4,6 +4,7 @@
 
 mod natural;
 
+use super::args::sign;
 use natural::Natural;
 
 /// The longest text of a number, as in Redis (`MAX_LONG_DOUBLE_CHARS`).
@@ -39,11 +40,7 @@ impl LongDouble {
         if text.len() >= LONGEST {
             return None;
         }
-        let (negative, digits) = match text {
-            [b'-', digits @ ..] => (true, digits),
-            [b'+', digits @ ..] => (false, digits),
-            digits => (false, digits),
-        };
+        let (negative, digits) = sign(text);
         if digits.eq_ignore_ascii_case(b"inf") || digits.eq_ignore_ascii_case(b"infinity") {
             return Some(Self::Infinite { negative });
         }
@@ -208,7 +205,7 @@ impl Scanned {
         } else {
             twos = self.exponent - self.behind * 4;
         }
-        let (quotient, exponent, rest) = number.divided(divisor);
+        let (quotient, exponent, rest) = number.divided(&divisor);
         let value = rounded(negative, quotient, exponent + twos, rest);
         let vanished = matches!(value, LongDouble::Finite { mantissa: 0, .. });
         (!vanished).then_some(value)
@@ -217,11 +214,7 @@ impl Scanned {
 
 /// A power that is beyond all limits is cut to one that is, too.
 fn exponent(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
+    let (negative, digits) = sign(text);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -49,11 +49,10 @@ impl Rule {
             b"HGETALL" => Self::UnorderedPairs,
             b"TTL" => Self::Time(TOLERANCE_MS / 1000),
             b"PTTL" => Self::Time(TOLERANCE_MS),
-            b"SPOP" => Self::Kind,
             b"CLIENT" if word(1) == b"ID" => Self::Kind,
             // Only a step over all keys finds the same ones in both.
             b"SCAN" if word(1) == b"0" && command.ends_with(&[b"COUNT".to_vec(), b"1000000".to_vec()]) => Self::Scan,
-            b"SCAN" => Self::Kind,
+            b"SPOP" | b"SCAN" => Self::Kind,
             _ => Self::Exact,
         }
     }
@@ -74,9 +73,10 @@ pub(super) fn same(rule: &Rule, ours: &Reply, theirs: &Reply) -> bool {
         Rule::Scan => {
             ours.items[0] == theirs.items[0] && sorted(&ours.items[1].items) == sorted(&theirs.items[1].items)
         }
-        Rule::Time(tolerance) => ours.number().zip(theirs.number()).is_some_and(|(ours, theirs)| {
-            ours >= 0 && theirs >= 0 && (ours - theirs).abs() <= *tolerance
-        }),
+        Rule::Time(tolerance) => ours
+            .number()
+            .zip(theirs.number())
+            .is_some_and(|(ours, theirs)| ours >= 0 && theirs >= 0 && (ours - theirs).abs() <= *tolerance),
         Rule::Kind => true,
         Rule::Each(rules) => {
             let each = rules.iter().zip(&ours.items).zip(&theirs.items);

@@ -100,9 +100,8 @@ const SELDOM: &[&str] =
     &["MULTI", "EXEC", "DISCARD", "FLUSHALL flush*", "FLUSHDB flush*", "FLUSHALL ASYNC", "FLUSHDB SYNC"];
 
 pub(super) fn knows(words: &str) -> bool {
-    let lines = || GRAMMAR.iter().chain(SELDOM);
-    let starts = |line: &&str| *line == words || line.starts_with(&format!("{words} "));
-    lines().any(|line| starts(&line))
+    let longer = format!("{words} ");
+    GRAMMAR.iter().chain(SELDOM).any(|line| *line == words || line.starts_with(&longer))
 }
 
 pub(super) struct Stream {

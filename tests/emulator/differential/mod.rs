@@ -47,25 +47,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// Sends the commands together, and returns as many replies.
     async fn ask(&mut self, commands: &[Command]) -> Vec<Reply> {
         let said: Vec<u8> = commands.iter().flat_map(|command| packed(command)).collect();
+        self.ask_raw(&said, commands.len()).await
+    }
+
+    /// Sends these bytes, and returns so many replies.
+    async fn ask_raw(&mut self, said: &[u8], count: usize) -> Vec<Reply> {
         let (mut input, mut output) = split(&mut self.stream);
         let heard = &mut self.heard;
         let replies = async {
-            let mut replies = Vec::with_capacity(commands.len());
-            while replies.len() < commands.len() {
+            let mut replies = Vec::with_capacity(count);
+            while replies.len() < count {
                 let mut done = 0;
                 while let Some((reply, next)) = Reply::parse(heard, done) {
                     replies.push(reply);
                     done = next;
                 }
                 heard.drain(..done);
-                if replies.len() < commands.len() {
+                if replies.len() < count {
                     assert!(input.read_buf(heard).await.unwrap() > 0, "it has hung up");
                 }
             }
             replies
         };
         let sending = async {
-            output.write_all(&said).await.unwrap();
+            output.write_all(said).await.unwrap();
             output.flush().await.unwrap();
         };
         within("all commands are answered", 60 * SECOND, async { tokio::join!(replies, sending).0 }).await

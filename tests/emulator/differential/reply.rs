@@ -63,6 +63,10 @@ impl Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", char::from(self.kind), self.text.escape_ascii())?;
-        if matches!(self.kind, b'*' | b'~' | b'%' | b'>') { f.debug_list().entries(&self.items).finish() } else { Ok(()) }
+        if matches!(self.kind, b'*' | b'~' | b'%' | b'>') {
+            f.debug_list().entries(&self.items).finish()
+        } else {
+            Ok(())
+        }
     }
 }

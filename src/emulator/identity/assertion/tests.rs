@@ -112,7 +112,7 @@ fn every_library_s_way_of_writing_one_is_taken() {
     let ours = &OURS.1;
     let now = since_epoch(SystemTime::now()).as_secs();
     let (sha1, sha256) = (ours.sha1(), ours.sha256());
-    let hex: String = sha1.iter().map(|byte| format!("{byte:02X}")).collect();
+    let hex = sha1.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
     let der = STANDARD.encode(&ours.der);
     let fraction = since_epoch(SystemTime::now()).as_secs_f64() + 600.5;
     for (library, header, changes) in [
@@ -126,7 +126,11 @@ fn every_library_s_way_of_writing_one_is_taken() {
             json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE.encode(&sha256), "x5c": [&der]}),
             json!({"nbf": null, "iat": fraction - 600.0, "exp": fraction}),
         ),
-        ("MSAL for Node", json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(&sha256)}), json!({})),
+        (
+            "MSAL for Node",
+            json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(&sha256)}),
+            json!({}),
+        ),
         (
             "MSAL.NET",
             json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(&sha256), "x5c": &der}),
