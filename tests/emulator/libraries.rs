@@ -1,4 +1,5 @@
-//! What Microsoft's identity libraries put on the wire, recorded from them: the emulator takes it, as Microsoft Entra ID does.
+//! What Microsoft's identity libraries put on the wire, recorded from them: the emulator takes it, as Microsoft Entra
+//! ID does.
 //!
 //! `make test-clients` runs the libraries themselves, as far as they are for Python and for Node.
 

@@ -1,4 +1,5 @@
-//! Numbers as `INCRBYFLOAT` counts with them: C's `long double` on the machines that Redis runs on, of 64 bits of mantissa.
+//! Numbers as `INCRBYFLOAT` counts with them: C's `long double` on the machines that Redis runs on, of 64 bits of
+//! mantissa.
 //!
 //! An `f64` would show other digits than Redis does: 0.1 and 0.2 make 0.3 there.
 
@@ -24,7 +25,8 @@ pub(super) enum LongDouble {
     Infinite {
         negative: bool,
     },
-    /// `mantissa` times 2 to the power of `exponent`; the mantissa's highest bit is set, unless the exponent is the least.
+    /// `mantissa` times 2 to the power of `exponent`; the mantissa's highest bit is set, unless the exponent is the
+    /// least.
     Finite {
         negative: bool,
         mantissa: u64,

@@ -12,7 +12,8 @@ pub(super) enum Rule {
     UnorderedPairs,
     /// A cursor, and keys in any order.
     Scan,
-    /// So many milliseconds or seconds may lie between the two: each of them looks at the clock when the command is its turn.
+    /// So many milliseconds or seconds may lie between the two: each of them looks at the clock when the command is its
+    /// turn.
     Time(i64),
     /// Only what it is: which member `SPOP` takes, and which number a connection has, is not for a client to know.
     Kind,
@@ -20,8 +21,8 @@ pub(super) enum Rule {
     Each(Vec<Rule>),
 }
 
-/// What may lie between the two, in milliseconds: as long as a batch may take on a busy machine. All times in the stream
-/// are much longer than that, and differ by more.
+/// What may lie between the two, in milliseconds: as long as a batch may take on a busy machine. All times in the
+/// stream are much longer than that, and differ by more.
 const TOLERANCE_MS: i64 = 60_000;
 
 impl Rule {

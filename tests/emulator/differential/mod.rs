@@ -1,7 +1,7 @@
 //! The embedded store and a real redis-server are sent the same stream of commands, and have to answer the same.
 //!
-//! The stream is made up at random from a grammar of the commands that the store has, with right and wrong arguments. The
-//! seed of one that has failed is in its message; `DIFFERENTIAL_SEED` makes the same stream again.
+//! The stream is made up at random from a grammar of the commands that the store has, with right and wrong arguments.
+//! The seed of one that has failed is in its message; `DIFFERENTIAL_SEED` makes the same stream again.
 
 mod compare;
 mod grammar;
@@ -162,7 +162,8 @@ async fn the_store_answers_as_redis_does() {
 /// Commands that the gate in front answers itself, or that end the connection; and CLIENT, whose subcommands count.
 const OTHERS: &[&str] = &["AUTH", "MONITOR", "QUIT", "RESET", "CLIENT", "CLIENT REPLY"];
 
-/// Of the commands that a server has, the store has those of the grammar and of the scripts, and refuses the others by name.
+/// Of the commands that a server has, the store has those of the grammar and of the scripts, and refuses the others by
+/// name.
 #[tokio::test]
 async fn what_the_store_does_not_have_is_refused_by_name() {
     let (emulator, server) = (start(Emulator::builder()).await, Server::start());

@@ -147,8 +147,8 @@ pub(super) fn of_kind(kind: &str, rng: &mut Rng, times: u64, command: &mut Comma
         "index" => seldom_odd(rng, |rng| rng.i64(-6..6).to_string()),
         "count" => seldom_odd(rng, |rng| rng.i64(0..4).to_string()),
         "offset" => seldom_odd(rng, |rng| rng.i64(-1..40).to_string()).replace("9223372036854775", "999999999999"),
-        // Nothing expires while it is looked at, and no two moments are close to each other: which one is the later does
-        // not depend on when the command is run.
+        // Nothing expires while it is looked at, and no two moments are close to each other: which one is the later
+        // does not depend on when the command is run.
         "seconds" => time(rng, (times % 100_000 + 1) * 1000, true),
         "milliseconds" => time(rng, (times % 100_000 + 1) * 1_000_000, true),
         "second" => time(rng, 4_000_000_000 + (times % 100_000) * 1000, false),
