@@ -130,13 +130,6 @@ fn conditions(args: Args<'_>) -> Result<Vec<Condition>, Problem> {
     Ok(conditions)
 }
 
-<<<<<<< HEAD
-    /// A key that does not expire lives longer than any.
-    fn allow(&self, new: Moment, current: Option<Moment>) -> bool {
-        match current {
-            Some(current) => !(self.never_expires || self.later && new <= current || self.earlier && new >= current),
-            None => !(self.expires || self.later),
-=======
 impl Condition {
     /// Whether it allows the change. A key that does not expire lives longer than any.
     fn allows(self, new: Moment, current: Option<Moment>) -> bool {
@@ -145,7 +138,6 @@ impl Condition {
             Self::Expires => current.is_some(),
             Self::Later => current.is_some_and(|current| new > current),
             Self::Earlier => current.is_none_or(|current| new < current),
->>>>>>> w-emulator
         }
     }
 }
