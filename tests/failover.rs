@@ -311,6 +311,9 @@ async fn a_lone_link_that_lost_its_authentication_is_replaced_whatever_meets_it(
     assert_eq!(redis.clone().get::<_, u64>("key").await.unwrap(), 1);
 }
 
+/// A way to write.
+type Writes<'a> = Box<dyn Fn(EntraRedis) -> BoxFuture<'a, RedisResult<()>> + 'a>;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_to_what_became_a_replica_is_replaced_whatever_meets_it() {
     let _logs = logs::watch();
@@ -336,7 +339,6 @@ async fn a_link_to_what_became_a_replica_is_replaced_whatever_meets_it() {
             if read == Some(value) { Ok(()) } else { Err(io::Error::other("not written").into()) }
         }
     };
-    type Writes<'a> = Box<dyn Fn(EntraRedis) -> BoxFuture<'a, RedisResult<()>> + 'a>;
     let ways: [(&str, Writes<'_>); 4] = [
         ("pipelines that read first", Box::new(|con| pipeline(con).boxed())),
         ("scripts", Box::new(|con| script(con).boxed())),

@@ -31,6 +31,7 @@ mod faults;
 mod gate;
 mod hello;
 mod identity;
+mod inline;
 mod resp;
 mod store;
 mod tokens;

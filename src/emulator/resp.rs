@@ -1,5 +1,6 @@
 //! The Redis protocol, as far as the emulator reads and writes it.
 
+use super::inline;
 use std::ops::Range;
 
 /// The largest bulk string that is accepted, as in Redis (`proto-max-bulk-len`).
@@ -68,8 +69,8 @@ fn parse_inline(buf: &[u8]) -> Result<Option<Request>, String> {
     let Some(end) = buf.iter().position(|byte| *byte == b'\n') else {
         return too_long(buf);
     };
-    let words = buf[..end].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    Ok(Some(Request { args: words.map(<[u8]>::to_vec).collect(), len: end + 1 }))
+    let args = inline::words(&buf[..end]).ok_or("ERR Protocol error: unbalanced quotes in request")?;
+    Ok(Some(Request { args, len: end + 1 }))
 }
 
 /// An unfinished line: more may come, unless it is longer than any line can be.

@@ -1,8 +1,8 @@
-// Azure's identity library for Node and @redis/entraid on the emulator: each kind of credential gets a token that Redis takes,
-// and a connection lives on through rotations.
+// Azure's identity library for Node and @redis/entraid on the emulator: each kind of credential gets a token that Redis
+// takes, and a connection lives on through rotations.
 //
-// `make test-clients` runs this, with all that the emulator prints in the environment and the lifetime of its tokens, in
-// seconds, as the argument. The emulator's CA has to be in NODE_EXTRA_CA_CERTS.
+// `make test-clients` runs this, with all that the emulator prints in the environment and the lifetime of its tokens,
+// in seconds, as the argument. The emulator's CA has to be in NODE_EXTRA_CA_CERTS.
 
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

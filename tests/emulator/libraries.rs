@@ -1,4 +1,5 @@
-//! What Microsoft's identity libraries put on the wire, recorded from them: the emulator takes it, as Microsoft Entra ID does.
+//! What Microsoft's identity libraries put on the wire, recorded from them: the emulator takes it, as Microsoft Entra
+//! ID does.
 //!
 //! `make test-clients` runs the libraries themselves, as far as they are for Python and for Node.
 
@@ -21,7 +22,7 @@ use rustls::{
 use serde_json::{Value, json};
 use std::{
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const SCOPE: &str = "https://redis.azure.com/.default";
@@ -72,11 +73,11 @@ impl Certificate {
 /// A library, the fields that it adds to the usual ones, and the header and claims of the assertion that it signs.
 type Recorded = (&'static str, Vec<(&'static str, &'static str)>, Value, Value);
 
-fn with_certificates(certificate: &Certificate, now: f64) -> Vec<Recorded> {
+fn with_certificates(certificate: &Certificate, now: Duration) -> Vec<Recorded> {
     let sha1 = digest(&SHA1_FOR_LEGACY_USE_ONLY, &certificate.der);
     let sha256 = URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate.der));
     let der = STANDARD.encode(&certificate.der);
-    let second = now as u64;
+    let (second, now) = (now.as_secs(), now.as_secs_f64());
     let texts = json!({"nbf": second.to_string(), "exp": (second + 600).to_string()});
     vec![
         (
@@ -139,7 +140,7 @@ async fn certificates_are_taken_as_every_library_shows_them() {
     let emulator = start(Emulator::builder()).await;
     let (client, certificate) = (client(&emulator), Certificate::of(&emulator));
     let url = format!("{}/{}/oauth2/v2.0/token", emulator.https_identity_host(), emulator.tenant_id());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     for (library, extra, header, mut claims) in with_certificates(&certificate, now) {
         for (name, value) in [("aud", url.as_str()), ("iss", emulator.client_id()), ("sub", emulator.client_id())] {
             claims[name] = json!(value);
@@ -162,7 +163,7 @@ async fn certificates_are_taken_as_every_library_shows_them() {
             assert_eq!(status, 200, "{library}: {token}");
             let_in(&emulator, &token).await;
         }
-        let forged = [("client_assertion", certificate.sign(&header, &json!({"exp": now})))];
+        let forged = [("client_assertion", certificate.sign(&header, &json!({"exp": now.as_secs()})))];
         form.retain(|(name, _)| *name != "client_assertion");
         form.extend(forged.iter().map(|(name, value)| (*name, value.as_str())));
         assert_ne!(json_of(client.post(&url).form(&form)).await.0, 200, "{library}: anything would do");

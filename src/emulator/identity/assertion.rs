@@ -40,7 +40,7 @@ struct State {
 
 struct Registered {
     der: CertificateDer<'static>,
-    /// Its SubjectPublicKeyInfo.
+    /// Its `SubjectPublicKeyInfo`.
     key: Vec<u8>,
 }
 
@@ -116,8 +116,8 @@ impl Registered {
         digest(hash, &self.der).as_ref() == thumbprint
     }
 
-    /// Whether the header names this certificate, by a thumbprint or by the chain that begins with it; what else it says of
-    /// it has to be right, too.
+    /// Whether the header names this certificate, by a thumbprint or by the chain that begins with it; what else it
+    /// says of it has to be right, too.
     fn is_named_by(&self, header: &Header) -> bool {
         let named = match header {
             Header { x5t_s256: Some(thumbprint), .. } => self.has_thumbprint(&SHA256, &thumbprint.0),

@@ -104,8 +104,8 @@ fn check_assertion(
     certificates.check(assertion, CLIENT_ID, &audiences(asked))
 }
 
-/// The endpoint's own URL, or the tenant's. A client may have come to it through a proxy that speaks https for it, or under
-/// the name that the endpoint gives itself over http.
+/// The endpoint's own URL, or the tenant's. A client may have come to it through a proxy that speaks https for it, or
+/// under the name that the endpoint gives itself over http.
 fn audiences(asked: &Asked) -> Vec<String> {
     let hosts = [format!("https://{}", asked.host()), format!("http://{}", asked.host()), PUBLIC_CLOUD.to_owned()];
     let paths = ["oauth2/v2.0/token", "oauth2/token", "v2.0"];

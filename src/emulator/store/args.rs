@@ -118,6 +118,12 @@ impl<'a> Args<'a> {
     }
 }
 
+/// Whether a minus is in front, and what follows a sign: C reads numbers with either.
+pub(super) fn sign(text: &[u8]) -> (bool, &[u8]) {
+    let positive = || (false, text.strip_prefix(b"+").unwrap_or(text));
+    text.strip_prefix(b"-").map_or_else(positive, |digits| (true, digits))
+}
+
 /// The part of a sequence of `len` items between two indices that may count from the end, as Redis cuts it.
 pub(super) fn span(len: usize, start: i64, stop: i64) -> std::ops::Range<usize> {
     let len = i64::try_from(len).unwrap_or(i64::MAX);

@@ -2,7 +2,7 @@
 
 use super::{
     args::{Args, Outcome, Problem, SYNTAX},
-    data::{Data, Moment, now},
+    data::{Data, Entry, Moment, now},
 };
 use crate::emulator::resp::{Reply, decimal};
 
@@ -102,50 +102,52 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Under which conditions `EXPIRE` and its kind change anything.
-#[derive(Default)]
-struct Conditions {
-    never_expires: bool,
-    expires: bool,
-    later: bool,
-    earlier: bool,
+/// Under which condition `EXPIRE` and its kind change anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    NeverExpires,
+    Expires,
+    Later,
+    Earlier,
 }
 
-impl Conditions {
-    fn read(args: Args<'_>) -> Result<Self, Problem> {
-        let mut conditions = Self::default();
-        for at in 0..args.len() {
-            match args.option(at).as_str() {
-                "NX" => conditions.never_expires = true,
-                "XX" => conditions.expires = true,
-                "GT" => conditions.later = true,
-                "LT" => conditions.earlier = true,
-                _ => return Err(Problem::quoting("ERR Unsupported option ", args.at(at))),
-            }
-        }
-        if conditions.never_expires && (conditions.expires || conditions.later || conditions.earlier) {
-            return Err("ERR NX and XX, GT or LT options at the same time are not compatible".into());
-        }
-        if conditions.later && conditions.earlier {
-            return Err("ERR GT and LT options at the same time are not compatible".into());
-        }
-        Ok(conditions)
+fn conditions(args: Args<'_>) -> Result<Vec<Condition>, Problem> {
+    let condition = |at| match args.option(at).as_str() {
+        "NX" => Ok(Condition::NeverExpires),
+        "XX" => Ok(Condition::Expires),
+        "GT" => Ok(Condition::Later),
+        "LT" => Ok(Condition::Earlier),
+        _ => Err(Problem::quoting("ERR Unsupported option ", args.at(at))),
+    };
+    let conditions: Vec<_> = (0..args.len()).map(condition).collect::<Result<_, _>>()?;
+    let has = |condition| conditions.contains(&condition);
+    if has(Condition::NeverExpires) && conditions.iter().any(|other| *other != Condition::NeverExpires) {
+        return Err("ERR NX and XX, GT or LT options at the same time are not compatible".into());
     }
+    if has(Condition::Later) && has(Condition::Earlier) {
+        return Err("ERR GT and LT options at the same time are not compatible".into());
+    }
+    Ok(conditions)
+}
 
-    /// A key that does not expire lives longer than any.
-    fn allow(&self, new: Moment, current: Option<Moment>) -> bool {
-        match current {
-            Some(current) => !(self.never_expires || self.later && new <= current || self.earlier && new >= current),
-            None => !(self.expires || self.later),
+impl Condition {
+    /// Whether it allows the change. A key that does not expire lives longer than any.
+    fn allows(self, new: Moment, current: Option<Moment>) -> bool {
+        match self {
+            Self::NeverExpires => current.is_none(),
+            Self::Expires => current.is_some(),
+            Self::Later => current.is_some_and(|current| new > current),
+            Self::Earlier => current.is_none_or(|current| new < current),
         }
     }
 }
 
 fn change(data: &mut Data, args: Args<'_>, command: &str, unit_ms: i64, since: Moment) -> Outcome {
-    let conditions = Conditions::read(args.from(2))?;
+    let conditions = conditions(args.from(2))?;
     let millis = args.integer(1)?.checked_mul(unit_ms);
     let at = millis.and_then(|millis| millis.checked_add(since)).ok_or_else(|| invalid(command))?;
-    let Some(entry) = data.entry(args.at(0)).filter(|entry| conditions.allow(at, entry.expires)) else {
+    let allowed = |entry: &&mut Entry| conditions.iter().all(|condition| condition.allows(at, entry.expires));
+    let Some(entry) = data.entry(args.at(0)).filter(allowed) else {
         return Ok(Reply::Int(0));
     };
     entry.expires = Some(at);

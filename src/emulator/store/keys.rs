@@ -1,7 +1,7 @@
 //! Keys, whatever they hold.
 
 use super::{
-    args::{Args, NOT_AN_INTEGER, Outcome, Problem, SYNTAX},
+    args::{Args, NOT_AN_INTEGER, Outcome, Problem, SYNTAX, sign},
     data::{Bytes, Data, Value, count, count_of},
     glob,
 };
@@ -110,11 +110,7 @@ fn hash(key: &[u8]) -> u64 {
 /// As C's `strtoul` reads it: with a sign, and nothing is zero.
 fn cursor(text: &[u8]) -> Option<u64> {
     let text = c_string(text);
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
+    let (negative, digits) = sign(text);
     if text.is_empty() {
         return Some(0);
     }

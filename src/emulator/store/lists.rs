@@ -172,7 +172,9 @@ fn move_one(data: &mut Data, args: Args<'_>, from: End, to: End) -> Outcome {
         // It is never empty meanwhile, and so keeps its expiry.
         return data.update(args.at(0), |list: &mut List| {
             let item = pop_one(list, from);
-            item.iter().for_each(|item| push_one(list, to, item.clone()));
+            if let Some(item) = &item {
+                push_one(list, to, item.clone());
+            }
             Ok(bulk_or_nil(item.as_ref()))
         });
     }

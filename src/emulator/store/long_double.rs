@@ -1,9 +1,11 @@
-//! Numbers as `INCRBYFLOAT` counts with them: C's `long double` on the machines that Redis runs on, of 64 bits of mantissa.
+//! Numbers as `INCRBYFLOAT` counts with them: C's `long double` on the machines that Redis runs on, of 64 bits of
+//! mantissa.
 //!
 //! An `f64` would show other digits than Redis does: 0.1 and 0.2 make 0.3 there.
 
 mod natural;
 
+use super::args::sign;
 use natural::Natural;
 
 /// The longest text of a number, as in Redis (`MAX_LONG_DOUBLE_CHARS`).
@@ -23,7 +25,8 @@ pub(super) enum LongDouble {
     Infinite {
         negative: bool,
     },
-    /// `mantissa` times 2 to the power of `exponent`; the mantissa's highest bit is set, unless the exponent is the least.
+    /// `mantissa` times 2 to the power of `exponent`; the mantissa's highest bit is set, unless the exponent is the
+    /// least.
     Finite {
         negative: bool,
         mantissa: u64,
@@ -39,11 +42,7 @@ impl LongDouble {
         if text.len() >= LONGEST {
             return None;
         }
-        let (negative, digits) = match text {
-            [b'-', digits @ ..] => (true, digits),
-            [b'+', digits @ ..] => (false, digits),
-            digits => (false, digits),
-        };
+        let (negative, digits) = sign(text);
         if digits.eq_ignore_ascii_case(b"inf") || digits.eq_ignore_ascii_case(b"infinity") {
             return Some(Self::Infinite { negative });
         }
@@ -208,7 +207,7 @@ impl Scanned {
         } else {
             twos = self.exponent - self.behind * 4;
         }
-        let (quotient, exponent, rest) = number.divided(divisor);
+        let (quotient, exponent, rest) = number.divided(&divisor);
         let value = rounded(negative, quotient, exponent + twos, rest);
         let vanished = matches!(value, LongDouble::Finite { mantissa: 0, .. });
         (!vanished).then_some(value)
@@ -217,11 +216,7 @@ impl Scanned {
 
 /// A power that is beyond all limits is cut to one that is, too.
 fn exponent(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
+    let (negative, digits) = sign(text);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

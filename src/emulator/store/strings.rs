@@ -109,8 +109,8 @@ pub(super) fn getrange(data: &mut Data, args: Args<'_>) -> Outcome {
     Ok(value.map_or_else(|| Reply::bulk(""), |value| Reply::bulk(part(value, start, stop))))
 }
 
-/// An end that lies before the beginning counts as the first byte, unless both lie there in the wrong order: strings are not
-/// cut as lists are.
+/// An end that lies before the beginning counts as the first byte, unless both lie there in the wrong order: strings
+/// are not cut as lists are.
 fn part(value: &[u8], start: i64, stop: i64) -> &[u8] {
     if start < 0 && stop < 0 && start > stop {
         return &[];

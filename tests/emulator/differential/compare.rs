@@ -12,7 +12,8 @@ pub(super) enum Rule {
     UnorderedPairs,
     /// A cursor, and keys in any order.
     Scan,
-    /// So many milliseconds or seconds may lie between the two: each of them looks at the clock when the command is its turn.
+    /// So many milliseconds or seconds may lie between the two: each of them looks at the clock when the command is its
+    /// turn.
     Time(i64),
     /// Only what it is: which member `SPOP` takes, and which number a connection has, is not for a client to know.
     Kind,
@@ -20,8 +21,8 @@ pub(super) enum Rule {
     Each(Vec<Rule>),
 }
 
-/// What may lie between the two, in milliseconds: as long as a batch may take on a busy machine. All times in the stream
-/// are much longer than that, and differ by more.
+/// What may lie between the two, in milliseconds: as long as a batch may take on a busy machine. All times in the
+/// stream are much longer than that, and differ by more.
 const TOLERANCE_MS: i64 = 60_000;
 
 impl Rule {
@@ -49,11 +50,10 @@ impl Rule {
             b"HGETALL" => Self::UnorderedPairs,
             b"TTL" => Self::Time(TOLERANCE_MS / 1000),
             b"PTTL" => Self::Time(TOLERANCE_MS),
-            b"SPOP" => Self::Kind,
             b"CLIENT" if word(1) == b"ID" => Self::Kind,
             // Only a step over all keys finds the same ones in both.
             b"SCAN" if word(1) == b"0" && command.ends_with(&[b"COUNT".to_vec(), b"1000000".to_vec()]) => Self::Scan,
-            b"SCAN" => Self::Kind,
+            b"SPOP" | b"SCAN" => Self::Kind,
             _ => Self::Exact,
         }
     }

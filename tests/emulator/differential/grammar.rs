@@ -100,9 +100,8 @@ const SELDOM: &[&str] =
     &["MULTI", "EXEC", "DISCARD", "FLUSHALL flush*", "FLUSHDB flush*", "FLUSHALL ASYNC", "FLUSHDB SYNC"];
 
 pub(super) fn knows(words: &str) -> bool {
-    let lines = || GRAMMAR.iter().chain(SELDOM);
-    let starts = |line: &&str| *line == words || line.starts_with(&format!("{words} "));
-    lines().any(|line| starts(&line))
+    let longer = format!("{words} ");
+    GRAMMAR.iter().chain(SELDOM).any(|line| *line == words || line.starts_with(&longer))
 }
 
 pub(super) struct Stream {
@@ -161,6 +160,7 @@ impl Stream {
         if self.rng.u8(..) < 30 {
             self.spoil(&mut command);
         }
+        keep_from_expiring(&mut command);
         for word in &mut command {
             if word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-') && self.rng.u8(..) < 60 {
                 // What the rules of comparison look at stays as it is.
@@ -178,6 +178,25 @@ impl Stream {
             1 if at < command.len() => command[at] = words::junk(&mut self.rng),
             2 if at < command.len() => command.swap(1, at),
             _ => command.insert(at, words::junk(&mut self.rng)),
+        }
+    }
+}
+
+/// Takes away the times that a mistake has made short: what expires soon may be gone in one of the two only.
+fn keep_from_expiring(command: &mut Command) {
+    let name = command[0].to_ascii_uppercase();
+    for at in 2..command.len() {
+        let is_time = match name.as_slice() {
+            b"SETEX" | b"PSETEX" | b"EXPIRE" | b"PEXPIRE" => at == 2,
+            b"SET" | b"GETEX" => {
+                let option = command[at - 1].split(|byte| *byte == 0).next().unwrap_or_default();
+                option.eq_ignore_ascii_case(b"EX") || option.eq_ignore_ascii_case(b"PX")
+            }
+            _ => false,
+        };
+        let time = str::from_utf8(&command[at]).ok().and_then(|text| text.parse().ok());
+        if is_time && time.is_some_and(|time: i64| (1..1_000_000).contains(&time)) {
+            command[at] = format!("{}000000", time.unwrap_or_default()).into_bytes();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The embedded store and a real redis-server are sent the same stream of commands, and have to answer the same.
 //!
-//! The stream is made up at random from a grammar of the commands that the store has, with right and wrong arguments. The
-//! seed of one that has failed is in its message; `DIFFERENTIAL_SEED` makes the same stream again.
+//! The stream is made up at random from a grammar of the commands that the store has, with right and wrong arguments.
+//! The seed of one that has failed is in its message; `DIFFERENTIAL_SEED` makes the same stream again.
 
 mod compare;
 mod grammar;
@@ -47,25 +47,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// Sends the commands together, and returns as many replies.
     async fn ask(&mut self, commands: &[Command]) -> Vec<Reply> {
         let said: Vec<u8> = commands.iter().flat_map(|command| packed(command)).collect();
+        self.ask_raw(&said, commands.len()).await
+    }
+
+    /// Sends these bytes, and returns so many replies.
+    async fn ask_raw(&mut self, said: &[u8], count: usize) -> Vec<Reply> {
         let (mut input, mut output) = split(&mut self.stream);
         let heard = &mut self.heard;
         let replies = async {
-            let mut replies = Vec::with_capacity(commands.len());
-            while replies.len() < commands.len() {
+            let mut replies = Vec::with_capacity(count);
+            while replies.len() < count {
                 let mut done = 0;
                 while let Some((reply, next)) = Reply::parse(heard, done) {
                     replies.push(reply);
                     done = next;
                 }
                 heard.drain(..done);
-                if replies.len() < commands.len() {
+                if replies.len() < count {
                     assert!(input.read_buf(heard).await.unwrap() > 0, "it has hung up");
                 }
             }
             replies
         };
         let sending = async {
-            output.write_all(&said).await.unwrap();
+            output.write_all(said).await.unwrap();
             output.flush().await.unwrap();
         };
         within("all commands are answered", 60 * SECOND, async { tokio::join!(replies, sending).0 }).await
@@ -157,7 +162,8 @@ async fn the_store_answers_as_redis_does() {
 /// Commands that the gate in front answers itself, or that end the connection; and CLIENT, whose subcommands count.
 const OTHERS: &[&str] = &["AUTH", "MONITOR", "QUIT", "RESET", "CLIENT", "CLIENT REPLY"];
 
-/// Of the commands that a server has, the store has those of the grammar and of the scripts, and refuses the others by name.
+/// Of the commands that a server has, the store has those of the grammar and of the scripts, and refuses the others by
+/// name.
 #[tokio::test]
 async fn what_the_store_does_not_have_is_refused_by_name() {
     let (emulator, server) = (start(Emulator::builder()).await, Server::start());

@@ -152,6 +152,27 @@ async fn connections_are_greeted_alike() {
     }
 }
 
+/// Lines as people type them.
+#[tokio::test]
+async fn lines_are_read_alike() {
+    let (_emulator, _server, mut store, mut redis) = both("2").await;
+    for line in [
+        r#"SET str1 "a b""#,
+        "get str1",
+        r#"SET 'str 2' "\x41\n\"\\ \q""#,
+        "GET 'str 2'",
+        r"SET str3 'it\'s \n'",
+        "GET str3",
+        r#"SET str4 """#,
+        "  GET   str4  ",
+        r#"SET str5 a"b c""#,
+        "GET str5",
+    ] {
+        let said = format!("{line}\r\n");
+        assert_eq!(store.ask_raw(said.as_bytes(), 1).await, redis.ask_raw(said.as_bytes(), 1).await, "{line}");
+    }
+}
+
 /// What expires is gone a moment later, in both.
 #[tokio::test]
 async fn keys_expire_alike() {

@@ -147,12 +147,12 @@ pub(super) fn of_kind(kind: &str, rng: &mut Rng, times: u64, command: &mut Comma
         "index" => seldom_odd(rng, |rng| rng.i64(-6..6).to_string()),
         "count" => seldom_odd(rng, |rng| rng.i64(0..4).to_string()),
         "offset" => seldom_odd(rng, |rng| rng.i64(-1..40).to_string()).replace("9223372036854775", "999999999999"),
-        // Nothing expires while it is looked at, and no two moments are close to each other: which one is the later does
-        // not depend on when the command is run.
-        "seconds" => time(rng, (times % 100_000 + 1) * 1000),
-        "milliseconds" => time(rng, (times % 100_000 + 1) * 1_000_000),
-        "second" => time(rng, 4_000_000_000 + (times % 100_000) * 1000),
-        "millisecond" => time(rng, 4_000_000_000_500 + (times % 100_000) * 1_000_000),
+        // Nothing expires while it is looked at, and no two moments are close to each other: which one is the later
+        // does not depend on when the command is run.
+        "seconds" => time(rng, (times % 100_000 + 1) * 1000, true),
+        "milliseconds" => time(rng, (times % 100_000 + 1) * 1_000_000, true),
+        "second" => time(rng, 4_000_000_000 + (times % 100_000) * 1000, false),
+        "millisecond" => time(rng, 4_000_000_000_500 + (times % 100_000) * 1_000_000, false),
         "condition" => pick(&["NX", "XX", "GT", "LT", "GT", "LT", "BOGUS", "N X"], rng).to_string(),
         "where" => pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "LEFT", "RIGHT", "UP", ""], rng).to_string(),
         "flush" => pick(&["ASYNC", "SYNC", "BOGUS", ""], rng).to_string(),
@@ -206,7 +206,7 @@ fn seldom_odd(rng: &mut Rng, usual: impl Fn(&mut Rng) -> String) -> String {
 }
 
 /// A time that is far away, one that is over, or none.
-fn time(rng: &mut Rng, far: u64) -> String {
+fn time(rng: &mut Rng, far: u64, from_now: bool) -> String {
     const ODD: &[&str] = &[
         "0",
         "-1",
@@ -229,7 +229,7 @@ fn time(rng: &mut Rng, far: u64) -> String {
     match rng.u8(..) {
         0..50 => match pick(ODD, rng) {
             // As a moment it is over, but as a time from now on it is not.
-            "1" | "1000" if far < 4_000_000_000 || far % 1_000_000 == 0 => far.to_string(),
+            "1" | "1000" if from_now => far.to_string(),
             odd => odd.to_owned(),
         },
         _ => far.to_string(),

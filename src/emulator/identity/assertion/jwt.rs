@@ -1,8 +1,8 @@
 //! A JWT as Microsoft's libraries write it, which differ in what they write as a number, a text or a list.
 //!
-//! What they were seen to send: MSAL.NET writes times as texts, and a chain of one certificate as that certificate; MSAL for
-//! Go pads a thumbprint and has it in base64's first alphabet, that for Python pads it and has times with fractions; that for
-//! Java signs with RS256 what it names by SHA-256.
+//! What they were seen to send: MSAL.NET writes times as texts, and a chain of one certificate as that certificate;
+//! MSAL for Go pads a thumbprint and has it in base64's first alphabet, that for Python pads it and has times with
+//! fractions; that for Java signs with RS256 what it names by SHA-256.
 
 use base64::{
     Engine,

@@ -112,7 +112,7 @@ fn every_library_s_way_of_writing_one_is_taken() {
     let ours = &OURS.1;
     let now = since_epoch(SystemTime::now()).as_secs();
     let (sha1, sha256) = (ours.sha1(), ours.sha256());
-    let hex: String = sha1.iter().map(|byte| format!("{byte:02X}")).collect();
+    let hex = sha1.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
     let der = STANDARD.encode(&ours.der);
     let fraction = since_epoch(SystemTime::now()).as_secs_f64() + 600.5;
     for (library, header, changes) in [

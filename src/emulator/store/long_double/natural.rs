@@ -1,5 +1,7 @@
 //! Natural numbers of any size, as far as reading and writing a `long double` needs them.
 
+use std::fmt::Write as _;
+
 /// Without zeros at the end; the lowest 32 bits come first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Natural(Vec<u32>);
@@ -12,8 +14,11 @@ impl From<u64> for Natural {
     }
 }
 
+/// The low half and the high one.
 fn halves(number: u64) -> [u32; 2] {
-    [(number & u64::from(u32::MAX)) as u32, (number >> 32) as u32]
+    // Both are masked.
+    let word = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+    [word(number), word(number >> 32)]
 }
 
 impl Natural {
@@ -82,7 +87,7 @@ impl Natural {
     }
 
     /// The quotient's first 67 bits or so, the power of 2 that they are multiplied with, and whether there is a rest.
-    pub(super) fn divided(&self, divisor: Self) -> (u128, i64, bool) {
+    pub(super) fn divided(&self, divisor: &Self) -> (u128, i64, bool) {
         /// Of the quotient: a mantissa's bits, and some to round with.
         const BITS: usize = 67;
         // The larger one is moved least.
@@ -117,7 +122,10 @@ impl Natural {
             groups.push(rest);
         }
         let mut text = groups.pop().unwrap_or(0).to_string();
-        groups.iter().rev().for_each(|group| text.push_str(&format!("{group:09}")));
+        for group in groups.iter().rev() {
+            // Writing to a string does not fail.
+            _ = write!(text, "{group:09}");
+        }
         text
     }
 }
