@@ -23,7 +23,7 @@ use redis::{Cmd, Pipeline};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -35,6 +35,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use wire::{Terms, Wire};
 
+pub(crate) use check::{READ_ONLY, UNAUTHENTICATED};
 pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Refused, is_for_good};
 pub(crate) use queue::{Admission, Condition, EXPIRED};
@@ -66,8 +67,6 @@ pub(crate) struct Link {
     reauths: AtomicU64,
     /// Links that were lost in its place before it.
     reconnects: AtomicU64,
-    /// An `AUTH` is under way: Redis may be silent until it is validated.
-    validating: AtomicBool,
 }
 
 impl Link {
@@ -116,7 +115,6 @@ impl Link {
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
-            validating: AtomicBool::new(false),
         }
     }
 
@@ -246,9 +244,12 @@ impl Link {
         self.wire.queue.has_answered(count)
     }
 
-    /// Waits until every command has been answered; meant for a link that is not open.
-    pub(crate) async fn answered(&self) {
-        self.wire.queue.drained().await;
+    /// Waits until the first `count` commands are answered; meant for a link that is not open.
+    ///
+    /// The future keeps no link: whoever does not poll it holds no connection open.
+    pub(crate) fn answered(&self, count: u64) -> impl Future<Output = ()> + use<> {
+        let queue = Arc::clone(&self.wire.queue);
+        async move { queue.answered(count).await }
     }
 
     /// How long nothing has been received.
@@ -298,7 +299,7 @@ impl Link {
     pub(crate) async fn check(&self, limit: Duration) -> Result<(), &'static str> {
         self.touch();
         let claims = self.wire.pulse.take_claims();
-        check::check(&self.wire, claims, Instant::now() + limit).await
+        check::check(&self.wire, claims, limit).await
     }
 
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.
@@ -323,19 +324,19 @@ impl Link {
         }
         let auth = handshake::auth_command(current);
         let started = Instant::now();
-        self.validating.store(true, Relaxed);
+        self.wire.pulse.set_validating(true);
         let outcome = self.wire.own(&auth, deadline).await;
-        self.validating.store(false, Relaxed);
         let verdict = handshake::verdict(outcome, current, limit);
-        match &verdict {
-            Ok(()) => {
-                let authenticated = Authenticated::with(current, started.elapsed());
-                self.wire.pulse.expires_at(authenticated.until);
-                *self.authenticated() = authenticated;
-                self.reauths.fetch_add(1, Relaxed);
-            }
-            Err(error) if error.kind() == ErrorKind::Timeout(Stage::Auth) => return verdict,
-            Err(_) => {}
+        // The new end of its life is known before the old one counts again.
+        if verdict.is_ok() {
+            let authenticated = Authenticated::with(current, started.elapsed());
+            self.wire.pulse.expires_at(authenticated.until);
+            *self.authenticated() = authenticated;
+            self.reauths.fetch_add(1, Relaxed);
+        }
+        self.wire.pulse.set_validating(false);
+        if verdict.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout(Stage::Auth)) {
+            return verdict;
         }
         self.wire.queue.swap(Condition::Aside, Condition::Open);
         verdict
@@ -343,6 +344,6 @@ impl Link {
 
     /// Whether Redis has given no sign of life since `moment`, for no good reason.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
-        self.wire.pulse.silent_since(moment) && !self.validating.load(Relaxed)
+        self.wire.pulse.silent_since(moment) && !self.wire.pulse.is_validating()
     }
 }

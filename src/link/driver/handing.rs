@@ -5,7 +5,7 @@ use crate::{
     admission::Place,
     link::{
         queue::Entry,
-        reply::{Answer, Outcome},
+        reply::{Answer, Expect, Outcome},
     },
 };
 use std::task::Waker;
@@ -36,7 +36,8 @@ impl<S> Driver<S> {
     /// Ends a request that the connection's end has overtaken.
     pub(super) fn give_up(&mut self, entry: Entry) {
         // What the TLS layer has taken may have gone.
-        let outcome = if entry.begins < self.written {
+        let is_question = matches!(&entry.expect, Expect::Many(gather) if gather.is_question());
+        let outcome = if entry.begins < self.written && !is_question {
             Outcome::Lost(self.reason)
         } else if entry.counted
             && entry.slot.is_some()
