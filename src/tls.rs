@@ -244,7 +244,7 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
             Ok(certificate) => store.add(certificate).map_err(|source| {
                 Error::config("tls.ca", "holds no certificate that is a trust anchor").with_source(source)
             }),
-            Err(source) => Err(Error::config("tls.ca", "is not valid PEM").with_source(source)),
+            Err(_) => Err(invalid_pem("tls.ca", pem)),
         };
         if let Err(error) = added {
             problem = error;
@@ -254,17 +254,22 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
 }
 
 fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|source| {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| {
         match pem::encryption(pem) {
             // Its header is no base64, whatever stands beside it.
             Some(how) => Error::config(setting, format_args!("holds a private key that {how}: take it out of there")),
-            None => Error::config(setting, "is not valid PEM").with_source(source),
+            None => invalid_pem(setting, pem),
         }
     })?;
     if certificates.is_empty() {
         return Err(no_certificate(setting, pem));
     }
     Ok(certificates)
+}
+
+/// The source of such an error is left out: it quotes the line that could not be read, which may hold a private key.
+fn invalid_pem(setting: &str, pem: &[u8]) -> Error {
+    Error::config(setting, format_args!("is not valid PEM: {}", pem::parts(pem)))
 }
 
 fn no_certificate(setting: &str, pem: &[u8]) -> Error {

@@ -112,3 +112,36 @@ fn debug_shows_no_key() {
     let shown = format!("{:?}", Tls::new().client_cert_pem(cert).client_key_pem(&key));
     assert!(!shown.contains(key.lines().nth(1).unwrap()), "{shown}");
 }
+
+/// As a variable of the environment has it that cannot hold line breaks, or a template that lost them.
+#[test]
+fn no_error_shows_a_key_whose_line_breaks_were_lost() {
+    let (cert, key) = pair();
+    let lines: Vec<&str> = key.lines().filter(|line| !line.contains("-----")).collect();
+    for between in ["", " ", "\\n", "\r"] {
+        let one_line = |pem: &str| pem.lines().collect::<Vec<_>>().join(between);
+        let (cert_line, key_line) = (one_line(&cert), one_line(&key));
+        let unended = key.replace("-----END PRIVATE KEY-----", "-----END");
+        for pem in [key_line.clone(), format!("{key_line}{cert_line}"), format!("{cert}{key_line}"), unended] {
+            for tls in [
+                Tls::new().ca_pem(&pem),
+                Tls::new().ca_pem(format!("{pem}\n{cert_line}")),
+                Tls::new().ca_pem(&cert).client_cert_pem(&pem).client_key_pem(&key),
+                Tls::new().ca_pem(&cert).client_cert_pem(&cert).client_key_pem(&pem),
+            ] {
+                let Err(error) = tls.build("localhost") else { continue };
+                let source = std::error::Error::source(&error).map(|source| format!("{source} {source:?}"));
+                let shown = format!("{error} {error:?} {source:?}");
+                let piece = lines.iter().find(|line| shown.contains(&line[line.len() - 6..]));
+                assert!(piece.is_none(), "{shown}");
+                // It may be shown as the numbers of its bytes, too.
+                assert!(source.is_none(), "{source:?}");
+            }
+        }
+        if between != "\r" {
+            let text = problem(&Tls::new().ca_pem(&key_line));
+            assert!(text.starts_with("`tls.ca` is not valid PEM") || text.contains("holds no PEM"), "{text}");
+            assert!(text.contains("were its line breaks lost?"), "{text}");
+        }
+    }
+}
