@@ -114,10 +114,11 @@ pub(super) fn token(answer: &Answer, endpoint: &str, issuer: Issuer) -> Result<A
 pub(super) fn told(answer: &Answer) -> String {
     let said = Said::read(answer);
     if !answer.is_success() && said.text.is_none() && said.code.is_none() && !looks_like_html(&answer.body) {
-        // Proxies give their reasons in plain text.
-        let plain = str::from_utf8(&answer.body).map(first_line).unwrap_or_default();
-        if !plain.is_empty() && !plain.starts_with(['{', '[']) {
-            return plain;
+        // Proxies give their reasons in plain text, and may quote what somebody else has sent.
+        let plain = str::from_utf8(&answer.body).unwrap_or_default();
+        let line = first_line(&secret::scrub_unknown(plain));
+        if !line.is_empty() && !plain.trim_start().starts_with(['{', '[']) {
+            return line;
         }
     }
     said.in_short(answer)

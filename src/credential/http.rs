@@ -13,8 +13,12 @@ use std::{
     io,
     time::{Duration, SystemTime},
 };
+use zeroize::Zeroizing;
 
-/// A token answer is a few kilobytes; more than this is something else.
+/// A token answer is a few kilobytes.
+const USUAL_BODY: usize = 16 << 10;
+
+/// What is longer is something else.
 const LARGEST_BODY: usize = 1 << 20;
 
 /// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address of the
@@ -60,7 +64,8 @@ pub(super) struct Answer {
     pub(super) server: Option<String>,
     /// Whether it has one of the headers that Microsoft's services send: `x-ms-request-id`, for example.
     pub(super) is_microsofts: bool,
-    pub(super) body: Vec<u8>,
+    /// A token, mostly.
+    pub(super) body: Zeroizing<Vec<u8>>,
     /// What was sent to get it: an error must not show it, however the server gives it back.
     pub(super) secret: Option<Secret>,
 }
@@ -153,7 +158,8 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         hint.into_iter().fold(error, Error::with_hint)
     };
     let mut response = request.send().await.map_err(failed)?;
-    let mut body = Vec::new();
+    // It grows past no token: what a vector outgrows stays in memory as it was.
+    let mut body = Zeroizing::new(Vec::with_capacity(USUAL_BODY));
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > LARGEST_BODY {
             return Err(Error::new(

@@ -36,6 +36,13 @@ impl Plain {
         levels
     }
 
+    /// The text, and the bytes of what was given that each of its own bytes is written with.
+    pub(super) fn text(&self) -> (Zeroizing<String>, Vec<Range<usize>>) {
+        let text = Zeroizing::new(self.chars.iter().collect::<String>());
+        let bytes = self.chars.iter().zip(&self.at).flat_map(|(c, at)| std::iter::repeat_n(at.clone(), c.len_utf8()));
+        (text, bytes.collect())
+    }
+
     /// The same of the characters that `keep` keeps, as `fold` has them.
     pub(super) fn folded(&self, keep: impl Fn(char) -> bool, fold: impl Fn(char) -> char) -> Self {
         let mut kept = Self::empty(self.chars.len());

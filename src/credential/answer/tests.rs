@@ -11,7 +11,7 @@ fn answer(status: u16, body: &[u8]) -> Answer {
         status,
         retry_after: Some(Duration::from_secs(7)),
         date: Some(SystemTime::now()),
-        body: body.to_vec(),
+        body: body.to_vec().into(),
         ..Answer::default()
     }
 }
@@ -193,6 +193,18 @@ fn a_secret_that_comes_back_is_blanked_in_whatever_form() {
             assert!(shown.contains("not [redacted]!") && !shown.contains("s3"), "{body}: {shown}");
         }
     }
+}
+
+#[test]
+fn a_stranger_that_quotes_a_token_has_it_blanked() {
+    let jwt = jwt();
+    for body in
+        [format!("no route for {jwt}"), format!("\n {} x\n", &jwt[..30]), "GET http://me:hunter2@x:1/".to_owned()]
+    {
+        let shown = told(&answer(502, body.as_bytes()));
+        assert!(shown.contains("[redacted]") && !shown.contains("eyJ") && !shown.contains("hunter2"), "{shown}");
+    }
+    assert_eq!(told(&answer(403, b"\n the proxy's rules forbid it\n")), "the proxy's rules forbid it");
 }
 
 #[test]

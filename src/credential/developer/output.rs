@@ -42,13 +42,16 @@ fn without_colours(text: &str) -> Zeroizing<String> {
     plain
 }
 
-/// The first JSON value of this form. Lines before it and after it, and values of other forms, are passed over whole.
+/// How many brackets may be the start of the answer. Each of them may be looked at up to the end of the text.
+const MOST_STARTS: usize = 100;
+
+/// The first JSON object of this form. Lines before it and after it, and values of other forms, are passed over whole.
 pub(super) fn first_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     let mut rest = text;
-    while let Some(start) = rest.find(['{', '[']) {
-        rest = &rest[start..];
-        if let Some(Ok(value)) =
-            serde_json::Deserializer::from_str(rest).into_iter::<T>().next().filter(|_| rest.starts_with('{'))
+    for _ in 0..MOST_STARTS {
+        rest = &rest[rest.find(['{', '['])?..];
+        if rest.starts_with('{')
+            && let Some(Ok(value)) = serde_json::Deserializer::from_str(rest).into_iter::<T>().next()
         {
             return Some(value);
         }

@@ -294,6 +294,19 @@ async fn garbage_is_an_error_that_does_not_show_it() {
     }
 }
 
+#[test]
+fn brackets_without_end_are_given_up_soon() {
+    let start = std::time::Instant::now();
+    for bracket in ["[", "{", "[{", "{\"a\":"] {
+        let output = bracket.repeat((1 << 20) / bracket.len());
+        assert!(source(&azure_cli::TOOL).read(output.as_bytes()).is_err());
+    }
+    // It was minutes, one per bracket looked at up to the end.
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    let warned = format!("{}\n{}", "[WARNING] {x} ".repeat(20), json!({"accessToken": jwt()}));
+    assert!((azure_cli::TOOL.read)(&warned).is_some());
+}
+
 #[tokio::test]
 async fn other_failures_are_told_without_secrets() {
     let token = jwt();
@@ -314,10 +327,16 @@ async fn the_line_that_says_error_is_told_unless_it_quotes_a_token() {
     let script = "echo 'WARNING: a new version is there' >&2; echo 'ERROR: the cache is broken' >&2; exit 1";
     let error = refused(&azure_cli::TOOL, script).await;
     assert!(error.to_string().ends_with("failed with status 1: ERROR: the cache is broken"), "{error}");
-    for quoted in [r#"ERROR: cannot parse {"accessToken": "s3cr3t"}"#, r#"{"token": "s3cr3t"}"#, "AccessToken=s3cr3t"] {
+    for (quoted, told) in [
+        (r#"ERROR: cannot parse {"accessToken": "s3cr3t"}"#, r#"ERROR: cannot parse {"accessToken": "[redacted]"}"#),
+        (r#"{"token": "s3cr3t"}"#, r#"{"token": "[redacted]"}"#),
+        ("AccessToken=s3cr3t", "AccessToken=[redacted]"),
+        ("ERROR: the accessToken is too old", "ERROR: the accessToken is too old"),
+    ] {
         let error = refused(&azure_cli::TOOL, &format!("cat >&2 <<'END'\n{quoted}\nEND\nexit 1")).await;
         let shown = format!("{error} {error:?}");
-        assert!(shown.contains("failed with status 1: [redacted]") && !shown.contains("s3cr3t"), "{shown}");
+        assert!(error.to_string().ends_with(&format!("failed with status 1: {told}")), "{error}");
+        assert!(!shown.contains("s3cr3t"), "{shown}");
     }
 }
 
