@@ -77,7 +77,7 @@ impl Said {
             (Some(text), _) => first_line(text),
             (None, Some(code)) => first_line(code),
             (None, None) if looks_like_html(&answer.body) => "HTML instead of an answer".to_owned(),
-            (None, None) => "no reason given".to_owned(),
+            (None, None) => plain_text(answer).unwrap_or_else(|| "no reason given".to_owned()),
         }
     }
 
@@ -110,18 +110,17 @@ pub(super) fn token(answer: &Answer, endpoint: &str, issuer: Issuer) -> Result<A
     AccessToken::from_answer(Secret::new(parsed.access_token), hints)
 }
 
-/// What an answer says that is no token, whoever gave it, to a request that carried no secret.
+/// What an answer says that is no token, whoever gave it.
 pub(super) fn told(answer: &Answer) -> String {
-    let said = Said::read(answer);
-    if !answer.is_success() && said.text.is_none() && said.code.is_none() && !looks_like_html(&answer.body) {
-        // Proxies give their reasons in plain text, and may quote what somebody else has sent.
-        let plain = str::from_utf8(&answer.body).unwrap_or_default();
-        let line = first_line(&secret::scrub_unknown(plain));
-        if !line.is_empty() && !plain.trim_start().starts_with(['{', '[']) {
-            return line;
-        }
-    }
-    said.in_short(answer)
+    Said::read(answer).in_short(answer)
+}
+
+/// The first line of a refusal in plain text, in which proxies give their reasons. It may quote what somebody else has sent.
+fn plain_text(answer: &Answer) -> Option<String> {
+    let plain = str::from_utf8(&answer.body).ok().filter(|plain| !plain.trim_start().starts_with(['{', '[']))?;
+    let blanked = answer.secret.as_ref().map(|secret| secret.scrub(plain));
+    let line = first_line(&secret::scrub_unknown(blanked.as_deref().unwrap_or(plain)));
+    (!answer.is_success() && !line.is_empty()).then_some(line)
 }
 
 /// A typed error for an answer that is not a success.

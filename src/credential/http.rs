@@ -64,6 +64,8 @@ pub(super) struct Answer {
     pub(super) server: Option<String>,
     /// Whether it has one of the headers that Microsoft's services send: `x-ms-request-id`, for example.
     pub(super) is_microsofts: bool,
+    /// Whether its body is said to be plain text.
+    pub(super) is_plain_text: bool,
     /// A token, mostly.
     pub(super) body: Zeroizing<Vec<u8>>,
     /// What was sent to get it: an error must not show it, however the server gives it back.
@@ -114,7 +116,7 @@ pub(super) fn client_over(tls: ClientConfig, proxy: Proxy) -> Result<Client, Err
 
 /// How long an endpoint next door may take to accept a connection now.
 fn next_door() -> Duration {
-    RequestLimit::current().map_or(NEXT_DOOR, |limit| NEXT_DOOR.max(limit.configured() / 5))
+    NEXT_DOOR.max(RequestLimit::current().configured() / 5)
 }
 
 /// For endpoints next door if the connection has a time limit of its own, which no proxy stands in front of then.
@@ -180,6 +182,9 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         challenge: header_text(&response, &header::WWW_AUTHENTICATE).map(str::to_owned),
         server: header_text(&response, &header::SERVER).map(str::to_owned),
         is_microsofts: response.headers().keys().any(|name| name.as_str().starts_with("x-ms-")),
+        is_plain_text: header_text(&response, &header::CONTENT_TYPE).is_some_and(|text| {
+            text.trim_start().get(..PLAIN.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(PLAIN))
+        }),
         body,
         secret: None,
     })
@@ -218,6 +223,9 @@ fn certificate_hint(error: &reqwest::Error) -> Option<&'static str> {
         _ => hints::UNTRUSTED,
     })
 }
+
+/// The media type that errors without a form have.
+const PLAIN: &str = "text/plain";
 
 fn header_text<'a>(response: &'a Response, name: &header::HeaderName) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()

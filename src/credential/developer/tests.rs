@@ -1,7 +1,10 @@
 //! The developer tools, played by scripts on a private `PATH`.
 
 use super::*;
-use crate::{Stage, credential::test_server::jwt, token::RequestLimit};
+use crate::{
+    Stage,
+    credential::test_server::{jwt, within},
+};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
@@ -27,7 +30,7 @@ impl Fake {
         around.path = Some(self.dir.path().into());
         let scope = "https://redis.azure.com/.default";
         let source = DeveloperSource::new(tool, scope, Some("contoso.com"), &around).unwrap();
-        RequestLimit::new(limit, limit).around("nobody", source.token()).await
+        within(limit, source.token()).await
     }
 
     async fn ask(&self, tool: &'static Tool) -> Result<AccessToken, Error> {
@@ -191,8 +194,7 @@ async fn a_slow_tool_may_take_as_long_as_the_setting_says() {
         let mut around = Surroundings::of_pairs(&[("AZURE_TOKEN_CREDENTIALS", "dev")]);
         around.path = Some(fake.dir.path().into());
         let source = crate::Credential::default_chain().build_in(&around).unwrap();
-        let limit = Duration::from_secs(limit);
-        RequestLimit::new(limit, limit).around("nobody", source.fetch()).await
+        within(Duration::from_secs(limit), source.fetch()).await
     };
     let (alone, together, by_default) = (slow(13), slow(13), slow(7));
     let (alone, together, by_default) = tokio::join!(

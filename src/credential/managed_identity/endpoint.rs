@@ -96,18 +96,17 @@ impl Endpoint {
         self.url.as_str().split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// The request without what identifies it.
+    /// The request without its headers.
     pub(super) fn bare(&self) -> RequestBuilder {
-        self.client.get(self.url.clone())
+        if self.form {
+            self.client.post(self.url.clone()).form(&self.parameters)
+        } else {
+            self.client.get(self.url.clone()).query(&self.parameters)
+        }
     }
 
     pub(super) fn request(&self) -> RequestBuilder {
-        let request = if self.form {
-            self.client.post(self.url.clone()).form(&self.parameters)
-        } else {
-            self.bare().query(&self.parameters)
-        };
-        request.headers(self.headers.clone())
+        self.bare().headers(self.headers.clone())
     }
 
     /// What an answer to [`request`](Self::request) says.
