@@ -10,6 +10,7 @@ use marks::Marks;
 use std::fmt;
 use zeroize::Zeroizing;
 
+pub(crate) use decode::{ESCAPE, terminal_sequence};
 pub(crate) use unknown::{jwts_in, scrub_jwts, scrub_unknown};
 
 /// What stands in the place of a secret.

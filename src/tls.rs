@@ -2,7 +2,7 @@
 
 pub(crate) mod explain;
 
-use crate::{Error, error::FILE_MISSING, pem};
+use crate::{Error, ErrorKind, error::FILE_MISSING, pem};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::CryptoProvider,
@@ -162,11 +162,7 @@ impl Tls {
         let builder = client_builder()?;
         let builder = match &self.ca {
             Some(ca) => builder.with_root_certificates(roots(&ca.read("tls.ca")?)?),
-            None => builder.with_platform_verifier().map_err(|source| {
-                Error::config("tls", format_args!("cannot use the operating system's trust roots: {source}"))
-                    .with_hint(NO_ROOTS)
-                    .with_source(source)
-            })?,
+            None => with_platform_roots(builder, "connections to Redis")?,
         };
         match (&self.client_cert, &self.client_key) {
             (None, None) => Ok(builder.with_no_client_auth()),
@@ -224,8 +220,19 @@ impl Pem {
 }
 
 /// What to do about a machine on which no CA is trusted, as in a container image that holds a program and nothing else.
-const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`), let `SSL_CERT_FILE` \
-                        name a bundle of them, or set `Tls::ca_file`";
+const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`, mostly), or let \
+                        `SSL_CERT_FILE` name a bundle of them; for Redis alone, `Tls::ca_file` will do";
+
+/// Trusts whom the operating system trusts; `whose` says in errors which connections need that.
+pub(crate) fn with_platform_roots(
+    builder: rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>,
+    whose: &str,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, Error> {
+    builder.with_platform_verifier().map_err(|source| {
+        let message = format!("cannot use the operating system's trust roots for {whose}: {source}");
+        Error::new(ErrorKind::Configuration, message).with_hint(NO_ROOTS).with_source(source)
+    })
+}
 
 /// The start of every TLS configuration of this crate, with its crypto provider and nothing process-wide.
 pub(crate) fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {

@@ -2,12 +2,12 @@
 
 use super::hints;
 use crate::{
-    Error, ErrorKind, Secret, tls,
+    Error, ErrorKind, Secret,
+    tls::{self, explain},
     token::{self, RequestLimit},
 };
 use reqwest::{IntoUrl, RequestBuilder, Response, header, redirect};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
     error::Error as StdError,
     io,
@@ -25,13 +25,13 @@ const LARGEST_BODY: usize = 1 << 20;
 /// Instance Metadata Service mostly swallows packets, and whoever waits ought to hear of it before `connect` gives up.
 ///
 /// It is a fifth of `token_request_execution_timeout` by default, and of a longer one too: no constant is stricter than that.
-const NEXT_DOOR: Duration = Duration::from_secs(2);
+const LOCAL_CONNECT: Duration = Duration::from_secs(2);
 
 /// Makes requests.
 pub(super) struct Client {
     usual: reqwest::Client,
     /// What it is made of anew for the sake of another time limit, if it asks the endpoints on this machine.
-    next_door: Option<ClientConfig>,
+    local: Option<ClientConfig>,
 }
 
 impl Client {
@@ -45,8 +45,8 @@ impl Client {
 
     /// With the time limits of the token request under way.
     fn for_now(&self) -> reqwest::Client {
-        let limit = next_door();
-        let patient = self.next_door.as_ref().filter(|_| limit > NEXT_DOOR);
+        let limit = local_connect_timeout();
+        let patient = self.local.as_ref().filter(|_| limit > LOCAL_CONNECT);
         patient.and_then(|tls| made(tls.clone(), Some(limit)).ok()).unwrap_or_else(|| self.usual.clone())
     }
 }
@@ -94,13 +94,7 @@ pub(super) enum Proxy {
 pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
     let builder = tls::client_builder()?;
     let tls = if https {
-        builder
-            .with_platform_verifier()
-            .map_err(|source| {
-                let message = format!("cannot use the operating system's trust roots for token requests: {source}");
-                Error::new(ErrorKind::Configuration, message).with_hint(hints::NO_TRUST_ROOTS).with_source(source)
-            })?
-            .with_no_client_auth()
+        tls::with_platform_roots(builder, "token requests")?.with_no_client_auth()
     } else {
         // Loopback and IMDS speak plain HTTP: a machine without trust roots is no obstacle then.
         builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
@@ -110,17 +104,17 @@ pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
 
 /// A client whose TLS is set up already.
 pub(super) fn client_over(tls: ClientConfig, proxy: Proxy) -> Result<Client, Error> {
-    let next_door = (proxy == Proxy::Never).then(|| tls.clone());
-    Ok(Client { usual: made(tls, next_door.as_ref().map(|_| NEXT_DOOR))?, next_door })
+    let local = (proxy == Proxy::Never).then(|| tls.clone());
+    Ok(Client { usual: made(tls, local.as_ref().map(|_| LOCAL_CONNECT))?, local })
 }
 
-/// How long an endpoint next door may take to accept a connection now.
-fn next_door() -> Duration {
-    NEXT_DOOR.max(RequestLimit::current().configured() / 5)
+/// How long an endpoint on this machine may take to accept a connection now.
+fn local_connect_timeout() -> Duration {
+    LOCAL_CONNECT.max(RequestLimit::current().configured() / 5)
 }
 
-/// For endpoints next door if the connection has a time limit of its own, which no proxy stands in front of then.
-fn made(tls: ClientConfig, next_door: Option<Duration>) -> Result<reqwest::Client, Error> {
+/// For endpoints on this machine if the connection has a time limit of its own; no proxy stands in front of them then.
+fn made(tls: ClientConfig, local: Option<Duration>) -> Result<reqwest::Client, Error> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         // A redirect would carry the secret or the token to a host nobody configured.
@@ -128,7 +122,7 @@ fn made(tls: ClientConfig, next_door: Option<Duration>) -> Result<reqwest::Clien
         // Requests are most of an hour apart: a kept connection would be dead, and its failure would cost an attempt.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("entra-redis/", env!("CARGO_PKG_VERSION")));
-    let client = match next_door {
+    let client = match local {
         None => client,
         Some(limit) => client.no_proxy().connect_timeout(limit),
     };
@@ -147,7 +141,7 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         let source = source.without_url();
         // The only time limit that a client of ours has.
         let message = if source.is_connect() && source.is_timeout() {
-            let limit = next_door();
+            let limit = local_connect_timeout();
             format!(
                 "{endpoint} accepted no connection within {limit:?} (2 s, or a fifth of `token_request_execution_timeout`)"
             )
@@ -211,17 +205,12 @@ fn behind<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError +
 
 /// What to look at if the server's certificate was refused.
 fn certificate_hint(error: &reqwest::Error) -> Option<&'static str> {
-    use rustls::{CertificateError as Certificate, Error as Tls};
-    let Tls::InvalidCertificate(why) = causes(error).find_map(|cause| cause.downcast_ref::<Tls>())? else {
+    let rustls::Error::InvalidCertificate(why) =
+        causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>())?
+    else {
         return None;
     };
-    Some(match why {
-        Certificate::Expired
-        | Certificate::ExpiredContext { .. }
-        | Certificate::NotValidYet
-        | Certificate::NotValidYetContext { .. } => hints::CLOCK,
-        _ => hints::UNTRUSTED,
-    })
+    Some(if explain::is_out_of_date(why) { explain::CLOCK } else { hints::UNTRUSTED })
 }
 
 /// The media type that errors without a form have.

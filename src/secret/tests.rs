@@ -7,6 +7,7 @@ use base64::{
 };
 use proptest::{prelude::*, sample::Index};
 use serde_json::Value;
+use std::time::Instant;
 
 /// A token as Entra ID makes them, in form.
 fn token(seed: u64) -> String {
@@ -196,9 +197,18 @@ fn a_jwt_is_told_wherever_it_stands() {
 
 /// Of each, there is as much in a text as it may hold.
 #[test]
-fn many_secrets_in_a_text_take_no_longer_than_one() {
+fn many_secrets_in_a_text_take_no_longer_than_a_few() {
+    let fastest = |scrub: &dyn Fn() -> String| {
+        let times = (0..3).map(|_| {
+            let start = Instant::now();
+            assert!(!scrub().contains("hunter"));
+            start.elapsed()
+        });
+        times.min().unwrap()
+    };
     let numbered = |piece: &dyn Fn(usize) -> String| (0..3000).map(piece).collect::<Vec<_>>().concat();
-    let start = std::time::Instant::now();
+    let (token, plain) = (Secret::new(token(3)), numbered(&|number| format!("word {number} ")));
+    let one = fastest(&|| token.scrub(&plain));
     for text in [
         numbered(&|number| format!("eyJaaa{number:04} ")),
         numbered(&|number| format!("xeyJaaa{number:04}")),
@@ -207,11 +217,10 @@ fn many_secrets_in_a_text_take_no_longer_than_one() {
         numbered(&|_| "secret=\"\\\\".to_owned()),
         numbered(&|_| "eyJ-aaaaa".to_owned()),
     ] {
-        _ = scrub_jwts(&text);
-        assert!(!scrub_unknown(&text).contains("hunter"));
+        // A pass for each of them takes more than a thousand times as long as one.
+        let many = fastest(&|| scrub_unknown(&text));
+        assert!(many < 100 * one, "{}: {many:?}, {one:?}", &text[..20]);
     }
-    // Without optimisation, a JWT a pass took ten seconds for the first of them alone.
-    assert!(start.elapsed() < std::time::Duration::from_secs(8), "{:?}", start.elapsed());
 }
 
 /// Secrets of every alphabet and length that people have.

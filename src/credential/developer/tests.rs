@@ -222,6 +222,7 @@ async fn an_answer_is_found_in_what_is_printed_around_it() {
             format!("{pretty}\n\u{1b}[0m").into_bytes(),
             format!("\u{1b}[0m{pretty}").into_bytes(),
             coloured.into_bytes(),
+            format!("\u{1b}(B\u{1b}[m{pretty}\u{1b}(B\u{1b}7\u{1b}[").into_bytes(),
             format!("\u{1b}]0;az\u{7}\u{1b}]0;az\u{1b}\\{pretty}").into_bytes(),
             format!("\u{feff}{pretty}").into_bytes(),
             format!("WARNING: a new version is there\r\n{pretty}\r\n").into_bytes(),

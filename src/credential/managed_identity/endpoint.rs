@@ -5,7 +5,7 @@ use crate::{
     AccessToken, Error, Secret, TokenFuture, TokenSource,
     credential::{
         answer::{self, Issuer},
-        authority::base_url,
+        authority::{base_url, without_query},
         http::{self, Answer, Client, Proxy},
     },
 };
@@ -91,9 +91,9 @@ impl Endpoint {
         Ok(self)
     }
 
-    /// For errors: a query may hold a secret.
+    /// For errors.
     pub(super) fn url(&self) -> &str {
-        self.url.as_str().split(['?', '#']).next().unwrap_or_default()
+        without_query(&self.url)
     }
 
     /// The request without its headers.

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 /// The address that every Azure virtual machine answers on.
 const HOST: &str = "http://169.254.169.254";
 
-/// Where there is no IMDS, its address may swallow packets for minutes; where there is, it is next door.
+/// Where there is no IMDS, its address may swallow packets for minutes; where there is, it is on the same host.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct ImdsSource {
