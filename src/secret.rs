@@ -2,11 +2,15 @@
 
 mod decode;
 mod echo;
+mod marks;
+mod names;
 mod unknown;
 
+use marks::Marks;
 use std::fmt;
 use zeroize::Zeroizing;
 
+pub(crate) use decode::{ESCAPE, terminal_sequence};
 pub(crate) use unknown::{jwts_in, scrub_jwts, scrub_unknown};
 
 /// What stands in the place of a secret.
@@ -36,7 +40,14 @@ impl Secret {
     /// No piece of six characters is left (of a secret of less than twelve, of half of its length, but of four at least), in
     /// whatever case, and with whatever line breaks and punctuation in between; as it is, in escapes, in base64 or in hex.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        echo::blank(bounded(text), &self.0)
+        Self::scrub_all([self], text)
+    }
+
+    /// The same of several secrets.
+    pub(crate) fn scrub_all<'a>(secrets: impl IntoIterator<Item = &'a Self>, text: &str) -> String {
+        let mut marks = Marks::new(bounded(text));
+        echo::mark(&mut marks, secrets.into_iter().map(Self::expose));
+        marks.show()
     }
 }
 

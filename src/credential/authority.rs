@@ -44,7 +44,7 @@ impl Cloud {
         let is_in = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         if is_in("microsoftonline.us") || host == "login-us.microsoftonline.com" {
             Self::UsGovernment
-        } else if is_in("cn") {
+        } else if is_in("partner.microsoftonline.cn") || is_in("chinacloudapi.cn") {
             Self::China
         } else {
             Self::Public
@@ -115,6 +115,11 @@ pub(super) fn shown(text: &str) -> String {
     if text.contains("://") { format!("{}://{host}{port}", url.scheme()) } else { format!("{host}{port}") }
 }
 
+/// As it may be shown: a query may hold a secret.
+pub(super) fn without_query(url: &Url) -> &str {
+    url.as_str().split(['?', '#']).next().unwrap_or_default()
+}
+
 fn is_loopback(url: &Url) -> bool {
     use std::net::{Ipv4Addr, Ipv6Addr};
     let Some(host) = url.host_str() else {
@@ -153,9 +158,14 @@ mod tests {
             }
         }
         assert_eq!(Cloud::of_authority("https://login-us.microsoftonline.com"), Cloud::UsGovernment);
-        for other in
-            ["https://notmicrosoftonline.us", "https://example.com/login.microsoftonline.us", "https://x/a.cn", "://"]
-        {
+        for other in [
+            "https://notmicrosoftonline.us",
+            "https://example.com/login.microsoftonline.us",
+            "https://x/a.cn",
+            "https://login.example.cn",
+            "https://notchinacloudapi.cn",
+            "://",
+        ] {
             assert_eq!(Cloud::of_authority(other), Cloud::Public, "{other}");
         }
         assert_eq!(Cloud::of_authority("http://127.0.0.1:1"), Cloud::Public);

@@ -24,12 +24,14 @@ type Source = Result<Arc<dyn TokenSource>, Error>;
 impl Credential {
     /// Checks the settings and makes the source of tokens that they describe, as `connect` does.
     ///
-    /// For one token by hand, or to wrap the source in one of your own.
+    /// For one token by hand, or to wrap the source in one of your own. Outside of a connection manager, a request to one
+    /// endpoint or tool takes 10 s at most, the default of
+    /// [`token_request_execution_timeout`](crate::token::TokenManagerConfig::token_request_execution_timeout).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a setting that is wrong or missing, and
-    /// [`ErrorKind::CredentialUnavailable`](crate::ErrorKind::CredentialUnavailable) if the environment has no such credential.
+    /// [`ErrorKind::Configuration`](crate::error::ErrorKind::Configuration) for a setting that is wrong or missing, and
+    /// [`ErrorKind::CredentialUnavailable`](crate::error::ErrorKind::CredentialUnavailable) if the environment has no such credential.
     pub fn token_source(&self) -> Result<Arc<dyn TokenSource>, Error> {
         self.build_in(&Surroundings::of_process())
     }
@@ -53,16 +55,17 @@ impl Credential {
         if let [candidate] = candidates.as_slice() {
             return self.build(&described(*candidate, surroundings)?, surroundings, false);
         }
-        let members = candidates.into_iter().map(|candidate| {
+        let member = |candidate: Candidate| {
             let kind = described(candidate, surroundings);
             Member {
                 name: candidate.name(),
                 described: candidate.has_variables() && kind.is_ok(),
                 source: kind.and_then(|kind| self.build(&kind, surroundings, true)),
-                lenient: candidate.is_tool(),
             }
-        });
-        Ok(Arc::new(ChainSource::new(members.collect())))
+        };
+        let (tools, strict): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| candidate.is_tool());
+        let members = |candidates: Vec<_>| candidates.into_iter().map(member).collect();
+        Ok(Arc::new(ChainSource::new(members(strict), members(tools))))
     }
 
     /// `chained`: others may be asked in its place, so that IMDS is looked for before it is asked.

@@ -158,8 +158,8 @@ fn from_pem(pem: &[u8]) -> Result<Parts, Error> {
     }
     let certificates = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| Error::config(SETTING, "is not valid PEM"))?;
-    // The source is left out: it may quote what it could not read.
+        // The sources are left out: they quote what could not be read.
+        .map_err(|_| Error::config(SETTING, format_args!("is not valid PEM: {}", pem::parts(&pem))))?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
         let parts = pem::parts(&pem);
         Error::config(SETTING, format_args!("holds no PEM private key (PKCS#8 or PKCS#1, not encrypted): {parts}"))

@@ -14,14 +14,16 @@ pub(super) struct Member {
     pub(super) source: Result<Arc<dyn TokenSource>, Error>,
     /// Whether the environment describes it in full: it is meant then, and nobody else, even if it cannot be used.
     pub(super) described: bool,
-    /// Whether it is passed over whatever its error is: developers are signed in with one tool, and not with another.
-    pub(super) lenient: bool,
 }
 
 pub(super) struct ChainSource {
-    members: Vec<Member>,
+    /// Asked one by one; the first that is there at all decides.
+    strict: Vec<Member>,
+    /// Asked together after them, and passed over whatever their errors are: developers are signed in with one tool, and not
+    /// with another.
+    tools: Vec<Member>,
     /// The first that gave a token is asked alone from then on: a service must not change who it is because of an outage.
-    chosen: OnceLock<usize>,
+    chosen: OnceLock<Arc<dyn TokenSource>>,
 }
 
 /// What one member said.
@@ -33,40 +35,40 @@ struct Said {
 }
 
 impl ChainSource {
-    pub(super) fn new(members: Vec<Member>) -> Self {
-        Self { members, chosen: OnceLock::new() }
+    pub(super) fn new(strict: Vec<Member>, tools: Vec<Member>) -> Self {
+        Self { strict, tools, chosen: OnceLock::new() }
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
-        if let Some(member) = self.chosen.get().and_then(|position| self.members.get(*position)) {
-            return member.token().await;
+        if let Some(source) = self.chosen.get() {
+            return source.fetch().await;
         }
         let mut said = Vec::new();
-        let mut asked = Vec::new().into_iter();
-        for (position, member) in self.members.iter().enumerate() {
-            if asked.len() == 0 {
-                // Those that are passed over whatever they say share the time that is left.
-                let together = self.members[position..].iter().take_while(|member| member.lenient).count().max(1);
-                asked = tools::ask(&self.members[position..position + together]).await.into_iter();
+        for member in &self.strict {
+            match member.token().await {
+                Ok(token) => return Ok(self.choose(member, token)),
+                Err(error) => said.push(member.said(error)),
             }
-            let error = match asked.next() {
-                Some(Ok(token)) => {
-                    let credential = member.name;
-                    tracing::debug!(name: "credential_chosen", target: target::TOKEN, credential, "credential chosen");
-                    _ = self.chosen.set(position);
-                    return Ok(token);
-                }
-                Some(Err(error)) => error,
-                None => break,
-            };
-            let available = member.source.is_ok() && error.kind() != ErrorKind::CredentialUnavailable;
-            let tried = member.described || available;
-            said.push(Said { name: member.name, error, tried });
-            if tried && !member.lenient {
-                break;
+            if said.last().is_some_and(|last| last.tried) {
+                return Err(summary(&said));
+            }
+        }
+        for (member, outcome) in self.tools.iter().zip(tools::ask(&self.tools).await) {
+            match outcome {
+                Ok(token) => return Ok(self.choose(member, token)),
+                Err(error) => said.push(member.said(error)),
             }
         }
         Err(summary(&said))
+    }
+
+    fn choose(&self, member: &Member, token: AccessToken) -> AccessToken {
+        let credential = member.name;
+        tracing::debug!(name: "credential_chosen", target: target::TOKEN, credential, "credential chosen");
+        if let Ok(source) = &member.source {
+            _ = self.chosen.set(Arc::clone(source));
+        }
+        token
     }
 }
 
@@ -76,6 +78,11 @@ impl Member {
             Ok(source) => source.fetch().await,
             Err(error) => Err(error.clone()),
         }
+    }
+
+    fn said(&self, error: Error) -> Said {
+        let available = self.source.is_ok() && error.kind() != ErrorKind::CredentialUnavailable;
+        Said { name: self.name, error, tried: self.described || available }
     }
 }
 
@@ -89,10 +96,16 @@ impl TokenSource for ChainSource {
 fn summary(said: &[Said]) -> Error {
     let list: Vec<_> = said.iter().map(|said| format!("{}: {}", said.name, said.error.message())).collect();
     let message = format!("no credential of the default chain gave a token: {}", list.join("; "));
-    match said.iter().rev().find(|said| said.tried) {
+    let error = match said.iter().rev().find(|said| said.tried) {
         Some(decisive) => decisive.error.clone().with_message(message),
         None => Error::new(ErrorKind::CredentialUnavailable, message).with_hint(hints::NO_CREDENTIAL),
-    }
+    };
+    // What was not there, such as an IMDS that was busy, may be there the next time.
+    let absent = said.iter().filter(|said| !said.tried && said.error.is_transient()).map(|said| &said.error);
+    absent.fold(error, |error, absent| {
+        let longest = error.retry_after().max(absent.retry_after());
+        longest.into_iter().fold(error.with_transient(true), Error::with_retry_after)
+    })
 }
 
 #[cfg(test)]
@@ -117,6 +130,9 @@ mod tests {
                 match act {
                     Some('t') => AccessToken::opaque("token", Duration::from_secs(60), "me"),
                     Some('u') => Err(Error::new(ErrorKind::CredentialUnavailable, "nothing here")),
+                    Some('b') => Err(Error::new(ErrorKind::CredentialUnavailable, "busy")
+                        .with_transient(true)
+                        .with_retry_after(Duration::from_secs(7))),
                     _ => Err(Error::new(ErrorKind::CredentialRejected, "refused").with_aadsts(Some(7_000_215))),
                 }
             })
@@ -125,11 +141,13 @@ mod tests {
 
     fn chain(scripts: &[(&'static str, bool)]) -> (ChainSource, Vec<Arc<AtomicU32>>) {
         let asked: Vec<_> = scripts.iter().map(|_| Arc::new(AtomicU32::new(0))).collect();
-        let members = scripts.iter().zip(&asked).zip(["A", "B", "C"]).map(|(((script, lenient), asked), name)| {
+        let (mut strict, mut tools) = (Vec::new(), Vec::new());
+        for (((script, is_tool), asked), name) in scripts.iter().zip(&asked).zip(["A", "B", "C"]) {
             let source: Arc<dyn TokenSource> = Arc::new(Scripted { script, asked: Arc::clone(asked) });
-            Member { name, source: Ok(source), described: false, lenient: *lenient }
-        });
-        (ChainSource::new(members.collect()), asked)
+            let members = if *is_tool { &mut tools } else { &mut strict };
+            members.push(Member { name, source: Ok(source), described: false });
+        }
+        (ChainSource::new(strict, tools), asked)
     }
 
     fn counts(asked: &[Arc<AtomicU32>]) -> Vec<u32> {
@@ -171,12 +189,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_busy_may_be_there_later() {
+        for scripts in [&[("b", false), ("u", true)][..], &[("b", false), ("r", true)], &[("b", false), ("u", false)]] {
+            let (chain, _) = chain(scripts);
+            let error = chain.fetch().await.unwrap_err();
+            assert!(error.is_transient(), "{error}");
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{error}");
+        }
+        let (chain, _) = chain(&[("u", false), ("u", true)]);
+        assert!(!chain.fetch().await.unwrap_err().is_transient());
+    }
+
+    #[tokio::test]
     async fn what_is_described_in_full_ends_the_search_even_if_it_cannot_be_used() {
         for unusable in [false, true] {
             let (mut chain, asked) = chain(&[("u", false), ("t", false)]);
-            chain.members[0].described = true;
+            chain.strict[0].described = true;
             if unusable {
-                chain.members[0].source = Err(Error::config("x", "cannot be read"));
+                chain.strict[0].source = Err(Error::config("x", "cannot be read"));
             }
             let error = chain.fetch().await.unwrap_err();
             let kind = if unusable { ErrorKind::Configuration } else { ErrorKind::CredentialUnavailable };
@@ -189,7 +219,7 @@ mod tests {
     async fn when_nothing_is_there_all_of_it_is_listed() {
         let (mut chain, _) = chain(&[("u", false), ("u", true)]);
         let source = Err(Error::config("x", "is missing"));
-        chain.members.push(Member { name: "C", source, described: false, lenient: false });
+        chain.tools.push(Member { name: "C", source, described: false });
         let error = chain.fetch().await.unwrap_err();
         assert_eq!((error.kind(), error.hint()), (ErrorKind::CredentialUnavailable, Some(hints::NO_CREDENTIAL)));
         assert!(error.to_string().contains("A: nothing here; B: nothing here; C: `x` is missing"), "{error}");

@@ -5,7 +5,7 @@
 //!   for a token request.
 //! - `http.json`: the requests that must come, in this order, and their responses. Of a request, `method`, `path` and `query`
 //!   must be as given; `headers` and `form` must hold at least what is given, where null means absent, and `*` anything.
-//! - `expected.json`: the `source` of the token, or the `error` kind with `aadsts`, `transient`, fragments of the `message` in
+//! - `expected.json`: the `source` of the token, or the `error` kind with `aadsts`, `transient`, `retry_after` (seconds), fragments of the `message` in
 //!   their order, and fragments that must `not` be in it; `fetches`, if it is to be asked more than once.
 //!
 //! `{{server}}` is the address of the case's HTTP server, `{{closed}}` one where nobody listens, `{{silent}}` one where
@@ -13,10 +13,10 @@
 
 use super::{
     certificate::tests::pair,
-    test_server::{Reply, Server, jwt},
+    test_server::{Reply, Server, jwt, within},
     *,
 };
-use crate::token::{AccessToken, RequestLimit};
+use crate::token::AccessToken;
 use serde_json::Value;
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 use tokio::net::TcpSocket;
@@ -69,7 +69,7 @@ async fn run(case: &Path) -> Vec<String> {
     let outcome = match credential.and_then(|credential| credential.build_in(&surroundings)) {
         Ok(source) => {
             let limit = Duration::from_millis(environment["timeout_ms"].as_u64().unwrap_or(20_000));
-            let fetch = || RequestLimit::new(limit, limit).around("nobody", source.fetch());
+            let fetch = || within(limit, source.fetch());
             for _ in 1..expected["fetches"].as_u64().unwrap_or(1) {
                 _ = fetch().await;
             }
@@ -141,6 +141,10 @@ fn compare_outcome(outcome: &Result<AccessToken, Error>, expected: &Value) -> Ve
     }
     if expected["transient"].as_bool().is_some_and(|transient| transient != error.is_transient()) {
         problems.push(format!("is transient or not: {text}"));
+    }
+    let retry_after = error.retry_after().map(|delay| delay.as_secs());
+    if expected["retry_after"].as_u64().is_some_and(|seconds| retry_after != Some(seconds)) {
+        problems.push(format!("is to be retried after {retry_after:?}: {text}"));
     }
     let fragments = |name: &str| -> Vec<String> {
         expected[name].as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect()

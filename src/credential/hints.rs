@@ -22,13 +22,8 @@ pub(super) const KEY_GROUP: &str =
 pub(super) const NOT_A_PROVIDER: &str =
     "a proxy or a captive portal may stand between this machine and the identity provider";
 
-pub(super) const NO_TRUST_ROOTS: &str = "https needs the certificates of the authorities that this machine trusts: \
-     install them (the package `ca-certificates`, mostly), or name a file of them in `SSL_CERT_FILE`";
-
 pub(super) const UNTRUSTED: &str = "the certificate that was shown is not one that this machine trusts: is there a \
      proxy that looks into TLS? its certificate authority must be among the operating system's";
-
-pub(super) const CLOCK: &str = "the certificate that was shown is not valid now: check this machine's clock";
 
 pub(super) const PADDED_SECRET: &str =
     "the client secret has whitespace around it, such as the newline that ends a file: remove it";

@@ -5,31 +5,34 @@ use crate::{
     error::{Error, ErrorKind},
     secret::Secret,
     token::{self, RequestLimit},
-    transport::tls,
+    transport::tls::{self, explain},
 };
 use reqwest::{IntoUrl, RequestBuilder, Response, header, redirect};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
     error::Error as StdError,
     io,
     time::{Duration, SystemTime},
 };
+use zeroize::Zeroizing;
 
-/// A token answer is a few kilobytes; more than this is something else.
+/// A token answer is a few kilobytes.
+const USUAL_BODY: usize = 16 << 10;
+
+/// What is longer is something else.
 const LARGEST_BODY: usize = 1 << 20;
 
 /// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address of the
 /// Instance Metadata Service mostly swallows packets, and whoever waits ought to hear of it before `connect` gives up.
 ///
 /// It is a fifth of `token_request_execution_timeout` by default, and of a longer one too: no constant is stricter than that.
-const NEXT_DOOR: Duration = Duration::from_secs(2);
+const LOCAL_CONNECT: Duration = Duration::from_secs(2);
 
 /// Makes requests.
 pub(super) struct Client {
     usual: reqwest::Client,
     /// What it is made of anew for the sake of another time limit, if it asks the endpoints on this machine.
-    next_door: Option<ClientConfig>,
+    local: Option<ClientConfig>,
 }
 
 impl Client {
@@ -43,8 +46,8 @@ impl Client {
 
     /// With the time limits of the token request under way.
     fn for_now(&self) -> reqwest::Client {
-        let limit = next_door();
-        let patient = self.next_door.as_ref().filter(|_| limit > NEXT_DOOR);
+        let limit = local_connect_timeout();
+        let patient = self.local.as_ref().filter(|_| limit > LOCAL_CONNECT);
         patient.and_then(|tls| made(tls.clone(), Some(limit)).ok()).unwrap_or_else(|| self.usual.clone())
     }
 }
@@ -62,7 +65,10 @@ pub(super) struct Answer {
     pub(super) server: Option<String>,
     /// Whether it has one of the headers that Microsoft's services send: `x-ms-request-id`, for example.
     pub(super) is_microsofts: bool,
-    pub(super) body: Vec<u8>,
+    /// Whether its body is said to be plain text.
+    pub(super) is_plain_text: bool,
+    /// A token, mostly.
+    pub(super) body: Zeroizing<Vec<u8>>,
     /// What was sent to get it: an error must not show it, however the server gives it back.
     pub(super) secret: Option<Secret>,
 }
@@ -89,13 +95,7 @@ pub(super) enum Proxy {
 pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
     let builder = tls::client_builder()?;
     let tls = if https {
-        builder
-            .with_platform_verifier()
-            .map_err(|source| {
-                let message = format!("cannot use the operating system's trust roots for token requests: {source}");
-                Error::new(ErrorKind::Configuration, message).with_hint(hints::NO_TRUST_ROOTS).with_source(source)
-            })?
-            .with_no_client_auth()
+        tls::with_platform_roots(builder, "token requests")?.with_no_client_auth()
     } else {
         // Loopback and IMDS speak plain HTTP: a machine without trust roots is no obstacle then.
         builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
@@ -105,17 +105,17 @@ pub(super) fn client(proxy: Proxy, https: bool) -> Result<Client, Error> {
 
 /// A client whose TLS is set up already.
 pub(super) fn client_over(tls: ClientConfig, proxy: Proxy) -> Result<Client, Error> {
-    let next_door = (proxy == Proxy::Never).then(|| tls.clone());
-    Ok(Client { usual: made(tls, next_door.as_ref().map(|_| NEXT_DOOR))?, next_door })
+    let local = (proxy == Proxy::Never).then(|| tls.clone());
+    Ok(Client { usual: made(tls, local.as_ref().map(|_| LOCAL_CONNECT))?, local })
 }
 
-/// How long an endpoint next door may take to accept a connection now.
-fn next_door() -> Duration {
-    RequestLimit::current().map_or(NEXT_DOOR, |limit| NEXT_DOOR.max(limit.configured() / 5))
+/// How long an endpoint on this machine may take to accept a connection now.
+fn local_connect_timeout() -> Duration {
+    LOCAL_CONNECT.max(RequestLimit::current().configured() / 5)
 }
 
-/// For endpoints next door if the connection has a time limit of its own, which no proxy stands in front of then.
-fn made(tls: ClientConfig, next_door: Option<Duration>) -> Result<reqwest::Client, Error> {
+/// For endpoints on this machine if the connection has a time limit of its own; no proxy stands in front of them then.
+fn made(tls: ClientConfig, local: Option<Duration>) -> Result<reqwest::Client, Error> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         // A redirect would carry the secret or the token to a host nobody configured.
@@ -123,7 +123,7 @@ fn made(tls: ClientConfig, next_door: Option<Duration>) -> Result<reqwest::Clien
         // Requests are most of an hour apart: a kept connection would be dead, and its failure would cost an attempt.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("entra-redis/", env!("CARGO_PKG_VERSION")));
-    let client = match next_door {
+    let client = match local {
         None => client,
         Some(limit) => client.no_proxy().connect_timeout(limit),
     };
@@ -142,7 +142,7 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         let source = source.without_url();
         // The only time limit that a client of ours has.
         let message = if source.is_connect() && source.is_timeout() {
-            let limit = next_door();
+            let limit = local_connect_timeout();
             format!(
                 "{endpoint} accepted no connection within {limit:?} (2 s, or a fifth of `token_request_execution_timeout`)"
             )
@@ -155,7 +155,8 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         hint.into_iter().fold(error, Error::with_hint)
     };
     let mut response = request.send().await.map_err(failed)?;
-    let mut body = Vec::new();
+    // It grows past no token: what a vector outgrows stays in memory as it was.
+    let mut body = Zeroizing::new(Vec::with_capacity(USUAL_BODY));
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > LARGEST_BODY {
             return Err(Error::new(
@@ -176,6 +177,9 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         challenge: header_text(&response, &header::WWW_AUTHENTICATE).map(str::to_owned),
         server: header_text(&response, &header::SERVER).map(str::to_owned),
         is_microsofts: response.headers().keys().any(|name| name.as_str().starts_with("x-ms-")),
+        is_plain_text: header_text(&response, &header::CONTENT_TYPE).is_some_and(|text| {
+            text.trim_start().get(..PLAIN.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(PLAIN))
+        }),
         body,
         secret: None,
     })
@@ -202,18 +206,16 @@ fn behind<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError +
 
 /// What to look at if the server's certificate was refused.
 fn certificate_hint(error: &reqwest::Error) -> Option<&'static str> {
-    use rustls::{CertificateError as Certificate, Error as Tls};
-    let Tls::InvalidCertificate(why) = causes(error).find_map(|cause| cause.downcast_ref::<Tls>())? else {
+    let rustls::Error::InvalidCertificate(why) =
+        causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>())?
+    else {
         return None;
     };
-    Some(match why {
-        Certificate::Expired
-        | Certificate::ExpiredContext { .. }
-        | Certificate::NotValidYet
-        | Certificate::NotValidYetContext { .. } => hints::CLOCK,
-        _ => hints::UNTRUSTED,
-    })
+    Some(if explain::is_out_of_date(why) { explain::CLOCK } else { hints::UNTRUSTED })
 }
+
+/// The media type that errors without a form have.
+const PLAIN: &str = "text/plain";
 
 fn header_text<'a>(response: &'a Response, name: &header::HeaderName) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()

@@ -1,6 +1,6 @@
 //! A scripted HTTP server over plain sockets, and the tokens that it gives out.
 
-use crate::lock::lock;
+use crate::{error::Error, lock::lock, token::RequestLimit};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use reqwest::Url;
 use serde_json::{Map, Value, json};
@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+    time::timeout,
 };
 
 /// A token of the user `me`, good for an hour.
@@ -20,6 +21,13 @@ pub(super) fn jwt() -> String {
     let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(3600);
     let claims = json!({"exp": end.as_secs(), "oid": "me", "aud": "https://redis.azure.com", "tid": "the-tenant"});
     encode(&Header::default(), &claims, &EncodingKey::from_secret(b"k")).unwrap()
+}
+
+/// The outcome of `request`, which has this much time and knows it.
+pub(super) async fn within<T>(limit: Duration, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let limit_known = RequestLimit::new(limit, limit);
+    let bounded = timeout(limit, limit_known.known_to(request));
+    bounded.await.unwrap_or_else(|_| Err(limit_known.over("nobody")))
 }
 
 pub(super) struct Reply {

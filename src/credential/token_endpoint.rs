@@ -2,7 +2,7 @@
 
 use super::{
     answer::{self, Issuer},
-    authority::Authority,
+    authority::{Authority, without_query},
     hints,
     http::{self, Answer, Client, Proxy},
 };
@@ -69,9 +69,9 @@ impl TokenEndpoint {
         &self.client_id
     }
 
-    /// What an assertion has to name as its audience, and what errors may show: a query may hold a secret.
+    /// What an assertion has to name as its audience, and what errors show.
     pub(super) fn url(&self) -> &str {
-        self.url.as_str().split(['?', '#']).next().unwrap_or_default()
+        without_query(&self.url)
     }
 
     pub(super) async fn token_for_secret(&self, secret: &Secret) -> Result<AccessToken, Error> {

@@ -3,13 +3,13 @@
 use super::chain::Member;
 use crate::{
     error::{Error, ErrorKind, Stage},
-    token::{AccessToken, RequestLimit, TokenManagerConfig},
+    token::{AccessToken, RequestLimit},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// For how long before the end a slow one is waited for no more, if another one has given a token.
+/// How long before the end of the time the token of another one is taken, if the slow one has given none by then.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Asks the members in order until one gives a token; returns what they said, up to that one.
@@ -22,8 +22,7 @@ pub(super) async fn ask(members: &[Member]) -> Vec<Result<AccessToken, Error>> {
         return vec![member.token().await];
     }
     let start = Instant::now();
-    let by_hand = || start + TokenManagerConfig::default().token_request_execution_timeout;
-    let left = RequestLimit::current().map_or_else(by_hand, |limit| limit.end()).saturating_duration_since(start);
+    let left = RequestLimit::current().end().saturating_duration_since(start);
     let share = left / u32::try_from(members.len()).unwrap_or(u32::MAX).max(1);
     let last_call = start + left - LAST_CALL.min(left / 10);
 

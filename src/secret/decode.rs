@@ -36,6 +36,13 @@ impl Plain {
         levels
     }
 
+    /// The text, and the bytes of what was given that each of its own bytes is written with.
+    pub(super) fn text(&self) -> (Zeroizing<String>, Vec<Range<usize>>) {
+        let text = Zeroizing::new(self.chars.iter().collect::<String>());
+        let bytes = self.chars.iter().zip(&self.at).flat_map(|(c, at)| std::iter::repeat_n(at.clone(), c.len_utf8()));
+        (text, bytes.collect())
+    }
+
     /// The same of the characters that `keep` keeps, as `fold` has them.
     pub(super) fn folded(&self, keep: impl Fn(char) -> bool, fold: impl Fn(char) -> char) -> Self {
         let mut kept = Self::empty(self.chars.len());
@@ -111,15 +118,29 @@ fn escape(chars: &[char]) -> Option<(Meaning, usize)> {
             let length = rest.iter().take(10).position(|c| *c == ';')?;
             Some((Meaning::Char(entity(&rest[..length])?), length + 2))
         }
-        ['\u{1b}', '[', rest @ ..] => {
-            let length = rest.iter().position(|c| !matches!(c, ' '..='?'))?;
-            Some((Meaning::Nothing, length + 3))
+        [ESCAPE, rest @ ..] => Some((Meaning::Nothing, terminal_sequence(rest.iter().copied())? + 1)),
+        _ => None,
+    }
+}
+
+/// What the sequences begin with that a terminal takes for commands.
+pub(crate) const ESCAPE: char = '\u{1b}';
+
+/// How many characters behind [`ESCAPE`] belong to its sequence; none if it has no end.
+pub(crate) fn terminal_sequence(mut rest: impl Iterator<Item = char> + Clone) -> Option<usize> {
+    const BELL: char = '\u{7}';
+    match rest.next()? {
+        // Colours, cursor: up to a letter.
+        '[' => Some(rest.position(|c| !matches!(c, ' '..='?'))? + 2),
+        // Titles: up to a bell, or to another escape with a backslash.
+        ']' => {
+            let length = rest.clone().position(|c| matches!(c, BELL | ESCAPE))?;
+            let end = rest.skip(length).take(2).eq([ESCAPE, '\\']);
+            Some(length + 2 + usize::from(end))
         }
-        ['\u{1b}', ']', rest @ ..] => {
-            let length = rest.iter().position(|c| matches!(c, '\u{7}' | '\u{1b}'))?;
-            let end = if rest[length..].starts_with(&['\u{1b}', '\\']) { 2 } else { 1 };
-            Some((Meaning::Nothing, length + 2 + end))
-        }
+        // Character sets.
+        ' '..='/' => Some(rest.position(|c| !matches!(c, ' '..='/'))? + 2),
+        '0'..='~' => Some(1),
         _ => None,
     }
 }

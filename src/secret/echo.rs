@@ -1,8 +1,8 @@
 //! What somebody says who has seen a secret must not show it, nor a part of it, in whatever form it is given back.
 
-use super::{REDACTED, decode::Plain};
+use super::{decode::Plain, marks::Marks};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use zeroize::Zeroizing;
 
 /// A piece of this many characters is recognisable. Five of a token's thousand say nothing, and what is shorter occurs in any
@@ -13,7 +13,7 @@ const PIECE: usize = 6;
 const SHORTEST_PIECE: usize = 4;
 
 /// Which characters of a text are looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Keep {
     All,
     /// All but line breaks, other spaces and control characters, which come in where a text is wrapped.
@@ -36,68 +36,55 @@ impl Keep {
     }
 }
 
-/// The pieces of a secret in one form.
-struct Form {
-    keep: Keep,
-    /// How many characters a piece has.
-    length: usize,
-    hashes: HashSet<u64>,
-}
+/// The hashes of all pieces of so many characters, of those that are looked at.
+type Pieces = HashMap<(Keep, usize), HashSet<u64>>;
 
-impl Form {
-    /// None if there is not even one piece.
-    fn new(plain: &Plain, keep: Keep, length: usize) -> Option<Self> {
-        let kept = plain.folded(|c| keep.keeps(c), fold);
-        let hashes: HashSet<_> = kept.chars.windows(length).map(hash).collect();
-        (!hashes.is_empty()).then_some(Self { keep, length, hashes })
+/// Hides every piece of every one of `secrets`, in one pass, however many they are.
+pub(super) fn mark<'a>(marks: &mut Marks<'_>, secrets: impl IntoIterator<Item = &'a str>) {
+    let mut pieces = Pieces::new();
+    for secret in secrets {
+        add(&mut pieces, secret);
     }
-}
-
-/// `text` with every piece of `secret` blanked.
-pub(super) fn blank(text: &str, secret: &str) -> String {
-    let forms = forms(secret);
-    let mut blanked = vec![false; text.len()];
-    for level in Plain::levels(text) {
+    if pieces.is_empty() {
+        return;
+    }
+    for level in Plain::levels(marks.text()) {
         for keep in Keep::EACH {
             let view = level.folded(|c| keep.keeps(c), fold);
-            for form in forms.iter().filter(|form| form.keep == keep) {
-                for (position, piece) in view.chars.windows(form.length).enumerate() {
-                    if form.hashes.contains(&hash(piece)) {
-                        let (first, last) = (&view.at[position], &view.at[position + form.length - 1]);
-                        blanked[first.start..last.end].fill(true);
+            for ((_, length), hashes) in pieces.iter().filter(|((kept, _), _)| *kept == keep) {
+                for (position, piece) in view.chars.windows(*length).enumerate() {
+                    if hashes.contains(&hash(piece)) {
+                        marks.hide(view.at[position].start..view.at[position + length - 1].end);
                     }
                 }
             }
         }
     }
-    let mut shown = String::with_capacity(text.len());
-    let mut before = false;
-    for (position, c) in text.char_indices() {
-        match (blanked[position], before) {
-            (false, _) => shown.push(c),
-            (true, false) => shown.push_str(REDACTED),
-            (true, true) => {}
-        }
-        before = blanked[position];
-    }
-    shown
 }
 
-fn forms(secret: &str) -> Vec<Form> {
-    let mut forms = Vec::new();
+/// Adds the pieces of all forms of a secret.
+fn add(pieces: &mut Pieces, secret: &str) {
+    let mut add = |plain: &Plain, keep: Keep, length: usize| {
+        let kept = plain.folded(|c| keep.keeps(c), fold);
+        if kept.chars.len() >= length {
+            pieces.entry((keep, length)).or_default().extend(kept.chars.windows(length).map(hash));
+        }
+    };
     for level in Plain::levels(secret) {
         let characters = level.chars.len();
         if characters == 0 {
             continue;
         }
-        let piece = (characters / 2).clamp(SHORTEST_PIECE, PIECE).min(characters);
-        forms.extend(Keep::EACH.iter().filter_map(|keep| Form::new(&level, *keep, piece)));
+        let length = (characters / 2).clamp(SHORTEST_PIECE, PIECE).min(characters);
+        for keep in Keep::EACH {
+            add(&level, keep, length);
+        }
         let text = Zeroizing::new(level.chars.iter().collect::<String>());
-        let encoded = |text: &str, length| Form::new(&Plain::of(text), Keep::Alphanumeric, length);
-        forms.extend((0..3).filter_map(|shift| encoded(&in_base64(&text, shift), piece * 4 / 3)));
-        forms.extend(encoded(&in_hex(&text), piece * 2));
+        for shift in 0..3 {
+            add(&Plain::of(&in_base64(&text, shift)), Keep::Alphanumeric, length * 4 / 3);
+        }
+        add(&Plain::of(&in_hex(&text)), Keep::Alphanumeric, length * 2);
     }
-    forms
 }
 
 /// What base64, of either alphabet, makes of the secret wherever `shift` bytes, and any multiple of three, stand before it.

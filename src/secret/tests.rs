@@ -7,6 +7,7 @@ use base64::{
 };
 use proptest::{prelude::*, sample::Index};
 use serde_json::Value;
+use std::time::Instant;
 
 /// A token as Entra ID makes them, in form.
 fn token(seed: u64) -> String {
@@ -131,14 +132,14 @@ fn unknown_secrets_are_told_by_how_they_look() {
         let left: String = shown.replace(REDACTED, "").split_whitespace().collect();
         assert_eq!(left, "cannotuse''here", "{text}: {shown}");
     }
-    for (text, expected) in [
-        ("password=hunter2, x", "password=[redacted], x"),
-        ("Authorization: Bearer abcdefgh", "Authorization: [redacted] [redacted]"),
-        ("{\"refresh_token\": \"abc\"}", "{\"refresh_token\": \"[redacted]\"}"),
-    ] {
-        assert_eq!(scrub_unknown(text), expected);
-    }
     for text in [
+        "Index PrimaryKeyJoin of TheKeyJars",
+        "app_11111111-2222-3333-4444-555555555555 beside/01234567-89ab-cdef-0123-456789abcdef.json",
+        "https://login.microsoftonline.com:443/11111111-2222-3333-4444-555555555555/oauth2/v2.0/token by me@contoso.com",
+        "Configuration/that/has/a/long/way/to/go/until/it/comes/to/its/end/which/is/beyond/a/hundred/characters/at/last.json",
+        "cannot get the token: it is too old",
+        "Basic auth is off, pass --username or --password",
+        "the secret: AADSTS7000222: expired",
         "ERROR: AADSTS70043: The refresh token has expired due to sign-in frequency checks. The token was issued on \
          2024-05-01T12:00:00.0000000Z and the maximum allowed lifetime for this request is 43200. Trace ID: \
          11111111-2222-3333-4444-555555555555 Correlation ID: 01234567-89ab-cdef-0123-456789abcdef",
@@ -146,6 +147,79 @@ fn unknown_secrets_are_told_by_how_they_look() {
         "The password is wrong; run az login --scope https://redis.azure.com/.default",
     ] {
         assert_eq!(scrub_unknown(text), text);
+    }
+}
+
+#[test]
+fn values_with_a_telling_name_are_blanked_whole() {
+    for (text, expected) in [
+        ("password=hunter2, x", "password=[redacted], x"),
+        ("Authorization: Bearer abcdefgh", "Authorization: [redacted] [redacted]"),
+        ("Authorization: Basic aHVudGVyMg==, x", "Authorization: [redacted] [redacted], x"),
+        ("{\"refresh_token\": \"abc\"}", "{\"refresh_token\": \"[redacted]\"}"),
+        ("client_id=G&client_secret=hunter2&scope=a", "client_id=G&client_secret=[redacted]&scope=a"),
+        ("client_id%3DG%26client_secret%3Dhunter2%26scope", "client_id%3DG%26client_secret%3D[redacted]%26scope"),
+        (r#"said "{\"password\": \"hunter2\"}""#, r#"said "{\"password\": \"[redacted]\"}""#),
+        (r#"{"password":"hunter two, \"three\" & 'four'","user":"bob"}"#, r#"{"password":"[redacted]","user":"bob"}"#),
+        (r#"{"password":"","user":"bob"}"#, r#"{"password":"","user":"bob"}"#),
+        (r#"{"password":"!?","user":"bob"}"#, r#"{"password":"[redacted]","user":"bob"}"#),
+        (r#"{"password": {"value": "hunter2"}}"#, r#"{"password": {[redacted]}}"#),
+        (r#"'token': 'hunter2'"#, r#"'token': '[redacted]'"#),
+        ("AZURE_CLIENT_SECRET=hunter2", "AZURE_CLIENT_SECRET=[redacted]"),
+        ("export AZURE_CLIENT_SECRET='hunter 2'", "export AZURE_CLIENT_SECRET='[redacted]'"),
+        ("proxy_password=hunter2:3=4", "proxy_password=[redacted]"),
+        ("az login -u me --password hunter2 --tenant t", "az login -u me --password [redacted] --tenant t"),
+        ("--client-secret = hunter2", "--client-secret = [redacted]"),
+        ("-passin pass:hunter2", "-passin pass:[redacted]"),
+        ("password:\n  hunter2", "password:\n  [redacted]"),
+        ("AccountKey=hunter2==;EndpointSuffix=x", "AccountKey=[redacted];EndpointSuffix=x"),
+        ("https://x/y?sv=1&sig=hunter2%3D&se=2", "https://x/y?sv=1&sig=[redacted]&se=2"),
+        ("https://x/#access_token=hunter2&state=1", "https://x/#access_token=[redacted]&state=1"),
+        ("proxy http://svc:Winter2024@proxy:8080 refused", "proxy http://[redacted]@proxy:8080 refused"),
+        ("http://svc:Win/ter#2024@proxy:8080/x, http://a@b", "http://[redacted]@proxy:8080/x, http://[redacted]@b"),
+        ("http%3A%2F%2Fsvc%3AWinter2024%40proxy", "http%3A%2F%2F[redacted]%40proxy"),
+    ] {
+        assert_eq!(scrub_unknown(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_jwt_is_told_wherever_it_stands() {
+    let jwt = token(9);
+    for text in [jwt.clone(), format!("token{jwt}"), format!("{}.{jwt}", &jwt[20..40]), format!("Bearer%20{jwt}")] {
+        for shown in [scrub_jwts(&text), scrub_unknown(&text)] {
+            assert!(!shown.contains("eyJ") && !shown.contains(&jwt[30..36]), "{text}: {shown}");
+        }
+    }
+    assert_eq!(scrub_jwts("the JWT eyJ0eXAiOi is cut"), "the JWT [redacted] is cut");
+    assert_eq!(scrub_jwts("of eyJ0eXAi, too little is left"), "of eyJ0eXAi, too little is left");
+}
+
+/// Of each, there is as much in a text as it may hold.
+#[test]
+fn many_secrets_in_a_text_take_no_longer_than_a_few() {
+    let fastest = |scrub: &dyn Fn() -> String| {
+        let times = (0..3).map(|_| {
+            let start = Instant::now();
+            assert!(!scrub().contains("hunter"));
+            start.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let numbered = |piece: &dyn Fn(usize) -> String| (0..3000).map(piece).collect::<Vec<_>>().concat();
+    let (token, plain) = (Secret::new(token(3)), numbered(&|number| format!("word {number} ")));
+    let one = fastest(&|| token.scrub(&plain));
+    for text in [
+        numbered(&|number| format!("eyJaaa{number:04} ")),
+        numbered(&|number| format!("xeyJaaa{number:04}")),
+        numbered(&|number| format!("password=hunter{number} ")),
+        numbered(&|_| "http://a:b".to_owned()),
+        numbered(&|_| "secret=\"\\\\".to_owned()),
+        numbered(&|_| "eyJ-aaaaa".to_owned()),
+    ] {
+        // A pass for each of them takes more than a thousand times as long as one.
+        let many = fastest(&|| scrub_unknown(&text));
+        assert!(many < 100 * one, "{}: {many:?}, {one:?}", &text[..20]);
     }
 }
 

@@ -1,110 +1,115 @@
-//! Secrets that nobody has told us, in the words of programs that have some.
+//! Secrets whose value is not known here, in what programs say that have some: they are told by their looks and their names.
 
-use super::{REDACTED, Secret, bounded, decode::Plain};
+use super::{Secret, bounded, decode::Plain, echo, marks::Marks, names};
+use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// How every JWT begins: `{"` in base64.
 const JWT: &str = "eyJ";
 
-/// Whatever is that long is no word.
+/// What is shorter, or stands inside of a word, is a JWT only if it looks random: `PrimaryKeyJoin` is none.
+const SHORTEST_JWT: usize = 10;
+
+/// Characters by which it is judged whether a text looks random: more would not change the answer.
+const JUDGED: usize = 64;
+
+/// Whatever is that long, between `/` and `.`, is no word.
 const LONGEST_WORD: usize = 100;
 
 /// Letters and digits in disorder are a secret from this length on, unless they stand beside one.
 const RANDOM: usize = 16;
 const RANDOM_BESIDE: usize = 6;
 
-/// What stands before a value that is not to be shown, in lower case and without what joins its words.
-const NAMES: [&str; 14] = [
-    "accesstoken",
-    "refreshtoken",
-    "idtoken",
-    "clientsecret",
-    "secret",
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "clientassertion",
-    "assertion",
-    "authorization",
-    "apikey",
-    "sig",
-];
-
-/// What stands before a secret in an HTTP header.
-const SCHEMES: [&str; 2] = ["bearer", "basic"];
-
-/// `text` without whatever may be a secret: JWTs, values with a telling name, long words, letters and digits in disorder.
-/// Ids (GUIDs) stay.
+/// `text` without whatever may be a secret: JWTs, values with a telling name, the credentials in URLs, long words, letters
+/// and digits in disorder. Ids (GUIDs) stay.
 pub(crate) fn scrub_unknown(text: &str) -> String {
-    let text = bounded(text);
-    let mut shown = String::with_capacity(text.len());
-    let (mut before, mut gap_start) = (String::new(), 0);
-    let mut hidden = false;
-    for (start, word) in words(text) {
-        let gap = &text[gap_start..start];
-        gap_start = start + word.len();
-        shown.push_str(gap);
-        let is_value = NAMES.contains(&before.as_str()) && gap.contains(['=', ':']);
-        let is_credential =
-            SCHEMES.contains(&before.as_str()) && gap.chars().all(char::is_whitespace) && word.len() >= RANDOM_BESIDE;
-        hidden = is_value || is_credential || looks_secret(word, if hidden { RANDOM_BESIDE } else { RANDOM });
-        shown.push_str(if hidden && !word.is_empty() { REDACTED } else { word });
-        before = word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let mut marks = Marks::new(bounded(text));
+    for level in Plain::levels(marks.text()) {
+        let (plain, at) = level.text();
+        for range in suspicious(&plain).into_iter().filter(|range| !range.is_empty()) {
+            marks.hide(at[range.start].start..at[range.end - 1].end);
+        }
     }
-    shown.push_str(&text[gap_start..]);
-    without(&shown, &jwts_in(text))
+    mark_jwts(&mut marks);
+    marks.show()
 }
 
 /// `text` without the JWTs in it, nor any part of them.
 pub(crate) fn scrub_jwts(text: &str) -> String {
-    let text = bounded(text);
-    without(text, &jwts_in(text))
+    let mut marks = Marks::new(bounded(text));
+    mark_jwts(&mut marks);
+    marks.show()
 }
 
-fn without(text: &str, secrets: &[Secret]) -> String {
-    secrets.iter().fold(text.to_owned(), |text, secret| secret.scrub(&text))
+fn mark_jwts(marks: &mut Marks<'_>) {
+    let jwts = jwts_in(marks.text());
+    echo::mark(marks, jwts.iter().map(Secret::expose));
 }
 
 /// Whatever in a text looks like a JWT, or like the first part of one.
 pub(crate) fn jwts_in(text: &str) -> Vec<Secret> {
-    let plain = plain(bounded(text));
-    let starts = plain.match_indices(JWT).map(|(start, _)| &plain[start..]);
-    let mut jwts: Vec<Secret> = Vec::new();
-    for rest in starts {
-        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.=".contains(c))).unwrap_or(rest.len());
+    let deepest = Plain::levels(bounded(text)).pop();
+    let plain = deepest.map_or_else(|| Zeroizing::new(String::new()), |plain| plain.text().0);
+    jwts(&plain).into_iter().map(|range| Secret::new(&plain[range])).collect()
+}
+
+fn jwts(text: &str) -> Vec<Range<usize>> {
+    let mut jwts: Vec<Range<usize>> = Vec::new();
+    for (start, _) in text.match_indices(JWT) {
         // The payload of one that has been found begins like that too.
-        if !jwts.iter().any(|jwt| jwt.expose().ends_with(&rest[..end])) {
-            jwts.push(Secret::new(&rest[..end]));
+        if jwts.last().is_some_and(|jwt| start < jwt.end) {
+            continue;
+        }
+        let rest = &text[start..];
+        let length = |most: usize| {
+            let is_other = |c: &u8| !(c.is_ascii_alphanumeric() || b"-_.=".contains(c));
+            rest.bytes().take(most).position(|c| is_other(&c)).unwrap_or(rest.len().min(most))
+        };
+        let judged = length(JUDGED);
+        let stands_free = !text[..start].ends_with(|c: char| c.is_ascii_alphanumeric());
+        if (stands_free && judged >= SHORTEST_JWT) || (judged >= RANDOM && is_random(&rest[..judged])) {
+            jwts.push(start..start + length(usize::MAX));
         }
     }
     jwts
 }
 
-/// Without its escapes.
-fn plain(text: &str) -> Zeroizing<String> {
-    let deepest = Plain::levels(text).pop();
-    Zeroizing::new(deepest.map_or_else(String::new, |plain| plain.chars.iter().collect()))
+/// The parts of a text, of one level of escapes, that may be secrets.
+fn suspicious(text: &str) -> Vec<Range<usize>> {
+    let mut found = names::in_urls(text);
+    let mut value_end = 0;
+    let mut hidden = false;
+    for word in words(text) {
+        let in_value = word.start < value_end;
+        hidden = in_value || looks_secret(&text[word.clone()], if hidden { RANDOM_BESIDE } else { RANDOM });
+        if hidden && !in_value {
+            found.push(word.clone());
+        }
+        if let Some(value) = names::value(text, word) {
+            value_end = value_end.max(value.end);
+            found.push(value);
+        }
+    }
+    found
 }
 
-/// The words of a text and where they start: what stands between spaces, quotes, brackets and the like.
-fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let divides = |c: char| c.is_whitespace() || "\"'`()[]{}<>,;:=|".contains(c);
+/// The words of a text: what stands between spaces, quotes, brackets and the like, and has a letter or a digit.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let divides = |c: char| c.is_whitespace() || "\"'`()[]{}<>,;:=|&?#\\".contains(c);
     let mut start = 0;
     text.split(divides).filter_map(move |word| {
-        let at = start;
+        let range = start..start + word.len();
         // What divides is one byte, or more if it is a space outside of ASCII.
-        start += word.len() + text[start + word.len()..].chars().next().map_or(0, char::len_utf8);
-        (!word.is_empty()).then_some((at, word))
+        start = range.end + text[range.end..].chars().next().map_or(0, char::len_utf8);
+        word.contains(char::is_alphanumeric).then_some(range)
     })
 }
 
 fn looks_secret(word: &str, length: usize) -> bool {
-    let plain = plain(word);
-    let mut runs = plain.split(|c: char| !(c.is_ascii_alphanumeric() || "-_~+".contains(c)));
-    plain.contains(JWT)
-        || word.len() > LONGEST_WORD
-        || runs.any(|run| run.len() >= length && is_random(run) && !is_guid(run))
+    let mut runs = word.split(|c: char| !(c.is_ascii_alphanumeric() || "-_~+".contains(c)));
+    !jwts(word).is_empty()
+        || word.split(['/', '.', '%']).any(|part| part.len() > LONGEST_WORD)
+        || runs.any(|run| without_guids(run).any(|part| part.len() >= length && is_random(part)))
 }
 
 /// Whether a third of its characters are of another kind than the one before: lower case, upper case, digit, other. Of words
@@ -115,7 +120,29 @@ fn is_random(run: &str) -> bool {
     changes * 3 >= run.len()
 }
 
-fn is_guid(run: &str) -> bool {
-    let lengths = run.split('-').map(str::len);
-    lengths.eq([8, 4, 4, 4, 12]) && run.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+/// What stands before, between and behind the GUIDs of a run, which are joined to it by something else than letters and digits.
+fn without_guids(run: &str) -> impl Iterator<Item = &str> {
+    let bytes = run.as_bytes();
+    let ends = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    let mut guids: Vec<usize> = Vec::new();
+    for (start, guid) in bytes.windows(GUID).enumerate() {
+        let is_free = guids.last().is_none_or(|last| last + GUID <= start)
+            && ends(start.checked_sub(1).and_then(|before| bytes.get(before)))
+            && ends(bytes.get(start + GUID));
+        if is_free && is_guid(guid) {
+            guids.push(start);
+        }
+    }
+    let starts = std::iter::once(0).chain(guids.clone().into_iter().map(|start| start + GUID));
+    let ends = guids.into_iter().chain([run.len()]);
+    starts.zip(ends).map(|(start, end)| &run[start..end])
+}
+
+const GUID: usize = 36;
+
+fn is_guid(text: &[u8]) -> bool {
+    text.iter().enumerate().all(|(position, c)| match position {
+        8 | 13 | 18 | 23 => *c == b'-',
+        _ => c.is_ascii_hexdigit(),
+    })
 }

@@ -1,6 +1,6 @@
 //! How long the token request that is under way may take, known to whatever it asks.
 
-use super::view::STALL;
+use super::{TokenManagerConfig, schedule::SHORTEST_REQUEST, view::STALL};
 use crate::error::{Error, ErrorKind, Stage};
 use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -9,8 +9,8 @@ tokio::task_local! {
     static CURRENT: RequestLimit;
 }
 
-/// By how much those who are asked give up earlier than the one who waits for them: what they say then counts, who they are
-/// and what they were waiting for.
+/// By how much those who are asked give up earlier than the one who waits for them, so that the error is theirs: it says who
+/// did not answer, and to what.
 const AHEAD: Duration = Duration::from_millis(20);
 
 /// The time of one token request. There is none below it that the settings do not know: whoever is asked may use all of it.
@@ -29,9 +29,12 @@ impl RequestLimit {
         Self { start: Instant::now(), allowed, configured }
     }
 
-    /// That of the request under way; none for one that is made by hand.
-    pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(|limit| *limit).ok()
+    /// That of the request under way. One that is made by hand has from now on what is the default of the settings.
+    pub(crate) fn current() -> Self {
+        CURRENT.try_with(|limit| *limit).unwrap_or_else(|_| {
+            let limit = TokenManagerConfig::default().token_request_execution_timeout;
+            Self::new(limit, limit)
+        })
     }
 
     /// What `token_request_execution_timeout` says.
@@ -49,36 +52,26 @@ impl RequestLimit {
         CURRENT.scope(self, request)
     }
 
-    /// The outcome of `request`, which knows of this limit; an error about `whom` if it has none in time.
-    #[cfg(test)]
-    pub(crate) async fn around<T>(
-        self,
-        whom: &str,
-        request: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let bounded = timeout_at(self.start + self.allowed, self.known_to(request));
-        bounded.await.unwrap_or_else(|_| Err(self.over(whom)))
-    }
-
     /// That `whom` did not answer in time.
     pub(crate) fn over(&self, whom: impl Display) -> Error {
         let Self { allowed, configured, .. } = self;
-        let why = if allowed < configured {
+        let setting = "`token_request_execution_timeout`";
+        let why = if allowed == configured {
+            setting.to_owned()
+        } else if *allowed == SHORTEST_REQUEST {
             format!(
-                "a quarter of the last token's life, which is less than `token_request_execution_timeout` ({configured:?})"
+                "the least that a request gets, while a quarter of the last token's life is less, and {setting} {configured:?}"
             )
         } else {
-            "`token_request_execution_timeout`".to_owned()
+            format!("a quarter of the last token's life, which is less than {setting} ({configured:?})")
         };
         Error::new(ErrorKind::Timeout(Stage::Token), format!("{whom} did not answer within {allowed:?} ({why})"))
     }
 }
 
-/// Waits for `answer` of `whom` for as long as the token request under way may take; without end for one made by hand.
+/// Waits for `answer` of `whom` for as long as the token request under way may take.
 pub(crate) async fn in_time<T>(whom: impl Display, answer: impl Future<Output = T>) -> Result<T, Error> {
-    let Some(limit) = RequestLimit::current() else {
-        return Ok(answer.await);
-    };
+    let limit = RequestLimit::current();
     tokio::pin!(answer);
     let mut end = limit.end();
     loop {
@@ -91,5 +84,40 @@ pub(crate) async fn in_time<T>(whom: impl Display, answer: impl Future<Output = 
         }
         // What came meanwhile has not been read: it gets the time that it was kept from running.
         end = Instant::now() + late;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::time::timeout;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_by_hand_ends_as_well() {
+        let began = Instant::now();
+        let asked = timeout(PATIENCE, in_time("the endpoint", pending::<()>()));
+        let error = asked.await.expect("it ends").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Token));
+        assert!(error.to_string().contains("within 10s (`token_request_execution_timeout`)"), "{error}");
+        assert!(began.elapsed() <= Duration::from_secs(10), "{:?}", began.elapsed());
+        let limit = RequestLimit::new(Duration::from_secs(2), PATIENCE);
+        assert!(limit.known_to(in_time("the endpoint", pending::<()>())).await.is_err());
+        assert!(began.elapsed() <= Duration::from_secs(12), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn why_there_was_no_more_time_is_told() {
+        let configured = Duration::from_secs(10);
+        for (allowed, why) in [
+            (10_000, "(`token_request_execution_timeout`)"),
+            (7_500, "(a quarter of the last token's life, which is less than `token_request_execution_timeout` (10s))"),
+            (1_000, "(the least that a request gets, "),
+        ] {
+            let error = RequestLimit::new(Duration::from_millis(allowed), configured).over("it");
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 }

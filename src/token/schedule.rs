@@ -52,7 +52,7 @@ pub(super) fn retry_bound(lifetime: Option<Duration>, config: &TokenManagerConfi
 }
 
 /// However short-lived tokens are, a request for one is given this long.
-const SHORTEST_REQUEST: Duration = Duration::from_secs(1);
+pub(super) const SHORTEST_REQUEST: Duration = Duration::from_secs(1);
 
 /// How long one request may take: what the settings say, but no more than a quarter of the last token's life, so that a
 /// request that hangs does not outlive tokens of seconds by far.

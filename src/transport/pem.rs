@@ -67,6 +67,9 @@ pub(crate) fn parts(pem: &[u8]) -> String {
             "it is binary (DER): convert it with `openssl x509 -inform DER`, or `openssl pkey -inform DER` if it is a key"
                 .to_owned()
         }
+        [] if contains(pem, MARK) => {
+            "no `-----BEGIN` in it has a line of its own, up to the next `-----`: were its line breaks lost?".to_owned()
+        }
         [] => "there is no `-----BEGIN` line in it".to_owned(),
         labels if labels.iter().any(|label| label == "`TRUSTED CERTIFICATE`") => {
             format!("its parts are {}: convert what is trusted with `openssl x509 -in FILE`", labels.join(", "))
@@ -121,5 +124,6 @@ mod tests {
         assert_eq!(parts(pem), expected);
         assert_eq!(parts(b"nonsense"), "there is no `-----BEGIN` line in it");
         assert!(parts(b"\x30\x82").contains("DER"));
+        assert!(parts(b"-----BEGIN PRIVATE KEY-----s3cr3t-----END PRIVATE KEY-----").ends_with("line breaks lost?"));
     }
 }

@@ -3,7 +3,7 @@
 pub(crate) mod explain;
 
 use crate::{
-    error::{Error, FILE_MISSING},
+    error::{Error, ErrorKind, FILE_MISSING},
     transport::pem,
 };
 use rustls::{
@@ -165,11 +165,7 @@ impl Tls {
         let builder = client_builder()?;
         let builder = match &self.ca {
             Some(ca) => builder.with_root_certificates(roots(&ca.read("tls.ca")?)?),
-            None => builder.with_platform_verifier().map_err(|source| {
-                Error::config("tls", format_args!("cannot use the operating system's trust roots: {source}"))
-                    .with_hint(NO_ROOTS)
-                    .with_source(source)
-            })?,
+            None => with_platform_roots(builder, "connections to Redis")?,
         };
         match (&self.client_cert, &self.client_key) {
             (None, None) => Ok(builder.with_no_client_auth()),
@@ -227,8 +223,19 @@ impl Pem {
 }
 
 /// What to do about a machine on which no CA is trusted, as in a container image that holds a program and nothing else.
-const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`), let `SSL_CERT_FILE` \
-                        name a bundle of them, or set `Tls::ca_file`";
+const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`, mostly), or let \
+                        `SSL_CERT_FILE` name a bundle of them; for Redis alone, `Tls::ca_file` will do";
+
+/// Trusts whom the operating system trusts; `whose` says in errors which connections need that.
+pub(crate) fn with_platform_roots(
+    builder: rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>,
+    whose: &str,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, Error> {
+    builder.with_platform_verifier().map_err(|source| {
+        let message = format!("cannot use the operating system's trust roots for {whose}: {source}");
+        Error::new(ErrorKind::Configuration, message).with_hint(NO_ROOTS).with_source(source)
+    })
+}
 
 /// The start of every TLS configuration of this crate, with its crypto provider and nothing process-wide.
 pub(crate) fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {
@@ -247,7 +254,7 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
             Ok(certificate) => store.add(certificate).map_err(|source| {
                 Error::config("tls.ca", "holds no certificate that is a trust anchor").with_source(source)
             }),
-            Err(source) => Err(Error::config("tls.ca", "is not valid PEM").with_source(source)),
+            Err(_) => Err(invalid_pem("tls.ca", pem)),
         };
         if let Err(error) = added {
             problem = error;
@@ -257,17 +264,22 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
 }
 
 fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|source| {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| {
         match pem::encryption(pem) {
             // Its header is no base64, whatever stands beside it.
             Some(how) => Error::config(setting, format_args!("holds a private key that {how}: take it out of there")),
-            None => Error::config(setting, "is not valid PEM").with_source(source),
+            None => invalid_pem(setting, pem),
         }
     })?;
     if certificates.is_empty() {
         return Err(no_certificate(setting, pem));
     }
     Ok(certificates)
+}
+
+/// The source of such an error is left out: it quotes the line that could not be read, which may hold a private key.
+fn invalid_pem(setting: &str, pem: &[u8]) -> Error {
+    Error::config(setting, format_args!("is not valid PEM: {}", pem::parts(pem)))
 }
 
 fn no_certificate(setting: &str, pem: &[u8]) -> Error {
@@ -286,126 +298,4 @@ fn private_key(setting: &str, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Erro
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
-
-    fn pair() -> (String, String) {
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        (cert.pem(), signing_key.serialize_pem())
-    }
-
-    fn problem(tls: &Tls) -> String {
-        let Err(error) = tls.build("localhost") else { panic!("accepted: {tls:?}") };
-        assert_eq!(error.kind(), crate::error::ErrorKind::Configuration);
-        error.to_string()
-    }
-
-    #[test]
-    fn mutual_tls_is_a_line_each() {
-        let (cert, key) = pair();
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            fs::write(&path, text).unwrap();
-            path
-        };
-        let tls = Tls::new()
-            .ca_file(file("ca.pem", &cert))
-            .client_cert_file(file("user.crt", &cert))
-            .client_key_file(file("user.key", &key));
-        assert!(matches!(tls.build("localhost"), Ok(Transport::Tls { .. })));
-        assert!(matches!(Tls::new().ca_pem(cert).build("10.0.0.1"), Ok(Transport::Tls { .. })));
-    }
-
-    #[test]
-    fn a_bundle_is_as_good_as_its_best_certificate() {
-        let (cert, key) = pair();
-        let unusable = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        let damaged = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
-        let latin_1 = b"# Autorit\xe9 de certification\n";
-        let bundle = [&latin_1[..], unusable.as_bytes(), damaged.as_bytes(), cert.as_bytes()].concat();
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("ca.pem");
-        fs::write(&file, &bundle).unwrap();
-        for tls in [Tls::new().ca_pem(bundle), Tls::new().ca_file(file)] {
-            assert!(matches!(tls.build("localhost"), Ok(Transport::Tls { .. })));
-        }
-        let problem = problem(&Tls::new().ca_pem(unusable));
-        assert!(problem.starts_with("`tls.ca` holds no certificate that is a trust anchor"), "{problem}");
-        // Of a certificate of one's own, all of it counts.
-        let own = Tls::new().ca_pem(&cert).client_cert_pem(format!("{damaged}{cert}")).client_key_pem(key);
-        assert!(self::problem(&own).starts_with("`tls.client_cert` is not valid PEM"));
-    }
-
-    #[test]
-    fn byte_order_marks_are_looked_past_and_what_is_odd_is_named() {
-        let (cert, key) = pair();
-        let marked = |text: &str| format!("\u{feff}{text}");
-        let bundle = format!("{}{}", marked(&cert), marked(&pair().0));
-        let mutual = Tls::new().ca_pem(&bundle).client_cert_pem(marked(&cert)).client_key_pem(marked(&key));
-        assert!(matches!(mutual.build("localhost"), Ok(Transport::Tls { .. })));
-        assert_eq!(roots(&pem::plain("x", bundle.as_bytes()).unwrap()).unwrap().len(), 2);
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("ca.pem");
-        fs::write(&file, marked(&cert)).unwrap();
-        assert!(matches!(Tls::new().ca_file(file).build("localhost"), Ok(Transport::Tls { .. })));
-
-        let utf16: Vec<u8> = marked(&cert).encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let traditional = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
-                           -----END RSA PRIVATE KEY-----\n";
-        let own = |cert: &str, key: &str| Tls::new().ca_pem(cert).client_cert_pem(cert).client_key_pem(key);
-        for (tls, expected) in [
-            (Tls::new().ca_pem(utf16), "`tls.ca` is text in UTF-16"),
-            (Tls::new().ca_pem(b"\x30\x82\x01\x00"), "`tls.ca` holds no PEM certificate: it is binary (DER)"),
-            (own(&cert, traditional), "`tls.client_key` holds a private key that is encrypted"),
-            (
-                own(&cert, &key.replace(" PRIVATE", " ENCRYPTED PRIVATE")),
-                "`tls.client_key` holds a private key that is enc",
-            ),
-            (
-                own(&cert, &cert),
-                "`tls.client_key` holds no PEM private key (PKCS#8, PKCS#1 or SEC1): its parts are `CERT",
-            ),
-        ] {
-            let problem = problem(&tls);
-            assert!(problem.starts_with(expected), "{problem}");
-        }
-    }
-
-    #[test]
-    fn bad_files_name_their_setting() {
-        let (cert, key) = pair();
-        let (_, other_key) = pair();
-        for (tls, expected) in [
-            (Tls::new().ca_file("/no/such/file"), "`tls.ca` cannot be read"),
-            (Tls::new().ca_pem("nonsense"), "`tls.ca` holds no PEM certificate"),
-            (
-                Tls::new().ca_pem("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----"),
-                "`tls.ca` is not valid PEM",
-            ),
-            (Tls::new().ca_pem(&cert).client_cert_pem(&cert), "`tls.client_key` is missing"),
-            (Tls::new().ca_pem(&cert).client_key_pem(&key), "`tls.client_cert` is missing"),
-            (
-                Tls::new().ca_pem(&cert).client_cert_pem(&cert).client_key_pem(&other_key),
-                "`tls.client_key` does not fit",
-            ),
-            (
-                Tls::new().ca_pem(&cert).client_cert_pem(&cert).client_key_pem("x"),
-                "`tls.client_key` holds no PEM private key",
-            ),
-            (Tls::new().ca_pem(&cert).server_name("a b"), "`tls.server_name`"),
-            (Tls::dangerously_unencrypted().ca_pem(&cert), "`tls` takes certificates"),
-        ] {
-            let problem = problem(&tls);
-            assert!(problem.starts_with(expected), "{problem}");
-        }
-    }
-
-    #[test]
-    fn debug_shows_no_key() {
-        let (cert, key) = pair();
-        let shown = format!("{:?}", Tls::new().client_cert_pem(cert).client_key_pem(&key));
-        assert!(!shown.contains(key.lines().nth(1).unwrap()), "{shown}");
-    }
-}
+mod tests;

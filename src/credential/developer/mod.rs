@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    secret::{self, REDACTED, Secret},
+    secret,
+    secret::Secret,
     token::{self, AccessToken, Hints, TokenFuture, TokenSource},
 };
 use process::{Failure, Finished, Process};
@@ -151,14 +152,9 @@ fn telling_line(complaint: &str, tokens: &[Secret]) -> String {
     let error = complaint.lines().find(|line| line.trim_start().starts_with("ERROR"));
     let line = error.unwrap_or(complaint);
     let known = secret::jwts_in(complaint);
-    let line = tokens.iter().chain(&known).fold(line.to_owned(), |line, token| token.scrub(&line));
+    let line = Secret::scrub_all(tokens.iter().chain(&known), line);
     // Blanked before it is cut: of what is cut, nobody knows any more what it was.
-    let line = first_line(&secret::scrub_unknown(first_full_line(&line)));
-    let lower = line.to_ascii_lowercase();
-    if lower.contains("accesstoken") || lower.contains("token\"") {
-        return REDACTED.to_owned();
-    }
-    line
+    first_line(&secret::scrub_unknown(first_full_line(&line)))
 }
 
 fn first_full_line(text: &str) -> &str {

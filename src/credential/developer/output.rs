@@ -1,7 +1,7 @@
 //! What a tool prints, without what terminals, wrappers and warnings put around it.
 
+use crate::secret::{ESCAPE, terminal_sequence};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use std::str::Chars;
 use zeroize::Zeroizing;
 
 /// As text, without colours; none if it is no text at all. A wrapper on Windows may print UTF-16.
@@ -23,32 +23,28 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Zeroizing<String>> {
 
 /// Without the sequences that a terminal takes for commands. There is none inside of JSON, which escapes control characters.
 fn without_colours(text: &str) -> Zeroizing<String> {
-    const ESCAPE: char = '\u{1b}';
-    const BELL: char = '\u{7}';
     let mut plain = Zeroizing::new(String::with_capacity(text.len()));
     let mut chars = text.chars();
-    let skip = |chars: &mut Chars<'_>, is_last: fn(char) -> bool| _ = chars.find(|c| is_last(*c));
     while let Some(c) = chars.next() {
         if c != ESCAPE {
             plain.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('[') => skip(&mut chars, |c| ('@'..='~').contains(&c)),
-            Some(']') => skip(&mut chars, |c| c == BELL || c == ESCAPE),
-            _ => {}
+        } else if let Some(length) = terminal_sequence(chars.clone()) {
+            chars.nth(length - 1);
         }
     }
     plain
 }
 
-/// The first JSON value of this form. Lines before it and after it, and values of other forms, are passed over whole.
+/// How many brackets may be the start of the answer. Each of them may be looked at up to the end of the text.
+const MOST_STARTS: usize = 100;
+
+/// The first JSON object of this form. Lines before it and after it, and values of other forms, are passed over whole.
 pub(super) fn first_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     let mut rest = text;
-    while let Some(start) = rest.find(['{', '[']) {
-        rest = &rest[start..];
-        if let Some(Ok(value)) =
-            serde_json::Deserializer::from_str(rest).into_iter::<T>().next().filter(|_| rest.starts_with('{'))
+    for _ in 0..MOST_STARTS {
+        rest = &rest[rest.find(['{', '['])?..];
+        if rest.starts_with('{')
+            && let Some(Ok(value)) = serde_json::Deserializer::from_str(rest).into_iter::<T>().next()
         {
             return Some(value);
         }

@@ -1,7 +1,10 @@
 //! The developer tools, played by scripts on a private `PATH`.
 
 use super::*;
-use crate::{credential::test_server::jwt, error::Stage, token::RequestLimit};
+use crate::{
+    credential::test_server::{jwt, within},
+    error::Stage,
+};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
@@ -27,7 +30,7 @@ impl Fake {
         around.path = Some(self.dir.path().into());
         let scope = "https://redis.azure.com/.default";
         let source = DeveloperSource::new(tool, scope, Some("contoso.com"), &around).unwrap();
-        RequestLimit::new(limit, limit).around("nobody", source.token()).await
+        within(limit, source.token()).await
     }
 
     async fn ask(&self, tool: &'static Tool) -> Result<AccessToken, Error> {
@@ -191,8 +194,7 @@ async fn a_slow_tool_may_take_as_long_as_the_setting_says() {
         let mut around = Surroundings::of_pairs(&[("AZURE_TOKEN_CREDENTIALS", "dev")]);
         around.path = Some(fake.dir.path().into());
         let source = crate::credential::Credential::default_chain().build_in(&around).unwrap();
-        let limit = Duration::from_secs(limit);
-        RequestLimit::new(limit, limit).around("nobody", source.fetch()).await
+        within(Duration::from_secs(limit), source.fetch()).await
     };
     let (alone, together, by_default) = (slow(13), slow(13), slow(7));
     let (alone, together, by_default) = tokio::join!(
@@ -220,6 +222,7 @@ async fn an_answer_is_found_in_what_is_printed_around_it() {
             format!("{pretty}\n\u{1b}[0m").into_bytes(),
             format!("\u{1b}[0m{pretty}").into_bytes(),
             coloured.into_bytes(),
+            format!("\u{1b}(B\u{1b}[m{pretty}\u{1b}(B\u{1b}7\u{1b}[").into_bytes(),
             format!("\u{1b}]0;az\u{7}\u{1b}]0;az\u{1b}\\{pretty}").into_bytes(),
             format!("\u{feff}{pretty}").into_bytes(),
             format!("WARNING: a new version is there\r\n{pretty}\r\n").into_bytes(),
@@ -294,6 +297,19 @@ async fn garbage_is_an_error_that_does_not_show_it() {
     }
 }
 
+#[test]
+fn brackets_without_end_are_given_up_soon() {
+    let start = std::time::Instant::now();
+    for bracket in ["[", "{", "[{", "{\"a\":"] {
+        let output = bracket.repeat((1 << 20) / bracket.len());
+        assert!(source(&azure_cli::TOOL).read(output.as_bytes()).is_err());
+    }
+    // It was minutes, one per bracket looked at up to the end.
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    let warned = format!("{}\n{}", "[WARNING] {x} ".repeat(20), json!({"accessToken": jwt()}));
+    assert!((azure_cli::TOOL.read)(&warned).is_some());
+}
+
 #[tokio::test]
 async fn other_failures_are_told_without_secrets() {
     let token = jwt();
@@ -314,10 +330,16 @@ async fn the_line_that_says_error_is_told_unless_it_quotes_a_token() {
     let script = "echo 'WARNING: a new version is there' >&2; echo 'ERROR: the cache is broken' >&2; exit 1";
     let error = refused(&azure_cli::TOOL, script).await;
     assert!(error.to_string().ends_with("failed with status 1: ERROR: the cache is broken"), "{error}");
-    for quoted in [r#"ERROR: cannot parse {"accessToken": "s3cr3t"}"#, r#"{"token": "s3cr3t"}"#, "AccessToken=s3cr3t"] {
+    for (quoted, told) in [
+        (r#"ERROR: cannot parse {"accessToken": "s3cr3t"}"#, r#"ERROR: cannot parse {"accessToken": "[redacted]"}"#),
+        (r#"{"token": "s3cr3t"}"#, r#"{"token": "[redacted]"}"#),
+        ("AccessToken=s3cr3t", "AccessToken=[redacted]"),
+        ("ERROR: the accessToken is too old", "ERROR: the accessToken is too old"),
+    ] {
         let error = refused(&azure_cli::TOOL, &format!("cat >&2 <<'END'\n{quoted}\nEND\nexit 1")).await;
         let shown = format!("{error} {error:?}");
-        assert!(shown.contains("failed with status 1: [redacted]") && !shown.contains("s3cr3t"), "{shown}");
+        assert!(error.to_string().ends_with(&format!("failed with status 1: {told}")), "{error}");
+        assert!(!shown.contains("s3cr3t"), "{shown}");
     }
 }
 

@@ -4,7 +4,7 @@ use super::ManagedIdentity;
 use crate::{
     credential::{
         answer::{self, Issuer},
-        authority::base_url,
+        authority::{base_url, without_query},
         http::{self, Answer, Client, Proxy},
     },
     error::Error,
@@ -93,23 +93,22 @@ impl Endpoint {
         Ok(self)
     }
 
-    /// For errors: a query may hold a secret.
+    /// For errors.
     pub(super) fn url(&self) -> &str {
-        self.url.as_str().split(['?', '#']).next().unwrap_or_default()
+        without_query(&self.url)
     }
 
-    /// The request without what identifies it.
+    /// The request without its headers.
     pub(super) fn bare(&self) -> RequestBuilder {
-        self.client.get(self.url.clone())
+        if self.form {
+            self.client.post(self.url.clone()).form(&self.parameters)
+        } else {
+            self.client.get(self.url.clone()).query(&self.parameters)
+        }
     }
 
     pub(super) fn request(&self) -> RequestBuilder {
-        let request = if self.form {
-            self.client.post(self.url.clone()).form(&self.parameters)
-        } else {
-            self.bare().query(&self.parameters)
-        };
-        request.headers(self.headers.clone())
+        self.bare().headers(self.headers.clone())
     }
 
     /// What an answer to [`request`](Self::request) says.

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 /// The address that every Azure virtual machine answers on.
 const HOST: &str = "http://169.254.169.254";
 
-/// Where there is no IMDS, its address may swallow packets for minutes; where there is, it is next door.
+/// Where there is no IMDS, its address may swallow packets for minutes; where there is, it is on the same host.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct ImdsSource {
@@ -68,8 +68,11 @@ impl ImdsSource {
     /// stranger's. Where IMDS was recognized before, by its answer to the search at least, it is taken for IMDS's: the
     /// default chain ends there, and IMDS is asked again after a while, since an update must not make a service
     /// somebody else. Where it was not, a stranger is likelier, and nobody should wait out an update that is none.
+    ///
+    /// AKS's pod identity answers 404 in plain text until it has assigned the pod's identity, which takes it a while, too.
     fn may_be_updating(&self, answer: &Answer) -> bool {
-        let updating = answer.status == 410 || (answer.status == 404 && recognition::is_json(answer));
+        let is_its_form = recognition::is_json(answer) || recognition::is_plain(answer);
+        let updating = answer.status == 410 || (answer.status == 404 && is_its_form);
         updating && self.found.load(Relaxed)
     }
 
@@ -87,7 +90,10 @@ impl ImdsSource {
         }
         self.found.store(false, Relaxed);
         if self.look_first {
-            return self.absent(&format!("answered as somebody else {what}")).with_status(answer.status);
+            // IMDS itself, when it is busy, may answer without anything by which it is known: it is asked again if nobody
+            // else has a token meanwhile.
+            let absent = self.absent(&format!("answered as somebody else {what}")).with_status(answer.status);
+            return wait(absent.with_transient(passes), answer.retry_after.filter(|_| passes));
         }
         self.stranger(answer, &what).with_transient(false)
     }
@@ -95,10 +101,7 @@ impl ImdsSource {
     fn stranger(&self, answer: &Answer, what: &str) -> Error {
         let message = format!("{} did not answer as the Instance Metadata Service does {what}", self.endpoint.url());
         let error = Error::new(ErrorKind::TokenEndpoint, message).with_status(answer.status).with_hint(hints::NOT_IMDS);
-        match answer.retry_after {
-            Some(delay) => error.with_retry_after(delay),
-            None => error,
-        }
+        wait(error, answer.retry_after)
     }
 
     /// What it means that there was no answer. Where there has been one before, an outage.
@@ -122,14 +125,20 @@ impl ImdsSource {
     }
 
     /// Looks whether IMDS is there at all. Without the header that it demands, its answer is an error, by which it is
-    /// recognized.
+    /// recognized. The one of AKS's pod identity demands no header: it answers with the token that is asked for.
     async fn probe(&self) -> Result<(), Error> {
-        let request = self.endpoint.bare().query(&[("api-version", "2018-02-01")]);
-        let answer = timeout(PROBE_TIMEOUT, http::send(request, self.endpoint.url()))
+        let answer = timeout(PROBE_TIMEOUT, http::send(self.endpoint.bare(), self.endpoint.url()))
             .await
             .map_err(|_| self.absent("did not answer within a second"))?
             .map_err(|error| self.absent("did not answer").with_source(error))?;
         if recognition::is_imds(&answer) { Ok(()) } else { Err(self.strange(&answer)) }
+    }
+}
+
+fn wait(error: Error, retry_after: Option<Duration>) -> Error {
+    match retry_after {
+        Some(delay) => error.with_retry_after(delay),
+        None => error,
     }
 }
 

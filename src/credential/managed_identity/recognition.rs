@@ -49,13 +49,18 @@ pub(super) fn is_json(answer: &Answer) -> bool {
     matches!(serde_json::from_slice(&answer.body), Ok(Value::Object(_)))
 }
 
+/// Whether the body is text without a form, as the errors of AKS's pod identity are.
+pub(super) fn is_plain(answer: &Answer) -> bool {
+    answer.is_plain_text && !answer.body.trim_ascii_start().starts_with(b"<")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
+        Answer { status, body: body.as_bytes().to_vec().into(), ..Answer::default() }
     }
 
     #[test]
@@ -101,6 +106,15 @@ mod tests {
             (502, r#"{"error":5,"error_description":5}"#),
         ] {
             assert!(!is_imds(&answer(status, body)), "{body}");
+        }
+    }
+
+    #[test]
+    fn html_is_not_plain_whatever_it_is_called() {
+        for (is_plain_text, body, expected) in
+            [(true, "no identity", true), (true, " <html>", false), (false, "no identity", false)]
+        {
+            assert_eq!(is_plain(&Answer { is_plain_text, ..answer(404, body) }), expected, "{body}");
         }
     }
 

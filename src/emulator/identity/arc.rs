@@ -26,10 +26,10 @@ impl KeyFiles {
         Ok(shown)
     }
 
-    /// Whether it is the content of a file; that file then has done its duty.
+    /// Whether it is the content of a file; that file is removed then, since no content counts twice.
     fn redeem(&mut self, content: &str) -> bool {
         self.open.remove(content).is_some_and(|path| {
-            // Whoever has taken it away already has spared us the trouble.
+            // It may be gone already.
             _ = fs::remove_file(path);
             true
         })

@@ -92,7 +92,9 @@ impl AppCertificates {
         }
         let now = since_epoch(SystemTime::now()).as_secs_f64();
         let begun = claims.nbf.is_none_or(|begin| begin <= now + CLOCK_SKEW);
-        if !begun || claims.exp <= now || claims.exp > now + LONGEST_LIFE {
+        // Texts may be `NaN`, of which neither is true.
+        let lives = claims.exp > now && claims.exp <= now + LONGEST_LIFE;
+        if !begun || !lives {
             return Err(aadsts::refusal(700_024, ""));
         }
         Ok(())

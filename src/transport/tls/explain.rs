@@ -4,7 +4,7 @@ use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error a
 use std::io;
 
 const SPEAKS_TLS: &str = "does this port speak TLS?";
-const CLOCK: &str = "the server's certificate is out of date, or this machine's clock is wrong";
+pub(crate) const CLOCK: &str = "the server's certificate is out of date, or this machine's clock is wrong";
 const ISSUE_ANEW: &str = "the server's certificate must be issued anew";
 const CLIENT_CERTIFICATE: &str = "set `Tls::client_cert_file` and `Tls::client_key_file` to a certificate that the \
                                   server trusts, and its key";
@@ -68,18 +68,26 @@ fn certificate(problem: &Certificate) -> (Option<String>, &'static str) {
             "the certificate is for another name: set `Tls::server_name` if that is intended"
         }
         Certificate::UnknownIssuer => "the certificate's issuer is not trusted: set `Tls::ca_file` if it is yours",
-        Certificate::Expired
-        | Certificate::ExpiredContext { .. }
-        | Certificate::NotValidYet
-        | Certificate::NotValidYetContext { .. } => CLOCK,
-        Certificate::Other(other) => return unnamed(&other.0.to_string()),
-        _ => return spelled_out(problem),
+        problem if is_out_of_date(problem) => CLOCK,
+        Certificate::Other(other) => return verifiers_own(&other.0.to_string()),
+        _ => return rare(problem),
     };
     (None, hint)
 }
 
+/// Whether it is the time that makes the certificate invalid.
+pub(crate) fn is_out_of_date(problem: &Certificate) -> bool {
+    matches!(
+        problem,
+        Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. }
+    )
+}
+
 /// Of problems that few people meet.
-fn spelled_out(problem: &Certificate) -> (Option<String>, &'static str) {
+fn rare(problem: &Certificate) -> (Option<String>, &'static str) {
     let what = match problem {
         Certificate::BadEncoding => "it is malformed",
         Certificate::BadSignature => {
@@ -98,8 +106,11 @@ fn spelled_out(problem: &Certificate) -> (Option<String>, &'static str) {
         }
         Certificate::InvalidOcspResponse => "the OCSP response that came with it is invalid",
         Certificate::ApplicationVerificationFailure => "this machine refused it, and says no more",
-        // The names of these have changed over time, and will.
-        _ if format!("{problem:?}").starts_with("UnsupportedSignatureAlgorithm") => {
+        // rustls still makes the first one when its verifier names no algorithm.
+        #[allow(deprecated)]
+        Certificate::UnsupportedSignatureAlgorithm
+        | Certificate::UnsupportedSignatureAlgorithmContext { .. }
+        | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             let what = "invalid peer certificate: it is signed in a way that counts as unsafe, or with such a key";
             return (Some(what.to_owned()), UNSAFE);
         }
@@ -115,8 +126,8 @@ const WRONG_PURPOSE: &str = "the certificate is not for servers: it must be issu
 const UNSAFE: &str = "the certificate must be issued anew: with SHA-256 or better, and a key of ECDSA or of RSA with \
                       2,048 bits or more";
 
-/// Of problems that rustls passes on as its verifier names them.
-fn unnamed(name: &str) -> (Option<String>, &'static str) {
+/// Of problems that rustls has no variant for, and passes on as its verifier names them.
+fn verifiers_own(name: &str) -> (Option<String>, &'static str) {
     let (what, hint) = match name {
         "CaUsedAsEndEntity" => (
             "it is that of a CA, which a server must not show as its own",

@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 
 const WITH_OR_WITHOUT_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const OF_URLS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, WITH_OR_WITHOUT_PADDING);
-const OF_MAILS: GeneralPurpose = GeneralPurpose::new(&STANDARD, WITH_OR_WITHOUT_PADDING);
+const URL_SAFE_BASE64: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, WITH_OR_WITHOUT_PADDING);
+const STANDARD_BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, WITH_OR_WITHOUT_PADDING);
 
 /// Its parts, which are not looked at yet.
 pub(super) struct Jwt<'a> {
@@ -28,7 +28,7 @@ impl<'a> Jwt<'a> {
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let (message, signature) = text.rsplit_once('.')?;
         let (header, claims) = message.split_once('.').filter(|(_, claims)| !claims.contains('.'))?;
-        Some(Self { message, header, claims, signature: OF_URLS.decode(signature).ok()? })
+        Some(Self { message, header, claims, signature: URL_SAFE_BASE64.decode(signature).ok()? })
     }
 
     pub(super) fn header<T: DeserializeOwned>(&self) -> Option<T> {
@@ -83,7 +83,7 @@ impl<'de> Deserialize<'de> for Thumbprint {
 }
 
 fn base64(text: &str) -> Option<Vec<u8>> {
-    OF_URLS.decode(text).or_else(|_| OF_MAILS.decode(text)).ok()
+    URL_SAFE_BASE64.decode(text).or_else(|_| STANDARD_BASE64.decode(text)).ok()
 }
 
 /// What a key id may be as a thumbprint.
@@ -97,7 +97,7 @@ fn chain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Vec<u8
     let Some(chain) = Option::<OneOrMany>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    let der = |text: &String| OF_MAILS.decode(text).map_err(D::Error::custom);
+    let der = |text: &String| STANDARD_BASE64.decode(text).map_err(D::Error::custom);
     let chain = chain.all().iter().map(der);
     chain.collect::<Result<_, _>>().map(Some)
 }
@@ -144,13 +144,19 @@ enum NumberOrText {
     Text(String),
 }
 
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    match NumberOrText::deserialize(deserializer)? {
-        NumberOrText::Number(number) => Ok(number),
-        NumberOrText::Text(text) => text.parse().map_err(D::Error::custom),
+impl NumberOrText {
+    fn seconds<E: serde::de::Error>(self) -> Result<f64, E> {
+        match self {
+            Self::Number(number) => Ok(number),
+            Self::Text(text) => text.parse().map_err(E::custom),
+        }
     }
 }
 
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    NumberOrText::deserialize(deserializer)?.seconds()
+}
+
 fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    time(deserializer).map(Some)
+    Option::<NumberOrText>::deserialize(deserializer)?.map(NumberOrText::seconds).transpose()
 }

@@ -253,3 +253,16 @@ fn the_application_keeps_its_certificate() {
     assert_eq!(certificates.own(), certificates.own());
     assert_eq!(lock(&certificates.state).registered.len(), 1);
 }
+
+#[test]
+fn times_that_are_no_numbers_are_refused_and_null_is_none() {
+    let ours = &OURS.1;
+    for (claim, time) in [("exp", "NaN"), ("exp", "inf"), ("exp", "-inf"), ("nbf", "NaN"), ("nbf", "inf")] {
+        refused(&ours.sign(&ours.header(), &claims(&json!({ claim: time }))), 700_024);
+    }
+    let mut without = claims(&json!({}));
+    without["nbf"] = Value::Null;
+    assert!(check(&ours.sign(&ours.header(), &without)).is_ok());
+    without["exp"] = Value::Null;
+    refused(&ours.sign(&ours.header(), &without), 50_027);
+}
