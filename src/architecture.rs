@@ -238,7 +238,7 @@ fn arrows_between_rooms_point_downward() {
     let mut upward = BTreeSet::new();
     for ((room, other), files) in arrows() {
         let to = map.floor(&other).unwrap_or_else(|| {
-            panic!("`{other}`, imported in {files:?}, is no room of ARCHITECTURE.md; what `lib.rs` gives out has one")
+            panic!("`{other}` in {files:?} is no room of ARCHITECTURE.md: import a name from the room that defines it")
         });
         let from = map.floor(&room).unwrap_or_else(|| panic!("ARCHITECTURE.md does not list `{room}`"));
         if to < from {
