@@ -42,6 +42,8 @@
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod admission;
+#[cfg(test)]
+mod architecture;
 mod client;
 mod command;
 mod config_check;
