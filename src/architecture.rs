@@ -12,9 +12,6 @@ use std::{
 const UPWARD: &[(&str, &str, &str)] = &[
     ("exec", "client", "a call takes the pool, the limits and the metrics from the manager"),
     ("pool", "exec", "the pool routes a request, and knows what its handle has sent before"),
-    ("observe", "pool", "`Stats` is put together where it is defined"),
-    ("observe", "link", "`LinkStats` is made from a link where it is defined"),
-    ("observe", "token", "`TokenStats` is made from the view where it is defined"),
     ("token", "credential", "`EntraCredentials` is given a `Credential`, and starts the token actor for it"),
 ];
 
