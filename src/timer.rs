@@ -23,19 +23,19 @@ pub(crate) struct Timers {
     driven: Arc<RwLock<bool>>,
 }
 
-/// Marks the timers as ended when dropped: each of them is over at once then.
+/// Keeps timers going until dropped; then they are over at once.
 ///
 /// It belongs in a task of their runtime. That drops its tasks before it stops its timers, so that nobody polls one after that.
-pub(crate) struct EndMark(Arc<RwLock<bool>>);
+pub(crate) struct Mainspring(Arc<RwLock<bool>>);
 
-impl EndMark {
+impl Mainspring {
     /// The task that it belongs in, which ends with its runtime or by being aborted.
-    pub(crate) async fn until_the_end(self) {
+    pub(crate) async fn wind(self) {
         std::future::pending::<()>().await;
     }
 }
 
-impl Drop for EndMark {
+impl Drop for Mainspring {
     fn drop(&mut self) {
         // Waits for those who are polling at this moment.
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = false;
@@ -43,11 +43,11 @@ impl Drop for EndMark {
 }
 
 impl Timers {
-    /// Timers of this runtime, and what marks their end.
-    pub(crate) fn of(runtime: Handle) -> (Self, EndMark) {
+    /// Timers of this runtime, and what keeps them going.
+    pub(crate) fn of(runtime: Handle) -> (Self, Mainspring) {
         let driven = Arc::new(RwLock::new(true));
-        let end_mark = EndMark(Arc::clone(&driven));
-        (Self { runtime, driven }, end_mark)
+        let mainspring = Mainspring(Arc::clone(&driven));
+        (Self { runtime, driven }, mainspring)
     }
 
     /// Whether there is nobody any more who drives them.

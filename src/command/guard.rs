@@ -10,11 +10,7 @@ use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult};
 /// Refuses a command that would block the shared connection, change its state under everybody else, or that is about
 /// one connection of several.
 pub(crate) fn check(cmd: &Cmd) -> RedisResult<()> {
-    allow(cmd, effect(cmd))
-}
-
-fn allow(cmd: &Cmd, effect: Effect) -> RedisResult<()> {
-    match effect {
+    match effect(cmd) {
         // Redis passes over it without a reply, and all that follow would go to the wrong requests.
         Effect::None if is_empty(cmd) => Err(empty()),
         Effect::None => Ok(()),
@@ -31,7 +27,7 @@ pub(crate) fn check_pipeline(pipeline: &Pipeline) -> RedisResult<()> {
     let mut commands = pipeline.cmd_iter();
     commands.try_for_each(|cmd| match effect(cmd) {
         Effect::Blocks if atomic => Ok(()),
-        effect => allow(cmd, effect),
+        _ => check(cmd),
     })
 }
 

@@ -10,8 +10,8 @@ use crate::{
         request::Request,
         retry::{self, Remedy, Retries},
     },
-    link::{Answer, Link, Outcome, READ_ONLY, SILENCE, UNAUTHENTICATED},
-    pool::{Sent, Try},
+    link::{Answer, Link, Outcome, SILENCE},
+    pool::{Sent, Turn},
     timer,
 };
 use futures_util::future::BoxFuture;
@@ -119,7 +119,7 @@ impl<'a, R: Request + 'a> Call<'a, R> {
                         }
                         Outcome::Written => {
                             memory.bulky = large;
-                            leave_behind(memory, self.manager, &self.request, link);
+                            memory.leave_behind(self.manager.pool().any_link(link).as_ref());
                             self.state = State::Done;
                             return Poll::Ready(Ok(self.request.reply(Value::Nil)));
                         }
@@ -160,22 +160,16 @@ impl<'a, R: Request + 'a> Future for Call<'a, R> {
 /// One that its caller waits for no more may run yet: the handle's next commands stay behind it.
 impl<R: Request> Drop for Call<'_, R> {
     fn drop(&mut self) {
-        if let (State::Sent(sent), Some(memory)) = (&self.state, &mut self.memory) {
-            leave_behind(memory, self.manager, &self.request, sent.link);
+        if let (State::Sent(sent), Some(memory)) = (&self.state, &mut self.memory)
+            && !self.request.only_reads()
+        {
+            memory.leave_behind(self.manager.pool().any_link(sent.link).as_ref());
         }
         #[cfg(feature = "metrics")]
         if let Some(began) = self.began.take() {
             let operation = self.request.operation();
             self.manager.operations().record(operation, began.elapsed(), Some(Failure::CANCELLED));
         }
-    }
-}
-
-/// Notes that a request on this link may run yet, for the order of what its handle sends next. What only reads may be overtaken.
-#[cold]
-fn leave_behind<R: Request>(memory: &mut Memory, manager: &ConnectionManager, request: &R, link: u64) {
-    if !request.only_reads() {
-        memory.leave_behind(manager.pool().any_link(link).as_ref());
     }
 }
 
@@ -196,7 +190,7 @@ struct Underway<'c, 'a, R: Request> {
 impl<R: Request> Drop for Underway<'_, '_, R> {
     fn drop(&mut self) {
         if !self.ended {
-            leave_behind(self.care.memory, self.care.manager, self.request, self.link);
+            self.care.leave_behind(self.request, self.link);
         }
     }
 }
@@ -214,7 +208,7 @@ impl Care<'_> {
         let mut retries = Retries::new(deadline, self.manager.pool().timers());
         // One that has not been sent found no link, or no room, at once.
         let mut waits = first.is_none();
-        let mut turn = if waits { Try::First } else { Try::Again(None) };
+        let mut turn = if waits { Turn::First } else { Turn::Again(None) };
         loop {
             let Attempt { link, queued, answer, large } = match first.take() {
                 Some(first) => first,
@@ -239,13 +233,8 @@ impl Care<'_> {
                 Outcome::Answered(value) => Ok(request.reply(value)),
                 Outcome::Aborted(errors) => request.aborted(errors).await,
                 Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
-                Outcome::MultiAllowed => {
-                    turn = Try::Again(None);
-                    continue;
-                }
-                Outcome::Unsent(_) if Instant::now() >= deadline => return Err(self.failed(self.never_sent())),
                 Outcome::Unsent(place) => {
-                    turn = Try::Again(place);
+                    turn = Turn::Again(place);
                     self.manager.pool().load().note_retry();
                     continue;
                 }
@@ -260,11 +249,11 @@ impl Care<'_> {
                     return Err(self.lost(reason));
                 }
                 Outcome::TimedOut => {
-                    leave_behind(self.memory, self.manager, &request, link);
+                    self.leave_behind(&request, link);
                     return Err(self.failed(self.timed_out(link, queued)));
                 }
                 Outcome::Written => {
-                    leave_behind(self.memory, self.manager, &request, link);
+                    self.leave_behind(&request, link);
                     Ok(request.reply(Value::Nil))
                 }
             };
@@ -273,7 +262,7 @@ impl Care<'_> {
                 return reply;
             };
             match remedy {
-                Remedy::Elsewhere => self.retire(link, UNAUTHENTICATED),
+                Remedy::Elsewhere => self.retire(link, "NOAUTH"),
                 Remedy::Reconnect => self.reconnect(link),
                 Remedy::Later => {}
             }
@@ -291,7 +280,7 @@ impl Care<'_> {
         request: &R,
         deadline: Instant,
         waits: bool,
-        turn: Try,
+        turn: Turn,
     ) -> Result<Sent, Error> {
         #[cfg(feature = "metrics")]
         let began = std::time::Instant::now();
@@ -301,6 +290,13 @@ impl Care<'_> {
             self.manager.operations().record_wait(began.elapsed());
         }
         sent
+    }
+
+    /// Notes that a request on this link may run yet, for the order of what its handle sends next.
+    fn leave_behind<R: Request>(&mut self, request: &R, link: u64) {
+        if !request.only_reads() {
+            self.memory.leave_behind(self.manager.pool().any_link(link).as_ref());
+        }
     }
 
     /// Counts a command that failed with this error.
@@ -313,7 +309,7 @@ impl Care<'_> {
     fn reconnect(&self, link: u64) {
         let settled = |link: &Link| link.age() >= SILENCE;
         if self.manager.pool().link(link).is_some_and(|link| settled(&link)) {
-            self.retire(link, READ_ONLY);
+            self.retire(link, "READONLY");
         }
     }
 
@@ -322,12 +318,6 @@ impl Care<'_> {
             link.retire(reason);
         }
         self.manager.pool().wake_keeper();
-    }
-
-    fn never_sent(&self) -> Error {
-        let limit = self.manager.command_timeout();
-        let text = format!("it could not be sent within {limit:?} (`command_timeout`); it was not sent");
-        Error::new(ErrorKind::Timeout(Stage::Command), text)
     }
 
     fn lost(&self, reason: &'static str) -> RedisError {

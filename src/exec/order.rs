@@ -77,16 +77,14 @@ impl Unanswered {
     ///
     /// While all links are silent, the server is slow, and what was sent over this one may yet run.
     fn is_given_up(&self, link: &Link, links: &[Arc<Link>]) -> bool {
-        let silent = link.since_heard().min(self.since.elapsed());
-        // Well after: the last signs of several links are never of one moment.
-        silent >= SILENCE && links.iter().any(|other| other.since_heard() + SILENCE / 2 < silent)
+        let silent = link.since_heard();
+        silent.min(self.since.elapsed()) >= SILENCE && links.iter().any(|other| other.since_heard() < silent)
     }
 
     /// Waits until they are answered, or their link has ended; meant for a link that is not open.
     pub(crate) async fn settled(&self) {
-        let answered = self.link.upgrade().map(|link| link.answered(self.through));
-        if let Some(answered) = answered {
-            answered.await;
+        if let Some(link) = self.link.upgrade() {
+            link.answered().await;
         }
     }
 }

@@ -3,13 +3,12 @@
 use super::{reply::Outcome, wire::Wire};
 use crate::resp::claims::Claims;
 use redis::Value;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Why a link goes that is up and of no use.
 const SILENT: &str = "PING was not answered";
-pub(crate) const UNAUTHENTICATED: &str = "NOAUTH";
-pub(crate) const READ_ONLY: &str = "READONLY";
+const UNAUTHENTICATED: &str = "NOAUTH";
+const READ_ONLY: &str = "READONLY";
 
 /// What a server is to those who write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +19,10 @@ enum Role {
     Unknown,
 }
 
-/// Asks the server, for `limit` each time; the reason if the connection is of no use.
-pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Result<(), &'static str> {
+/// Asks the server, until `deadline`; the reason if the connection is of no use.
+pub(super) async fn check(wire: &Wire, claims: Claims, deadline: Instant) -> Result<(), &'static str> {
     let asked = Instant::now();
-    match wire.own(&redis::cmd("PING"), asked + limit).await {
+    match wire.own(&redis::cmd("PING"), deadline).await {
         Outcome::Answered(Value::ServerError(error)) if error.code() == "NOAUTH" => return Err(UNAUTHENTICATED),
         // Errors are signs of life, too.
         Outcome::Answered(_) | Outcome::Unreadable(..) => {}
@@ -31,37 +30,29 @@ pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Resul
         Outcome::TimedOut if !wire.pulse.silent_since(asked) => {}
         _ => return Err(SILENT),
     }
-    if !claims.is_read_only() {
-        return Ok(());
+    if claims.is_read_only() && is_replica(wire, deadline).await {
+        return Err(READ_ONLY);
     }
-    // The PING may have used up all of its time, behind a large reply.
-    match role_of(wire, Instant::now() + limit).await {
-        Some(Role::Primary) => Ok(()),
-        // A server that answers, and tells nobody its role, is believed what its errors say.
-        Some(Role::Replica | Role::Unknown) => Err(READ_ONLY),
-        None => {
-            wire.pulse.claim(claims);
-            Ok(())
-        }
-    }
+    Ok(())
 }
 
-/// The server's role; none if it does not answer in time.
-async fn role_of(wire: &Wire, deadline: Instant) -> Option<Role> {
-    // Access policies may forbid ROLE; HELLO without arguments changes nothing, and everybody may use it.
+async fn is_replica(wire: &Wire, deadline: Instant) -> bool {
+    // Access policies may forbid ROLE; HELLO without arguments changes nothing, and is for everybody.
     for question in ["ROLE", "HELLO"] {
-        let Outcome::Answered(answer) = wire.own(&redis::cmd(question), deadline).await else {
-            return None;
-        };
-        let role = role(&answer);
-        if role != Role::Unknown {
-            return Some(role);
+        match role(&wire.own(&redis::cmd(question), deadline).await) {
+            Role::Primary => return false,
+            Role::Replica => return true,
+            Role::Unknown => {}
         }
     }
-    Some(Role::Unknown)
+    // Whom nobody may ask is taken at its word.
+    true
 }
 
-fn role(value: &Value) -> Role {
+fn role(answer: &Outcome) -> Role {
+    let Outcome::Answered(value) = answer else {
+        return Role::Unknown;
+    };
     let name = match value {
         // ROLE: the name comes first. HELLO in RESP2: names and values by turns.
         Value::Array(values) => {
@@ -93,7 +84,7 @@ mod tests {
     use super::*;
 
     fn of(reply: &str) -> Role {
-        role(&redis::parse_redis_value(reply.as_bytes()).unwrap())
+        role(&Outcome::Answered(redis::parse_redis_value(reply.as_bytes()).unwrap()))
     }
 
     #[test]
@@ -105,5 +96,6 @@ mod tests {
         for unknown in ["-NOPERM no\r\n", "*0\r\n", "*1\r\n$8\r\nsentinel\r\n", "%0\r\n", "+OK\r\n"] {
             assert_eq!(of(unknown), Role::Unknown, "{unknown}");
         }
+        assert_eq!(role(&Outcome::TimedOut), Role::Unknown);
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Resu
             }
             None => io::Error::from(io::ErrorKind::BrokenPipe).into(),
         },
-        Outcome::Unsent(_) | Outcome::Aborted(_) | Outcome::Written | Outcome::MultiAllowed => {
+        Outcome::Unsent(_) | Outcome::Aborted(_) | Outcome::Written => {
             io::Error::from(io::ErrorKind::BrokenPipe).into()
         }
     };

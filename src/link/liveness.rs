@@ -16,7 +16,6 @@ pub(crate) struct Pulse {
     /// It has left requests without a sign of life for too long.
     silent: AtomicBool,
     claims: Pending,
-    validating: AtomicBool,
     /// When the link's token dies, in the same milliseconds.
     expires: AtomicU64,
 }
@@ -29,7 +28,6 @@ impl Pulse {
             suspect: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             claims: Pending::default(),
-            validating: AtomicBool::new(false),
             expires: AtomicU64::new(u64::MAX),
         }
     }
@@ -47,7 +45,7 @@ impl Pulse {
         self.began + Duration::from_millis(self.last_sign())
     }
 
-    /// Whether there has been no sign since `moment`, which is rounded down, so that a sign of the same millisecond counts.
+    /// Whether there has been no sign since `moment`, which is rounded down: a doubt speaks for the server.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
         let moment = moment.saturating_duration_since(self.began).as_millis();
         u128::from(self.last_sign()) < moment
@@ -59,20 +57,9 @@ impl Pulse {
         self.expires.store(u64::try_from(moment).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Notes whether an `AUTH` is under way: until that is validated, Redis may be silent, and the old token's end decides
-    /// nothing.
-    pub(super) fn set_validating(&self, validating: bool) {
-        self.validating.store(validating, Relaxed);
-    }
-
-    pub(super) fn is_validating(&self) -> bool {
-        self.validating.load(Relaxed)
-    }
-
-    /// Whether the link's token has died by `now`, with no `AUTH` under way that may give it another one.
+    /// Whether the link's token has died by `now`.
     pub(super) fn has_expired(&self, now: Instant) -> bool {
-        !self.is_validating()
-            && now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(Relaxed))
+        now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(Relaxed))
     }
 
     /// Has the keeper find out whether the server is still there.

@@ -23,7 +23,7 @@ use redis::{Cmd, Pipeline};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -35,7 +35,6 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use wire::{Terms, Wire};
 
-pub(crate) use check::{READ_ONLY, UNAUTHENTICATED};
 pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Refused, is_for_good};
 pub(crate) use queue::{Admission, Condition, EXPIRED};
@@ -67,6 +66,8 @@ pub(crate) struct Link {
     reauths: AtomicU64,
     /// Links that were lost in its place before it.
     reconnects: AtomicU64,
+    /// An `AUTH` is under way: Redis may be silent until it is validated.
+    validating: AtomicBool,
 }
 
 impl Link {
@@ -115,6 +116,7 @@ impl Link {
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
+            validating: AtomicBool::new(false),
         }
     }
 
@@ -244,12 +246,9 @@ impl Link {
         self.wire.queue.has_answered(count)
     }
 
-    /// Waits until the first `count` commands are answered; meant for a link that is not open.
-    ///
-    /// The future keeps no link: whoever does not poll it holds no connection open.
-    pub(crate) fn answered(&self, count: u64) -> impl Future<Output = ()> + use<> {
-        let queue = Arc::clone(&self.wire.queue);
-        async move { queue.answered(count).await }
+    /// Waits until every command has been answered; meant for a link that is not open.
+    pub(crate) async fn answered(&self) {
+        self.wire.queue.drained().await;
     }
 
     /// How long nothing has been received.
@@ -299,7 +298,7 @@ impl Link {
     pub(crate) async fn check(&self, limit: Duration) -> Result<(), &'static str> {
         self.touch();
         let claims = self.wire.pulse.take_claims();
-        check::check(&self.wire, claims, limit).await
+        check::check(&self.wire, claims, Instant::now() + limit).await
     }
 
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.
@@ -324,19 +323,19 @@ impl Link {
         }
         let auth = handshake::auth_command(current);
         let started = Instant::now();
-        self.wire.pulse.set_validating(true);
+        self.validating.store(true, Relaxed);
         let outcome = self.wire.own(&auth, deadline).await;
+        self.validating.store(false, Relaxed);
         let verdict = handshake::verdict(outcome, current, limit);
-        // The new end of its life is known before the old one counts again.
-        if verdict.is_ok() {
-            let authenticated = Authenticated::with(current, started.elapsed());
-            self.wire.pulse.expires_at(authenticated.until);
-            *self.authenticated() = authenticated;
-            self.reauths.fetch_add(1, Relaxed);
-        }
-        self.wire.pulse.set_validating(false);
-        if verdict.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout(Stage::Auth)) {
-            return verdict;
+        match &verdict {
+            Ok(()) => {
+                let authenticated = Authenticated::with(current, started.elapsed());
+                self.wire.pulse.expires_at(authenticated.until);
+                *self.authenticated() = authenticated;
+                self.reauths.fetch_add(1, Relaxed);
+            }
+            Err(error) if error.kind() == ErrorKind::Timeout(Stage::Auth) => return verdict,
+            Err(_) => {}
         }
         self.wire.queue.swap(Condition::Aside, Condition::Open);
         verdict
@@ -344,6 +343,6 @@ impl Link {
 
     /// Whether Redis has given no sign of life since `moment`, for no good reason.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
-        self.wire.pulse.silent_since(moment) && !self.wire.pulse.is_validating()
+        self.wire.pulse.silent_since(moment) && !self.validating.load(Relaxed)
     }
 }

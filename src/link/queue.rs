@@ -6,7 +6,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Waker},
 };
@@ -90,17 +90,13 @@ pub(crate) struct Queue {
     inner: Mutex<Inner>,
     /// The condition without its reason, for those who only look; written under the lock.
     condition: AtomicU8,
-    /// Commands queued since the connection began; written under the lock.
-    queued: AtomicU64,
-    /// The connection is gone; written under the lock.
-    ended: AtomicBool,
     /// Commands without a complete reply, those that nobody waits for any more included.
     commands: AtomicUsize,
     /// The same of the link's own `AUTH` and `PING`.
     own: AtomicUsize,
     /// A large reply is on its way.
     congested: AtomicBool,
-    /// Rung when a link that is not open has answered a command.
+    /// Rung when a link that is not open has no command in flight any more.
     idle: Notify,
     /// The whole pool's load.
     load: Arc<Load>,
@@ -112,8 +108,11 @@ struct Inner {
     entries: Vec<Entry>,
     /// Bytes queued since the connection began.
     offset: u64,
+    /// Commands queued since then.
+    queued: u64,
     /// The driver, when it sleeps.
     driver: Option<Waker>,
+    ended: bool,
     spare: Vec<Arc<Slot>>,
 }
 
@@ -143,12 +142,12 @@ impl Queue {
                 bytes: Vec::new(),
                 entries: Vec::new(),
                 offset: 0,
+                queued: 0,
                 driver: None,
+                ended: false,
                 spare: Vec::new(),
             }),
             condition: AtomicU8::new(code(Condition::Open)),
-            queued: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
             commands: AtomicUsize::new(0),
             own: AtomicUsize::new(0),
             congested: AtomicBool::new(false),
@@ -173,7 +172,7 @@ impl Queue {
             Admission::Aside => inner.condition == Condition::Aside,
             Admission::Own => true,
         };
-        if !admitted || self.ended.load(SeqCst) {
+        if !admitted || inner.ended {
             return None;
         }
         let before = inner.bytes.len();
@@ -185,11 +184,10 @@ impl Queue {
         let Order { deadline, expect, quiet } = order;
         let reply = Reply(Arc::clone(&slot));
         let counted = admission != Admission::Own;
+        inner.queued += u64::from(counted);
         inner.entries.push(Entry { begins, ends: inner.offset, deadline, expect, slot: Some(slot), quiet, counted });
         let in_flight = if counted { &self.commands } else { &self.own };
         in_flight.fetch_add(1, SeqCst);
-        // After the count of those in flight: whoever looks between the two takes it for one that is not answered.
-        self.queued.fetch_add(u64::from(counted), SeqCst);
         let driver = inner.driver.take();
         drop(guard);
         if let Some(driver) = driver {
@@ -246,11 +244,9 @@ impl Queue {
         if own > 0 {
             self.own.fetch_sub(own, SeqCst);
         }
-        if commands > 0 {
-            self.commands.fetch_sub(commands, SeqCst);
-        }
+        let is_idle = commands > 0 && self.commands.fetch_sub(commands, SeqCst) == commands && !self.is_open();
         self.load.left(places);
-        if commands > 0 && !self.is_open() {
+        if is_idle {
             self.idle.notify_waiters();
         }
     }
@@ -268,8 +264,6 @@ impl Queue {
         // As if it had never been queued.
         inner.offset -= inner.bytes.len() as u64;
         inner.bytes.clear();
-        let commands = inner.entries.iter().filter(|entry| entry.counted).count();
-        self.queued.fetch_sub(commands as u64, SeqCst);
         std::mem::take(&mut inner.entries)
     }
 
@@ -277,7 +271,7 @@ impl Queue {
     pub(super) fn end(&self, reason: &'static str) -> Vec<Entry> {
         self.set(Condition::Down(reason));
         let mut inner = lock(&self.inner);
-        self.ended.store(true, SeqCst);
+        inner.ended = true;
         inner.driver = None;
         inner.bytes = Vec::new();
         inner.spare = Vec::new();
@@ -290,7 +284,7 @@ impl Queue {
 
     /// Whether the connection is gone.
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(SeqCst)
+        lock(&self.inner).ended
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -308,16 +302,14 @@ impl Queue {
 
     /// Commands queued since the connection began; the link's own `AUTH` and `PING` are none.
     pub(crate) fn commands_queued(&self) -> u64 {
-        self.queued.load(SeqCst)
+        lock(&self.inner).queued
     }
 
     /// Whether the first `count` commands are answered: commands are answered in their order.
     pub(crate) fn has_answered(&self, count: u64) -> bool {
         // Looked at in this order, a command that is queued meanwhile makes the answer "no", never a wrong "yes".
         let queued = self.commands_queued();
-        let in_flight = self.commands.load(SeqCst) as u64;
-        // Those that were given back count no more, so that there may be fewer by now than were to be answered.
-        in_flight == 0 || queued.saturating_sub(in_flight) >= count
+        queued.saturating_sub(self.commands.load(SeqCst) as u64) >= count
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -345,17 +337,12 @@ impl Queue {
     /// Waits until no command is in flight; meant for a link that is not open. An `AUTH` that is never answered keeps
     /// nobody waiting.
     pub(crate) async fn drained(&self) {
-        self.answered(u64::MAX).await;
-    }
-
-    /// Waits until the first `count` commands are answered, or all there are; meant for a link that is not open.
-    pub(crate) async fn answered(&self, count: u64) {
         loop {
             let idle = self.idle.notified();
             tokio::pin!(idle);
-            // Enabled before the look, so that no departure falls between the two.
+            // Enabled before the look at the count, so that no departure falls between the two.
             idle.as_mut().enable();
-            if self.has_answered(count) {
+            if self.commands.load(SeqCst) == 0 {
                 return;
             }
             idle.await;

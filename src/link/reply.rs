@@ -21,10 +21,8 @@ pub(crate) enum Outcome {
     Aborted(Refused),
     /// The reply came, and holds what has no value: it, or the one of a pipeline's at this place.
     Unreadable(Option<usize>, Problem),
-    /// In a transaction's place `MULTI` was asked for, and may be used.
-    MultiAllowed,
-    /// Not a byte of the request left this process, as the connection went down. With the place in the load that it keeps,
-    /// if it does.
+    /// Not a byte of the request left this process: the connection went down, or `MULTI` was asked for first, and may be
+    /// used. With the place in the load that it keeps, if it does.
     Unsent(Option<Place>),
     /// The connection went down with the request on its way, for this reason.
     Lost(&'static str),
@@ -176,7 +174,7 @@ impl Gather {
         let outcome = if !self.refused.is_empty() {
             Outcome::Aborted(Refused { errors: std::mem::take(&mut self.refused), sent: self.sent })
         } else if !self.sent {
-            Outcome::MultiAllowed
+            Outcome::Unsent(None)
         } else if let Some((place, problem)) = self.unreadable {
             // There is no value to put in its place: an error of the server's would be a word that it has not said.
             Outcome::Unreadable(self.multi.is_none().then_some(place), problem)
@@ -188,11 +186,6 @@ impl Gather {
 
     fn is_kept(&self, place: usize) -> bool {
         place >= self.skip && place - self.skip < self.keep
-    }
-
-    /// Whether this is no request of somebody's, but the question that goes ahead of a transaction.
-    pub(super) fn is_question(&self) -> bool {
-        !self.sent
     }
 
     /// Whether an error at this place means that there was no transaction.

@@ -106,20 +106,19 @@ impl Pool {
         request: &R,
         deadline: Instant,
         memory: &mut Memory,
-        turn: Try,
+        turn: Turn,
     ) -> Result<Sent, Error> {
         let _waiting = self.load.wait();
-        let unsent = turn.unsent();
         let place = match turn {
-            Try::First => self.place(deadline, self.overload, unsent).await?,
-            Try::Again(None) => self.place(deadline, Overload::Wait, unsent).await?,
-            Try::Again(Some(place)) => place,
+            Turn::First => self.place(deadline, self.overload).await?,
+            Turn::Again(None) => self.place(deadline, Overload::Wait).await?,
+            Turn::Again(Some(place)) => place,
         };
-        self.wait_for_link(place, request, deadline, memory, unsent).await
+        self.wait_for_link(place, request, deadline, memory).await
     }
 
     /// A place in the load for one command, if need be after those who came before.
-    async fn place(&self, deadline: Instant, overload: Overload, unsent: &str) -> Result<Place, Error> {
+    async fn place(&self, deadline: Instant, overload: Overload) -> Result<Place, Error> {
         if overload == Overload::Refuse {
             return if !self.load.has_queue() && self.load.enter() {
                 Ok(Place::taken(&self.load))
@@ -140,8 +139,7 @@ impl Pool {
                 return Err(Error::closed());
             }
             self.load.note_unserved();
-            let text =
-                format!("too many commands were in flight (`max_in_flight`) until this one's deadline; {unsent}");
+            let text = "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
             Err(Error::new(ErrorKind::Timeout(Stage::Command), text))
         })
     }
@@ -196,7 +194,6 @@ impl Pool {
         request: &R,
         deadline: Instant,
         memory: &mut Memory,
-        unsent: &str,
     ) -> Result<Sent, Error> {
         loop {
             let changed = self.changed.notified();
@@ -219,7 +216,7 @@ impl Pool {
                 }
                 continue;
             };
-            // Nothing wakes this command when a link is given up for its silence.
+            // That a link is given up rings no bell.
             let look_again = deadline.min(Instant::now() + RECHECK);
             let settled = async {
                 tokio::select! {
@@ -228,7 +225,7 @@ impl Pool {
                 }
             };
             if self.timers.timeout_at(look_again, settled).await.is_none() && Instant::now() >= deadline {
-                return Err(self.not_in_order(unsent));
+                return Err(self.not_in_order());
             }
         }
     }
@@ -243,12 +240,10 @@ impl Pool {
         self.links.load().iter().find(|link| link.id() == id).map(Arc::clone)
     }
 
-    fn not_in_order(&self, unsent: &str) -> Error {
+    fn not_in_order(&self) -> Error {
         self.load.note_unserved();
-        let text = format!(
-            "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may not \
-             overtake it; {unsent}"
-        );
+        let text = "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may \
+                    not overtake it; it was not sent";
         Error::new(ErrorKind::Timeout(Stage::Command), text)
     }
 
@@ -364,20 +359,12 @@ impl Pool {
 }
 
 /// Whether a request has been let in before; with the place in the load that it has kept since.
-pub(crate) enum Try {
+pub(crate) enum Turn {
     First,
     Again(Option<Place>),
 }
 
-impl Try {
-    /// What to say of a request that found no link or no room in time.
-    fn unsent(&self) -> &'static str {
-        match self {
-            Self::First => "it was not sent",
-            Self::Again(_) => "it was not sent again",
-        }
-    }
-
+impl Turn {
     /// Leaves the next one's behind, which comes without a place.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::Again(None))

@@ -31,8 +31,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Timers of a runtime, on threads of its own.
 fn timers() -> (Runtime, Timers) {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-    let (timers, end_mark) = Timers::of(runtime.handle().clone());
-    runtime.spawn(end_mark.until_the_end());
+    let (timers, mainspring) = Timers::of(runtime.handle().clone());
+    runtime.spawn(mainspring.wind());
     (runtime, timers)
 }
 

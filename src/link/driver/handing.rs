@@ -5,7 +5,7 @@ use crate::{
     admission::Place,
     link::{
         queue::Entry,
-        reply::{Answer, Expect, Outcome},
+        reply::{Answer, Outcome},
     },
 };
 use std::task::Waker;
@@ -36,8 +36,7 @@ impl<S> Driver<S> {
     /// Ends a request that the connection's end has overtaken.
     pub(super) fn give_up(&mut self, entry: Entry) {
         // What the TLS layer has taken may have gone.
-        let is_question = matches!(&entry.expect, Expect::Many(gather) if gather.is_question());
-        let outcome = if entry.begins < self.written && !is_question {
+        let outcome = if entry.begins < self.written {
             Outcome::Lost(self.reason)
         } else if entry.counted
             && entry.slot.is_some()

@@ -7,7 +7,7 @@
 use super::{Driver, Reason};
 use crate::link::queue::EXPIRED;
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -17,8 +17,8 @@ use tokio::{
     time::Instant,
 };
 
-/// A driver that has not run for this long may have been kept from it. Shorter than the time before its end from which a token
-/// counts as expired (`LAST_MOMENT` in `token/access_token.rs`), so that a link that dies meanwhile is noticed before it is used.
+/// A driver that has not run for this long may have been kept from it. No longer than most tokens count as expired before they
+/// are.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// When a driver ran last, and whether it has yet to read what came since.
@@ -35,29 +35,44 @@ impl Pause {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// After a pause, reads all that has come before anything is written; pending until that is done. What is queued for a
-    /// connection whose token has died is given back unsent. The moment of this look at the clock.
-    pub(super) fn catch_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<Instant, Reason>> {
+    /// connection whose token has died is given back unsent.
+    pub(super) fn catch_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
         let now = Instant::now();
         let ran = std::mem::replace(&mut self.pause.ran, now);
-        let paused = now.saturating_duration_since(ran) >= PAUSE;
-        if paused && !std::mem::replace(&mut self.pause.behind, true) {
-            // The runtime has to look at its sockets first: until then, none is known to have anything. Once for each pause, as
-            // a busy thread may come back here only after another one.
+        if now.saturating_duration_since(ran) >= PAUSE {
+            self.pause.behind = true;
+            // The runtime has to look at its sockets first: until then, none is known to have anything.
             ready!(pin!(yield_now()).poll(cx));
         }
         if self.pause.behind {
             // Before the first request nothing that comes can be a reply.
-            if self.written > 0 && (self.read(cx)? || !coop::has_budget_remaining()) {
-                // There may be more, which may answer what is past its deadline by now: this task's turn is over, and it has been
-                // woken for another one.
-                return Poll::Pending;
+            if self.written > 0 {
+                ready!(self.read_all(cx))?;
             }
             self.pause.behind = false;
         }
         if self.pulse.has_expired(now) {
             self.give_back();
         }
-        Poll::Ready(Ok(now))
+        Poll::Ready(Ok(()))
+    }
+
+    fn read_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        loop {
+            let more = self.replies();
+            self.wake();
+            if more? {
+                continue;
+            }
+            match self.inbox.fill(Pin::new(&mut self.stream), cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err("connection closed")),
+                Poll::Ready(Ok(_)) => self.pulse.beat(),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err("connection broken")),
+                Poll::Pending if coop::has_budget_remaining() => return Poll::Ready(Ok(())),
+                // There may be more: it is the task's turn that is over, and it has been woken for another one.
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 
     /// Gives back what has not been taken from the queue, and takes the link out of use.

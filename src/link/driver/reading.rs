@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Completes requests with what has come; true if there may be more.
-    fn replies(&mut self) -> Result<bool, Reason> {
+    pub(super) fn replies(&mut self) -> Result<bool, Reason> {
         let share = if self.many_threads { SHARE_OF_MANY } else { SHARE };
         let most = if self.hand.entries.len() > SMALL_CROWD { usize::MAX } else { share };
         let mut answered = 0;

@@ -3,7 +3,7 @@
 use super::Driver;
 use crate::link::{
     queue::Entry,
-    reply::{Answer, Expect, Outcome},
+    reply::{Answer, Outcome},
 };
 use std::{task::Context, time::Duration};
 use tokio::{
@@ -56,9 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if deadline > now {
                 next = Some(next.map_or(deadline, |at| at.min(deadline)));
             } else if let Some(slot) = entry.slot.take() {
-                let is_question = matches!(&entry.expect, Expect::Many(gather) if gather.is_question());
-                let outcome = if is_question { Outcome::Unsent(None) } else { Outcome::TimedOut };
-                self.wakers.extend(slot.fill(Answer { outcome, large: false, deadline }));
+                self.wakers.extend(slot.fill(Answer { outcome: Outcome::TimedOut, large: false, deadline }));
             }
         }
         self.wake();

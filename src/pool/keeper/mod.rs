@@ -149,9 +149,7 @@ impl Keeper {
     /// Takes what is down out of its slot, and shows the commands what there is.
     fn tidy(&mut self) {
         let now = Instant::now();
-        // Where an AUTH is under way, its answer decides, which may have come already.
-        let decided = self.slots.iter().filter(|slot| slot.task != Task::Reauth);
-        for link in decided.flat_map(Slot::links).filter(|link| link.authenticated_until() <= now) {
+        for link in self.slots.iter().flat_map(Slot::links).filter(|link| link.authenticated_until() <= now) {
             // The server is about to cut it, and whatever is in flight with it.
             link.retire(EXPIRED);
         }
@@ -163,8 +161,6 @@ impl Keeper {
         if gone.is_empty() {
             return;
         }
-        // Before they are out of sight: whoever has something on one of them must find it.
-        gone.iter().for_each(|(link, _)| self.pool.leaves(link));
         self.publish();
         for (link, reason) in gone {
             self.journal.record(Event::LinkDown { link: link.id(), reason });
@@ -194,6 +190,7 @@ impl Keeper {
     /// Lets what is on its way on a link that was taken out be answered before its connection closes.
     fn let_go(&mut self, link: Arc<Link>) {
         let limit = Instant::now() + self.setup.command_timeout.max(self.options.ping_timeout);
+        self.pool.leaves(&link);
         self.tasks.push(Box::pin(async move {
             // What a broken connection has in flight is gone, not answered.
             let drained = timeout_at(limit, link.drained()).await.is_ok() && !link.has_ended();
@@ -237,16 +234,13 @@ impl Keeper {
             self.rotate(index, link, current, census);
         } else if let Some(spare) = self.slots[index].spare.take() {
             spare.retire("stand-in not needed any more");
-            self.pool.leaves(&spare);
             self.publish();
             self.journal.record(Event::LinkRetired { link: spare.id() });
             self.let_go(spare);
-        }
-        // A link that waits for its turn in a rotation is looked after, too.
-        let slot = &self.slots[index];
-        let is_due =
-            link.is_suspect() || link.idle() >= self.options.ping_after || link.has_claims() && slot.may_verify();
-        if slot.task == Task::None && is_due {
+        } else if link.is_suspect()
+            || link.idle() >= self.options.ping_after
+            || link.has_claims() && self.slots[index].may_verify()
+        {
             self.check(index, link);
         }
     }
@@ -289,7 +283,7 @@ impl Keeper {
             Done::Dialed(index, generation, result.map(|link| (link, now.elapsed())))
         };
         let slot = &mut self.slots[index];
-        if slot.task == Task::None && slot.link.is_none() {
+        if slot.task == Task::None {
             slot.task = Task::Dial;
         } else {
             slot.opens_spare = true;
