@@ -1,6 +1,6 @@
 //! Errors with which Redis says that it has not run a command, and what to do then.
 
-use crate::{RetryPolicy, retry::Backoff, timer::Timers};
+use crate::{RetryPolicy, link::NOAUTH, retry::Backoff, timer::Timers};
 use redis::{ServerError, ServerErrorKind};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ pub(crate) fn remedy(error: &ServerError) -> Option<Remedy> {
             | ServerErrorKind::TryAgain,
         ) => Some(Remedy::Later),
         Some(ServerErrorKind::ReadOnly) => Some(Remedy::Reconnect),
-        None if error.code() == "NOAUTH" && error.details() == Some("Authentication required.") => {
+        None if error.code() == NOAUTH && error.details() == Some("Authentication required.") => {
             Some(Remedy::Elsewhere)
         }
         _ => None,

@@ -15,11 +15,11 @@ mod reply;
 mod scan;
 #[cfg(test)]
 #[path = "wire_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 use crate::load::Load;
 use driver::Driver;
-use queue::{Order, Queue};
+use queue::Order;
 use redis::{Arg, Cmd, Pipeline};
 use reply::{Expect, Gather};
 use std::{sync::Arc, time::Duration};
@@ -31,12 +31,12 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-pub(crate) use claims::Claims;
+pub(crate) use claims::{Claims, NOAUTH, READONLY};
 pub(super) use driver::GARBAGE;
 pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Multi, Refused, is_for_good};
 pub(super) use pulse::Pulse;
-pub(crate) use queue::{Admission, Condition, EXPIRED};
+pub(crate) use queue::{Admission, Condition, EXPIRED, Queue};
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 
 /// The reply at the start of `bytes`, and how many bytes it takes, if it is there in whole.

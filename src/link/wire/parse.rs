@@ -42,8 +42,14 @@ pub(super) fn parse_with_claims(buf: &[u8], claims: &mut Claims) -> Result<(Valu
     }
 }
 
-pub(super) fn garbage(problem: &'static str) -> Stop {
-    Stop::Garbage(problem)
+/// What is no reply at all, and why.
+#[derive(Debug)]
+pub(super) struct Garbage(pub(super) &'static str);
+
+impl From<Garbage> for Stop {
+    fn from(Garbage(problem): Garbage) -> Self {
+        Self::Garbage(problem)
+    }
 }
 
 struct Reader<'a> {
@@ -150,11 +156,11 @@ impl<'a> Reader<'a> {
         let Ok(len) = usize::try_from(self.size()?) else {
             return Ok(Value::Nil);
         };
-        let end = self.at.checked_add(len).ok_or_else(|| garbage("a string is too long"))?;
+        let end = self.at.checked_add(len).ok_or(Stop::Garbage("a string is too long"))?;
         let bytes = self.buf.get(self.at..end).ok_or(Stop::Incomplete)?;
         match self.buf.get(end..end.saturating_add(2)) {
             Some(b"\r\n") => {}
-            Some(_) => return Err(garbage("a string does not end where it should")),
+            Some(_) => return Err(Stop::Garbage("a string does not end where it should")),
             None => return Err(Stop::Incomplete),
         }
         self.at = end + 2;
@@ -175,7 +181,7 @@ impl<'a> Reader<'a> {
 
     /// The elements of a map, or the attributes of what follows them.
     fn pairs(&mut self, depth: usize) -> Result<Vec<(Value, Value)>, Stop> {
-        let count = usize::try_from(self.size()?).map_err(|_| garbage("a map has a negative size"))?;
+        let count = usize::try_from(self.size()?).map_err(|_| Stop::Garbage("a map has a negative size"))?;
         let mut pairs = Vec::with_capacity(self.plausible(count));
         for _ in 0..count {
             pairs.push((self.value(depth + 1)?, self.value(depth + 1)?));
@@ -191,7 +197,7 @@ impl<'a> Reader<'a> {
 
     /// How much there is of something.
     fn size(&mut self) -> Result<i64, Stop> {
-        self.number()?.ok_or_else(|| garbage("a size is no number"))
+        self.number()?.ok_or(Stop::Garbage("a size is no number"))
     }
 
     /// A line with a number; none if it holds something else.
@@ -213,7 +219,7 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self) -> Result<&'a [u8], Stop> {
-        let (line, next) = line(self.buf, self.at)?;
+        let (line, next) = line(self.buf, self.at)?.ok_or(Stop::Incomplete)?;
         self.at = next;
         Ok(line)
     }
@@ -229,19 +235,19 @@ pub(super) fn number(line: &[u8]) -> Option<i64> {
     str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
-/// The line that starts at `at`, without its end, and where the next one starts.
-pub(super) fn line(buf: &[u8], at: usize) -> Result<(&[u8], usize), Stop> {
+/// The line that starts at `at`, without its end, and where the next one starts; none while it is not there in whole.
+pub(super) fn line(buf: &[u8], at: usize) -> Result<Option<(&[u8], usize)>, Garbage> {
     let rest = buf.get(at..).unwrap_or_default();
     let mut from = 0;
     while let Some(found) = rest[from..].iter().position(|byte| *byte == b'\r') {
         let end = from + found;
         match rest.get(end + 1) {
-            Some(b'\n') => return Ok((&rest[..end], at + end + 2)),
+            Some(b'\n') => return Ok(Some((&rest[..end], at + end + 2))),
             Some(_) => from = end + 1,
             None => break,
         }
     }
-    if rest.len() > LONGEST_LINE { Err(garbage("a line does not end")) } else { Err(Stop::Incomplete) }
+    if rest.len() > LONGEST_LINE { Err(Garbage("a line does not end")) } else { Ok(None) }
 }
 
 #[cfg(test)]
