@@ -67,18 +67,18 @@ impl FailedCommands {
 }
 
 /// Somebody who waits for room, until dropped.
-struct Turn<'a> {
+struct Waiter<'a> {
     waiting: &'a AtomicUsize,
     is_behind_others: bool,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> Waiter<'a> {
     fn new(waiting: &'a AtomicUsize) -> Self {
         Self { waiting, is_behind_others: waiting.fetch_add(1, SeqCst) > 0 }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, SeqCst);
     }
@@ -147,8 +147,8 @@ impl Load {
 
     /// Takes a place for one command, as soon as there is one; those who came first get theirs first.
     pub(crate) async fn wait_for_place(&self) {
-        let turn = Turn::new(&self.waiting_for_room);
-        let mut is_next = !turn.is_behind_others;
+        let waiter = Waiter::new(&self.waiting_for_room);
+        let mut is_next = !waiter.is_behind_others;
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -161,7 +161,7 @@ impl Load {
             is_next = true;
         }
         // Before the look at who waits: whoever comes later tries for itself, and is not taken for one behind this one.
-        drop(turn);
+        drop(waiter);
         if self.in_flight.load(SeqCst) < self.most && self.has_queue() {
             self.room.notify_one();
         }

@@ -23,19 +23,19 @@ pub(crate) struct Timers {
     driven: Arc<RwLock<bool>>,
 }
 
-/// Keeps timers going until dropped; then they are over at once.
+/// Marks the timers as ended when dropped; whoever waits for one then waits no longer.
 ///
 /// It belongs in a task of their runtime. That drops its tasks before it stops its timers, so that nobody polls one after that.
-pub(crate) struct Mainspring(Arc<RwLock<bool>>);
+pub(crate) struct EndGuard(Arc<RwLock<bool>>);
 
-impl Mainspring {
+impl EndGuard {
     /// The task that it belongs in, which ends with its runtime or by being aborted.
-    pub(crate) async fn wind(self) {
+    pub(crate) async fn hold(self) {
         std::future::pending::<()>().await;
     }
 }
 
-impl Drop for Mainspring {
+impl Drop for EndGuard {
     fn drop(&mut self) {
         // Waits for those who are polling at this moment.
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = false;
@@ -43,11 +43,11 @@ impl Drop for Mainspring {
 }
 
 impl Timers {
-    /// Timers of this runtime, and what keeps them going.
-    pub(crate) fn of(runtime: Handle) -> (Self, Mainspring) {
+    /// Timers of this runtime, and what marks them as ended.
+    pub(crate) fn of(runtime: Handle) -> (Self, EndGuard) {
         let driven = Arc::new(RwLock::new(true));
-        let mainspring = Mainspring(Arc::clone(&driven));
-        (Self { runtime, driven }, mainspring)
+        let guard = EndGuard(Arc::clone(&driven));
+        (Self { runtime, driven }, guard)
     }
 
     /// Whether there is nobody any more who drives them.

@@ -47,8 +47,8 @@ pub struct ConnectionManager {
     /// Ended last, so that it sees everything.
     #[cfg(feature = "metrics")]
     publishing: Mutex<Tasks>,
-    /// Keeps the timers going.
-    clock: Mutex<Tasks>,
+    /// Holds what marks the timers as ended.
+    timers: Mutex<Tasks>,
     #[cfg(feature = "metrics")]
     operations: metrics::Operations,
 }
@@ -77,7 +77,7 @@ impl Drop for Tasks {
 impl ConnectionManager {
     pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let (timers, mainspring) = Timers::of(Handle::try_current().map_err(|source| {
+        let (timers, guard) = Timers::of(Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Configuration, "`EntraRedis::connect` needs a tokio runtime").with_source(source)
         })?);
         let host = checked_host(host)?;
@@ -133,7 +133,7 @@ impl ConnectionManager {
             connections,
             #[cfg(feature = "metrics")]
             publishing,
-            clock: Mutex::new(Tasks(vec![tokio::spawn(mainspring.wind())])),
+            timers: Mutex::new(Tasks(vec![tokio::spawn(guard.hold())])),
             #[cfg(feature = "metrics")]
             operations: metrics::Operations::new(labels),
         };
@@ -244,7 +244,7 @@ impl ConnectionManager {
         }
         #[cfg(feature = "metrics")]
         self.publishing.lock().await.end().await;
-        self.clock.lock().await.end().await;
+        self.timers.lock().await.end().await;
     }
 }
 

@@ -10,7 +10,11 @@ use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult};
 /// Refuses a command that would block the shared connection, change its state under everybody else, or that is about
 /// one connection of several.
 pub(crate) fn check(cmd: &Cmd) -> RedisResult<()> {
-    match effect(cmd) {
+    check_effect(cmd, effect(cmd))
+}
+
+fn check_effect(cmd: &Cmd, effect: Effect) -> RedisResult<()> {
+    match effect {
         // Redis passes over it without a reply, and all that follow would go to the wrong requests.
         Effect::None if is_empty(cmd) => Err(empty()),
         Effect::None => Ok(()),
@@ -27,7 +31,7 @@ pub(crate) fn check_pipeline(pipeline: &Pipeline) -> RedisResult<()> {
     let mut commands = pipeline.cmd_iter();
     commands.try_for_each(|cmd| match effect(cmd) {
         Effect::Blocks if atomic => Ok(()),
-        _ => check(cmd),
+        effect => check_effect(cmd, effect),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{
         request::Request,
         retry::{self, Remedy, Retries},
     },
-    link::{Answer, Link, Outcome, SILENCE},
+    link::{Answer, Link, NOAUTH, Outcome, READONLY, SILENCE},
     pool::{Sent, Turn},
     timer,
 };
@@ -119,7 +119,7 @@ impl<'a, R: Request + 'a> Call<'a, R> {
                         }
                         Outcome::Written => {
                             memory.bulky = large;
-                            memory.leave_behind(self.manager.pool().any_link(link).as_ref());
+                            leave_behind(self.manager, memory, &self.request, link);
                             self.state = State::Done;
                             return Poll::Ready(Ok(self.request.reply(Value::Nil)));
                         }
@@ -160,16 +160,22 @@ impl<'a, R: Request + 'a> Future for Call<'a, R> {
 /// One that its caller waits for no more may run yet: the handle's next commands stay behind it.
 impl<R: Request> Drop for Call<'_, R> {
     fn drop(&mut self) {
-        if let (State::Sent(sent), Some(memory)) = (&self.state, &mut self.memory)
-            && !self.request.only_reads()
-        {
-            memory.leave_behind(self.manager.pool().any_link(sent.link).as_ref());
+        if let (State::Sent(sent), Some(memory)) = (&self.state, &mut self.memory) {
+            leave_behind(self.manager, memory, &self.request, sent.link);
         }
         #[cfg(feature = "metrics")]
         if let Some(began) = self.began.take() {
             let operation = self.request.operation();
             self.manager.operations().record(operation, began.elapsed(), Some(Failure::CANCELLED));
         }
+    }
+}
+
+/// Notes that a request on this link may run yet, for the order of what its handle sends next; what only reads may be overtaken.
+#[cold]
+fn leave_behind<R: Request>(manager: &ConnectionManager, memory: &mut Memory, request: &R, link: u64) {
+    if !request.only_reads() {
+        memory.leave_behind(manager.pool().any_link(link).as_ref());
     }
 }
 
@@ -208,11 +214,14 @@ impl Care<'_> {
         let mut retries = Retries::new(deadline, self.manager.pool().timers());
         // One that has not been sent found no link, or no room, at once.
         let mut waits = first.is_none();
-        let mut turn = if waits { Turn::First } else { Turn::Again(None) };
+        let mut turn = if waits { Turn::First } else { Turn::Again };
         loop {
             let Attempt { link, queued, answer, large } = match first.take() {
                 Some(first) => first,
-                None => match self.send(&request, deadline, std::mem::take(&mut waits), turn.take()).await {
+                None => match self
+                    .send(&request, deadline, std::mem::take(&mut waits), std::mem::replace(&mut turn, Turn::Again))
+                    .await
+                {
                     Ok(sent) => {
                         let queued = Instant::now();
                         let mut underway = Underway { care: self, request: &request, link: sent.link, ended: false };
@@ -234,8 +243,12 @@ impl Care<'_> {
                 Outcome::Aborted(errors) => request.aborted(errors).await,
                 Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
                 Outcome::Unsent(place) => {
-                    turn = Turn::Again(place);
+                    turn = Turn::Unsent(place);
                     self.manager.pool().load().note_retry();
+                    continue;
+                }
+                Outcome::HeldBack(place) => {
+                    turn = Turn::Unsent(place);
                     continue;
                 }
                 Outcome::Lost(reason) => {
@@ -250,7 +263,10 @@ impl Care<'_> {
                 }
                 Outcome::TimedOut => {
                     self.leave_behind(&request, link);
-                    return Err(self.failed(self.timed_out(link, queued)));
+                    return Err(self.failed(self.timed_out(link, queued, "the command may have run")));
+                }
+                Outcome::TimedOutHeldBack => {
+                    return Err(self.failed(self.timed_out(link, queued, "the transaction was not sent")));
                 }
                 Outcome::Written => {
                     self.leave_behind(&request, link);
@@ -262,7 +278,7 @@ impl Care<'_> {
                 return reply;
             };
             match remedy {
-                Remedy::Elsewhere => self.retire(link, "NOAUTH"),
+                Remedy::Elsewhere => self.retire(link, NOAUTH),
                 Remedy::Reconnect => self.reconnect(link),
                 Remedy::Later => {}
             }
@@ -294,9 +310,7 @@ impl Care<'_> {
 
     /// Notes that a request on this link may run yet, for the order of what its handle sends next.
     fn leave_behind<R: Request>(&mut self, request: &R, link: u64) {
-        if !request.only_reads() {
-            self.memory.leave_behind(self.manager.pool().any_link(link).as_ref());
-        }
+        leave_behind(self.manager, self.memory, request, link);
     }
 
     /// Counts a command that failed with this error.
@@ -309,7 +323,7 @@ impl Care<'_> {
     fn reconnect(&self, link: u64) {
         let settled = |link: &Link| link.age() >= SILENCE;
         if self.manager.pool().link(link).is_some_and(|link| settled(&link)) {
-            self.retire(link, "READONLY");
+            self.retire(link, READONLY);
         }
     }
 
@@ -327,7 +341,7 @@ impl Care<'_> {
     }
 
     /// A link is judged by what it has done since it was given the command, which may have been just before the deadline.
-    fn timed_out(&self, link: u64, queued: Instant) -> Error {
+    fn timed_out(&self, link: u64, queued: Instant, so: &str) -> Error {
         let limit = self.manager.command_timeout();
         if let Some(link) = self.manager.pool().link(link)
             && link.silent_since(queued)
@@ -341,7 +355,7 @@ impl Care<'_> {
         }
         Error::new(
             ErrorKind::Timeout(Stage::Command),
-            format!("no reply from Redis within {limit:?} (`command_timeout`); the command may have run"),
+            format!("no reply from Redis within {limit:?} (`command_timeout`); {so}"),
         )
     }
 }

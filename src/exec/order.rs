@@ -75,16 +75,18 @@ impl Unanswered {
 
     /// Whether the link is taken for dead: it has been silent since, while another link was not.
     ///
-    /// While all links are silent, the server is slow, and what was sent over this one may yet run.
+    /// While all links are silent, the server is slow, and what was sent over this one may yet run. They fall silent within
+    /// moments of each other, so another link's word counts only if it came well after this one's last.
     fn is_given_up(&self, link: &Link, links: &[Arc<Link>]) -> bool {
-        let silent = link.since_heard();
-        silent.min(self.since.elapsed()) >= SILENCE && links.iter().any(|other| other.since_heard() < silent)
+        let silent = link.since_heard().min(self.since.elapsed());
+        silent >= SILENCE && links.iter().any(|other| other.since_heard() + SILENCE / 2 < silent)
     }
 
     /// Waits until they are answered, or their link has ended; meant for a link that is not open.
     pub(crate) async fn settled(&self) {
-        if let Some(link) = self.link.upgrade() {
-            link.answered().await;
+        // The caller need not poll this again before it drops it: that must not keep the connection open.
+        if let Some(queue) = self.link.upgrade().map(|link| Arc::clone(link.queue())) {
+            queue.answered(self.through).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Errors with which Redis says that it has not run a command, and what to do then.
 
 use crate::{
+    link::NOAUTH,
     retry::{Backoff, RetryPolicy},
     timer::Timers,
 };
@@ -29,7 +30,7 @@ pub(crate) fn remedy(error: &ServerError) -> Option<Remedy> {
             | ServerErrorKind::TryAgain,
         ) => Some(Remedy::Later),
         Some(ServerErrorKind::ReadOnly) => Some(Remedy::Reconnect),
-        None if error.code() == "NOAUTH" && error.details() == Some("Authentication required.") => {
+        None if error.code() == NOAUTH && error.details() == Some("Authentication required.") => {
             Some(Remedy::Elsewhere)
         }
         _ => None,

@@ -92,9 +92,11 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Resu
             }
             None => io::Error::from(io::ErrorKind::BrokenPipe).into(),
         },
-        Outcome::Unsent(_) | Outcome::Aborted(_) | Outcome::Written => {
-            io::Error::from(io::ErrorKind::BrokenPipe).into()
-        }
+        Outcome::Unsent(_)
+        | Outcome::HeldBack(_)
+        | Outcome::TimedOutHeldBack
+        | Outcome::Aborted(_)
+        | Outcome::Written => io::Error::from(io::ErrorKind::BrokenPipe).into(),
     };
     Err(refusal(&error, current))
 }

@@ -2,7 +2,10 @@
 
 use crate::resp::claims::{Claims, Pending};
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -18,6 +21,17 @@ pub(crate) struct Pulse {
     claims: Pending,
     /// When the link's token dies, in the same milliseconds.
     expires: AtomicU64,
+    /// A new token is being validated: the server may be silent meanwhile, and the old one's end is not the link's.
+    validating: AtomicBool,
+}
+
+/// For as long as this lives, the link's `AUTH` is under way.
+pub(crate) struct Validating<'a>(&'a AtomicBool);
+
+impl Drop for Validating<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, SeqCst);
+    }
 }
 
 impl Pulse {
@@ -29,6 +43,7 @@ impl Pulse {
             silent: AtomicBool::new(false),
             claims: Pending::default(),
             expires: AtomicU64::new(u64::MAX),
+            validating: AtomicBool::new(false),
         }
     }
 
@@ -45,7 +60,7 @@ impl Pulse {
         self.began + Duration::from_millis(self.last_sign())
     }
 
-    /// Whether there has been no sign since `moment`, which is rounded down: a doubt speaks for the server.
+    /// Whether there has been no sign since `moment`, which is rounded down: in doubt, there has been one.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
         let moment = moment.saturating_duration_since(self.began).as_millis();
         u128::from(self.last_sign()) < moment
@@ -54,12 +69,23 @@ impl Pulse {
     /// Notes when the link's token dies; no such moment until it has one.
     pub(crate) fn expires_at(&self, moment: Instant) {
         let moment = moment.saturating_duration_since(self.began).as_millis();
-        self.expires.store(u64::try_from(moment).unwrap_or(u64::MAX), Relaxed);
+        self.expires.store(u64::try_from(moment).unwrap_or(u64::MAX), SeqCst);
     }
 
     /// Whether the link's token has died by `now`.
     pub(super) fn has_expired(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(Relaxed))
+        now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(SeqCst))
+    }
+
+    /// Notes that a new token is being validated, until the answer is dropped: after [`expires_at`](Self::expires_at), if it
+    /// was accepted.
+    pub(crate) fn validate(&self) -> Validating<'_> {
+        self.validating.store(true, SeqCst);
+        Validating(&self.validating)
+    }
+
+    pub(crate) fn is_validating(&self) -> bool {
+        self.validating.load(SeqCst)
     }
 
     /// Has the keeper find out whether the server is still there.
@@ -82,7 +108,7 @@ impl Pulse {
     }
 
     /// Takes note of what errors say of the connection; true if nothing else has been said that is not looked into yet.
-    pub(super) fn claim(&self, claims: Claims) -> bool {
+    pub(crate) fn claim(&self, claims: Claims) -> bool {
         self.claims.add(claims)
     }
 

@@ -23,7 +23,7 @@ use redis::{Cmd, Pipeline};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -31,13 +31,14 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
-#[cfg(feature = "internals")]
+#[cfg(any(test, feature = "internals"))]
 use tokio_util::task::TaskTracker;
 use wire::{Terms, Wire};
 
+pub(crate) use crate::resp::claims::{NOAUTH, READONLY};
 pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Refused, is_for_good};
-pub(crate) use queue::{Admission, Condition, EXPIRED};
+pub(crate) use queue::{Admission, Condition, EXPIRED, Queue};
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 pub(crate) use setup::Setup;
 pub(crate) use wire::Queued;
@@ -66,8 +67,6 @@ pub(crate) struct Link {
     reauths: AtomicU64,
     /// Links that were lost in its place before it.
     reconnects: AtomicU64,
-    /// An `AUTH` is under way: Redis may be silent until it is validated.
-    validating: AtomicBool,
 }
 
 impl Link {
@@ -96,7 +95,7 @@ impl Link {
     }
 
     /// A link over any stream, without authentication; requests may take `patience`. Must be called on a runtime.
-    #[cfg(feature = "internals")]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn over<S>(id: u64, stream: S, load: Arc<Load>, patience: Duration) -> Self
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
@@ -116,7 +115,6 @@ impl Link {
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
-            validating: AtomicBool::new(false),
         }
     }
 
@@ -171,6 +169,11 @@ impl Link {
     /// Until when the token of this link may be used.
     pub(crate) fn authenticated_until(&self) -> Instant {
         self.authenticated().until
+    }
+
+    /// Whether an `AUTH` is under way: until its end nobody knows when the link's life ends.
+    pub(crate) fn is_validating(&self) -> bool {
+        self.wire.pulse.is_validating()
     }
 
     /// How long Redis took to answer the last `AUTH` that it took.
@@ -246,9 +249,9 @@ impl Link {
         self.wire.queue.has_answered(count)
     }
 
-    /// Waits until every command has been answered; meant for a link that is not open.
-    pub(crate) async fn answered(&self) {
-        self.wire.queue.drained().await;
+    /// Between its callers and its connection. Holding it keeps nothing open: a connection ends with its link.
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.wire.queue
     }
 
     /// How long nothing has been received.
@@ -293,12 +296,12 @@ impl Link {
         self.wire.pulse.has_claims()
     }
 
-    /// Finds out within `limit` whether the link is good for commands: whether Redis is still there and knows whom it talks to,
-    /// and, if something has answered as a replica does, whether it is a primary. Otherwise, the reason why not.
+    /// Finds out within `limit` whether Redis is still there and knows whom it talks to; and, if something has answered as a
+    /// replica does, within the same time once more whether it is a primary. Otherwise, the reason why not.
     pub(crate) async fn check(&self, limit: Duration) -> Result<(), &'static str> {
         self.touch();
         let claims = self.wire.pulse.take_claims();
-        check::check(&self.wire, claims, Instant::now() + limit).await
+        check::check(&self.wire, claims, limit).await
     }
 
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.
@@ -323,9 +326,8 @@ impl Link {
         }
         let auth = handshake::auth_command(current);
         let started = Instant::now();
-        self.validating.store(true, Relaxed);
+        let validating = self.wire.pulse.validate();
         let outcome = self.wire.own(&auth, deadline).await;
-        self.validating.store(false, Relaxed);
         let verdict = handshake::verdict(outcome, current, limit);
         match &verdict {
             Ok(()) => {
@@ -337,12 +339,13 @@ impl Link {
             Err(error) if error.kind() == ErrorKind::Timeout(Stage::Auth) => return verdict,
             Err(_) => {}
         }
+        drop(validating);
         self.wire.queue.swap(Condition::Aside, Condition::Open);
         verdict
     }
 
     /// Whether Redis has given no sign of life since `moment`, for no good reason.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
-        self.wire.pulse.silent_since(moment) && !self.validating.load(Relaxed)
+        self.wire.pulse.silent_since(moment) && !self.is_validating()
     }
 }

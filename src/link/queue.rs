@@ -6,7 +6,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Waker},
 };
@@ -90,14 +90,18 @@ pub(crate) struct Queue {
     inner: Mutex<Inner>,
     /// The condition without its reason, for those who only look; written under the lock.
     condition: AtomicU8,
+    /// Commands queued since the connection began, without those that were given back; written under the lock.
+    queued: AtomicU64,
+    /// Whether the connection is gone; written under the lock.
+    ended: AtomicBool,
     /// Commands without a complete reply, those that nobody waits for any more included.
     commands: AtomicUsize,
     /// The same of the link's own `AUTH` and `PING`.
     own: AtomicUsize,
     /// A large reply is on its way.
     congested: AtomicBool,
-    /// Rung when a link that is not open has no command in flight any more.
-    idle: Notify,
+    /// Rung whenever commands of a link that is not open are through.
+    departed: Notify,
     /// The whole pool's load.
     load: Arc<Load>,
 }
@@ -108,11 +112,8 @@ struct Inner {
     entries: Vec<Entry>,
     /// Bytes queued since the connection began.
     offset: u64,
-    /// Commands queued since then.
-    queued: u64,
     /// The driver, when it sleeps.
     driver: Option<Waker>,
-    ended: bool,
     spare: Vec<Arc<Slot>>,
 }
 
@@ -142,16 +143,16 @@ impl Queue {
                 bytes: Vec::new(),
                 entries: Vec::new(),
                 offset: 0,
-                queued: 0,
                 driver: None,
-                ended: false,
                 spare: Vec::new(),
             }),
             condition: AtomicU8::new(code(Condition::Open)),
+            queued: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
             commands: AtomicUsize::new(0),
             own: AtomicUsize::new(0),
             congested: AtomicBool::new(false),
-            idle: Notify::new(),
+            departed: Notify::new(),
             load,
         }
     }
@@ -172,7 +173,7 @@ impl Queue {
             Admission::Aside => inner.condition == Condition::Aside,
             Admission::Own => true,
         };
-        if !admitted || inner.ended {
+        if !admitted || self.has_ended() {
             return None;
         }
         let before = inner.bytes.len();
@@ -184,10 +185,14 @@ impl Queue {
         let Order { deadline, expect, quiet } = order;
         let reply = Reply(Arc::clone(&slot));
         let counted = admission != Admission::Own;
-        inner.queued += u64::from(counted);
         inner.entries.push(Entry { begins, ends: inner.offset, deadline, expect, slot: Some(slot), quiet, counted });
-        let in_flight = if counted { &self.commands } else { &self.own };
-        in_flight.fetch_add(1, SeqCst);
+        if counted {
+            // In this order, so that nobody takes a command that is just being queued for an answered one.
+            self.commands.fetch_add(1, SeqCst);
+            self.queued.fetch_add(1, SeqCst);
+        } else {
+            self.own.fetch_add(1, SeqCst);
+        }
         let driver = inner.driver.take();
         drop(guard);
         if let Some(driver) = driver {
@@ -240,14 +245,16 @@ impl Queue {
     /// Notes that requests are through, and gives back the places of the commands among them.
     pub(super) fn left(&self, through: Through) {
         let Through { own, commands, places } = through;
-        // Whoever is woken by either bell finds all counts right.
+        // All counts are right before anybody is woken.
         if own > 0 {
             self.own.fetch_sub(own, SeqCst);
         }
-        let is_idle = commands > 0 && self.commands.fetch_sub(commands, SeqCst) == commands && !self.is_open();
+        if commands > 0 {
+            self.commands.fetch_sub(commands, SeqCst);
+        }
         self.load.left(places);
-        if is_idle {
-            self.idle.notify_waiters();
+        if commands > 0 && !self.is_open() {
+            self.departed.notify_waiters();
         }
     }
 
@@ -261,9 +268,11 @@ impl Queue {
     pub(super) fn give_back(&self, reason: &'static str) -> Vec<Entry> {
         self.set(Condition::Down(reason));
         let mut inner = lock(&self.inner);
-        // As if it had never been queued.
+        // As if it had never been queued: the commands before it are still waited for.
         inner.offset -= inner.bytes.len() as u64;
         inner.bytes.clear();
+        let counted = inner.entries.iter().filter(|entry| entry.counted).count();
+        self.queued.fetch_sub(counted as u64, SeqCst);
         std::mem::take(&mut inner.entries)
     }
 
@@ -271,7 +280,7 @@ impl Queue {
     pub(super) fn end(&self, reason: &'static str) -> Vec<Entry> {
         self.set(Condition::Down(reason));
         let mut inner = lock(&self.inner);
-        inner.ended = true;
+        self.ended.store(true, SeqCst);
         inner.driver = None;
         inner.bytes = Vec::new();
         inner.spare = Vec::new();
@@ -284,7 +293,7 @@ impl Queue {
 
     /// Whether the connection is gone.
     pub(crate) fn has_ended(&self) -> bool {
-        lock(&self.inner).ended
+        self.ended.load(SeqCst)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -300,16 +309,24 @@ impl Queue {
         self.congested.load(SeqCst)
     }
 
-    /// Commands queued since the connection began; the link's own `AUTH` and `PING` are none.
+    /// Commands queued since the connection began, without those that were given back; the link's own `AUTH` and `PING`
+    /// are none.
     pub(crate) fn commands_queued(&self) -> u64 {
-        lock(&self.inner).queued
+        self.queued.load(SeqCst)
     }
 
     /// Whether the first `count` commands are answered: commands are answered in their order.
     pub(crate) fn has_answered(&self, count: u64) -> bool {
         // Looked at in this order, a command that is queued meanwhile makes the answer "no", never a wrong "yes".
         let queued = self.commands_queued();
-        queued.saturating_sub(self.commands.load(SeqCst) as u64) >= count
+        let unanswered = self.commands.load(SeqCst) as u64;
+        // Some of the first `count` may have been given back, and never come to be answered.
+        unanswered == 0 || queued.saturating_sub(unanswered) >= count
+    }
+
+    /// Whether an `AUTH` or `PING` of the link's own is unanswered.
+    pub(super) fn has_own(&self) -> bool {
+        self.own.load(SeqCst) > 0
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -337,15 +354,25 @@ impl Queue {
     /// Waits until no command is in flight; meant for a link that is not open. An `AUTH` that is never answered keeps
     /// nobody waiting.
     pub(crate) async fn drained(&self) {
+        self.until(|queue| queue.commands.load(SeqCst) == 0).await;
+    }
+
+    /// Waits until the first `count` commands are answered, or the connection is gone; meant for a link that is not open.
+    pub(crate) async fn answered(&self, count: u64) {
+        self.until(|queue| queue.has_ended() || queue.has_answered(count)).await;
+    }
+
+    /// Looks whenever commands are through, for as long as the link is not open.
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
         loop {
-            let idle = self.idle.notified();
-            tokio::pin!(idle);
-            // Enabled before the look at the count, so that no departure falls between the two.
-            idle.as_mut().enable();
-            if self.commands.load(SeqCst) == 0 {
+            let departed = self.departed.notified();
+            tokio::pin!(departed);
+            // Enabled before the look, so that no departure falls between the two.
+            departed.as_mut().enable();
+            if is_so(self) {
                 return;
             }
-            idle.await;
+            departed.await;
         }
     }
 }

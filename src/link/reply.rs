@@ -21,13 +21,17 @@ pub(crate) enum Outcome {
     Aborted(Refused),
     /// The reply came, and holds what has no value: it, or the one of a pipeline's at this place.
     Unreadable(Option<usize>, Problem),
-    /// Not a byte of the request left this process: the connection went down, or `MULTI` was asked for first, and may be
-    /// used. With the place in the load that it keeps, if it does.
+    /// Not a byte of the request left this process: the connection went down. With the place in the load that it keeps, if
+    /// it does.
     Unsent(Option<Place>),
+    /// The same of a transaction ahead of which it was asked for `MULTI`: it may be used, or the connection went down.
+    HeldBack(Option<Place>),
     /// The connection went down with the request on its way, for this reason.
     Lost(&'static str),
-    /// The deadline passed.
+    /// The deadline passed with the request queued, or on its way.
     TimedOut,
+    /// The deadline passed before there was an answer to whether `MULTI` may be used: the transaction was not sent.
+    TimedOutHeldBack,
 }
 
 /// What is wrong inside of a reply whose frame is sound.
@@ -120,6 +124,13 @@ pub(super) enum Expect {
     Many(Box<Gather>),
 }
 
+impl Expect {
+    /// Whether what is sent is not the request, but asks whether that may be sent.
+    pub(super) fn is_question(&self) -> bool {
+        matches!(self, Self::Many(gather) if !gather.sent)
+    }
+}
+
 /// The replies of a pipeline, as they come.
 pub(super) struct Gather {
     /// Of a transaction: where the reply to `MULTI` is noted.
@@ -174,7 +185,7 @@ impl Gather {
         let outcome = if !self.refused.is_empty() {
             Outcome::Aborted(Refused { errors: std::mem::take(&mut self.refused), sent: self.sent })
         } else if !self.sent {
-            Outcome::Unsent(None)
+            Outcome::HeldBack(None)
         } else if let Some((place, problem)) = self.unreadable {
             // There is no value to put in its place: an error of the server's would be a word that it has not said.
             Outcome::Unreadable(self.multi.is_none().then_some(place), problem)

@@ -109,16 +109,17 @@ impl Pool {
         turn: Turn,
     ) -> Result<Sent, Error> {
         let _waiting = self.load.wait();
+        let was_sent = matches!(turn, Turn::Again);
         let place = match turn {
-            Turn::First => self.place(deadline, self.overload).await?,
-            Turn::Again(None) => self.place(deadline, Overload::Wait).await?,
-            Turn::Again(Some(place)) => place,
+            Turn::First => self.place(deadline, self.overload, was_sent).await?,
+            Turn::Unsent(None) | Turn::Again => self.place(deadline, Overload::Wait, was_sent).await?,
+            Turn::Unsent(Some(place)) => place,
         };
-        self.wait_for_link(place, request, deadline, memory).await
+        self.wait_for_link(place, request, deadline, memory, was_sent).await
     }
 
     /// A place in the load for one command, if need be after those who came before.
-    async fn place(&self, deadline: Instant, overload: Overload) -> Result<Place, Error> {
+    async fn place(&self, deadline: Instant, overload: Overload, was_sent: bool) -> Result<Place, Error> {
         if overload == Overload::Refuse {
             return if !self.load.has_queue() && self.load.enter() {
                 Ok(Place::taken(&self.load))
@@ -139,7 +140,9 @@ impl Pool {
                 return Err(Error::closed());
             }
             self.load.note_unserved();
-            let text = "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
+            let unsent = unsent(was_sent);
+            let text =
+                format!("too many commands were in flight (`max_in_flight`) until this one's deadline; {unsent}");
             Err(Error::new(ErrorKind::Timeout(Stage::Command), text))
         })
     }
@@ -194,6 +197,7 @@ impl Pool {
         request: &R,
         deadline: Instant,
         memory: &mut Memory,
+        was_sent: bool,
     ) -> Result<Sent, Error> {
         loop {
             let changed = self.changed.notified();
@@ -216,7 +220,7 @@ impl Pool {
                 }
                 continue;
             };
-            // That a link is given up rings no bell.
+            // Nobody is told when a link is given up.
             let look_again = deadline.min(Instant::now() + RECHECK);
             let settled = async {
                 tokio::select! {
@@ -225,7 +229,7 @@ impl Pool {
                 }
             };
             if self.timers.timeout_at(look_again, settled).await.is_none() && Instant::now() >= deadline {
-                return Err(self.not_in_order());
+                return Err(self.not_in_order(was_sent));
             }
         }
     }
@@ -240,10 +244,13 @@ impl Pool {
         self.links.load().iter().find(|link| link.id() == id).map(Arc::clone)
     }
 
-    fn not_in_order(&self) -> Error {
+    fn not_in_order(&self, was_sent: bool) -> Error {
         self.load.note_unserved();
-        let text = "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may \
-                    not overtake it; it was not sent";
+        let unsent = unsent(was_sent);
+        let text = format!(
+            "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may not \
+             overtake it; {unsent}"
+        );
         Error::new(ErrorKind::Timeout(Stage::Command), text)
     }
 
@@ -278,7 +285,14 @@ impl Pool {
 
     /// Those, and the ones that were taken out and have something in flight yet.
     pub(crate) fn all_links(&self) -> Vec<Arc<Link>> {
-        self.links.load().iter().chain(lock(&self.leaving).iter()).map(Arc::clone).collect()
+        let mut links = self.links();
+        for link in &*lock(&self.leaving) {
+            // One that is just being taken out is in both.
+            if links.iter().all(|other| other.id() != link.id()) {
+                links.push(Arc::clone(link));
+            }
+        }
+        links
     }
 
     fn leaves(&self, link: &Arc<Link>) {
@@ -358,17 +372,18 @@ impl Pool {
     }
 }
 
-/// Whether a request has been let in before; with the place in the load that it has kept since.
+/// Whether a request has been let in before.
 pub(crate) enum Turn {
     First,
-    Again(Option<Place>),
+    /// It has been, and has not been sent; with the place in the load that it has kept since, if it has.
+    Unsent(Option<Place>),
+    /// It has been sent before.
+    Again,
 }
 
-impl Turn {
-    /// Leaves the next one's behind, which comes without a place.
-    pub(crate) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::Again(None))
-    }
+/// What became of a request that is given up before it is sent: in both cases it has not run since.
+fn unsent(was_sent: bool) -> &'static str {
+    if was_sent { "it was not sent again" } else { "it was not sent" }
 }
 
 /// A request on its way.

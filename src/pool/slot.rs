@@ -36,7 +36,7 @@ pub(super) struct Slot {
     /// Why the link goes as soon as the spare is there, if it has to.
     pub(super) doomed: Option<&'static str>,
     pub(super) task: Task,
-    /// A spare is being opened while something else is under way.
+    /// A spare is being opened, whatever else is under way; if the link goes meanwhile, it takes its place.
     pub(super) opens_spare: bool,
     /// When an `AUTH` under way has used up half of the life that the old token had left at its start.
     pub(super) auth_is_late: Option<Instant>,
@@ -91,7 +91,7 @@ impl Slot {
 
     /// Whether there is a spare, or will be.
     pub(super) fn has_spare(&self) -> bool {
-        self.spare.is_some() || self.opens_spare || (self.link.is_some() && self.task == Task::Dial)
+        self.spare.is_some() || self.opens_spare
     }
 
     /// Whether a link is being opened here.

@@ -3,6 +3,12 @@
 use redis::{ServerError, ServerErrorKind};
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
+/// What Redis answers to those whom it does not know.
+pub(crate) const NOAUTH: &str = "NOAUTH";
+
+/// What a replica answers to those who write.
+pub(crate) const READONLY: &str = "READONLY";
+
 /// That a connection has lost its authentication, or that its server is no primary. A script can say the same of itself,
 /// so that a claim is verified before the connection goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,7 +21,7 @@ impl Claims {
     pub(crate) fn of(error: &ServerError) -> Self {
         match error.kind() {
             Some(ServerErrorKind::ReadOnly) => Self(Self::READ_ONLY),
-            None if error.code() == "NOAUTH" => Self(Self::UNAUTHENTICATED),
+            None if error.code() == NOAUTH => Self(Self::UNAUTHENTICATED),
             _ => Self::default(),
         }
     }

@@ -14,26 +14,32 @@ pub(crate) enum Stop {
     Unreadable { len: usize, problem: &'static str },
 }
 
-pub(super) fn garbage(problem: &'static str) -> Stop {
-    Stop::Garbage(problem)
+/// What is no reply at all, and why.
+#[derive(Debug)]
+pub(crate) struct Garbage(pub(crate) &'static str);
+
+impl From<Garbage> for Stop {
+    fn from(Garbage(problem): Garbage) -> Self {
+        Self::Garbage(problem)
+    }
 }
 
 /// The number that a line holds, as lenient as the `redis` crate is.
-pub(super) fn number(line: &[u8]) -> Option<i64> {
+pub(crate) fn number(line: &[u8]) -> Option<i64> {
     str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
-/// The line that starts at `at`, without its end, and where the next one starts.
-pub(super) fn line(buf: &[u8], at: usize) -> Result<(&[u8], usize), Stop> {
+/// The line that starts at `at`, without its end, and where the next one starts; none while it is not there in whole.
+pub(crate) fn line(buf: &[u8], at: usize) -> Result<Option<(&[u8], usize)>, Garbage> {
     let rest = buf.get(at..).unwrap_or_default();
     let mut from = 0;
     while let Some(found) = rest[from..].iter().position(|byte| *byte == b'\r') {
         let end = from + found;
         match rest.get(end + 1) {
-            Some(b'\n') => return Ok((&rest[..end], at + end + 2)),
+            Some(b'\n') => return Ok(Some((&rest[..end], at + end + 2))),
             Some(_) => from = end + 1,
             None => break,
         }
     }
-    if rest.len() > LONGEST_LINE { Err(garbage("a line does not end")) } else { Err(Stop::Incomplete) }
+    if rest.len() > LONGEST_LINE { Err(Garbage("a line does not end")) } else { Ok(None) }
 }

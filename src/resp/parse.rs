@@ -8,7 +8,7 @@
 
 use super::{
     claims::Claims,
-    line::{Stop, garbage, line, number},
+    line::{Stop, line, number},
     scan::Scan,
 };
 use redis::Value;
@@ -136,11 +136,11 @@ impl<'a> Reader<'a> {
         let Ok(len) = usize::try_from(self.size()?) else {
             return Ok(Value::Nil);
         };
-        let end = self.at.checked_add(len).ok_or_else(|| garbage("a string is too long"))?;
+        let end = self.at.checked_add(len).ok_or(Stop::Garbage("a string is too long"))?;
         let bytes = self.buf.get(self.at..end).ok_or(Stop::Incomplete)?;
         match self.buf.get(end..end.saturating_add(2)) {
             Some(b"\r\n") => {}
-            Some(_) => return Err(garbage("a string does not end where it should")),
+            Some(_) => return Err(Stop::Garbage("a string does not end where it should")),
             None => return Err(Stop::Incomplete),
         }
         self.at = end + 2;
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
 
     /// The elements of a map, or the attributes of what follows them.
     fn pairs(&mut self, depth: usize) -> Result<Vec<(Value, Value)>, Stop> {
-        let count = usize::try_from(self.size()?).map_err(|_| garbage("a map has a negative size"))?;
+        let count = usize::try_from(self.size()?).map_err(|_| Stop::Garbage("a map has a negative size"))?;
         let mut pairs = Vec::with_capacity(self.plausible(count));
         for _ in 0..count {
             pairs.push((self.value(depth + 1)?, self.value(depth + 1)?));
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
 
     /// How much there is of something.
     fn size(&mut self) -> Result<i64, Stop> {
-        self.number()?.ok_or_else(|| garbage("a size is no number"))
+        self.number()?.ok_or(Stop::Garbage("a size is no number"))
     }
 
     /// A line with a number; none if it holds something else.
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self) -> Result<&'a [u8], Stop> {
-        let (line, next) = line(self.buf, self.at)?;
+        let (line, next) = line(self.buf, self.at)?.ok_or(Stop::Incomplete)?;
         self.at = next;
         Ok(line)
     }

@@ -1,6 +1,6 @@
 //! Where a reply that comes in pieces ends.
 
-use super::line::{Stop, garbage, line, number};
+use super::line::{Garbage, line, number};
 
 /// Looks for the end of one reply, and goes on where it stopped when more has come: however large the reply and however
 /// small the pieces, no element is looked at twice.
@@ -25,18 +25,16 @@ impl Scan {
 
     /// The length of the reply at the start of `buf`, which is the one of the last call with more behind it; none while it
     /// is not there in whole.
-    pub(crate) fn resume(&mut self, buf: &[u8]) -> Result<Option<usize>, Stop> {
+    pub(crate) fn resume(&mut self, buf: &[u8]) -> Result<Option<usize>, Garbage> {
         loop {
             let Some(kind) = buf.get(self.at) else {
                 return Ok(None);
             };
             if !b"+-:_,#($!=*~>%|".contains(kind) {
-                return Err(garbage("a reply has an unknown type"));
+                return Err(Garbage("a reply has an unknown type"));
             }
-            let (header, next) = match line(buf, self.at + 1) {
-                Ok(line) => line,
-                Err(Stop::Incomplete) => return Ok(None),
-                Err(stop) => return Err(stop),
+            let Some((header, next)) = line(buf, self.at + 1)? else {
+                return Ok(None);
             };
             let elements = match kind {
                 b'$' | b'!' | b'=' => {
@@ -46,7 +44,7 @@ impl Scan {
                         return Ok(None);
                     }
                     if !buf[..end].ends_with(b"\r\n") {
-                        return Err(garbage("a string does not end where it should"));
+                        return Err(Garbage("a string does not end where it should"));
                     }
                     self.at = end;
                     if self.close() {
@@ -84,22 +82,20 @@ impl Scan {
 }
 
 /// Where a string ends whose header says `size` and ends at `next`.
-fn blob_end(kind: u8, size: i64, next: usize) -> Result<usize, Stop> {
+fn blob_end(kind: u8, size: i64, next: usize) -> Result<usize, Garbage> {
     match usize::try_from(size) {
-        Ok(len) => {
-            next.checked_add(len).and_then(|end| end.checked_add(2)).ok_or_else(|| garbage("a string is too long"))
-        }
+        Ok(len) => next.checked_add(len).and_then(|end| end.checked_add(2)).ok_or(Garbage("a string is too long")),
         // The null string has no body.
         Err(_) if kind == b'$' => Ok(next),
-        Err(_) => Err(garbage("a string has a negative size")),
+        Err(_) => Err(Garbage("a string has a negative size")),
     }
 }
 
-fn pairs(line: &[u8]) -> Result<u64, Stop> {
+fn pairs(line: &[u8]) -> Result<u64, Garbage> {
     let count = u64::try_from(size(line)?).ok().and_then(|count| count.checked_mul(2));
-    count.ok_or_else(|| garbage("a map has no possible size"))
+    count.ok_or(Garbage("a map has no possible size"))
 }
 
-fn size(line: &[u8]) -> Result<i64, Stop> {
-    number(line).ok_or_else(|| garbage("a size is no number"))
+fn size(line: &[u8]) -> Result<i64, Garbage> {
+    number(line).ok_or(Garbage("a size is no number"))
 }

@@ -31,8 +31,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Timers of a runtime, on threads of its own.
 fn timers() -> (Runtime, Timers) {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-    let (timers, mainspring) = Timers::of(runtime.handle().clone());
-    runtime.spawn(mainspring.wind());
+    let (timers, guard) = Timers::of(runtime.handle().clone());
+    runtime.spawn(guard.hold());
     (runtime, timers)
 }
 

@@ -221,9 +221,9 @@ impl TokenActor {
         let next_refresh = self.plan(schedule::delay(token.lifetime(), age, floor, &self.config));
         if same {
             self.journal.record(Event::TokenUnchanged { next_refresh });
-            let is_buried = |current: &Arc<Current>| !current.token.is_usable();
-            if self.announced() || self.current.as_ref().is_some_and(is_buried) {
-                // Its issuer vouches for it once more: it was our clock that buried it.
+            let has_died = |current: &Arc<Current>| !current.token.is_usable();
+            if self.announced() || self.current.as_ref().is_some_and(has_died) {
+                // Its issuer vouches for it once more: it died by our clock alone.
                 self.publish(token, self.generation(), username);
             }
             return Ok(());

@@ -35,20 +35,24 @@ impl<S> Driver<S> {
 
     /// Ends a request that the connection's end has overtaken.
     pub(super) fn give_up(&mut self, entry: Entry) {
+        let is_question = entry.expect.is_question();
         // What the TLS layer has taken may have gone.
-        let outcome = if entry.begins < self.written {
+        let outcome = if entry.begins < self.written && !is_question {
             Outcome::Lost(self.reason)
-        } else if entry.counted
-            && entry.slot.is_some()
-            && let Some(places) = self.through.places.checked_sub(1)
-        {
-            // It goes over another link, and takes its place along: others would have taken it before.
-            self.through.places = places;
-            Outcome::Unsent(Some(Place::taken(&self.load)))
         } else {
-            Outcome::Unsent(None)
+            let place = self.place_of(&entry);
+            if is_question { Outcome::HeldBack(place) } else { Outcome::Unsent(place) }
         };
         self.tell(entry, outcome, false);
+    }
+
+    /// The place in the load of a command that goes over another link, and takes it along: others would have taken it before.
+    fn place_of(&mut self, entry: &Entry) -> Option<Place> {
+        if !entry.counted || entry.slot.is_none() {
+            return None;
+        }
+        self.through.places = self.through.places.checked_sub(1)?;
+        Some(Place::taken(&self.load))
     }
 }
 

@@ -123,9 +123,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     ///
     /// Neither reading nor writing waits for the other, so that a server that reads no more before it is read itself gets
     /// what it wants.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+    fn turn(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Reason> {
         if self.broken.is_none()
-            && let Err(reason) = self.send(cx)
+            && let Err(reason) = self.send(now, cx)
         {
             self.queue.set(Condition::Down(reason));
             self.broken = Some(reason);
@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(())
     }
 
-    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {
+    fn send(&mut self, mut now: Instant, cx: &mut Context<'_>) -> Result<(), Reason> {
         if self.sent > LARGEST_IDLE_BUFFER.max(self.hand.bytes.len() / 2) {
             // A socket that is never through must not keep what it has sent.
             self.hand.bytes.drain(..self.sent);
@@ -153,7 +153,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             // On many threads each command would travel alone: what is ready to run gets one chance to join it.
             let patience = self.many_threads && !self.yielded;
             // One look at the clock for all that is taken.
-            let now = Instant::now();
             let usual = now + self.patience;
             let mut earliest = usual;
             let quiet = &mut self.quiet;
@@ -175,6 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     self.yielded = false;
                     self.watch_for(earliest, now);
                     self.write(cx)?;
+                    now = Instant::now();
                 }
             }
         }
@@ -238,8 +238,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let up_to_date = ready!(self.catch_up(cx));
-        match up_to_date.and_then(|()| self.turn(cx)) {
+        let now = Instant::now();
+        let up_to_date = ready!(self.catch_up(now, cx));
+        match up_to_date.and_then(|()| self.turn(now, cx)) {
             Ok(()) => Poll::Pending,
             Err(reason) => {
                 self.reason = reason;

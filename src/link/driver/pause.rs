@@ -7,18 +7,19 @@
 use super::{Driver, Reason};
 use crate::link::queue::EXPIRED;
 use std::{
-    pin::{Pin, pin},
+    pin::pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    task::{coop, yield_now},
+    task::yield_now,
     time::Instant,
 };
 
-/// A driver that has not run for this long may have been kept from it. No longer than most tokens count as expired before they
-/// are.
+/// A driver that has not run for this long may have been kept from it. It is less than the time before a token's end at which
+/// the token counts as dead (`LAST_MOMENT` of its type, for all but short-lived ones): what a shorter standstill leaves
+/// unnoticed, the server still serves.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// When a driver ran last, and whether it has yet to read what came since.
@@ -36,43 +37,30 @@ impl Pause {
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// After a pause, reads all that has come before anything is written; pending until that is done. What is queued for a
     /// connection whose token has died is given back unsent.
-    pub(super) fn catch_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
-        let now = Instant::now();
+    pub(super) fn catch_up(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
         let ran = std::mem::replace(&mut self.pause.ran, now);
-        if now.saturating_duration_since(ran) >= PAUSE {
-            self.pause.behind = true;
+        let is_paused = now.saturating_duration_since(ran) >= PAUSE;
+        // Once only: where something else takes that long at each turn of the runtime, every poll comes after a pause.
+        if is_paused && !std::mem::replace(&mut self.pause.behind, true) {
             // The runtime has to look at its sockets first: until then, none is known to have anything.
             ready!(pin!(yield_now()).poll(cx));
         }
         if self.pause.behind {
             // Before the first request nothing that comes can be a reply.
-            if self.written > 0 {
-                ready!(self.read_all(cx))?;
+            if self.written > 0 && self.read(cx)? {
+                return Poll::Pending;
             }
             self.pause.behind = false;
         }
         if self.pulse.has_expired(now) {
+            if self.pulse.is_validating() && !self.queue.has_own() {
+                // The answer to the `AUTH` has come: whoever waited for it is about to say until when the link may be used.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             self.give_back();
         }
         Poll::Ready(Ok(()))
-    }
-
-    fn read_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
-        loop {
-            let more = self.replies();
-            self.wake();
-            if more? {
-                continue;
-            }
-            match self.inbox.fill(Pin::new(&mut self.stream), cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err("connection closed")),
-                Poll::Ready(Ok(_)) => self.pulse.beat(),
-                Poll::Ready(Err(_)) => return Poll::Ready(Err("connection broken")),
-                Poll::Pending if coop::has_budget_remaining() => return Poll::Ready(Ok(())),
-                // There may be more: it is the task's turn that is over, and it has been woken for another one.
-                Poll::Pending => return Poll::Pending,
-            }
-        }
     }
 
     /// Gives back what has not been taken from the queue, and takes the link out of use.
@@ -95,3 +83,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.keeper.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,12 @@ use super::{Driver, Reason};
 use crate::{
     link::reply::{Expect, LARGE, Outcome, Problem},
     observe::trace::target,
-    resp::{claims::Claims, line::Stop, parse::parse_with_claims, scan::Scan},
+    resp::{
+        claims::Claims,
+        line::{Garbage, Stop},
+        parse::parse_with_claims,
+        scan::Scan,
+    },
     transport::tls::explain::broken,
 };
 use redis::Value;
@@ -12,7 +17,10 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::coop,
+};
 
 /// Requests that are completed before their callers are let run: so the server has something to do while the next ones are
 /// completed. With all of them at once, client and server would wait for each other by turns.
@@ -59,7 +67,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Ok(true);
             }
             match self.inbox.fill(Pin::new(&mut self.stream), cx) {
-                Poll::Pending => return Ok(false),
+                Poll::Pending if coop::has_budget_remaining() => return Ok(false),
+                Poll::Pending => {
+                    // It is the task's turn that is over, whatever the stream has.
+                    cx.waker().wake_by_ref();
+                    return Ok(true);
+                }
                 Poll::Ready(Ok(0)) => return Err("connection closed"),
                 Poll::Ready(Ok(bytes)) => {
                     came += bytes;
@@ -109,8 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     self.queue.set_congested(scan.least().max(bytes.len()) > LARGE);
                     return Ok(None);
                 }
-                Err(Stop::Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
-                Err(Stop::Incomplete | Stop::Unreadable { .. }) => return Ok(None),
+                Err(Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
             }
         }
         let mut claims = Claims::default();

@@ -56,7 +56,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if deadline > now {
                 next = Some(next.map_or(deadline, |at| at.min(deadline)));
             } else if let Some(slot) = entry.slot.take() {
-                self.wakers.extend(slot.fill(Answer { outcome: Outcome::TimedOut, large: false, deadline }));
+                let is_question = entry.expect.is_question();
+                let outcome = if is_question { Outcome::TimedOutHeldBack } else { Outcome::TimedOut };
+                self.wakers.extend(slot.fill(Answer { outcome, large: false, deadline }));
             }
         }
         self.wake();

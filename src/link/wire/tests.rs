@@ -390,3 +390,27 @@ async fn a_silent_server_is_doubted_though_nobody_waits_to_the_deadline() {
         yield_now().await;
     }
 }
+
+/// A transaction ahead of which it is asked for `MULTI` has not left before there is an answer.
+#[tokio::test(start_paused = true)]
+async fn what_ends_with_the_question_for_multi_has_not_been_sent() {
+    let question: Vec<u8> =
+        ["MULTI", "DISCARD"].iter().flat_map(|name| redis::cmd(name).get_packed_command()).collect();
+    for (answers, cut) in [("+OK\r\n+OK\r\n", false), ("+OK\r\n", true), ("", true), ("", false)] {
+        let (wire, mut far) = wire(1024);
+        let reply = wire.ask_for_multi(Admission::Open, Some(Instant::now() + SECOND)).unwrap().0;
+        let mut came = vec![0; question.len()];
+        far.read_exact(&mut came).await.unwrap();
+        assert_eq!(came, question);
+        far.write_all(answers.as_bytes()).await.unwrap();
+        let far = (!cut).then_some(far);
+        let outcome = reply.await.outcome;
+        let expected = match outcome {
+            Outcome::HeldBack(_) => cut || !answers.is_empty(),
+            Outcome::TimedOutHeldBack => !cut && answers.is_empty(),
+            _ => false,
+        };
+        assert!(expected, "{answers:?}, cut: {cut}: {outcome:?}");
+        drop(far);
+    }
+}

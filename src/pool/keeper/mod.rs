@@ -6,6 +6,8 @@
 mod outcome;
 mod pace;
 mod rotation;
+#[cfg(test)]
+mod tests;
 
 use super::{
     Pool,
@@ -149,8 +151,10 @@ impl Keeper {
     /// Takes what is down out of its slot, and shows the commands what there is.
     fn tidy(&mut self) {
         let now = Instant::now();
-        for link in self.slots.iter().flat_map(Slot::links).filter(|link| link.authenticated_until() <= now) {
-            // The server is about to cut it, and whatever is in flight with it.
+        let has_died = |link: &&Arc<Link>| link.authenticated_until() <= now && !link.is_validating();
+        for link in self.slots.iter().flat_map(Slot::links).filter(has_died) {
+            // The server is about to cut it, and whatever is in flight with it. Not so one whose `AUTH` has been accepted in
+            // time, though nobody has read that yet: the end of the `AUTH` says which it is.
             link.retire(EXPIRED);
         }
         if self.slots.iter().flat_map(Slot::links).any(|link| link.is_silent()) {
@@ -161,10 +165,9 @@ impl Keeper {
         if gone.is_empty() {
             return;
         }
-        self.publish();
+        self.take_out(gone.iter().map(|(link, _)| link));
         for (link, reason) in gone {
             self.journal.record(Event::LinkDown { link: link.id(), reason });
-            self.let_go(link);
         }
         for (link, by) in self.slots.iter_mut().filter_map(Slot::replaced) {
             self.journal.record(Event::LinkReplaced { link, by });
@@ -181,16 +184,23 @@ impl Keeper {
         }
     }
 
+    /// Takes links out of use that are in no slot any more. What is on its way on them may be answered before their
+    /// connections close.
+    fn take_out<'a>(&mut self, links: impl Iterator<Item = &'a Arc<Link>> + Clone) {
+        // In this order, so that whoever looks for a live link finds it at every moment.
+        links.clone().for_each(|link| self.pool.leaves(link));
+        self.publish();
+        links.for_each(|link| self.let_go(Arc::clone(link)));
+    }
+
     fn publish(&self) {
         let links = self.slots.iter().flat_map(Slot::links);
         let filled = self.slots.iter().filter(|slot| slot.link.is_some()).count();
         self.pool.publish(links.map(Arc::clone).collect(), filled);
     }
 
-    /// Lets what is on its way on a link that was taken out be answered before its connection closes.
     fn let_go(&mut self, link: Arc<Link>) {
         let limit = Instant::now() + self.setup.command_timeout.max(self.options.ping_timeout);
-        self.pool.leaves(&link);
         self.tasks.push(Box::pin(async move {
             // What a broken connection has in flight is gone, not answered.
             let drained = timeout_at(limit, link.drained()).await.is_ok() && !link.has_ended();
@@ -234,13 +244,14 @@ impl Keeper {
             self.rotate(index, link, current, census);
         } else if let Some(spare) = self.slots[index].spare.take() {
             spare.retire("stand-in not needed any more");
-            self.publish();
+            self.take_out(std::iter::once(&spare));
             self.journal.record(Event::LinkRetired { link: spare.id() });
-            self.let_go(spare);
-        } else if link.is_suspect()
-            || link.idle() >= self.options.ping_after
-            || link.has_claims() && self.slots[index].may_verify()
-        {
+        }
+        // One that waits for its `AUTH` is looked after meanwhile. One that is aside has an unanswered `AUTH`, and would not
+        // answer before that.
+        let slot = &self.slots[index];
+        let due = link.is_suspect() || link.idle() >= self.options.ping_after || link.has_claims() && slot.may_verify();
+        if due && slot.task == Task::None && link.is_open() {
             self.check(index, link);
         }
     }
@@ -283,9 +294,10 @@ impl Keeper {
             Done::Dialed(index, generation, result.map(|link| (link, now.elapsed())))
         };
         let slot = &mut self.slots[index];
-        if slot.task == Task::None {
+        if slot.task == Task::None && slot.link.is_none() {
             slot.task = Task::Dial;
         } else {
+            // The link in this place is looked after meanwhile.
             slot.opens_spare = true;
         }
         self.tasks.push(Box::pin(dial.instrument(span)));

@@ -1,0 +1,214 @@
+use crate::{
+    admission::Load,
+    link::{
+        queue::Admission,
+        reply::Outcome,
+        wire::{
+            Wire,
+            tests::{HOUR, SECOND, answered, expect, get, terms, terms_with, wire},
+        },
+    },
+};
+use redis::Value;
+use rustls::{AlertDescription, Error as TlsError};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    task::yield_now,
+    time::{Instant, timeout},
+};
+
+/// Longer than a driver may be kept from running without taking it for a pause.
+const LONG: Duration = Duration::from_millis(120);
+
+/// Beside a task that takes its thread for that long at each turn, every poll of a driver comes after a pause.
+#[tokio::test]
+async fn a_driver_that_runs_seldom_runs_all_the_same() {
+    let (wire, mut far) = wire(1024);
+    let is_through = Arc::new(AtomicBool::new(false));
+    let other = Arc::clone(&is_through);
+    let slow = tokio::spawn(async move {
+        while !other.load(SeqCst) {
+            thread::sleep(LONG);
+            yield_now().await;
+        }
+    });
+    let server = tokio::spawn(async move {
+        expect(&mut far, &["a"]).await;
+        far.write_all(b":1\r\n").await.unwrap();
+        far
+    });
+    let value = timeout(5 * SECOND, get(&wire, "a")).await.map(|answer| answer.outcome);
+    is_through.store(true, SeqCst);
+    slow.await.unwrap();
+    assert!(matches!(value, Ok(Outcome::Answered(Value::Int(1)))), "{value:?}");
+    // Deadlines are kept, too.
+    let deadline = Instant::now() + LONG;
+    let late = wire.command(Admission::Open, redis::cmd("GET").arg("b"), Some(deadline)).unwrap().0;
+    assert!(matches!(timeout(5 * SECOND, late).await.map(|answer| answer.outcome), Ok(Outcome::TimedOut)));
+    server.await.unwrap();
+}
+
+/// Lets the driver run.
+async fn turns() {
+    for _ in 0..20 {
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_back_answers_nothing() {
+    let (wire, mut far) = wire(1024);
+    let first = get(&wire, "a");
+    expect(&mut far, &["a"]).await;
+    let through = wire.queue.commands_queued();
+    wire.pulse.expires_at(Instant::now());
+    thread::sleep(Duration::from_millis(2));
+    let given_back = [get(&wire, "b"), get(&wire, "c")];
+    let through_all = wire.queue.commands_queued();
+    for reply in given_back {
+        assert!(matches!(reply.await.outcome, Outcome::Unsent(_)));
+    }
+    assert!(!wire.queue.has_answered(through), "nothing is answered yet");
+    let waiting = tokio::spawn({
+        let queue = Arc::clone(&wire.queue);
+        async move { queue.answered(through_all).await }
+    });
+    turns().await;
+    assert!(!waiting.is_finished());
+    far.write_all(b":1\r\n").await.unwrap();
+    assert_eq!(answered(first).await, Value::Int(1));
+    assert!(wire.queue.has_answered(through) && wire.queue.has_answered(through_all));
+    timeout(SECOND, waiting).await.expect("what was given back is not waited for").unwrap();
+}
+
+/// The answer has come and nobody has read it yet; what is queued goes the way that it says.
+#[tokio::test]
+async fn a_token_that_was_accepted_during_a_pause_counts() {
+    for accepted in [true, false] {
+        let (wire, mut far) = wire(1024);
+        let wire = Arc::new(wire);
+        let validating = Arc::clone(&wire);
+        wire.pulse.expires_at(Instant::now() + LONG);
+        let auth = tokio::spawn(async move {
+            let under_way = validating.pulse.validate();
+            let outcome = validating.own(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR).await;
+            // The keeper has other things to do before.
+            yield_now().await;
+            if matches!(outcome, Outcome::Answered(Value::Okay)) {
+                validating.pulse.expires_at(Instant::now() + HOUR);
+            }
+            drop(under_way);
+        });
+        while !wire.queue.has_own() {
+            yield_now().await;
+        }
+        turns().await;
+        far.write_all(if accepted { b"+OK\r\n" } else { b"-ERR no\r\n" }).await.unwrap();
+        thread::sleep(2 * LONG);
+        let reply = get(&wire, "b");
+        auth.await.unwrap();
+        if accepted {
+            far.write_all(b":1\r\n").await.unwrap();
+            assert_eq!(answered(reply).await, Value::Int(1));
+        } else {
+            assert!(matches!(reply.await.outcome, Outcome::Unsent(_)), "a dead token's connection takes nothing");
+        }
+    }
+}
+
+/// One whose `AUTH` nobody has answered by the old token's end is as dead as any.
+#[tokio::test]
+async fn a_token_that_was_not_accepted_in_time_does_not_count() {
+    let (wire, _far) = wire(1024);
+    wire.pulse.expires_at(Instant::now() + LONG);
+    let _validating = wire.pulse.validate();
+    let _auth = wire.command(Admission::Own, redis::cmd("AUTH").arg("a"), None);
+    turns().await;
+    thread::sleep(2 * LONG);
+    let reply = timeout(SECOND, get(&wire, "b")).await.expect("an outcome");
+    assert!(matches!(reply.outcome, Outcome::Unsent(_)));
+}
+
+/// Takes everything, and says nothing until it says that TLS has ended.
+struct Refused(Arc<AtomicBool>);
+
+impl AsyncRead for Refused {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.0.load(SeqCst) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(io::Error::other(TlsError::AlertReceived(AlertDescription::CertificateRequired))))
+    }
+}
+
+impl AsyncWrite for Refused {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn why_a_connection_broke_is_known_after_a_pause_too() {
+    let reason_after = |pause: Duration| async move {
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let wire = Wire::start(Refused(Arc::clone(&has_ended)), terms(16 << 10));
+        let lost = get(&wire, "a");
+        turns().await;
+        thread::sleep(pause);
+        has_ended.store(true, SeqCst);
+        _ = get(&wire, "b");
+        match timeout(SECOND, lost).await.expect("an outcome").outcome {
+            Outcome::Lost(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    };
+    let reason = reason_after(Duration::ZERO).await;
+    assert_ne!(reason, "connection broken");
+    assert_eq!(reason_after(LONG).await, reason);
+}
+
+/// What has come during a pause takes its time, which is not to be that of everybody else.
+#[tokio::test]
+async fn others_run_while_a_driver_catches_up() {
+    const SIZE: usize = 8 << 20;
+    let (near, mut far) = tokio::io::duplex(2 * SIZE);
+    let wire = Wire::start(near, terms_with(Load::new(1), 16 << 10));
+    let reply = get(&wire, "a");
+    expect(&mut far, &["a"]).await;
+    far.write_all(format!("${SIZE}\r\n{}\r\n", "x".repeat(SIZE)).as_bytes()).await.unwrap();
+    thread::sleep(LONG);
+    let turns = Arc::new(AtomicUsize::new(0));
+    let other = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        poll_fn(move |cx| {
+            turns.fetch_add(1, SeqCst);
+            // Not `yield_now`, with which it would wait until nobody else has anything to do.
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        })
+    });
+    assert!(matches!(timeout(10 * SECOND, reply).await.expect("an answer").outcome, Outcome::Answered(_)));
+    other.abort();
+    let turns = turns.load(SeqCst);
+    assert!(turns > 20, "others have had {turns} turns");
+}

@@ -1,0 +1,125 @@
+use super::*;
+use crate::{
+    admission::{Load, Overload},
+    client::Config,
+    credential::Credential,
+    pool::slot::Task,
+    timer::Timers,
+    token::{AccessToken, TokenActor},
+    transport::{dialer::Dialer, tls::Transport},
+};
+use redis::ProtocolVersion;
+use std::{
+    pin::pin,
+    sync::Mutex,
+    task::{Context, Wake, Waker},
+};
+use tokio::{
+    io::{DuplexStream, duplex},
+    runtime::Handle,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A keeper of one place, which nothing has started yet.
+fn keeper() -> Keeper {
+    let config = Config::new(Credential::custom(|| async { AccessToken::opaque("token", HOUR, "tester") }));
+    let journal = Journal::new("test");
+    let source = config.credential.token_source().unwrap();
+    let (actor, tokens) = TokenActor::new(source, config.token_manager, None, journal.clone());
+    tokio::spawn(actor.run());
+    let (timers, _) = Timers::of(Handle::current());
+    let pool = Arc::new(Pool::new(1, tokens.clone(), Load::new(8), Overload::Refuse, timers));
+    let setup = Setup {
+        dialer: Dialer {
+            host: "localhost".to_owned(),
+            port: 1,
+            resolver: config.resolver,
+            transport: Transport::Plaintext,
+            connect_timeout: HOUR,
+        },
+        protocol: ProtocolVersion::RESP3,
+        auth_timeout: HOUR,
+        command_timeout: HOUR,
+        links_opened: 0.into(),
+        pool: journal.name(),
+        tasks: tokio_util::task::TaskTracker::new(),
+        multi: Arc::default(),
+    };
+    let options = KeeperOptions { auth_timeout: HOUR, ping_after: HOUR, ping_timeout: HOUR };
+    let (mut keeper, _) = Keeper::new(pool, setup, tokens, journal, options);
+    keeper.first = None;
+    keeper
+}
+
+/// A link without a token, and its server.
+fn link(keeper: &Keeper, id: u64) -> (Arc<Link>, DuplexStream) {
+    let (near, far) = duplex(1024);
+    (Arc::new(Link::over(id, near, Arc::clone(&keeper.pool.load), HOUR)), far)
+}
+
+/// Looks for a link whenever there are others in the pool, and notes whether it is there.
+struct Looks {
+    pool: Arc<Pool>,
+    link: u64,
+    found: Mutex<Vec<bool>>,
+}
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        let found = self.pool.any_link(self.link).is_some();
+        self.found.lock().unwrap().push(found);
+    }
+}
+
+/// Whether it is found during `change`.
+fn is_found(keeper: &mut Keeper, link: u64, change: impl FnOnce(&mut Keeper)) -> Vec<bool> {
+    let pool = Arc::clone(&keeper.pool);
+    let looks = Arc::new(Looks { pool: Arc::clone(&pool), link, found: Mutex::default() });
+    let waker = Waker::from(Arc::clone(&looks));
+    let mut changed = pin!(pool.changed.notified());
+    assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    change(keeper);
+    let found = looks.found.lock().unwrap().clone();
+    assert!(keeper.pool.any_link(link).is_some() && keeper.pool.link(link).is_none(), "it has not left");
+    found
+}
+
+/// A handle whose command is on it would take the command for ended otherwise, and overtake it.
+#[tokio::test]
+async fn a_link_that_leaves_is_found_at_every_moment() {
+    let mut keeper = keeper();
+    let ((first, _far), (spare, _other)) = (link(&keeper, 1), link(&keeper, 2));
+    keeper.slots[0].link = Some(Arc::clone(&first));
+    keeper.slots[0].spare = Some(spare);
+    keeper.publish();
+    let found = is_found(&mut keeper, 2, |keeper| keeper.reconcile());
+    assert_eq!(found, [true], "the stand-in");
+    first.retire("a test");
+    let found = is_found(&mut keeper, 1, Keeper::tidy);
+    assert_eq!(found, [true], "the link");
+    assert_eq!(keeper.pool.all_links().len(), 2);
+}
+
+/// Its rotation may have to wait for minutes.
+#[tokio::test]
+async fn a_link_is_looked_after_while_it_waits_for_its_auth() {
+    let mut keeper = keeper();
+    keeper.tokens.clone().current().await.unwrap();
+    let (link, _far) = link(&keeper, 1);
+    keeper.slots[0].link = Some(Arc::clone(&link));
+    keeper.slots[0].rotate(1, Duration::ZERO, HOUR);
+    keeper.publish();
+    keeper.reconcile();
+    let slot = &keeper.slots[0];
+    assert_eq!((slot.opens_spare, slot.task), (true, Task::None), "a lone link waits for its stand-in");
+    link.suspect();
+    keeper.reconcile();
+    assert_eq!(keeper.slots[0].task, Task::Check, "while that is being opened");
+    keeper.slots[0].task = Task::None;
+    keeper.slots[0].opens_spare = false;
+    keeper.slots[0].reauth_after = Instant::now() + HOUR;
+    keeper.reconcile();
+    let slot = &keeper.slots[0];
+    assert_eq!((slot.opens_spare, slot.task), (false, Task::Check), "until its turn comes");
+}
