@@ -272,5 +272,6 @@ impl Credential {
 #[cfg(test)]
 mod tests;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod chain_cases;
