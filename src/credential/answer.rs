@@ -120,7 +120,7 @@ pub(super) fn told(answer: &Answer) -> String {
     Said::read(answer).in_short(answer)
 }
 
-/// The first line of a refusal in plain text, in which proxies give their reasons. It may quote what somebody else has sent.
+/// The first line of a refusal in plain text, in which proxies give their reasons. It may quote what somebody else sent.
 fn plain_text(answer: &Answer) -> Option<String> {
     let plain = str::from_utf8(&answer.body).ok().filter(|plain| !plain.trim_start().starts_with(['{', '[']))?;
     let blanked = answer.secret.as_ref().map(|secret| secret.scrub(plain));

@@ -1,8 +1,9 @@
 //! Values that are secrets by what stands before them: a telling name, the scheme of a header, the `://` of a URL.
 
+use super::REDACTED;
 use std::ops::Range;
 
-/// How the names of secrets end, in lower case and without what joins their words: `AZURE_CLIENT_SECRET` is one of them.
+/// How the names of secrets end, in lower case and without what joins their words: `AZURE_CLIENT_SECRET` is one.
 const NAMES: [&str; 19] = [
     "accesstoken",
     "refreshtoken",
@@ -55,7 +56,7 @@ pub(super) fn value(text: &str, name: Range<usize>) -> Option<Range<usize>> {
         let is_option = word.starts_with('-') && rest.starts_with(char::is_whitespace) && !after.starts_with('-');
         NAMES.iter().any(|name| plain.ends_with(name)) && (is_assigned || is_option)
     };
-    let value = extent(assigned).filter(|_| names_it)?;
+    let value = names_it.then(|| extent(assigned))??;
     let start = rest.len() - assigned.len();
     Some(at(start + value.start..start + value.end))
 }
@@ -73,6 +74,9 @@ fn credential(rest: &str) -> Option<Range<usize>> {
 fn extent(text: &str) -> Option<Range<usize>> {
     let start = text.len() - text.trim_start().len();
     let value = &text[start..];
+    if value.starts_with(REDACTED) {
+        return None;
+    }
     let unquoted = value.trim_start_matches('\\');
     let (before, length) = if let Some(quote) = unquoted.chars().next().filter(|c| QUOTES.contains(c)) {
         // Quotes inside of it have more backslashes before them.

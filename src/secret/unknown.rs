@@ -1,4 +1,5 @@
-//! Secrets whose value is not known here, in what programs say that have some: they are told by their looks and their names.
+//! Secrets whose value is not known here, in what programs say that have some. They are recognized by how they look, and
+//! by what stands before them.
 
 use super::{Secret, bounded, decode::Plain, echo, marks::Marks, names};
 use std::ops::Range;
@@ -20,8 +21,8 @@ const LONGEST_WORD: usize = 100;
 const RANDOM: usize = 16;
 const RANDOM_BESIDE: usize = 6;
 
-/// `text` without whatever may be a secret: JWTs, values with a telling name, the credentials in URLs, long words, letters
-/// and digits in disorder. Ids (GUIDs) stay.
+/// `text` without whatever may be a secret: JWTs, values with a telling name, the credentials in URLs, long words,
+/// letters and digits in disorder. Ids (GUIDs) stay.
 pub(crate) fn scrub_unknown(text: &str) -> String {
     let mut marks = Marks::new(bounded(text));
     for level in Plain::levels(marks.text()) {
@@ -120,7 +121,7 @@ fn is_random(run: &str) -> bool {
     changes * 3 >= run.len()
 }
 
-/// What stands before, between and behind the GUIDs of a run, which are joined to it by something else than letters and digits.
+/// What stands before, between and behind the GUIDs of a run, which no letter or digit joins to it.
 fn without_guids(run: &str) -> impl Iterator<Item = &str> {
     let bytes = run.as_bytes();
     let ends = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());

@@ -9,8 +9,8 @@ tokio::task_local! {
     static CURRENT: RequestLimit;
 }
 
-/// By how much those who are asked give up earlier than the one who waits for them, so that the error is theirs: it says who
-/// did not answer, and to what.
+/// By how much those who are asked give up earlier than the one who waits for them, so that the error is theirs: it says
+/// who did not answer.
 const AHEAD: Duration = Duration::from_millis(20);
 
 /// The time of one token request. There is none below it that the settings do not know: whoever is asked may use all of it.
@@ -60,7 +60,7 @@ impl RequestLimit {
             setting.to_owned()
         } else if *allowed == SHORTEST_REQUEST {
             format!(
-                "the least that a request gets, while a quarter of the last token's life is less, and {setting} {configured:?}"
+                "the least that a request gets: a quarter of the last token's life is less, {setting} is {configured:?}"
             )
         } else {
             format!("a quarter of the last token's life, which is less than {setting} ({configured:?})")
@@ -114,7 +114,7 @@ mod tests {
         for (allowed, why) in [
             (10_000, "(`token_request_execution_timeout`)"),
             (7_500, "(a quarter of the last token's life, which is less than `token_request_execution_timeout` (10s))"),
-            (1_000, "(the least that a request gets, "),
+            (1_000, "(the least that a request gets: a quarter of the last token's life is less, "),
         ] {
             let error = RequestLimit::new(Duration::from_millis(allowed), configured).over("it");
             assert!(error.to_string().contains(why), "{error}");

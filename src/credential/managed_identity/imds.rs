@@ -69,7 +69,7 @@ impl ImdsSource {
     /// default chain ends there, and IMDS is asked again after a while, since an update must not make a service
     /// somebody else. Where it was not, a stranger is likelier, and nobody should wait out an update that is none.
     ///
-    /// AKS's pod identity answers 404 in plain text until it has assigned the pod's identity, which takes it a while, too.
+    /// AKS's pod identity answers 404 in plain text until it has assigned the pod's identity, which takes a while, too.
     fn may_be_updating(&self, answer: &Answer) -> bool {
         let is_its_form = recognition::is_json(answer) || recognition::is_plain(answer);
         let updating = answer.status == 410 || (answer.status == 404 && is_its_form);
@@ -90,8 +90,8 @@ impl ImdsSource {
         }
         self.found.store(false, Relaxed);
         if self.look_first {
-            // IMDS itself, when it is busy, may answer without anything by which it is known: it is asked again if nobody
-            // else has a token meanwhile.
+            // IMDS itself, when it is busy, may answer without anything by which it is known: it is asked again if
+            // nobody else has a token meanwhile.
             let absent = self.absent(&format!("answered as somebody else {what}")).with_status(answer.status);
             return wait(absent.with_transient(passes), answer.retry_after.filter(|_| passes));
         }
