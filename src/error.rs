@@ -57,7 +57,7 @@ const CLOSED: &str =
 /// An error of this crate: cheap to clone, with its source chain, and free of secrets.
 ///
 /// Commands return [`redis::RedisError`], as every [`ConnectionLike`](redis::aio::ConnectionLike) does; this type comes
-/// from `connect`, from token sources, and in [`Stats`](crate::observe::stats::Stats) and [`Event`](crate::observe::event::Event)s.
+/// from `connect`, from token sources, and in [`Stats`](crate::Stats) and [`Event`](crate::Event)s.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// `Retry-After` of the identity provider that asks for more wins. When `max_attempts` are spent, `connect` reports the
 /// error; a running service goes on trying, for ever, at the longest delay. A delay never exceeds a quarter of the
 /// last token's lifetime (nor is that bound ever below the minimum refresh interval), so short-lived tokens heal fast.
-/// While there is no valid token any more and the failures are [transient](crate::error::Error::is_transient), a request is made
+/// While there is no valid token any more and the failures are [transient](crate::Error::is_transient), a request is made
 /// each minimum refresh interval, give or take a quarter, so that service is back as soon as the identity provider is.
 ///
 /// Whatever these settings are, no token is asked for more often than ten times at once and then once a second on average (or

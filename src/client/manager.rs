@@ -33,7 +33,7 @@ use tokio_util::task::TaskTracker;
 
 /// Owns the connections and the token, for as long as a handle exists.
 ///
-/// Obtained from [`EntraRedis::manager`](crate::client::EntraRedis::manager).
+/// Obtained from [`EntraRedis::manager`](crate::EntraRedis::manager).
 pub struct ConnectionManager {
     pool: Arc<Pool>,
     tokens: Tokens,

@@ -59,10 +59,10 @@ impl EntraRedis {
     ///
     /// # Errors
     ///
-    /// At once: [`Configuration`](crate::error::ErrorKind::Configuration) naming the setting that is wrong; what the identity
+    /// At once: [`Configuration`](crate::ErrorKind::Configuration) naming the setting that is wrong; what the identity
     /// provider says when it refuses the credential; a connection, TLS or authentication error of the first connection.
     /// After the retries: a token endpoint that does not work. After `startup_timeout`:
-    /// [`Timeout`](crate::error::ErrorKind::Timeout).
+    /// [`Timeout`](crate::ErrorKind::Timeout).
     pub async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         let manager = ConnectionManager::connect(host, port, config).await?;
         Ok(Self { manager: Arc::new(manager), memory: Memory::default() })

@@ -26,12 +26,12 @@ impl Credential {
     ///
     /// For one token by hand, or to wrap the source in one of your own. Outside of a connection manager, each request to an
     /// endpoint or a tool takes 10 s at most, the default of
-    /// [`token_request_execution_timeout`](crate::token::TokenManagerConfig::token_request_execution_timeout).
+    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::error::ErrorKind::Configuration) for a setting that is wrong or missing, and
-    /// [`ErrorKind::CredentialUnavailable`](crate::error::ErrorKind::CredentialUnavailable) if the environment has no such credential.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a setting that is wrong or missing, and
+    /// [`ErrorKind::CredentialUnavailable`](crate::ErrorKind::CredentialUnavailable) if the environment has no such credential.
     pub fn token_source(&self) -> Result<Arc<dyn TokenSource>, Error> {
         self.build_in(&Surroundings::of_process())
     }

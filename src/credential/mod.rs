@@ -179,7 +179,7 @@ impl Credential {
     }
 
     /// Whoever is signed in with the Azure CLI, `az`. It may take as long as a token request may:
-    /// [`token_request_execution_timeout`](crate::token::TokenManagerConfig::token_request_execution_timeout), 10 s by default.
+    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout), 10 s by default.
     pub fn azure_cli() -> Self {
         Self::of(Kind::AzureCli)
     }
@@ -209,7 +209,7 @@ impl Credential {
     /// `AzureDeveloperCliCredential`, in any case.
     ///
     /// All of it has to happen within one
-    /// [`token_request_execution_timeout`](crate::token::TokenManagerConfig::token_request_execution_timeout), 10 s by default; raise it
+    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout), 10 s by default; raise it
     /// where `az` is slow. `az` may use all that is left of it. If it has not answered when half of that is over, `azd` is started
     /// too: its token is used if `az` has failed, or has none just before the end.
     pub fn default_chain() -> Self {
@@ -247,7 +247,7 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::error::ErrorKind::Configuration) if a secret, a certificate or a token file is there without
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a secret, a certificate or a token file is there without
     /// the ids that belong to it, with the names of those that are missing, or if `AZURE_TOKEN_CREDENTIALS` names nothing known.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_surroundings(&Surroundings::of_process())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How the connection manager is, from [`ConnectionManager::health`](crate::client::ConnectionManager::health).
+/// How the connection manager is, from [`ConnectionManager::health`](crate::ConnectionManager::health).
 ///
 /// For Kubernetes: [`is_ready`](Self::is_ready) fits a readiness probe, [`is_alive`](Self::is_alive) a liveness probe. A
 /// cache or an identity provider that is down is no reason to restart a service, which would not bring it back.

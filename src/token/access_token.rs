@@ -81,7 +81,7 @@ impl AccessToken {
     }
 
     /// A token of any form, received now, with its life and the Redis user name that goes with it; an empty one leaves that
-    /// to [`Config::username`](crate::client::Config::username).
+    /// to [`Config::username`](crate::Config::username).
     ///
     /// # Errors
     ///

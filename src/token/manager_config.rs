@@ -77,7 +77,7 @@ impl TokenManagerConfig {
     /// How long one token request may take; default 10 s.
     ///
     /// Whoever is asked may use all of it, `az` and `azd` as well: no shorter limit applies to a part of the request, but for
-    /// the second in which the [default chain](crate::credential::Credential::default_chain) looks for IMDS, and the 2 s (or a fifth of this
+    /// the second in which the [default chain](crate::Credential::default_chain) looks for IMDS, and the 2 s (or a fifth of this
     /// setting, if that is more) in which an endpoint on this machine or next to it has to accept a connection. Where the tools
     /// are slow, 30 s will do.
     ///

@@ -93,7 +93,7 @@ async fn a_link_that_leaves_is_found_at_every_moment() {
     keeper.slots[0].link = Some(Arc::clone(&first));
     keeper.slots[0].spare = Some(spare);
     keeper.publish();
-    let found = is_found(&mut keeper, 2, |keeper| keeper.reconcile());
+    let found = is_found(&mut keeper, 2, Keeper::reconcile);
     assert_eq!(found, [true], "the stand-in");
     first.retire("a test");
     let found = is_found(&mut keeper, 1, Keeper::tidy);
