@@ -1,8 +1,9 @@
 //! What a command costs on this side, part by part: packing it, reading its reply, finding it a link; and planning a
 //! token's renewal.
 //!
-//! `cargo bench --features internals --bench micro`. Packing and parsing are measured beside the redis crate's own, on the
-//! same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory, untimed.
+//! `cargo bench --features internals --bench micro`. Packing and parsing are measured beside the redis crate's own, on
+//! the same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory,
+//! untimed.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use entra_redis::{
@@ -132,7 +133,8 @@ fn queue(runtime: &Runtime, links: &Links, cmd: &redis::Cmd, commands: u64) -> D
     spent
 }
 
-/// A stream to a server that answers each command, all of which have this length, with a status. Must be called on a runtime.
+/// A stream to a server that answers each command, all of which have this length, with a status. Must be called on a
+/// runtime.
 fn server(len: usize) -> DuplexStream {
     let (ours, theirs) = duplex(STREAM_BUFFER);
     // It ends when our half is dropped.

@@ -1,6 +1,7 @@
 //! Connect from an Azure virtual machine with the identity that Azure gives to it.
 //!
-//! Needs `REDIS_HOST`; `REDIS_PORT` if it is not 10000, and `REDIS_CA_CERT` (a PEM file) if the system does not trust it.
+//! Needs `REDIS_HOST`; `REDIS_PORT` if it is not 10000, and `REDIS_CA_CERT` (a PEM file) if the system does not trust
+//! it.
 
 use entra_redis::{Config, Credential, EntraRedis, ManagedIdentity, Tls};
 use std::{env::var, error::Error};

@@ -1,7 +1,7 @@
 //! A service that shows how it is: `cargo run --example metrics --features metrics`.
 //!
-//! It puts a light load on the emulator, whose tokens live ten seconds here, and serves Prometheus text at `/metrics` and
-//! probes for Kubernetes at `/ready` and `/alive`, on a loopback port that it prints.
+//! It puts a light load on the emulator, whose tokens live ten seconds here, and serves Prometheus text at `/metrics`
+//! and probes for Kubernetes at `/ready` and `/alive`, on a loopback port that it prints.
 
 use clap::Parser;
 use entra_redis::{EntraRedis, emulator::Emulator};
@@ -90,7 +90,8 @@ async fn answer(mut stream: TcpStream, redis: &EntraRedis, prometheus: &Promethe
     let (request, mut reply) = stream.split();
     let mut lines = BufReader::new(request.take(LARGEST_REQUEST)).lines();
     let first = lines.next_line().await?.unwrap_or_default();
-    // What follows says nothing that matters here, but a connection that is closed with bytes unread may lose the answer.
+    // What follows says nothing that matters here, but a connection that is closed with bytes unread may lose the
+    // answer.
     while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
 
     let health = redis.manager().health();

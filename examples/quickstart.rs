@@ -1,6 +1,7 @@
 //! See a token rotate under load, with nothing installed: `cargo run --example quickstart`.
 //!
-//! The emulator plays Microsoft Entra ID and Azure Managed Redis on loopback ports, with tokens that live three seconds.
+//! The emulator plays Microsoft Entra ID and Azure Managed Redis on loopback ports, with tokens that live three
+//! seconds.
 
 use entra_redis::{EntraRedis, Event, TokenManagerConfig, emulator::Emulator};
 use redis::AsyncCommands;

@@ -1,7 +1,8 @@
 //! Connect with an app registration and its client secret.
 //!
 //! Needs `REDIS_HOST`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`; `REDIS_PORT` if it is not 10000,
-//! `AZURE_AUTHORITY_HOST` if it is not the public cloud, and `REDIS_CA_CERT` (a PEM file) if the system does not trust it.
+//! `AZURE_AUTHORITY_HOST` if it is not the public cloud, and `REDIS_CA_CERT` (a PEM file) if the system does not trust
+//! it.
 
 use entra_redis::{Config, Credential, EntraRedis, Tls};
 use std::{env::var, error::Error};

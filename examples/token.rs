@@ -1,7 +1,7 @@
 //! Gets one token, shows what it says, and how long it is good for: `cargo run --example token -- --json`.
 //!
-//! The credential is the one that the `AZURE_*` variables describe, or the kind that `--credential` names. The token itself is
-//! shown with `--show-token` only; with it, `redis-cli` can be used by hand:
+//! The credential is the one that the `AZURE_*` variables describe, or the kind that `--credential` names. The token
+//! itself is shown with `--show-token` only; with it, `redis-cli` can be used by hand:
 //! `redis-cli --tls -h HOST -p 10000 --user USER_NAME --askpass`.
 
 use clap::{Parser, ValueEnum};

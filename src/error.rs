@@ -168,8 +168,8 @@ impl Error {
         self.edit(|inner| inner.correlation_id = id)
     }
 
-    /// The error of this crate that a command's error carries: that of a timeout, an overload, or a connection that did not
-    /// come up.
+    /// The error of this crate that a command's error carries: that of a timeout, an overload, or a connection that did
+    /// not come up.
     #[must_use]
     pub fn from_redis(error: &redis::RedisError) -> Option<&Self> {
         // The redis crate shows the `Arc` that it keeps its source in, not the source.
@@ -177,8 +177,8 @@ impl Error {
         kept.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
     }
 
-    /// The kind of the error of this crate that a command's error stands for: that of [`from_redis`](Self::from_redis), or
-    /// [`ErrorKind::Closed`] after `shutdown`.
+    /// The kind of the error of this crate that a command's error stands for: that of [`from_redis`](Self::from_redis),
+    /// or [`ErrorKind::Closed`] after `shutdown`.
     #[must_use]
     pub fn kind_of(error: &redis::RedisError) -> Option<ErrorKind> {
         let is_closed = || error.kind() == redis::ErrorKind::Client && error.detail() == Some(CLOSED);

@@ -58,7 +58,8 @@ impl Links {
         Self(pool)
     }
 
-    /// Queues a command on one of the links, as a handle does, if one takes it; the future tells whether it was answered.
+    /// Queues a command on one of the links, as a handle does, if one takes it; the future tells whether it was
+    /// answered.
     #[must_use]
     pub fn send(&self, cmd: &Cmd) -> Option<impl Future<Output = bool> + use<>> {
         let sent = self.0.try_send(&cmd, &mut Memory::default())?;

@@ -1,5 +1,5 @@
-//! An async connection manager for [Azure Managed Redis](https://learn.microsoft.com/azure/redis/) with Microsoft Entra ID
-//! authentication.
+//! An async connection manager for [Azure Managed Redis](https://learn.microsoft.com/azure/redis/) with Microsoft Entra
+//! ID authentication.
 //!
 //! [`EntraRedis::connect`] gives a handle that all tasks of a service share for its whole life. Behind it, a
 //! [`ConnectionManager`] keeps a pool of multiplexed TLS connections and a valid token: it fetches a token, renews it in time,
@@ -31,12 +31,13 @@
 //! # Features
 //!
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
-//! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for Prometheus and
-//!   others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called: durations as they are measured, the rest
-//!   once a second.
-//! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for example.
-//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a cluster
-//!   connection, say), as a `StreamingCredentialsProvider`.
+//! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
+//!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
+//!   durations as they are measured, the rest once a second.
+//! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
+//!   example.
+//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a
+//!   cluster connection, say), as a `StreamingCredentialsProvider`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]

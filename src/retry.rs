@@ -8,14 +8,14 @@ use std::time::Duration;
 ///
 /// Delays grow exponentially from `delay` to `max_delay` with full jitter (each is drawn between zero and its bound); a
 /// `Retry-After` of the identity provider that asks for more wins. When `max_attempts` are spent, `connect` reports the
-/// error; a running service goes on trying, for ever, at the longest delay. A delay never exceeds a quarter of the
-/// last token's lifetime (nor is that bound ever below the minimum refresh interval), so short-lived tokens heal fast.
-/// While there is no valid token any more and the failures are [transient](crate::Error::is_transient), a request is made
+/// error; a running service goes on trying, for ever, at the longest delay. A delay never exceeds a quarter of the last
+/// token's lifetime (nor is that bound ever below the minimum refresh interval), so short-lived tokens heal fast. While
+/// there is no valid token any more and the failures are [transient](crate::Error::is_transient), a request is made
 /// each minimum refresh interval, give or take a quarter, so that service is back as soon as the identity provider is.
 ///
-/// Whatever these settings are, no token is asked for more often than ten times at once and then once a second on average (or
-/// once each minimum refresh interval, if that is shorter), nor twice within 10 ms. Where a token takes several requests, as
-/// with Azure Arc's challenge, that many are sent each time.
+/// Whatever these settings are, no token is asked for more often than ten times at once and then once a second on
+/// average (or once each minimum refresh interval, if that is shorter), nor twice within 10 ms. Where a token takes
+/// several requests, as with Azure Arc's challenge, that many are sent each time.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct RetryPolicy {
@@ -37,7 +37,8 @@ impl RetryPolicy {
         Self::default()
     }
 
-    /// Attempts before `connect` reports the error; at least 1, default 5. One that will not pass by itself is reported at once.
+    /// Attempts before `connect` reports the error; at least 1, default 5. One that will not pass by itself is reported
+    /// at once.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self

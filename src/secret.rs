@@ -37,8 +37,9 @@ impl Secret {
 
     /// `text` with every part of this secret blanked, however it is written, for texts of somebody who has seen it.
     ///
-    /// No piece of six characters is left (of a secret of less than twelve, of half of its length, but of four at least), in
-    /// whatever case, and with whatever line breaks and punctuation in between; as it is, in escapes, in base64 or in hex.
+    /// No piece of six characters is left (of a secret of less than twelve, of half of its length, but of four at
+    /// least), in whatever case, and with whatever line breaks and punctuation in between; as it is, in escapes, in
+    /// base64 or in hex.
     pub(crate) fn scrub(&self, text: &str) -> String {
         Self::scrub_all([self], text)
     }

@@ -11,8 +11,8 @@ use tokio::{
     time::{self, Instant},
 };
 
-/// Turns of the runtime that a command takes at least before it fails: in the first one it is found out what has come, in the
-/// second one those it came for run.
+/// Turns of the runtime that a command takes at least before it fails: in the first one it is found out what has come,
+/// in the second one those it came for run.
 const TURNS: usize = 2;
 
 /// Makes timers on one runtime. Wherever they are polled, that need not be a runtime, or one with timers of its own.
@@ -25,7 +25,8 @@ pub(crate) struct Timers {
 
 /// Marks the timers as ended when dropped; whoever waits for one then waits no longer.
 ///
-/// It belongs in a task of their runtime. That drops its tasks before it stops its timers, so that nobody polls one after that.
+/// It belongs in a task of their runtime. That drops its tasks before it stops its timers, so that nobody polls one
+/// after that.
 pub(crate) struct EndGuard(Arc<RwLock<bool>>);
 
 impl EndGuard {
@@ -98,8 +99,8 @@ impl Future for Sleep {
 
 /// Lets the tasks of this thread's runtime run before a command fails at once.
 ///
-/// A program that drives its runtime for one command after the other, and not in between, would not run them at all otherwise,
-/// and so never get over what makes the commands fail.
+/// A program that drives its runtime for one command after the other, and not in between, would not run them at all
+/// otherwise, and so never get over what makes the commands fail.
 pub(crate) async fn let_others_run() {
     for _ in 0..TURNS {
         yield_now().await;

@@ -1,4 +1,5 @@
-//! The assertion that goes over the wire for a certificate, looked at by `openssl`, which shares no code with this crate.
+//! The assertion that goes over the wire for a certificate, looked at by `openssl`, which shares no code with this
+//! crate.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! What goes wrong with credentials, and what a user is told about it: kind, whether it passes by itself, HTTP status, AADSTS
-//! number, correlation id, and what to look at.
+//! What goes wrong with credentials, and what a user is told about it: kind, whether it passes by itself, HTTP status,
+//! AADSTS number, correlation id, and what to look at.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! What the environment describes leads to Redis, and is called by its name: one process for each case, with an environment
-//! of its own.
+//! What the environment describes leads to Redis, and is called by its name: one process for each case, with an
+//! environment of its own.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The primary is another one now, the addresses are, or nothing answers: links find their way without a storm of dials.
+//! The primary is another one now, the addresses are, or nothing answers: links find their way without a storm of
+//! dials.
 
 mod common;
 
@@ -181,8 +182,8 @@ async fn another_address_behind_the_same_name_is_found() {
 
 const LINKS: usize = 1_000;
 
-/// Dials that a pool may make within so many milliseconds: as the README says, 16 at once and then 150 a second at most; and
-/// four that may be under way, which a busy machine may begin later than it was decided to.
+/// Dials that a pool may make within so many milliseconds: as the README says, 16 at once and then 150 a second at
+/// most; and four that may be under way, which a busy machine may begin later than it was decided to.
 const MOST_DIALS: [(u64, usize); 3] = [(10, 22), (100, 36), (1_000, 171)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,8 +226,8 @@ async fn a_thousand_links_cut_at_once_make_no_storm_of_dials() {
     assert_eq!(report.wrong_reads, 0);
 }
 
-/// Dials that wait for their turn come at random distances, a 150th to a 50th of a second, so that pools that began at one
-/// moment do not go on in step. How the first dials of many clients are spread, `many_clients.rs` shows.
+/// Dials that wait for their turn come at random distances, a 150th to a 50th of a second, so that pools that began at
+/// one moment do not go on in step. How the first dials of many clients are spread, `many_clients.rs` shows.
 fn assert_uneven(dials: &[Instant]) {
     let gaps: Vec<_> = dials.windows(2).map(|pair| pair[1].duration_since(pair[0])).collect();
     let short = gaps.iter().filter(|gap| **gap < Duration::from_millis(9)).count();

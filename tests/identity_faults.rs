@@ -47,7 +47,8 @@ async fn an_outage_of_three_token_lifetimes_heals_without_a_restart() {
         assert_eq!(report.wrong_reads, 0);
         assert!(!report.failures.is_empty());
         for failure in report.failures {
-            // A failure while the last token was still good would be ours. It may have come up to a floor later than asked.
+            // A failure while the last token was still good would be ours. It may have come up to a floor later than
+            // asked.
             assert!(failure.at - out + SECOND / 2 >= last_valid, "{fault:?}: failed too early: {}", failure.error);
             assert!(failure.at < back + 2 * SECOND, "{fault:?}: failed too late: {}", failure.error);
             let text = failure.error.to_string();

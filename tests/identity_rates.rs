@@ -178,7 +178,8 @@ async fn retry_after_is_honoured_in_both_its_forms_however_often_a_token_is_wish
     }
 }
 
-/// Tokens of this life from an issuer whose clock differs from ours by hours, and which says so in its `Date` or does not.
+/// Tokens of this life from an issuer whose clock differs from ours by hours, and which says so in its `Date` or does
+/// not.
 async fn wrong_clock(ahead: bool, dated: bool, life: Duration) {
     // Of its own: every load uses the same keys.
     let server = Server::start();
@@ -237,15 +238,15 @@ async fn five_seconds(tokens: TokenManagerConfig, expected: RangeInclusive<u64>)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_second_tokens_are_renewed_once_a_second_at_most() {
     let _logs = logs::watch();
-    // They live no longer than the default lower bound, so that the least interval of a second decides; by the ratio alone
-    // they are renewed after three and a half seconds.
+    // They live no longer than the default lower bound, so that the least interval of a second decides; by the ratio
+    // alone they are renewed after three and a half seconds.
     let hurried = five_seconds(TokenManagerConfig::new(), 5..=11);
     tokio::join!(hurried, five_seconds(common::by_ratio(0.7), 2..=3));
 }
 
-/// The Instance Metadata Service answers so while it is being updated, for 70 seconds at most by its documentation. It is
-/// left alone for 18 seconds after each, although it does not ask for that, and the five attempts of `connect` are enough,
-/// given the time.
+/// The Instance Metadata Service answers so while it is being updated, for 70 seconds at most by its documentation. It
+/// is left alone for 18 seconds after each, although it does not ask for that, and the five attempts of `connect` are
+/// enough, given the time.
 async fn gone_for(status: u16, time: Duration, requests: RangeInclusive<u64>) {
     let emulator = common::start(Emulator::builder()).await;
     let body = r#"{"error":"not_found","error_description":"IMDS is being updated"}"#.to_owned();

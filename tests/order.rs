@@ -128,8 +128,8 @@ async fn a_rotation_reorders_nothing() {
     }
 }
 
-/// A command whose caller has given up may run yet; what its handle sends afterwards does not overtake it, though its link
-/// takes no more commands by then.
+/// A command whose caller has given up may run yet; what its handle sends afterwards does not overtake it, though its
+/// link takes no more commands by then.
 #[tokio::test]
 async fn what_follows_a_cancelled_command_stays_behind_it() {
     let _logs = logs::watch();

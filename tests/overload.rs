@@ -193,8 +193,8 @@ async fn commands_that_had_not_left_a_dying_link_go_over_another_one() {
     }
 }
 
-/// Callers who give up long before Redis answers, and come again, to be refused or to wait: what they leave behind must not
-/// pile up.
+/// Callers who give up long before Redis answers, and come again, to be refused or to wait: what they leave behind must
+/// not pile up.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_stays_flat_while_redis_is_slower_than_its_callers() {

@@ -12,8 +12,8 @@ use tokio::sync::broadcast;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Lets the `victim`-th connection answer its next AUTH with `fault`, under full load, and looks ten rotations of 2-second
-/// tokens later. Returns whether the victim's connection lived on.
+/// Lets the `victim`-th connection answer its next AUTH with `fault`, under full load, and looks ten rotations of
+/// 2-second tokens later. Returns whether the victim's connection lived on.
 async fn survives(fault: AuthFault, victim: usize) -> bool {
     let emulator = common::start(common::emulator(2 * SECOND)).await;
     let redis = connect(&emulator).await;

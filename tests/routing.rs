@@ -1,7 +1,7 @@
 //! Which connection a command travels on: one as long as it is enough, and large ones away from the small.
 //!
-//! On one thread, and each command polled once: nothing else runs between a choice and the look at it, so that the counts
-//! are exact.
+//! On one thread, and each command polled once: nothing else runs between a choice and the look at it, so that the
+//! counts are exact.
 
 mod common;
 

@@ -123,7 +123,8 @@ fn a_connection_that_was_closed_during_a_pause_costs_no_command() {
     }
 }
 
-/// Only a request that fails after the pause says that there is no token; and each command is a step towards the next one.
+/// Only a request that fails after the pause says that there is no token; and each command is a step towards the next
+/// one.
 #[test]
 fn a_renewal_that_fails_after_a_pause_fails_commands_at_once_and_heals() {
     let _logs = logs::watch();

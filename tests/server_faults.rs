@@ -175,7 +175,8 @@ async fn noauth_is_healed_without_the_caller_noticing() {
         })
     };
     for round in 1..=5 {
-        // The connection that the pool fills first, so that commands meet the refusal: the oldest, then its replacement.
+        // The connection that the pool fills first, so that commands meet the refusal: the oldest, then its
+        // replacement.
         let connections = emulator.gate().connections();
         let busy = if round == 1 { connections.first() } else { connections.last() };
         busy.unwrap().deauthenticate();

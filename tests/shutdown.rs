@@ -1,4 +1,5 @@
-//! Shutdown under load, while a token rotates, while links are down, while something hangs: it drains, and then it ends.
+//! Shutdown under load, while a token rotates, while links are down, while something hangs: it drains, and then it
+//! ends.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! What the example `soak` says of a cache can be relied on: nothing right is a wrong read, nothing wrong a right one, and its
-//! status tells errors that chaos explains from others.
+//! What the example `soak` says of a cache can be relied on: nothing right is a wrong read, nothing wrong a right one,
+//! and its status tells errors that chaos explains from others.
 
 mod common;
 #[path = "../examples/soak/register.rs"]

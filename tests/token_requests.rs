@@ -1,4 +1,5 @@
-//! Where token requests go: to the endpoint that was configured, directly where it is on this machine, and nowhere else.
+//! Where token requests go: to the endpoint that was configured, directly where it is on this machine, and nowhere
+//! else.
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! Runs the emulator alone, for Redis clients in any language: `cargo run --example emulator`.
 //!
-//! It prints what a client needs as `export` lines, and runs until it is interrupted. Those select the client secret; with
-//! `--write-dir`, lines that are commented out follow, for the other kinds of credentials.
+//! It prints what a client needs as `export` lines, and runs until it is interrupted. Those select the client secret;
+//! with `--write-dir`, lines that are commented out follow, for the other kinds of credentials.
 //!
 //! With `--chaos`, whatever can go wrong does, as soon as somebody has connected: see what your service makes of it.
 
@@ -31,7 +31,8 @@ struct Options {
     /// Starts a `redis-server` behind the emulator.
     #[arg(long, conflicts_with = "redis")]
     redis_server: bool,
-    /// Where to write a client certificate and a federated token, and Azure Arc's key files; the directory has to exist.
+    /// Where to write a client certificate and a federated token, and Azure Arc's key files; the directory has to
+    /// exist.
     #[arg(long, value_name = "DIR")]
     write_dir: Option<PathBuf>,
     /// How long to run; without it, until it is interrupted.

@@ -1,14 +1,16 @@
-//! Load on any cache, for as long as you like: every task writes its own keys, reads them back and checks what it reads.
+//! Load on any cache, for as long as you like: every task writes its own keys, reads them back and checks what it
+//! reads.
 //!
-//! Reads `REDIS_HOST`, `REDIS_PORT` (default 10000), `REDIS_CA_CERT` (a PEM file; without it, the operating system's trust
-//! roots) and the credential from the `AZURE_*` variables. Ends with status 0 if there was no error and no wrong read.
+//! Reads `REDIS_HOST`, `REDIS_PORT` (default 10000), `REDIS_CA_CERT` (a PEM file; without it, the operating system's
+//! trust roots) and the credential from the `AZURE_*` variables. Ends with status 0 if there was no error and no wrong
+//! read.
 //!
-//! After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has been
-//! started anew since.
+//! After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
+//! been started anew since.
 //!
-//! With `--chaos`, for a cache on which things go wrong, as on the emulator with its option of that name, the status is 0 if
-//! there was no wrong read, no error but those that this explains (deadlines that passed, connections that were lost, tokens
-//! that were not to be had), and every key could be read at the end.
+//! With `--chaos`, for a cache on which things go wrong, as on the emulator with its option of that name, the status is
+//! 0 if there was no wrong read, no error but those that this explains (deadlines that passed, connections that were
+//! lost, tokens that were not to be had), and every key could be read at the end.
 
 mod register;
 mod tally;
@@ -50,7 +52,8 @@ struct Options {
     /// Things go wrong on the other side: errors that this explains are counted, and are no failure.
     #[arg(long)]
     chaos: bool,
-    /// How long it may take at the end until every key can be read. A token request that hangs takes 10 seconds, for one.
+    /// How long it may take at the end until every key can be read. A token request that hangs takes 10 seconds, for
+    /// one.
     #[arg(long, value_name = "N", default_value_t = 30)]
     recovery: u64,
     /// Ends with one line of JSON.

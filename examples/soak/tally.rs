@@ -55,13 +55,14 @@ impl Kind {
         }
     }
 
-    /// Whether the command may have run, or may run yet. A proxy in front of Redis may answer with an error of its own after
-    /// it has passed the command on.
+    /// Whether the command may have run, or may run yet. A proxy in front of Redis may answer with an error of its own
+    /// after it has passed the command on.
     pub(crate) fn may_have_run(self) -> bool {
         !matches!(self, Self::Unauthenticated | Self::Overloaded | Self::Closed)
     }
 
-    /// Whether that happens when connections are cut or freeze, the server stands still or restarts, or there are no tokens.
+    /// Whether that happens when connections are cut or freeze, the server stands still or restarts, or there are no
+    /// tokens.
     fn is_explained_by_chaos(self) -> bool {
         matches!(self, Self::TimedOut | Self::Lost | Self::Unauthenticated)
     }

@@ -162,8 +162,8 @@ impl Worker {
         write.is_some() && self.keys[key].may_hold(write)
     }
 
-    /// Whether the server has been started anew since the last look: then, and only then, it may have lost any key. One that
-    /// does not say has not.
+    /// Whether the server has been started anew since the last look: then, and only then, it may have lost any key. One
+    /// that does not say has not.
     async fn was_restarted(&mut self) -> bool {
         let Some(now) = self.plan.run_id(&mut self.redis).await else {
             return false;

@@ -133,9 +133,9 @@ impl Config {
 
     /// How long a command may take, from the call to its reply, waiting for a connection included; default 5 s.
     ///
-    /// The time is kept on the runtime that called `connect`, wherever the command is polled: on another runtime, on one without
-    /// timers, or by any other executor. While nobody drives that runtime, nothing ends; once it has ended, commands fail as
-    /// after `shutdown`.
+    /// The time is kept on the runtime that called `connect`, wherever the command is polled: on another runtime, on
+    /// one without timers, or by any other executor. While nobody drives that runtime, nothing ends; once it has ended,
+    /// commands fail as after `shutdown`.
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.command_timeout = timeout;
         self
@@ -154,11 +154,11 @@ impl Config {
         self
     }
 
-    /// How many commands may be without an answer, over all connections, a pipeline counting as one; at least 1, default
-    /// 65,536.
+    /// How many commands may be without an answer, over all connections, a pipeline counting as one; at least 1,
+    /// default 65,536.
     ///
-    /// It bounds what a server which does not keep up can cost: so many times the size of your commands. What happens to one
-    /// command more is said by [`overload`](Self::overload).
+    /// It bounds what a server which does not keep up can cost: so many times the size of your commands. What happens
+    /// to one command more is said by [`overload`](Self::overload).
     pub fn max_in_flight(mut self, commands: usize) -> Self {
         self.max_in_flight = commands;
         self

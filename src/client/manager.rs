@@ -204,7 +204,8 @@ impl ConnectionManager {
         self.journal.counters()
     }
 
-    /// What happens from now on. A subscriber that falls behind misses events and is told how many; nothing waits for it.
+    /// What happens from now on. A subscriber that falls behind misses events and is told how many; nothing waits for
+    /// it.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.journal.subscribe()
@@ -212,17 +213,17 @@ impl ConnectionManager {
 
     /// Asks for a new token before its time, when a role or an access policy has changed, say.
     ///
-    /// It returns at once; any number of calls while a request is under way make one. The minimum refresh interval holds,
-    /// and so does a `Retry-After` of the identity provider; a delay between retries is cut short.
+    /// It returns at once; any number of calls while a request is under way make one. The minimum refresh interval
+    /// holds, and so does a `Retry-After` of the identity provider; a delay between retries is cut short.
     pub fn refresh_token(&self) {
         self.tokens.wish_refresh();
     }
 
-    /// Refuses new commands, waits for those in flight, for [`shutdown_timeout`](Config::shutdown_timeout) at most, and ends
-    /// everything: when it returns, no task of this connection manager's is left.
+    /// Refuses new commands, waits for those in flight, for [`shutdown_timeout`](Config::shutdown_timeout) at most, and
+    /// ends everything: when it returns, no task of this connection manager's is left.
     ///
-    /// What is not answered by then fails as if its connection had been lost. Calling it again, from anywhere, waits for the
-    /// same end; whoever gives up on it cuts nothing short for the others.
+    /// What is not answered by then fails as if its connection had been lost. Calling it again, from anywhere, waits
+    /// for the same end; whoever gives up on it cuts nothing short for the others.
     pub async fn shutdown(&self) {
         self.pool.close();
         // The lock makes a second caller wait until the first is through.

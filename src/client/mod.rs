@@ -18,7 +18,8 @@ pub use manager::ConnectionManager;
 /// A handle to Azure Managed Redis, shared by all tasks of a service.
 ///
 /// It is cheap to clone; every task takes a clone of its own. It implements [`ConnectionLike`], so the `redis` crate's
-/// `AsyncCommands`, pipelines, scripts and SCAN iterators work on it. The last clone dropped ends every task and connection.
+/// `AsyncCommands`, pipelines, scripts and SCAN iterators work on it. The last clone dropped ends every task and
+/// connection.
 ///
 /// Commands of all clones travel together over a few connections. What such a connection cannot carry is refused before
 /// it is sent: commands that block (`BLPOP`, `XREAD` with `BLOCK`, …), commands that change the connection for
@@ -27,22 +28,23 @@ pub use manager::ConnectionManager;
 ///
 /// # Order
 ///
-/// What one handle (one clone) sends takes effect in the order in which it was sent, whatever happens to its connections:
-/// commands sent without waiting for their reply (`set_no_response`) and commands whose future was dropped or has timed
-/// out included. The next command of the handle follows such a one over the same connection, or waits until it is
-/// answered, within its own deadline. A clone comes after everything that its original had sent when it was cloned.
+/// What one handle (one clone) sends takes effect in the order in which it was sent, whatever happens to its
+/// connections: commands sent without waiting for their reply (`set_no_response`) and commands whose future was dropped
+/// or has timed out included. The next command of the handle follows such a one over the same connection, or waits
+/// until it is answered, within its own deadline. A clone comes after everything that its original had sent when it was
+/// cloned.
 ///
 /// Between clones there is no order but that of cause and effect: a command that is sent after another one's reply has
 /// come runs after it. (The `redis` crate's `MultiplexedConnection` has one connection, so that the commands of all its
 /// clones run in the order in which they were first polled.)
 ///
-/// A command whose connection is lost, or has been silent for a second while others were not, is out of this order: it may
-/// run later than what is sent after it, or never.
+/// A command whose connection is lost, or has been silent for a second while others were not, is out of this order: it
+/// may run later than what is sent after it, or never.
 ///
 /// # Errors
 ///
-/// Commands fail with a [`redis::RedisError`]: `is_timeout()` after the `command_timeout`, `is_connection_dropped()` when
-/// the connection broke while the command was in flight (it may or may not have run, so it is not sent again),
+/// Commands fail with a [`redis::RedisError`]: `is_timeout()` after the `command_timeout`, `is_connection_dropped()`
+/// when the connection broke while the command was in flight (it may or may not have run, so it is not sent again),
 /// [`AuthenticationFailed`](redis::ErrorKind::AuthenticationFailed) while there is no valid token, with the identity
 /// provider's own reason, and what Redis answers.
 #[derive(Clone, Debug)]

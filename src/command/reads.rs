@@ -2,7 +2,8 @@
 
 use redis::{Arg, Cmd};
 
-/// Commands that change nothing, neither data nor the time at which it expires, and whose answer is all that they are for.
+/// Commands that change nothing, neither data nor the time at which it expires, and whose answer is all that they are
+/// for.
 const READS: [&str; 85] = [
     "BITCOUNT",
     "BITFIELD_RO",

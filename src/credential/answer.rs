@@ -86,7 +86,8 @@ impl Said {
         }
     }
 
-    /// Whether a managed identity's endpoint says that there is no such identity here; none has a code of its own for that.
+    /// Whether a managed identity's endpoint says that there is no such identity here; none has a code of its own for
+    /// that.
     fn is_not_assigned(&self) -> bool {
         let text = self.text.as_deref().unwrap_or_default().to_ascii_lowercase();
         self.code.as_deref() == Some("ManagedIdentityNotFound")
@@ -120,7 +121,8 @@ pub(super) fn told(answer: &Answer) -> String {
     Said::read(answer).in_short(answer)
 }
 
-/// The first line of a refusal in plain text, in which proxies give their reasons. It may quote what somebody else sent.
+/// The first line of a refusal in plain text, in which proxies give their reasons. It may quote what somebody else
+/// sent.
 fn plain_text(answer: &Answer) -> Option<String> {
     let plain = str::from_utf8(&answer.body).ok().filter(|plain| !plain.trim_start().starts_with(['{', '[']))?;
     let blanked = answer.secret.as_ref().map(|secret| secret.scrub(plain));

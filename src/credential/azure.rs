@@ -38,8 +38,8 @@ impl AzureCoreSource {
     }
 }
 
-/// Only its words, and those of what caused it: they may quote what was sent and what came back, as the error itself would,
-/// if it were kept as the source.
+/// Only its words, and those of what caused it: they may quote what was sent and what came back, as the error itself
+/// would, if it were kept as the source.
 // By value, as `map_err` gives it.
 #[allow(clippy::needless_pass_by_value)]
 fn no_token(error: azure_core::Error) -> Error {

@@ -24,8 +24,8 @@ type Source = Result<Arc<dyn TokenSource>, Error>;
 impl Credential {
     /// Checks the settings and makes the source of tokens that they describe, as `connect` does.
     ///
-    /// For one token by hand, or to wrap the source in one of your own. Outside of a connection manager, each request to an
-    /// endpoint or a tool takes 10 s at most, the default of
+    /// For one token by hand, or to wrap the source in one of your own. Outside of a connection manager, each request
+    /// to an endpoint or a tool takes 10 s at most, the default of
     /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout).
     ///
     /// # Errors

@@ -85,14 +85,14 @@ impl ClientCertificate {
         Self::of(Content::File(path.into()), Format::Pkcs12(password.into()))
     }
 
-    /// A file of either format, as `AZURE_CLIENT_CERTIFICATE_PATH` may name one: PEM if it looks like it, else PKCS#12 with
-    /// this password.
+    /// A file of either format, as `AZURE_CLIENT_CERTIFICATE_PATH` may name one: PEM if it looks like it, else PKCS#12
+    /// with this password.
     pub fn file(path: impl Into<PathBuf>, password: impl Into<Secret>) -> Self {
         Self::of(Content::File(path.into()), Format::Either(password.into()))
     }
 
-    /// Whether the certificates are sent along with each request, for app registrations that trust the subject name and the
-    /// issuer instead of this one certificate; default false.
+    /// Whether the certificates are sent along with each request, for app registrations that trust the subject name and
+    /// the issuer instead of this one certificate; default false.
     pub fn send_chain(mut self, send: bool) -> Self {
         self.send_chain = send;
         self
@@ -187,7 +187,8 @@ fn signer(
     if key.algorithm() != rustls::SignatureAlgorithm::RSA {
         return Err(Error::config(SETTING, "holds a private key that is not RSA"));
     }
-    // Looked for as the bytes that it is: rustls reads no certificates of version 1, which `openssl x509 -req` still makes.
+    // Looked for as the bytes that it is: rustls reads no certificates of version 1, which `openssl x509 -req` still
+    // makes.
     let public = key.public_key().map(|public| public.to_vec()).unwrap_or_default();
     let belongs = |certificate: &CertificateDer<'static>| {
         !public.is_empty() && certificate.windows(public.len()).any(|part| part == public.as_slice())

@@ -19,10 +19,11 @@ pub(super) struct Member {
 pub(super) struct ChainSource {
     /// Asked one by one; the first that is there at all decides.
     strict: Vec<Member>,
-    /// Asked together after them, and passed over whatever their errors are: developers are signed in with one tool, and
-    /// not with another.
+    /// Asked together after them, and passed over whatever their errors are: developers are signed in with one tool,
+    /// and not with another.
     tools: Vec<Member>,
-    /// The first that gave a token is asked alone from then on: a service must not change who it is because of an outage.
+    /// The first that gave a token is asked alone from then on: a service must not change who it is because of an
+    /// outage.
     chosen: OnceLock<Arc<dyn TokenSource>>,
 }
 

@@ -1,13 +1,14 @@
 //! The default chain as data: each directory in `tests/chain` is a case.
 //!
-//! - `env.json`: the `variables`; the `files` and the `executables` (shell scripts on a private `PATH`) of a directory of the
-//!   case's own; `from_env` for `Credential::from_env` instead of `Credential::default_chain`; `timeout_ms`
-//!   for a token request.
-//! - `http.json`: the requests that must come, in this order, and their responses. Of a request, `method`, `path` and `query`
-//!   must be as given; `headers` and `form` must hold at least what is given, where null means absent, and `*` anything.
-//! - `expected.json`: the `source` of the token, or the `error` kind with `aadsts`, `transient`, `retry_after` (seconds),
-//!   fragments of the `message` in their order, and fragments that must `not` be in it; `fetches`, if it is to be asked more
-//!   than once.
+//! - `env.json`: the `variables`; the `files` and the `executables` (shell scripts on a private `PATH`) of a directory
+//!   of the case's own; `from_env` for `Credential::from_env` instead of `Credential::default_chain`; `timeout_ms` for
+//!   a token request.
+//! - `http.json`: the requests that must come, in this order, and their responses. Of a request, `method`, `path` and
+//!   `query` must be as given; `headers` and `form` must hold at least what is given, where null means absent, and `*`
+//!   anything.
+//! - `expected.json`: the `source` of the token, or the `error` kind with `aadsts`, `transient`, `retry_after`
+//!   (seconds), fragments of the `message` in their order, and fragments that must `not` be in it; `fetches`, if it is
+//!   to be asked more than once.
 //!
 //! `{{server}}` is the address of the case's HTTP server, `{{closed}}` one where nobody listens, `{{silent}}` one where
 //! nobody answers, `{{dir}}` the case's directory, `{{token}}` a good token, `{{pem}}` a certificate with its key.

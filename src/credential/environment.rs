@@ -35,8 +35,8 @@ pub(super) fn any(surroundings: &Surroundings) -> Result<Kind, Error> {
     Ok(Kind::ManagedIdentity(managed_identity(surroundings)))
 }
 
-/// A service principal with its secret, or else with its certificate; none if nothing hints at one; an error if it is there
-/// in part.
+/// A service principal with its secret, or else with its certificate; none if nothing hints at one; an error if it is
+/// there in part.
 fn service_principal(surroundings: &Surroundings) -> Result<Option<Kind>, Error> {
     if let Some(secret) = surroundings.get(CLIENT_SECRET) {
         let app = app(surroundings)?;

@@ -1,5 +1,5 @@
-//! A managed identity as a federated credential of an app registration: its token is the assertion. The app may be another
-//! tenant's.
+//! A managed identity as a federated credential of an app registration: its token is the assertion. The app may be
+//! another tenant's.
 
 use super::token_endpoint::TokenEndpoint;
 use crate::{

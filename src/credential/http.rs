@@ -22,10 +22,12 @@ const USUAL_BODY: usize = 16 << 10;
 /// What is longer is something else.
 const LARGEST_BODY: usize = 1 << 20;
 
-/// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address of the
-/// Instance Metadata Service mostly swallows packets, and whoever waits ought to hear of it before `connect` gives up.
+/// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address
+/// of the Instance Metadata Service mostly swallows packets, and whoever waits ought to hear of it before `connect`
+/// gives up.
 ///
-/// It is a fifth of `token_request_execution_timeout` by default, and of a longer one too: no constant is stricter than that.
+/// It is a fifth of `token_request_execution_timeout` by default, and of a longer one too: no constant is stricter than
+/// that.
 const LOCAL_CONNECT: Duration = Duration::from_secs(2);
 
 /// Makes requests.

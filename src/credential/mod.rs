@@ -40,8 +40,8 @@ const REDIS_SCOPE: &str = "https://redis.azure.com/.default";
 
 /// Who connects: a service principal, a managed identity, a developer, or a token source of your own.
 ///
-/// Settings are checked when `connect` is called. A credential fetches and does nothing else: it neither caches nor retries,
-/// which is the token actor's business.
+/// Settings are checked when `connect` is called. A credential fetches and does nothing else: it neither caches nor
+/// retries, which is the token actor's business.
 #[derive(Clone)]
 #[must_use]
 pub struct Credential {
@@ -148,14 +148,14 @@ impl Credential {
     /// The identity that Azure gives to a machine or a service, never asked for through a proxy.
     ///
     /// The environment says which endpoint to ask, as documented for the Azure SDKs: that of App Service, Functions and
-    /// Container Apps, of Service Fabric, Azure Arc, Azure Machine Learning or Azure Cloud Shell, else the Instance Metadata
-    /// Service (IMDS). If somebody else answers in the place of IMDS, a proxy for example, the error says so.
+    /// Container Apps, of Service Fabric, Azure Arc, Azure Machine Learning or Azure Cloud Shell, else the Instance
+    /// Metadata Service (IMDS). If somebody else answers in the place of IMDS, a proxy for example, the error says so.
     pub fn managed_identity(identity: ManagedIdentity) -> Self {
         Self::of(Kind::ManagedIdentity(identity))
     }
 
-    /// The workload identity of a pod, as Azure Kubernetes Service describes it in `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and
-    /// `AZURE_FEDERATED_TOKEN_FILE`, with `AZURE_AUTHORITY_HOST`.
+    /// The workload identity of a pod, as Azure Kubernetes Service describes it in `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`
+    /// and `AZURE_FEDERATED_TOKEN_FILE`, with `AZURE_AUTHORITY_HOST`.
     pub fn workload_identity() -> Self {
         Self::of(Kind::WorkloadIdentityOfEnvironment)
     }
@@ -179,7 +179,8 @@ impl Credential {
     }
 
     /// Whoever is signed in with the Azure CLI, `az`. It may take as long as a token request may:
-    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout), 10 s by default.
+    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout), 10 s by
+    /// default.
     pub fn azure_cli() -> Self {
         Self::of(Kind::AzureCli)
     }
@@ -189,29 +190,30 @@ impl Credential {
         Self::of(Kind::AzureDeveloperCli)
     }
 
-    /// The first of these that gives a token: the service principal that the environment describes, its workload identity,
-    /// the managed identity, `az`, `azd`. It is the only one that is asked from then on.
+    /// The first of these that gives a token: the service principal that the environment describes, its workload
+    /// identity, the managed identity, `az`, `azd`. It is the only one that is asked from then on.
     ///
-    /// One that is not available here is passed over, one whose variables are there in part included; so is a tool that fails.
-    /// A service principal or a workload identity whose variables are all there, and a managed
-    /// identity that is there, end the search if they are refused or cannot be used: neither an outage nor a missing file must
-    /// make a service somebody else. If there is no token, the error says what each one said, in order.
+    /// One that is not available here is passed over, one whose variables are there in part included; so is a tool that
+    /// fails. A service principal or a workload identity whose variables are all there, and a managed identity that is
+    /// there, end the search if they are refused or cannot be used: neither an outage nor a missing file must make a
+    /// service somebody else. If there is no token, the error says what each one said, in order.
     ///
     /// IMDS is looked for during one second before it is asked, and recognized by its own answers: the header
     /// `Server: IMDS/…`, a header `x-ms-…`, or JSON in one of the forms of its errors. Whatever else answers at its
     /// address, a proxy, Docker Desktop or another cloud, is passed over, and so is a refusal in no form of IMDS's that
     /// follows the search. Some answers that follow it may be anybody's: a status of 500 or more, 408, 429, and 410, or
     /// 404 with a JSON object, as IMDS answers while it is being updated. They are taken for IMDS's and end the search,
-    /// and it is asked again: it was found a moment ago, and an update or an outage must not make a service somebody else.
+    /// and it is asked again: it was found a moment ago, and an update or an outage must not make a service somebody
+    /// else.
     ///
     /// `AZURE_TOKEN_CREDENTIALS` narrows the choice: `prod` (what runs on Azure), `dev` (the tools), or one of
     /// `EnvironmentCredential`, `WorkloadIdentityCredential`, `ManagedIdentityCredential`, `AzureCliCredential`,
     /// `AzureDeveloperCliCredential`, in any case.
     ///
     /// All of it has to happen within one
-    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout), 10 s by default; raise it
-    /// where `az` is slow. `az` may use all that is left of it. If it has not answered when half of that is over, `azd` is started
-    /// too: its token is used if `az` has failed, or has none just before the end.
+    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout), 10 s by
+    /// default; raise it where `az` is slow. `az` may use all that is left of it. If it has not answered when half of
+    /// that is over, `azd` is started too: its token is used if `az` has failed, or has none just before the end.
     pub fn default_chain() -> Self {
         Self::of(Kind::DefaultChain)
     }
@@ -229,7 +231,8 @@ impl Credential {
         Self::of(Kind::AzureCore(credential))
     }
 
-    /// The credential that the environment variables describe, by the names that the Azure SDKs use. The first that fits:
+    /// The credential that the environment variables describe, by the names that the Azure SDKs use. The first that
+    /// fits:
     ///
     /// | variables | credential |
     /// |---|---|
@@ -241,20 +244,21 @@ impl Credential {
     /// | none of them | system-assigned managed identity |
     ///
     /// `AZURE_AUTHORITY_HOST` sets the [authority host](Self::authority_host) of the first three kinds, and
-    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` the address of IMDS. An empty variable counts as unset. A secret, a certificate or a
-    /// token file is no reason to look further down the table if the ids that belong to it are missing: that is an error, or
-    /// somebody else than was meant would connect.
+    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` the address of IMDS. An empty variable counts as unset. A secret, a
+    /// certificate or a token file is no reason to look further down the table if the ids that belong to it are
+    /// missing: that is an error, or somebody else than was meant would connect.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a secret, a certificate or a token file is there without
-    /// the ids that belong to it, with the names of those that are missing, or if `AZURE_TOKEN_CREDENTIALS` names nothing known.
+    /// the ids that belong to it, with the names of those that are missing, or if `AZURE_TOKEN_CREDENTIALS` names
+    /// nothing known.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_surroundings(&Surroundings::of_process())
     }
 
-    /// The managed identity of a server that Azure Arc manages, found as anywhere, whose agent listens at `endpoint` and writes
-    /// its challenge files into `tokens`: the emulator's cannot write where the real one does.
+    /// The managed identity of a server that Azure Arc manages, found as anywhere, whose agent listens at `endpoint`
+    /// and writes its challenge files into `tokens`: the emulator's cannot write where the real one does.
     #[cfg(feature = "emulator")]
     pub(crate) fn on_arc(endpoint: &str, tokens: PathBuf) -> Result<Self, Error> {
         let identity = Self::managed_identity(ManagedIdentity::SystemAssigned);

@@ -13,9 +13,9 @@ impl Credential {
 
     /// The Microsoft Entra endpoint; default that of the [`cloud`](Self::cloud).
     ///
-    /// It must be `https`, which a bare host name means; `http` is accepted for a loopback address only, for the emulator.
-    /// Scheme, host and port count; a path does not. Tokens are requested from this host and no other: redirects are not
-    /// followed. Managed identities and developer tools have their own.
+    /// It must be `https`, which a bare host name means; `http` is accepted for a loopback address only, for the
+    /// emulator. Scheme, host and port count; a path does not. Tokens are requested from this host and no other:
+    /// redirects are not followed. Managed identities and developer tools have their own.
     pub fn authority_host(mut self, url: impl Into<String>) -> Self {
         self.authority_host = Some(url.into());
         self
@@ -24,22 +24,23 @@ impl Credential {
     /// The cloud, and with it the authority host and the audience of federated credentials; default the one that the
     /// [`authority_host`](Self::authority_host) belongs to, else the public cloud.
     ///
-    /// An authority host that was set before, by the environment for example, no longer counts; one that is set after it does.
+    /// An authority host that was set before, by the environment for example, no longer counts; one that is set after
+    /// it does.
     pub fn cloud(mut self, cloud: Cloud) -> Self {
         self.cloud = Some(cloud);
         self.authority_host = None;
         self
     }
 
-    /// The address of the Instance Metadata Service, which a managed identity then is asked for wherever this runs; default
-    /// `http://169.254.169.254`. A bare host name means `http`. Scheme, host and port count; a path does not.
+    /// The address of the Instance Metadata Service, which a managed identity then is asked for wherever this runs;
+    /// default `http://169.254.169.254`. A bare host name means `http`. Scheme, host and port count; a path does not.
     pub fn imds_host(mut self, url: impl Into<String>) -> Self {
         self.imds_host = Some(url.into());
         self
     }
 
-    /// The tenant that `az` and `azd` are asked for a token of; default the one that they are signed in to. The other kinds
-    /// have theirs already.
+    /// The tenant that `az` and `azd` are asked for a token of; default the one that they are signed in to. The other
+    /// kinds have theirs already.
     pub fn tenant_id(mut self, tenant_id: impl Into<String>) -> Self {
         self.tenant_id = Some(tenant_id.into());
         self

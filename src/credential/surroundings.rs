@@ -1,5 +1,5 @@
-//! What a credential finds around it: environment variables, files, programs and the clock, behind one small seam, so that
-//! every kind is tested on data.
+//! What a credential finds around it: environment variables, files, programs and the clock, behind one small seam, so
+//! that every kind is tested on data.
 
 use crate::error::Error;
 use std::{collections::HashMap, env, ffi::OsString, path::PathBuf, sync::Arc, time::SystemTime};

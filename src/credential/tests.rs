@@ -1,5 +1,5 @@
-//! Settings and variables: what is accepted, what is refused, and with which words. And each kind that goes to the token
-//! endpoint, seen from there.
+//! Settings and variables: what is accepted, what is refused, and with which words. And each kind that goes to the
+//! token endpoint, seen from there.
 
 use super::{
     certificate::tests::pair,

@@ -14,8 +14,9 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Asks the members in order until one gives a token; returns what they said, up to that one.
 ///
-/// Each may use all of the time: there is none that is known to be enough. So the next one is started beside one that is slow,
-/// after its share of the time, and its token is used if the slow one fails, or has none when the time is nearly over.
+/// Each may use all of the time: there is none that is known to be enough. So the next one is started beside one that
+/// is slow, after its share of the time, and its token is used if the slow one fails, or has none when the time is
+/// nearly over.
 pub(super) async fn ask(members: &[Member]) -> Vec<Result<AccessToken, Error>> {
     // The first one answers or fails soon in nearly every case: no more is needed then.
     if let [member] = members {

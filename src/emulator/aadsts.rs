@@ -1,6 +1,7 @@
 //! Microsoft Entra ID's refusals, by their numbers.
 //!
-//! Texts after <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>, and as the service words them.
+//! Texts after <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>, and as the service words
+//! them.
 
 use super::answers::{CORRELATION_ID, Refusal};
 use jiff::Timestamp;

@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 
 /// How the endpoints for managed identities say when a token expires, in `expires_on`.
 ///
-/// With any but [`AsDocumented`](Self::AsDocumented), answers that have an `expires_in` too give it as the empty string, so
-/// that a client has to read `expires_on`.
+/// With any but [`AsDocumented`](Self::AsDocumented), answers that have an `expires_in` too give it as the empty
+/// string, so that a client has to read `expires_on`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExpiresOn {
-    /// As Azure's documentation has it for each endpoint: seconds since 1970 in a string, in Service Fabric as a number.
+    /// As Azure's documentation has it for each endpoint: seconds since 1970 in a string, in Service Fabric as a
+    /// number.
     #[default]
     AsDocumented,
     /// `"1586984735"`

@@ -104,8 +104,8 @@ impl IdentityFault {
         })
     }
 
-    /// Whether it is the token that is wrong, or what is said of it: nothing that shows in the answer to a request that gets
-    /// none.
+    /// Whether it is the token that is wrong, or what is said of it: nothing that shows in the answer to a request that
+    /// gets none.
     pub(super) fn alters_token(&self) -> bool {
         matches!(
             self,

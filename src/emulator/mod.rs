@@ -1,11 +1,12 @@
 //! A local Microsoft Entra ID, Instance Metadata Service and Azure Managed Redis, for examples, benches and tests.
 //!
-//! Its identity gives out tokens in all the ways that Azure does: to a secret, to a certificate's assertions, to federated
-//! ones, and at the endpoints for managed identities of virtual machines, App Service, Service Fabric, Azure Arc, Azure ML
-//! and Cloud Shell. What is wrong with a request is answered with the body that the documentation has for it.
+//! Its identity gives out tokens in all the ways that Azure does: to a secret, to a certificate's assertions, to
+//! federated ones, and at the endpoints for managed identities of virtual machines, App Service, Service Fabric, Azure
+//! Arc, Azure ML and Cloud Shell. What is wrong with a request is answered with the body that the documentation has for
+//! it.
 //!
-//! Tokens are real JWTs, signed and checked; TLS is real, with a CA made on the spot; a connection whose token expires is
-//! cut, as in Azure. Everything listens on loopback ports of the operating system's choosing and ends with the
+//! Tokens are real JWTs, signed and checked; TLS is real, with a CA made on the spot; a connection whose token expires
+//! is cut, as in Azure. Everything listens on loopback ports of the operating system's choosing and ends with the
 //! [`Emulator`]. What can be scripted to go wrong: [`IdentityFault`], [`AuthFault`], [`GateConnection`].
 //!
 //! ```
@@ -124,8 +125,8 @@ impl Emulator {
         (client.cert_pem.clone(), client.key_pem.clone())
     }
 
-    /// The URL of the token endpoint's host. The same port speaks https, too, for clients that insist on it; the certificate is
-    /// for `localhost` and signed by [`ca_pem`](Self::ca_pem).
+    /// The URL of the token endpoint's host. The same port speaks https, too, for clients that insist on it; the
+    /// certificate is for `localhost` and signed by [`ca_pem`](Self::ca_pem).
     #[must_use]
     pub fn authority_host(&self) -> String {
         format!("http://{}", self.identity_address)
@@ -233,16 +234,17 @@ impl Emulator {
 
     /// Where the key files of Azure Arc's challenges are written from now on; it has to exist.
     ///
-    /// Without it, Arc's endpoint, which is that of the Instance Metadata Service with `api-version=2020-06-01`, answers with
-    /// an error. A file is removed when its content comes back.
+    /// Without it, Arc's endpoint, which is that of the Instance Metadata Service with `api-version=2020-06-01`,
+    /// answers with an error. A file is removed when its content comes back.
     pub fn arc_key_dir(&self, directory: impl Into<PathBuf>) {
         self.identity.arc_key_dir(directory.into());
     }
 
-    /// The managed identity of a server that Azure Arc manages, with its challenge files in this directory, which has to exist.
+    /// The managed identity of a server that Azure Arc manages, with its challenge files in this directory, which has
+    /// to exist.
     ///
-    /// Outside of tests there is but one directory for them, the platform's, which only root may write to; in all else it is
-    /// what [`Credential::managed_identity`] is on such a server.
+    /// Outside of tests there is but one directory for them, the platform's, which only root may write to; in all else
+    /// it is what [`Credential::managed_identity`] is on such a server.
     ///
     /// # Errors
     ///

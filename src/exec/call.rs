@@ -171,7 +171,8 @@ impl<R: Request> Drop for Call<'_, R> {
     }
 }
 
-/// Notes that a request on this link may run yet, for the order of what its handle sends next; what only reads may be overtaken.
+/// Notes that a request on this link may run yet, for the order of what its handle sends next; what only reads may be
+/// overtaken.
 #[cold]
 fn leave_behind<R: Request>(manager: &ConnectionManager, memory: &mut Memory, request: &R, link: u64) {
     if !request.only_reads() {
@@ -204,8 +205,8 @@ impl<R: Request> Drop for Underway<'_, '_, R> {
 impl Care<'_> {
     /// Sends a request, again if need be, until it has its reply or its deadline.
     ///
-    /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused to
-    /// run it. What only reads is sent once more after a loss, too, if that is wished.
+    /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused
+    /// to run it. What only reads is sent once more after a loss, too, if that is wished.
     ///
     /// `first` is the attempt that was made without care.
     async fn see_through<R: Request>(&mut self, request: R, mut first: Option<Attempt>) -> RedisResult<R::Reply> {
@@ -340,7 +341,8 @@ impl Care<'_> {
         IoError::new(IoErrorKind::BrokenPipe, text).into()
     }
 
-    /// A link is judged by what it has done since it was given the command, which may have been just before the deadline.
+    /// A link is judged by what it has done since it was given the command, which may have been just before the
+    /// deadline.
     fn timed_out(&self, link: u64, queued: Instant, so: &str) -> Error {
         let limit = self.manager.command_timeout();
         if let Some(link) = self.manager.pool().link(link)

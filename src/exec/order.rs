@@ -1,9 +1,9 @@
 //! The order of what one handle sends.
 //!
-//! Commands of one handle take effect in the order in which they were sent. While its caller waits for each reply, that is
-//! so by itself: the next command is sent when the one before has run. It takes care where nobody waits for a reply:
-//! after a command that wants none (`set_no_response`), and after one whose caller has given up on it. Until that one is
-//! answered, the next commands of the handle follow it over the same connection.
+//! Commands of one handle take effect in the order in which they were sent. While its caller waits for each reply, that
+//! is so by itself: the next command is sent when the one before has run. It takes care where nobody waits for a reply:
+//! after a command that wants none (`set_no_response`), and after one whose caller has given up on it. Until that one
+//! is answered, the next commands of the handle follow it over the same connection.
 
 use crate::link::{Link, SILENCE};
 use std::{
@@ -75,8 +75,8 @@ impl Unanswered {
 
     /// Whether the link is taken for dead: it has been silent since, while another link was not.
     ///
-    /// While all links are silent, the server is slow, and what was sent over this one may yet run. They fall silent within
-    /// moments of each other, so another link's word counts only if it came well after this one's last.
+    /// While all links are silent, the server is slow, and what was sent over this one may yet run. They fall silent
+    /// within moments of each other, so another link's word counts only if it came well after this one's last.
     fn is_given_up(&self, link: &Link, links: &[Arc<Link>]) -> bool {
         let silent = link.since_heard().min(self.since.elapsed());
         silent >= SILENCE && links.iter().any(|other| other.since_heard() + SILENCE / 2 < silent)

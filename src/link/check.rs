@@ -20,7 +20,8 @@ enum Role {
     Unanswered,
 }
 
-/// Asks the server, and waits for `limit` at most, and as long again for its role; the reason if the connection is of no use.
+/// Asks the server, and waits for `limit` at most, and as long again for its role; the reason if the connection is of
+/// no use.
 pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Result<(), &'static str> {
     let asked = Instant::now();
     match wire.own(&redis::cmd("PING"), asked + limit).await {
@@ -123,8 +124,8 @@ mod tests {
         far.write_all(answer.as_bytes()).await.unwrap();
     }
 
-    /// What is found out of a server that has answered as a replica does, and then these questions; and whether it is found
-    /// out later.
+    /// What is found out of a server that has answered as a replica does, and then these questions; and whether it is
+    /// found out later.
     async fn found(answers: &[(&str, &str)]) -> (Result<(), &'static str>, bool) {
         let (wire, mut far) = wire(1024);
         let refused = get(&wire, "a");

@@ -22,8 +22,8 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
     };
     let deadline = Instant::now() + setup.auth_timeout;
     let answer = wire.command(Admission::Own, &hello, Some(deadline));
-    // Servers before 7.2 do not know SETINFO, and one that refuses the token may close at once: only the answer to HELLO
-    // counts.
+    // Servers before 7.2 do not know SETINFO, and one that refuses the token may close at once: only the answer to
+    // HELLO counts.
     for (field, value) in [("LIB-NAME", "entra-redis"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
         let mut name = redis::cmd("CLIENT");
         name.arg("SETINFO").arg(field).arg(value);

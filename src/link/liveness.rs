@@ -10,7 +10,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// When a link's server last sent something, or took what could not be written before, in milliseconds since the link began.
+/// When a link's server last sent something, or took what could not be written before, in milliseconds since the link
+/// began.
 pub(crate) struct Pulse {
     began: Instant,
     last_sign: AtomicU64,
@@ -77,8 +78,8 @@ impl Pulse {
         now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(SeqCst))
     }
 
-    /// Notes that a new token is being validated, until the answer is dropped: after [`expires_at`](Self::expires_at), if it
-    /// was accepted.
+    /// Notes that a new token is being validated, until the answer is dropped: after [`expires_at`](Self::expires_at),
+    /// if it was accepted.
     pub(crate) fn validate(&self) -> Validating<'_> {
         self.validating.store(true, SeqCst);
         Validating(&self.validating)

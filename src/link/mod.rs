@@ -280,7 +280,8 @@ impl Link {
         self.wire.pulse.now()
     }
 
-    /// Waits until every command has been answered, those that nobody waits for included. Meant for a link that is not open.
+    /// Waits until every command has been answered, those that nobody waits for included. Meant for a link that is not
+    /// open.
     pub(crate) async fn drained(&self) {
         self.wire.queue.drained().await;
     }
@@ -296,8 +297,8 @@ impl Link {
         self.wire.pulse.has_claims()
     }
 
-    /// Finds out within `limit` whether Redis is still there and knows whom it talks to; and, if something has answered as a
-    /// replica does, within the same time once more whether it is a primary. Otherwise, the reason why not.
+    /// Finds out within `limit` whether Redis is still there and knows whom it talks to; and, if something has answered
+    /// as a replica does, within the same time once more whether it is a primary. Otherwise, the reason why not.
     pub(crate) async fn check(&self, limit: Duration) -> Result<(), &'static str> {
         self.touch();
         let claims = self.wire.pulse.take_claims();
@@ -312,16 +313,16 @@ impl Link {
     /// Sends `AUTH` with a new token, and waits for its answer for `limit` at most, and as long as the old token lives.
     ///
     /// A server may take seconds to validate a token, and everything sent behind the `AUTH` would wait for it: if there
-    /// are other links, this one should have stepped aside. If there is no answer in time, [`ErrorKind::Timeout`], it stays
-    /// there: what follows would wait behind the `AUTH`.
+    /// are other links, this one should have stepped aside. If there is no answer in time, [`ErrorKind::Timeout`], it
+    /// stays there: what follows would wait behind the `AUTH`.
     pub(crate) async fn reauthenticate(&self, current: &Current, limit: Duration) -> Result<(), Error> {
         let began = Instant::now();
         let old_life = self.authenticated_until().saturating_duration_since(began);
         let limit = if old_life < limit { Limit::OldToken(old_life) } else { Limit::AuthTimeout(limit) };
         let deadline = began + limit.duration();
         if self.condition() == Condition::Aside {
-            // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered at
-            // half-time is left to itself: the AUTH needs the other half.
+            // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered
+            // at half-time is left to itself: the AUTH needs the other half.
             _ = timeout_at(began + limit.duration() / 2, self.drained()).await;
         }
         let auth = handshake::auth_command(current);

@@ -201,7 +201,8 @@ impl Queue {
         Some((reply, len))
     }
 
-    /// Moves what is queued to `hand`, past `see`. If nothing is, the driver will be woken by the next [`push`](Self::push).
+    /// Moves what is queued to `hand`, past `see`. If nothing is, the driver will be woken by the next
+    /// [`push`](Self::push).
     ///
     /// With `patience`, what is queued stays if it does not come from a lone caller.
     pub(super) fn take(
@@ -357,7 +358,8 @@ impl Queue {
         self.until(|queue| queue.commands.load(SeqCst) == 0).await;
     }
 
-    /// Waits until the first `count` commands are answered, or the connection is gone; meant for a link that is not open.
+    /// Waits until the first `count` commands are answered, or the connection is gone; meant for a link that is not
+    /// open.
     pub(crate) async fn answered(&self, count: u64) {
         self.until(|queue| queue.has_ended() || queue.has_answered(count)).await;
     }

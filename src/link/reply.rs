@@ -21,8 +21,8 @@ pub(crate) enum Outcome {
     Aborted(Refused),
     /// The reply came, and holds what has no value: it, or the one of a pipeline's at this place.
     Unreadable(Option<usize>, Problem),
-    /// Not a byte of the request left this process: the connection went down. With the place in the load that it keeps, if
-    /// it does.
+    /// Not a byte of the request left this process: the connection went down. With the place in the load that it keeps,
+    /// if it does.
     Unsent(Option<Place>),
     /// The same of a transaction ahead of which it was asked for `MULTI`: it may be used, or the connection went down.
     HeldBack(Option<Place>),

@@ -1,7 +1,8 @@
 //! The Redis protocol over one stream: a queue that callers fill, and a task that empties it.
 //!
-//! Callers encode straight into the queue's buffer and go to sleep; the driver writes what has gathered in one piece, parses
-//! replies in place and wakes their callers. One command costs two short locks and no allocation but its value's own.
+//! Callers encode straight into the queue's buffer and go to sleep; the driver writes what has gathered in one piece,
+//! parses replies in place and wakes their callers. One command costs two short locks and no allocation but its value's
+//! own.
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// How the connection manager is, from [`ConnectionManager::health`](crate::ConnectionManager::health).
 ///
-/// For Kubernetes: [`is_ready`](Self::is_ready) fits a readiness probe, [`is_alive`](Self::is_alive) a liveness probe. A
-/// cache or an identity provider that is down is no reason to restart a service, which would not bring it back.
+/// For Kubernetes: [`is_ready`](Self::is_ready) fits a readiness probe, [`is_alive`](Self::is_alive) a liveness probe.
+/// A cache or an identity provider that is down is no reason to restart a service, which would not bring it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {

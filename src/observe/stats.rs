@@ -7,8 +7,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {
-    /// What spans, events and metrics call this connection manager: `host:port`, and `host:port#2` for a second one of the
-    /// process to the same server.
+    /// What spans, events and metrics call this connection manager: `host:port`, and `host:port#2` for a second one of
+    /// the process to the same server.
     pub pool: String,
     /// Counters of tokens and links since `connect`.
     pub counters: Counters,

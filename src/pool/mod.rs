@@ -34,9 +34,9 @@ const SPILL_AT: usize = 2048;
 
 /// The same for those whose replies, or they themselves, are large.
 ///
-/// Fewer such connections leave a server more turns for the others: beside 8 tasks that read 1 MiB each, small `GET`s were
-/// 1.5 to 2 times as many with one such connection as with two, and the large ones as many, on two cores shared with the
-/// server (`make bench-peers QUICK="--workloads beside-large --only entra-redis"`, with 16 and with 1 here).
+/// Fewer such connections leave a server more turns for the others: beside 8 tasks that read 1 MiB each, small `GET`s
+/// were 1.5 to 2 times as many with one such connection as with two, and the large ones as many, on two cores shared
+/// with the server (`make bench-peers QUICK="--workloads beside-large --only entra-redis"`, with 16 and with 1 here).
 const SPILL_LARGE_AT: usize = 16;
 
 /// How often a command looks again whose handle has something unanswered on a link that takes no commands.

@@ -157,8 +157,8 @@ impl Slot {
         now >= self.dial_after
     }
 
-    /// Whether what errors say of the link may be looked into; a script that says such a thing each time costs a `PING` once
-    /// in a while.
+    /// Whether what errors say of the link may be looked into; a script that says such a thing each time costs a `PING`
+    /// once in a while.
     pub(super) fn may_verify(&self) -> bool {
         Instant::now() >= self.verify_after
     }

@@ -3,7 +3,8 @@
 use redis::{Arg, Cmd};
 use std::io::Write;
 
-/// Appends the command as [`Cmd::write_packed_command`] does; a `GET` in 0.55 of its time, which the queue is locked for.
+/// Appends the command as [`Cmd::write_packed_command`] does; a `GET` in 0.55 of its time, which the queue is locked
+/// for.
 ///
 /// `cargo bench --features internals --bench micro -- pack`
 pub(crate) fn pack(cmd: &Cmd, bytes: &mut Vec<u8>) {

@@ -3,8 +3,9 @@
 //! The types that make up nearly all traffic are read here; the rare ones, errors among them, are handed to the `redis`
 //! crate's own parser with the slice they take, so that values are the same ones and nothing is written twice.
 //!
-//! What is wrong with a reply's frame (its types, its sizes) is the connection's end, as nobody knows where the next reply
-//! begins. What is wrong inside of a sound frame is the business of the one request that it answers: a script can make it.
+//! What is wrong with a reply's frame (its types, its sizes) is the connection's end, as nobody knows where the next
+//! reply begins. What is wrong inside of a sound frame is the business of the one request that it answers: a script can
+//! make it.
 
 use super::{
     claims::Claims,

@@ -23,8 +23,8 @@ impl Scan {
         self.least
     }
 
-    /// The length of the reply at the start of `buf`, which is the one of the last call with more behind it; none while it
-    /// is not there in whole.
+    /// The length of the reply at the start of `buf`, which is the one of the last call with more behind it; none while
+    /// it is not there in whole.
     pub(crate) fn resume(&mut self, buf: &[u8]) -> Result<Option<usize>, Garbage> {
         loop {
             let Some(kind) = buf.get(self.at) else {

@@ -5,8 +5,9 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use std::collections::{HashMap, HashSet};
 use zeroize::Zeroizing;
 
-/// A piece of this many characters is recognisable. Five of a token's thousand say nothing, and what is shorter occurs in any
-/// text by chance: for six, with a token of 2,000 characters and a text of 400, that is once in a thousand texts.
+/// A piece of this many characters is recognisable. Five of a token's thousand say nothing, and what is shorter occurs
+/// in any text by chance: for six, with a token of 2,000 characters and a text of 400, that is once in a thousand
+/// texts.
 const PIECE: usize = 6;
 
 /// A part of a short secret gives more of it away; three characters are in any text.
@@ -87,7 +88,8 @@ fn add(pieces: &mut Pieces, secret: &str) {
     }
 }
 
-/// What base64, of either alphabet, makes of the secret wherever `shift` bytes, and any multiple of three, stand before it.
+/// What base64, of either alphabet, makes of the secret wherever `shift` bytes, and any multiple of three, stand before
+/// it.
 fn in_base64(secret: &str, shift: usize) -> Zeroizing<String> {
     let mut bytes = Zeroizing::new(vec![0; shift]);
     bytes.extend(secret.as_bytes());

@@ -1,5 +1,5 @@
-//! Secrets whose value is not known here, in what programs say that have some. They are recognized by how they look, and
-//! by what stands before them.
+//! Secrets whose value is not known here, in what programs say that have some. They are recognized by how they look,
+//! and by what stands before them.
 
 use super::{Secret, bounded, decode::Plain, echo, marks::Marks, names};
 use std::ops::Range;
@@ -113,8 +113,8 @@ fn looks_secret(word: &str, length: usize) -> bool {
         || runs.any(|run| without_guids(run).any(|part| part.len() >= length && is_random(part)))
 }
 
-/// Whether a third of its characters are of another kind than the one before: lower case, upper case, digit, other. Of words
-/// and names, no more than a fifth are; of base64 and hex, half.
+/// Whether a third of its characters are of another kind than the one before: lower case, upper case, digit, other. Of
+/// words and names, no more than a fifth are; of base64 and hex, half.
 fn is_random(run: &str) -> bool {
     let kind = |c: u8| (c.is_ascii_lowercase(), c.is_ascii_uppercase(), c.is_ascii_digit());
     let changes = run.as_bytes().windows(2).filter(|pair| kind(pair[0]) != kind(pair[1])).count();

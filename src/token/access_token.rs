@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 /// An access token with its life: the moment it was received (on the monotonic clock) and how long it lives from there.
 ///
-/// Counting from the moment of receipt makes the schedule immune to a wrong wall clock whenever the issuer says how long
-/// the token lives.
+/// Counting from the moment of receipt makes the schedule immune to a wrong wall clock whenever the issuer says how
+/// long the token lives.
 #[derive(Clone)]
 pub struct AccessToken {
     secret: Secret,
@@ -56,8 +56,8 @@ struct Claims {
 /// The longest life a token is believed to have; keeps additions to clocks from overflowing.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// How long before its expiry a token counts as expired, if that is less than a twentieth of its life: commands in flight
-/// get their replies before the server closes the connection.
+/// How long before its expiry a token counts as expired, if that is less than a twentieth of its life: commands in
+/// flight get their replies before the server closes the connection.
 const LAST_MOMENT: Duration = Duration::from_millis(250);
 
 /// Differences of clocks below this are the rounding of `Date` and the travel of the answer, not a wrong clock.
@@ -69,9 +69,9 @@ const ROUNDING: Duration = Duration::from_secs(1);
 impl AccessToken {
     /// A JWT, received now: its `exp` claim says when it expires, its `oid` claim is the Redis user name.
     ///
-    /// The life it has left is counted by this machine's clock, or from its `iat` claim if that lies in the future, as with
-    /// a clock that is slow. Where the issuer says how long the token lives, [`opaque`](Self::opaque) is right whatever the
-    /// clock says.
+    /// The life it has left is counted by this machine's clock, or from its `iat` claim if that lies in the future, as
+    /// with a clock that is slow. Where the issuer says how long the token lives, [`opaque`](Self::opaque) is right
+    /// whatever the clock says.
     ///
     /// # Errors
     ///
@@ -80,8 +80,8 @@ impl AccessToken {
         Self::from_answer(jwt.into(), Hints::default())
     }
 
-    /// A token of any form, received now, with its life and the Redis user name that goes with it; an empty one leaves that
-    /// to [`Config::username`](crate::Config::username).
+    /// A token of any form, received now, with its life and the Redis user name that goes with it; an empty one leaves
+    /// that to [`Config::username`](crate::Config::username).
     ///
     /// # Errors
     ///
@@ -166,8 +166,8 @@ impl AccessToken {
     /// The kind of credential that got the token; none for a token source of your own.
     ///
     /// One of `service-principal-secret`, `service-principal-certificate`, `client-assertion`, `workload-identity`,
-    /// `federated-managed-identity`, `imds`, `app-service`, `service-fabric`, `arc`, `azure-ml`, `cloud-shell`, `azure-cli`,
-    /// `azure-developer-cli`.
+    /// `federated-managed-identity`, `imds`, `app-service`, `service-fabric`, `arc`, `azure-ml`, `cloud-shell`,
+    /// `azure-cli`, `azure-developer-cli`.
     #[must_use]
     pub fn source(&self) -> Option<&'static str> {
         self.source
@@ -235,9 +235,9 @@ pub(crate) fn wall_time(seconds: f64) -> Option<SystemTime> {
 /// How long a token lives from `now` on; none if nobody says.
 ///
 /// The issuer's clock is taken from its answer's `Date` when it differs from ours, so that a wrong clock on either side
-/// neither kills a good token nor keeps a dead one. Without that, `expires_in` says that a token is good which seems to have
-/// expired, and the shorter life counts otherwise; a token that is `issued` in our future shows that our clock is slow, and
-/// lives from its issue.
+/// neither kills a good token nor keeps a dead one. Without that, `expires_in` says that a token is good which seems to
+/// have expired, and the shorter life counts otherwise; a token that is `issued` in our future shows that our clock is
+/// slow, and lives from its issue.
 fn lifetime(exp: Option<SystemTime>, issued: Option<SystemTime>, hints: Hints, now: SystemTime) -> Option<Duration> {
     let issuer_now = hints.issuer_now.map(|theirs| {
         let apart = theirs.duration_since(now).unwrap_or_else(|error| error.duration());

@@ -140,7 +140,8 @@ impl TokenActor {
         now >= self.due || overslept()
     }
 
-    /// Brings the next request forward, as far as the floor allows; true if that is because the newest token was refused.
+    /// Brings the next request forward, as far as the floor allows; true if that is because the newest token was
+    /// refused.
     ///
     /// After a failure a retry is on its way, and no refusal changes that.
     fn hasten(&mut self, wish: &Wish) -> bool {
@@ -157,8 +158,8 @@ impl TokenActor {
         refused
     }
 
-    /// One request, within its time limit, and whether it was kept from running meanwhile; none when nobody is left to fetch
-    /// for.
+    /// One request, within its time limit, and whether it was kept from running meanwhile; none when nobody is left to
+    /// fetch for.
     async fn fetch(&mut self, span: &Span) -> Option<(Result<AccessToken, Error>, bool)> {
         self.last_fetch = Some(Instant::now());
         self.budget.spend(Instant::now());
@@ -167,7 +168,8 @@ impl TokenActor {
         let allowed = schedule::request_limit(lifetime, &self.config);
         let limit = RequestLimit::new(allowed, self.config.token_request_execution_timeout);
         let fetch = async move { source.fetch().await }.instrument(span.clone());
-        // A source that panics must not take everything with it; the future is gone then, so that nothing broken is seen.
+        // A source that panics must not take everything with it; the future is gone then, so that nothing broken is
+        // seen.
         let request = AssertUnwindSafe(limit.known_to(fetch)).catch_unwind();
         tokio::pin!(request);
         let mut deadline = Instant::now() + allowed;
@@ -325,7 +327,8 @@ impl TokenActor {
         }
     }
 
-    /// After a time in which this process did not run, only a failure from now on says that there is no token to be had.
+    /// After a time in which this process did not run, only a failure from now on says that there is no token to be
+    /// had.
     fn forget_failures(&mut self) {
         self.last_error = None;
         if self.announced() {

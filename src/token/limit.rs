@@ -9,11 +9,12 @@ tokio::task_local! {
     static CURRENT: RequestLimit;
 }
 
-/// By how much those who are asked give up earlier than the one who waits for them, so that the error is theirs: it says
-/// who did not answer.
+/// By how much those who are asked give up earlier than the one who waits for them, so that the error is theirs: it
+/// says who did not answer.
 const AHEAD: Duration = Duration::from_millis(20);
 
-/// The time of one token request. There is none below it that the settings do not know: whoever is asked may use all of it.
+/// The time of one token request. There is none below it that the settings do not know: whoever is asked may use all of
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestLimit {
     start: Instant,

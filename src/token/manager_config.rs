@@ -65,10 +65,11 @@ impl TokenManagerConfig {
         self
     }
 
-    /// The shortest time between a token and the request for the next one, whatever the tokens' lifetime; at least 10 ms,
-    /// default 1 s. After a failed request the [`retry_policy`](Self::retry_policy) decides instead.
+    /// The shortest time between a token and the request for the next one, whatever the tokens' lifetime; at least 10
+    /// ms, default 1 s. After a failed request the [`retry_policy`](Self::retry_policy) decides instead.
     ///
-    /// It doubles, up to 30 s, each time the token source returns the same token again, or Redis refuses the new one too.
+    /// It doubles, up to 30 s, each time the token source returns the same token again, or Redis refuses the new one
+    /// too.
     pub fn min_refresh_interval(mut self, interval: Duration) -> Self {
         self.min_refresh_interval = interval;
         self
@@ -76,13 +77,13 @@ impl TokenManagerConfig {
 
     /// How long one token request may take; default 10 s.
     ///
-    /// Whoever is asked may use all of it, `az` and `azd` as well: no shorter limit applies to a part of the request, but for
-    /// the second in which the [default chain](crate::Credential::default_chain) looks for IMDS, and the 2 s (or a fifth of this
-    /// setting, if that is more) in which an endpoint on this machine or next to it has to accept a connection. Where the tools
-    /// are slow, 30 s will do.
+    /// Whoever is asked may use all of it, `az` and `azd` as well: no shorter limit applies to a part of the request,
+    /// but for the second in which the [default chain](crate::Credential::default_chain) looks for IMDS, and the 2 s
+    /// (or a fifth of this setting, if that is more) in which an endpoint on this machine or next to it has to accept a
+    /// connection. Where the tools are slow, 30 s will do.
     ///
-    /// A request that renews a token takes a quarter of the last one's life at most, so that one that hangs does not outlive
-    /// tokens of seconds, and 1 s at least.
+    /// A request that renews a token takes a quarter of the last one's life at most, so that one that hangs does not
+    /// outlive tokens of seconds, and 1 s at least.
     pub fn token_request_execution_timeout(mut self, timeout: Duration) -> Self {
         self.token_request_execution_timeout = timeout;
         self

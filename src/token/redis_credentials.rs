@@ -14,9 +14,9 @@ use tokio::runtime::Handle;
 /// A [`StreamingCredentialsProvider`] that never stops: the token actor of this crate behind connections of the `redis`
 /// crate, for what is only to be had there, such as its cluster connection.
 ///
-/// Every subscriber gets the token in use at once (or the first one, once it is there) and each new one after it. An error
-/// comes through when there is no valid token, not before: failed renewals are nobody's business while the old token is good.
-/// The tokens go on as long as this value or one of its streams exists.
+/// Every subscriber gets the token in use at once (or the first one, once it is there) and each new one after it. An
+/// error comes through when there is no valid token, not before: failed renewals are nobody's business while the old
+/// token is good. The tokens go on as long as this value or one of its streams exists.
 ///
 /// ```no_run
 /// use entra_redis::{Credential, EntraCredentials, ManagedIdentity, TokenManagerConfig};

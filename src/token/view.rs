@@ -13,8 +13,8 @@ use tokio::{
     time::Instant,
 };
 
-/// A plan that is overdue by this much has not been kept because nobody ran the actor: its thread was blocked, or nobody drove
-/// its runtime.
+/// A plan that is overdue by this much has not been kept because nobody ran the actor: its thread was blocked, or
+/// nobody drove its runtime.
 pub(super) const STALL: Duration = Duration::from_millis(250);
 
 /// Wishes that may wait for the actor, which takes them at once.

@@ -13,8 +13,8 @@ const ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const OLD_LABEL: &[u8] = b" X509 CERTIFICATE-----";
 const NEW_LABEL: &[u8] = b" CERTIFICATE-----";
 
-/// `bytes` as PEM is read: without the byte order marks before its parts, of which files that were joined have several, and
-/// with today's labels.
+/// `bytes` as PEM is read: without the byte order marks before its parts, of which files that were joined have several,
+/// and with today's labels.
 pub(crate) fn plain(setting: &str, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     if is_utf16(bytes) {
         let problem = "is text in UTF-16: save it as UTF-8, or convert it with `iconv -f UTF-16 -t UTF-8`";

@@ -89,7 +89,8 @@ impl Tls {
 
     /// Trusts these CA certificates in PEM, and no others.
     ///
-    /// What in it cannot be used is passed over, as long as there is a certificate that can. Comments may be in any encoding.
+    /// What in it cannot be used is passed over, as long as there is a certificate that can. Comments may be in any
+    /// encoding.
     pub fn ca_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.ca = Some(Pem::Bytes(Zeroizing::new(pem.as_ref().to_vec())));
         self

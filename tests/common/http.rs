@@ -1,5 +1,5 @@
-//! What the emulator is too correct for: a server that gives everybody the same answer and notes what it was sent, and an
-//! address where nobody listens.
+//! What the emulator is too correct for: a server that gives everybody the same answer and notes what it was sent, and
+//! an address where nobody listens.
 
 use reqwest::Url;
 use std::{

@@ -1,5 +1,5 @@
-//! What the tests share: a real redis-server over TLS, load, waiting for conditions, a watch on the logs, the examples as
-//! processes, servers that misbehave, and the tools that certificates and developers come with.
+//! What the tests share: a real redis-server over TLS, load, waiting for conditions, a watch on the logs, the examples
+//! as processes, servers that misbehave, and the tools that certificates and developers come with.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod child;

@@ -1,5 +1,5 @@
-//! A man in the middle between a client and the emulator's gate. He ends TLS on both sides, so that he knows what each message
-//! is about, and lets one thing go wrong at a time, at one stage.
+//! A man in the middle between a client and the emulator's gate. He ends TLS on both sides, so that he knows what each
+//! message is about, and lets one thing go wrong at a time, at one stage.
 
 mod relay;
 
@@ -95,7 +95,8 @@ impl Proxy {
         self.shared.address.port()
     }
 
-    /// For `Config::resolver`: where the faults of `Stage::Dns` are, and those of `Stage::Tcp` that come before any connection.
+    /// For `Config::resolver`: where the faults of `Stage::Dns` are, and those of `Stage::Tcp` that come before any
+    /// connection.
     pub fn resolver(&self) -> impl Fn(String, u16) -> Lookup + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
         move |_: String, _: u16| -> Lookup {

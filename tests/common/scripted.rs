@@ -29,8 +29,8 @@ impl Drop for Scripted {
 }
 
 impl Scripted {
-    /// The script is given the connection's number, from 1, and the command's words; what links say on their own account, except
-    /// for `PING`, is answered with `+OK`.
+    /// The script is given the connection's number, from 1, and the command's words; what links say on their own
+    /// account, except for `PING`, is answered with `+OK`.
     pub async fn start<F>(script: impl Fn(usize, Vec<String>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Option<Vec<u8>>> + Send + 'static,

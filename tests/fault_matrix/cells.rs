@@ -89,7 +89,8 @@ impl Cell {
         (self.stage as u64) * 64 + (self.behaviour as u64) * 8 + self.moment as u64
     }
 
-    /// How many links the client keeps. A lone one dials a stand-in for its re-AUTH: only so is anything dialed in a rotation.
+    /// How many links the client keeps. A lone one dials a stand-in for its re-AUTH: only so is anything dialed in a
+    /// rotation.
     pub fn pool(self) -> usize {
         if self.moment == Moment::Rotation && self.stage.is_dial() { 1 } else { 2 }
     }

@@ -1,10 +1,11 @@
 //! The fault matrix: stage × behaviour × moment, every cell that can exist.
 //!
-//! In each one no command outlives its deadline, queues, tasks and links stay bounded, service is back soon after the fault
-//! has ended, nothing panics, no secret is logged, and nothing is left after the last handle is dropped.
+//! In each one no command outlives its deadline, queues, tasks and links stay bounded, service is back soon after the
+//! fault has ended, nothing panics, no secret is logged, and nothing is left after the last handle is dropped.
 //!
-//! `FAULT_CELL='reset/tls/rotation'` runs one cell alone, `FAULT_SEED=7` draws other moments, garbage and cuts (the jitter
-//! within the client is its own), and `FAULT_LIST=1` shows all cells, with the reasons for those that are left out.
+//! `FAULT_CELL='reset/tls/rotation'` runs one cell alone, `FAULT_SEED=7` draws other moments, garbage and cuts (the
+//! jitter within the client is its own), and `FAULT_LIST=1` shows all cells, with the reasons for those that are left
+//! out.
 
 mod cells;
 #[path = "../common/mod.rs"]

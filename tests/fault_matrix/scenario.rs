@@ -27,8 +27,8 @@ const GRACE: Duration = Duration::from_millis(1500);
 /// How long a fault stands once it has struck: longer than a command may take.
 const STANDS: Duration = Duration::from_millis(1200);
 
-/// From the end of a fault until everything is well again: what hangs is given up after a second or two, and the longest
-/// delay between dials is two seconds.
+/// From the end of a fault until everything is well again: what hangs is given up after a second or two, and the
+/// longest delay between dials is two seconds.
 const RECOVERY: Duration = Duration::from_secs(8);
 
 pub async fn play(ground: &Ground, rng: &mut Rng) {
@@ -127,8 +127,8 @@ async fn struck(ground: &Ground, rng: &mut Rng) {
     eventually("the fault strikes", 6 * SECOND, async || ground.has_struck().then_some(())).await;
 }
 
-/// Waits until every broken connection has been given up, every place is filled and tokens come again, and it stays so for
-/// a moment.
+/// Waits until every broken connection has been given up, every place is filled and tokens come again, and it stays so
+/// for a moment.
 async fn recovered(ground: &Ground, redis: &EntraRedis) {
     let (proxy, pool) = (&ground.proxy, ground.cell.pool());
     let deadline = Instant::now() + RECOVERY;

@@ -33,11 +33,13 @@ pub async fn bounds(ground: &Ground, redis: &EntraRedis) {
         assert!(in_flight <= MOST_IN_FLIGHT, "{in_flight} commands in flight");
         let tasks = Handle::current().metrics().num_alive_tasks();
         assert!(tasks <= MOST_TASKS, "{tasks} tasks");
-        // A link in each place, and one that is being replaced, or stood in for; those that are being opened count already.
+        // A link in each place, and one that is being replaced, or stood in for; those that are being opened count
+        // already.
         let (links, dialing, connections) = (stats.links.len(), stats.dialing, ground.proxy.connections());
         assert!(links <= pool + 1, "{links} links in a pool of {pool}");
         assert!(links + dialing <= pool + 1, "{links} links and {dialing} to come in a pool of {pool}");
-        // What has left is closed once everything on it is answered; how far the proxy has got with that is its business.
+        // What has left is closed once everything on it is answered; how far the proxy has got with that is its
+        // business.
         assert!(connections <= 4 * pool, "{connections} connections for a pool of {pool}");
         if connections > pool + 1 {
             let since = *crowded.get_or_insert_with(Instant::now);

@@ -1,4 +1,5 @@
-//! What can be seen of it: events, figures, health, spans and log lines, metrics; and that the README's tables tell the truth.
+//! What can be seen of it: events, figures, health, spans and log lines, metrics; and that the README's tables tell the
+//! truth.
 #![allow(clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 #[path = "../common/mod.rs"]
@@ -29,8 +30,8 @@ async fn connect(emulator: &Emulator, config: Config, links: usize) -> EntraRedi
     redis
 }
 
-/// Waits for an event that `pick` makes something of; those before it are passed over. Those of the start are, too: they may
-/// still be on their way.
+/// Waits for an event that `pick` makes something of; those before it are passed over. Those of the start are, too:
+/// they may still be on their way.
 async fn told<T>(events: &mut Receiver<Event>, what: &str, mut pick: impl FnMut(Event) -> Option<T>) -> T {
     within(what, 20 * SECOND, async {
         loop {

@@ -36,7 +36,8 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// GETs per second against the number of tasks. Of a peer, the pool size that is best at each number; ours is the default.
+/// GETs per second against the number of tasks. Of a peer, the pool size that is best at each number; ours is the
+/// default.
 pub fn throughput(results: &Results, flavor: Flavor, path: &Path) -> Outcome<()> {
     let lines = throughput_lines(results, flavor);
     if lines.is_empty() {

@@ -11,7 +11,8 @@ use std::{path::PathBuf, time::Duration};
 /// Compares entra-redis with the other Redis clients for Rust, over TLS, in one interleaved run.
 #[derive(Parser)]
 pub struct Options {
-    /// GETs of 64 bytes only, in short windows: under 3 minutes on 2 cores, nothing written, one line of JSON at the end.
+    /// GETs of 64 bytes only, in short windows: under 3 minutes on 2 cores, nothing written, one line of JSON at the
+    /// end.
     #[arg(long)]
     quick: bool,
     /// Rounds; in each, every contender has one run at every place. Default 10: many short ones tell more than few long

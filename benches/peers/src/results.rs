@@ -72,7 +72,8 @@ impl Results {
         }
     }
 
-    /// GETs per second of ours, at the number of tasks and on the runtime that suit it best, / those of `redis-benchmark`.
+    /// GETs per second of ours, at the number of tasks and on the runtime that suit it best, / those of
+    /// `redis-benchmark`.
     pub fn vs_limit(&self) -> Option<f64> {
         let gets = self.places().into_iter().filter(|place| place.workload == Workload::Get);
         let best = gets.filter_map(|place| self.median(place, Kind::OURS)).map(|figures| figures.per_second);

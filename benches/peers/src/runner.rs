@@ -128,8 +128,8 @@ async fn measure<C: Contender>(contender: C, place: Place, timing: Timing) -> Ou
     Ok(Figures::new(per_second, &latencies, cpu / per_second * 1e6, large_per_second))
 }
 
-/// One task: step after step, with one look at the clock for each. The latencies, in nanoseconds, of those that ended in the
-/// span; writing them down costs a few nanoseconds and no shared cache line.
+/// One task: step after step, with one look at the clock for each. The latencies, in nanoseconds, of those that ended
+/// in the span; writing them down costs a few nanoseconds and no shared cache line.
 async fn repeat<C: Contender>(mut client: C, task: Task, span: Span) -> Outcome<Vec<u32>> {
     let mut latencies = Vec::with_capacity(1024);
     let mut turn = 0;

@@ -1,4 +1,5 @@
-//! The MAC of a PKCS#12 file (RFC 7292, section 4 and appendix B), by which a wrong password is told from everything else.
+//! The MAC of a PKCS#12 file (RFC 7292, section 4 and appendix B), by which a wrong password is told from everything
+//! else.
 
 use super::ber::{Element, INTEGER, OCTETS};
 use crate::secret::Secret;
@@ -29,7 +30,8 @@ pub(super) struct Mac<'a> {
 }
 
 impl<'a> Mac<'a> {
-    /// Of `MacData ::= SEQUENCE { SEQUENCE { algorithm, digest }, salt, iterations DEFAULT 1 }`; none if it is of another kind.
+    /// Of `MacData ::= SEQUENCE { SEQUENCE { algorithm, digest }, salt, iterations DEFAULT 1 }`; none if it is of
+    /// another kind.
     pub(super) fn read(data: &Element<'a>) -> Option<Self> {
         let [info, salt, rest @ ..] = data.parts() else {
             return None;

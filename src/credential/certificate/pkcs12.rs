@@ -69,7 +69,8 @@ fn parts(archive: &Pkcs12Archive) -> Result<Parts, Error> {
     Ok((certificates, key.into()))
 }
 
-/// The bytes that the MAC counts, of `PFX ::= SEQUENCE { version, authSafe SEQUENCE { type, [0] OCTET STRING }, macData }`.
+/// The bytes that the MAC counts, of
+/// `PFX ::= SEQUENCE { version, authSafe SEQUENCE { type, [0] OCTET STRING }, macData }`.
 fn contents(whole: &Element<'_>) -> Option<Zeroizing<Vec<u8>>> {
     let [version, safe, ..] = whole.parts() else {
         return None;

@@ -152,7 +152,8 @@ fn what_is_not_read_is_called_by_its_name() {
     }
 }
 
-/// The same element with an indefinite length, and OCTET STRINGs in pieces; what is in those of the type `data` as well.
+/// The same element with an indefinite length, and OCTET STRINGs in pieces; what is in those of the type `data` as
+/// well.
 fn ber(element: &Element<'_>) -> Vec<u8> {
     let pieces = |octets: &[u8], first: u8| {
         let pieces: Vec<u8> =

@@ -58,7 +58,8 @@ impl DeveloperSource {
         tenant_id: Option<&str>,
         surroundings: &Surroundings,
     ) -> Result<Self, Error> {
-        // It becomes an argument, on Windows one of a batch file: nothing in it may mean anything to a shell or to the tool.
+        // It becomes an argument, on Windows one of a batch file: nothing in it may mean anything to a shell or to the
+        // tool.
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
         if scope.starts_with('-') || !scope.chars().all(plain) {
             return Err(Error::config("scope", "must be letters, digits and `-_.:/` only, to be asked of a tool"));
@@ -147,7 +148,8 @@ fn mentions(text: &[u8], login: &str) -> bool {
     String::from_utf8_lossy(text).contains(login)
 }
 
-/// The line that says what went wrong, without `tokens` and whatever else may be a secret: warnings may stand before it.
+/// The line that says what went wrong, without `tokens` and whatever else may be a secret: warnings may stand before
+/// it.
 fn telling_line(complaint: &str, tokens: &[Secret]) -> String {
     let error = complaint.lines().find(|line| line.trim_start().starts_with("ERROR"));
     let line = error.unwrap_or(complaint);

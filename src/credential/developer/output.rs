@@ -21,7 +21,8 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Zeroizing<String>> {
     String::from_utf16(&units).ok().map(Zeroizing::new)
 }
 
-/// Without the sequences that a terminal takes for commands. There is none inside of JSON, which escapes control characters.
+/// Without the sequences that a terminal takes for commands. There is none inside of JSON, which escapes control
+/// characters.
 fn without_colours(text: &str) -> Zeroizing<String> {
     let mut plain = Zeroizing::new(String::with_capacity(text.len()));
     let mut chars = text.chars();

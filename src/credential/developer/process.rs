@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 /// A token is a few kilobytes.
 const LARGEST_OUTPUT: u64 = 1 << 20;
 
-/// What a tool leaves running may hold its pipes for as long as it likes: they are not read for longer once it has ended.
+/// What a tool leaves running may hold its pipes for as long as it likes: they are not read for longer once it has
+/// ended.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) struct Process {

@@ -82,8 +82,8 @@ fn realm(challenge: &str) -> Option<PathBuf> {
     (!path.is_empty()).then(|| PathBuf::from(path))
 }
 
-/// The content of a challenge file, once it is certain to be one: whoever answers on the endpoint's port must not be able to
-/// have any other file sent to it.
+/// The content of a challenge file, once it is certain to be one: whoever answers on the endpoint's port must not be
+/// able to have any other file sent to it.
 fn read_key(path: &Path, tokens: &Path) -> Result<Secret, Error> {
     let named = |what: &str| refused(&format!("names a challenge file {what}; it is not read"));
     let plain = |part: Component<'_>| !matches!(part, Component::ParentDir | Component::CurDir);

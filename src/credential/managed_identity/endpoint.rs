@@ -16,7 +16,8 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
-/// An endpoint that gives out the tokens of managed identities. Never through a proxy: it is on this machine, or next to it.
+/// An endpoint that gives out the tokens of managed identities. Never through a proxy: it is on this machine, or next
+/// to it.
 pub(super) struct Endpoint {
     client: Client,
     url: Url,

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 /// Which of the identities of a machine or a service to use.
 ///
-/// What is user-assigned is selected by one of its three ids, as its page in the Azure portal shows them. Some places have a
-/// system-assigned identity only, or take none but the client id: `connect` says so.
+/// What is user-assigned is selected by one of its three ids, as its page in the Azure portal shows them. Some places
+/// have a system-assigned identity only, or take none but the client id: `connect` says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ManagedIdentity {
@@ -72,7 +72,8 @@ pub(super) struct Request<'a> {
     pub(super) resource: &'a str,
     /// An address of the Instance Metadata Service, which then is asked wherever this runs.
     pub(super) imds_host: Option<&'a str>,
-    /// Whether IMDS is to be looked for before it is asked: elsewhere its address may swallow requests without an answer.
+    /// Whether IMDS is to be looked for before it is asked: elsewhere its address may swallow requests without an
+    /// answer.
     pub(super) probe: bool,
 }
 

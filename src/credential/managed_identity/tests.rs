@@ -22,8 +22,8 @@ fn user_assigned() -> [ManagedIdentity; 3] {
     ]
 }
 
-/// Fetches a token with these variables, in which `SERVER` stands for the server's address; returns the kind of source and
-/// what the server saw.
+/// Fetches a token with these variables, in which `SERVER` stands for the server's address; returns the kind of source
+/// and what the server saw.
 async fn fetch(variables: &[(&str, &str)], identity: &ManagedIdentity) -> (&'static str, Value) {
     let server = Server::start().await;
     server.reply(Reply::token());

@@ -1,4 +1,5 @@
-//! The front of an emulated Azure Managed Redis: TLS, tokens that are checked, connections that are cut when they expire.
+//! The front of an emulated Azure Managed Redis: TLS, tokens that are checked, connections that are cut when they
+//! expire.
 
 mod connection;
 mod session;

@@ -1,4 +1,5 @@
-//! Assertions of other issuers that the application trusts: a cluster's workload identity, and Azure's managed identities.
+//! Assertions of other issuers that the application trusts: a cluster's workload identity, and Azure's managed
+//! identities.
 
 use crate::emulator::{
     aadsts,
@@ -46,7 +47,8 @@ pub(super) fn subject(issuer: &str) -> Option<&'static str> {
     }
 }
 
-/// Refuses an assertion that is not good for the application's tokens. The same one may come again: files are read often.
+/// Refuses an assertion that is not good for the application's tokens. The same one may come again: files are read
+/// often.
 pub(super) fn check(signer: &Signer, assertion: &str) -> Result<(), Refusal> {
     let claims: Claims = signer
         .read(assertion)

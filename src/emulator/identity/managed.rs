@@ -15,7 +15,8 @@ const BY_CLIENT_ID: [&str; 2] = ["client_id", "clientid"];
 /// The identity that is asked for: the system-assigned one, or the user-assigned one if it is asked for by one of the
 /// endpoint's own names and the right id; none if it is asked for in any other way.
 ///
-/// The client id that the emulator's environment variables name is another user-assigned one, with the rights of that app.
+/// The client id that the emulator's environment variables name is another user-assigned one, with the rights of that
+/// app.
 pub(super) fn identity(asked: &Asked, known: &[(&str, &str)]) -> Option<TokenClaims> {
     let mut given = SELECTORS.into_iter().filter(|name| asked.parameters.contains_key(*name));
     match (given.next(), given.next()) {

@@ -1,4 +1,5 @@
-//! A small Redis in memory, for whoever has none: strings with expiry, counters, hashes, lists, sets, pub/sub, transactions.
+//! A small Redis in memory, for whoever has none: strings with expiry, counters, hashes, lists, sets, pub/sub,
+//! transactions.
 
 #![allow(clippy::unnecessary_wraps, reason = "all commands have one signature, those that cannot fail too")]
 

@@ -46,7 +46,8 @@ impl<S> Driver<S> {
         self.tell(entry, outcome, false);
     }
 
-    /// The place in the load of a command that goes over another link, and takes it along: others would have taken it before.
+    /// The place in the load of a command that goes over another link, and takes it along: others would have taken it
+    /// before.
     fn place_of(&mut self, entry: &Entry) -> Option<Place> {
         if !entry.counted || entry.slot.is_none() {
             return None;

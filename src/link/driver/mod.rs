@@ -1,4 +1,5 @@
-//! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the replies.
+//! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the
+//! replies.
 
 mod handing;
 mod pause;
@@ -73,8 +74,8 @@ pub(super) struct Driver<S> {
     /// Whether other threads may be about to queue more.
     many_threads: bool,
     yielded: bool,
-    /// Bytes that are offered to the stream at once: what one TLS record holds, as of a record that failed the peer cannot
-    /// have read a byte.
+    /// Bytes that are offered to the stream at once: what one TLS record holds, as of a record that failed the peer
+    /// cannot have read a byte.
     record: usize,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Option<Instant>,
@@ -121,8 +122,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Takes, writes and reads as far as it goes.
     ///
-    /// Neither reading nor writing waits for the other, so that a server that reads no more before it is read itself gets
-    /// what it wants.
+    /// Neither reading nor writing waits for the other, so that a server that reads no more before it is read itself
+    /// gets what it wants.
     fn turn(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Reason> {
         if self.broken.is_none()
             && let Err(reason) = self.send(now, cx)
@@ -130,7 +131,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.queue.set(Condition::Down(reason));
             self.broken = Some(reason);
         }
-        // Before the first request nothing that comes can be a reply; a server that is full may be early with its refusal.
+        // Before the first request nothing that comes can be a reply; a server that is full may be early with its
+        // refusal.
         let may_have_come = self.written > 0 || !self.hand.entries.is_empty();
         let more = may_have_come && self.read(cx)?;
         // What the server has said before the connection broke counts.

@@ -1,8 +1,8 @@
 //! After a pause: what has happened meanwhile comes first.
 //!
-//! A process that stands still (its thread is blocked, or nobody drives its runtime) notices neither that the server has closed
-//! a connection nor that the connection's token has died. A command that is written then is lost, for nobody knows whether it
-//! has run.
+//! A process that stands still (its thread is blocked, or nobody drives its runtime) notices neither that the server
+//! has closed a connection nor that the connection's token has died. A command that is written then is lost, for nobody
+//! knows whether it has run.
 
 use super::{Driver, Reason};
 use crate::link::queue::EXPIRED;
@@ -17,9 +17,9 @@ use tokio::{
     time::Instant,
 };
 
-/// A driver that has not run for this long may have been kept from it. It is less than the time before a token's end at which
-/// the token counts as dead (`LAST_MOMENT` of its type, for all but short-lived ones): what a shorter standstill leaves
-/// unnoticed, the server still serves.
+/// A driver that has not run for this long may have been kept from it. It is less than the time before a token's end at
+/// which the token counts as dead (`LAST_MOMENT` of its type, for all but short-lived ones): what a shorter standstill
+/// leaves unnoticed, the server still serves.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// When a driver ran last, and whether it has yet to read what came since.
@@ -35,8 +35,8 @@ impl Pause {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    /// After a pause, reads all that has come before anything is written; pending until that is done. What is queued for a
-    /// connection whose token has died is given back unsent.
+    /// After a pause, reads all that has come before anything is written; pending until that is done. What is queued
+    /// for a connection whose token has died is given back unsent.
     pub(super) fn catch_up(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
         let ran = std::mem::replace(&mut self.pause.ran, now);
         let is_paused = now.saturating_duration_since(ran) >= PAUSE;
@@ -54,7 +54,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         if self.pulse.has_expired(now) {
             if self.pulse.is_validating() && !self.queue.has_own() {
-                // The answer to the `AUTH` has come: whoever waited for it is about to say until when the link may be used.
+                // The answer to the `AUTH` has come: whoever waited for it is about to say until when the link may be
+                // used.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -22,13 +22,14 @@ use tokio::{
     task::coop,
 };
 
-/// Requests that are completed before their callers are let run: so the server has something to do while the next ones are
-/// completed. With all of them at once, client and server would wait for each other by turns.
+/// Requests that are completed before their callers are let run: so the server has something to do while the next ones
+/// are completed. With all of them at once, client and server would wait for each other by turns.
 const SHARE: usize = 64;
 
-/// The same on many threads: few enough for the driver's own thread to be through with their callers before another one has
-/// woken up to take half of them away. On two cores shared with the server, 256 tasks did 1.15 to 1.25 as much as with
-/// `SHARE`; other numbers of cores were not measured (`make bench-peers QUICK="--quick --runtimes mt --tasks 256"`).
+/// The same on many threads: few enough for the driver's own thread to be through with their callers before another one
+/// has woken up to take half of them away. On two cores shared with the server, 256 tasks did 1.15 to 1.25 as much as
+/// with `SHARE`; other numbers of cores were not measured
+/// (`make bench-peers QUICK="--quick --runtimes mt --tasks 256"`).
 const SHARE_OF_MANY: usize = 32;
 
 /// Bytes that are read before others are let run: a large reply takes its time, which is not to be that of small ones.

@@ -1,4 +1,5 @@
-//! What callers, waiters and the keeper find when the driver wakes them, and what it makes of silence and of broken writes.
+//! What callers, waiters and the keeper find when the driver wakes them, and what it makes of silence and of broken
+//! writes.
 
 use crate::{
     admission::Load,
@@ -161,7 +162,8 @@ async fn a_crowd_of_replies_is_given_out_in_order_and_in_full() {
     assert_eq!((load.stats().in_flight, wire.queue.in_flight()), (0, 0));
 }
 
-/// Takes no more than so many bytes, and says then that the peer is gone; what that had said before is there to be read.
+/// Takes no more than so many bytes, and says then that the peer is gone; what that had said before is there to be
+/// read.
 struct HungUp {
     takes: usize,
     says: Vec<u8>,

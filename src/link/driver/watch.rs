@@ -11,7 +11,8 @@ use tokio::{
     time::Instant,
 };
 
-/// A server that leaves requests without a byte for this long is doubted: traffic goes elsewhere, and a `PING` finds out.
+/// A server that leaves requests without a byte for this long is doubted: traffic goes elsewhere, and a `PING` finds
+/// out.
 pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 
 /// What the oldest request was at the last look, and since when the server has left it without a sign.
@@ -67,8 +68,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Doubts the server if it has left the oldest request without a sign for too long. Returns when to look again.
     ///
-    /// A sign puts the doubt off and does not dispel it: a server can fall silent in the middle of a reply. One that goes on
-    /// sending, however slowly, is not doubted, as its reply may be a large one on a slow line.
+    /// A sign puts the doubt off and does not dispel it: a server can fall silent in the middle of a reply. One that
+    /// goes on sending, however slowly, is not doubted, as its reply may be a large one on a slow line.
     fn listen(&mut self, now: Instant) -> Option<Instant> {
         let begins = self.hand.entries.front().map(|entry: &Entry| entry.begins);
         self.looked = begins.map(|begins| match self.looked {

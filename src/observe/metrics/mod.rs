@@ -1,7 +1,8 @@
-//! The figures of a connection manager for the `metrics` facade, by the names of OpenTelemetry's conventions for databases
-//! where those have one.
+//! The figures of a connection manager for the `metrics` facade, by the names of OpenTelemetry's conventions for
+//! databases where those have one.
 //!
-//! Once a second the counters that are there anyway are read and passed on; only durations are recorded as they are measured.
+//! Once a second the counters that are there anyway are read and passed on; only durations are recorded as they are
+//! measured.
 
 mod operations;
 

@@ -15,11 +15,12 @@ use std::{
 const DURATION: &str = "db.client.operation.duration";
 const WAIT_TIME: &str = "db.client.connection.wait_time";
 
-/// What OpenTelemetry calls whatever is not among the known values: nothing that a caller or a server sends may add a series.
+/// What OpenTelemetry calls whatever is not among the known values: nothing that a caller or a server sends may add a
+/// series.
 const OTHER: &str = "_OTHER";
 
-/// The names that have a series of their own: the commands of Redis that a shared connection carries, and the common ones of the
-/// modules that Azure Managed Redis has.
+/// The names that have a series of their own: the commands of Redis that a shared connection carries, and the common
+/// ones of the modules that Azure Managed Redis has.
 const NAMES: &str = "ACL APPEND BF.ADD BF.EXISTS BF.INSERT BF.MADD BF.MEXISTS BF.RESERVE BGREWRITEAOF BGSAVE BITCOUNT BITFIELD \
     BITFIELD_RO BITOP BITPOS CF.ADD CF.DEL CF.EXISTS CLIENT CLUSTER CMS.INCRBY CMS.QUERY COMMAND CONFIG COPY DBSIZE \
     DECR DECRBY DEL DUMP ECHO EVAL EVALSHA EVALSHA_RO EVAL_RO EXISTS EXPIRE EXPIREAT EXPIRETIME FCALL FCALL_RO \
@@ -92,8 +93,8 @@ impl Failure {
     }
 }
 
-/// Where durations go. A series begins with its first value, and costs a command that succeeds no lock and no allocation from
-/// then on; one that fails has its series looked up at the recorder's.
+/// Where durations go. A series begins with its first value, and costs a command that succeeds no lock and no
+/// allocation from then on; one that fails has its series looked up at the recorder's.
 pub(crate) struct Operations {
     labels: Vec<Label>,
     known: Box<[OnceLock<Histogram>]>,

@@ -1,7 +1,7 @@
 //! The one task that dials, re-authenticates, checks and replaces links.
 //!
-//! It works level-triggered: after every event it compares how the slots are with how they should be, and starts what is
-//! missing. No event carries a meaning of its own, so none can be lost or come too late.
+//! It works level-triggered: after every event it compares how the slots are with how they should be, and starts what
+//! is missing. No event carries a meaning of its own, so none can be lost or come too late.
 
 mod outcome;
 mod pace;
@@ -153,8 +153,8 @@ impl Keeper {
         let now = Instant::now();
         let has_died = |link: &&Arc<Link>| link.authenticated_until() <= now && !link.is_validating();
         for link in self.slots.iter().flat_map(Slot::links).filter(has_died) {
-            // The server is about to cut it, and whatever is in flight with it. Not so one whose `AUTH` has been accepted in
-            // time, though nobody has read that yet: the end of the `AUTH` says which it is.
+            // The server is about to cut it, and whatever is in flight with it. Not so one whose `AUTH` has been
+            // accepted in time, though nobody has read that yet: the end of the `AUTH` says which it is.
             link.retire(EXPIRED);
         }
         if self.slots.iter().flat_map(Slot::links).any(|link| link.is_silent()) {
@@ -247,8 +247,8 @@ impl Keeper {
             self.take_out(std::iter::once(&spare));
             self.journal.record(Event::LinkRetired { link: spare.id() });
         }
-        // One that waits for its `AUTH` is looked after meanwhile. One that is aside has an unanswered `AUTH`, and would not
-        // answer before that.
+        // One that waits for its `AUTH` is looked after meanwhile. One that is aside has an unanswered `AUTH`, and
+        // would not answer before that.
         let slot = &self.slots[index];
         let due = link.is_suspect() || link.idle() >= self.options.ping_after || link.has_claims() && slot.may_verify();
         if due && slot.task == Task::None && link.is_open() {
@@ -288,7 +288,8 @@ impl Keeper {
                     Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),
                 }
             };
-            // A resolver or verifier of the user's that panics must not take everything with it; what it broke is dropped.
+            // A resolver or verifier of the user's that panics must not take everything with it; what it broke is
+            // dropped.
             let result = AssertUnwindSafe(open).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
             Span::current().record("outcome", outcome(&result));
             Done::Dialed(index, generation, result.map(|link| (link, now.elapsed())))

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 /// Dials that may follow each other at once, after a time without any.
 const BURST: f64 = 16.0;
 
-/// Dials per second after that. Azure limits the rate of new connections, and a thousand clients that lost theirs at the
-/// same moment must not come back at the same moment.
+/// Dials per second after that. Azure limits the rate of new connections, and a thousand clients that lost theirs at
+/// the same moment must not come back at the same moment.
 const RATE: f64 = 100.0;
 
 /// A bucket of allowances for dials, which fills at a jittered rate.

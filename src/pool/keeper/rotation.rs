@@ -14,8 +14,8 @@ use tracing::{Instrument, Span, field::Empty, info_span};
 /// The re-AUTHs of a rotation start within this, so that a server does not validate all of them at the same moment.
 const LONGEST_SPREAD: Duration = Duration::from_secs(1);
 
-/// How long before its token dies a link whose re-AUTH keeps failing is replaced; a tenth of the token's life if that is
-/// shorter.
+/// How long before its token dies a link whose re-AUTH keeps failing is replaced; a tenth of the token's life if that
+/// is shorter.
 const LONGEST_MARGIN: Duration = Duration::from_secs(20);
 
 impl Keeper {
@@ -28,7 +28,8 @@ impl Keeper {
     fn patience(&self, current: &Current, old_life: Duration) -> Duration {
         let for_auth = self.options.auth_timeout.min(current.token.lifetime() / 10);
         let early = old_life.saturating_sub(Self::margin(current) + for_auth);
-        // Late in a token's life, what is left is shared between the stand-in and the AUTH, which gets twice what one takes.
+        // Late in a token's life, what is left is shared between the stand-in and the AUTH, which gets twice what one
+        // takes.
         early.max((old_life / 2).min(old_life.saturating_sub(self.slowest_auth() * 2)))
     }
 
@@ -71,7 +72,8 @@ impl Keeper {
         }
     }
 
-    /// Whether a link has to wait with its `AUTH` for those that are aside, so that half of the links keep up the service.
+    /// Whether a link has to wait with its `AUTH` for those that are aside, so that half of the links keep up the
+    /// service.
     fn must_wait(&self, index: usize, census: &Census, link: &Link, old_life: Duration) -> bool {
         // No time for one AUTH after the other: better that commands wait for an AUTH than that its link is lost.
         if old_life <= self.slowest_auth() * 2 {

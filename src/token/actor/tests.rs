@@ -223,7 +223,8 @@ async fn the_loop_goes_on_after_the_attempts_are_spent() {
     assert!(tokens.dead().is_none());
 }
 
-/// Three lifetimes long the provider answers nothing or nonsense; a second and a half after its return there is a token.
+/// Three lifetimes long the provider answers nothing or nonsense; a second and a half after its return there is a
+/// token.
 #[tokio::test(start_paused = true)]
 async fn without_a_valid_token_an_outage_is_over_when_the_provider_is_back() {
     for outage in [Act::Transient, Act::Hang] {

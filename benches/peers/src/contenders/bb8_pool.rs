@@ -1,7 +1,7 @@
 //! `bb8` over connections of the redis crate: a command has a connection to itself.
 //!
-//! A manager of our own instead of `bb8-redis`, which leaves the response timeout of 500 ms on; and without the check at
-//! every check-out, which is a round trip more.
+//! A manager of our own instead of `bb8-redis`, which leaves the response timeout of 500 ms on; and without the check
+//! at every check-out, which is a round trip more.
 
 use super::{Contender, ops, redis_rs::Dialer};
 use crate::target::{Outcome, Target, text};

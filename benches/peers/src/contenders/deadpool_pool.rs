@@ -1,7 +1,7 @@
 //! `deadpool` over connections of the redis crate: a command has a connection to itself.
 //!
-//! A manager of our own instead of `deadpool-redis`, whose `UNWATCH` and `PING` at every check-out are a round trip more
-//! and cannot be switched off.
+//! A manager of our own instead of `deadpool-redis`, whose `UNWATCH` and `PING` at every check-out are a round trip
+//! more and cannot be switched off.
 
 use super::{Contender, ops, redis_rs::Dialer};
 use crate::target::{Outcome, Target, text};
