@@ -24,9 +24,8 @@ type Source = Result<Arc<dyn TokenSource>, Error>;
 impl Credential {
     /// Checks the settings and makes the source of tokens that they describe, as `connect` does.
     ///
-    /// For one token by hand, or to wrap the source in one of your own. Outside of a connection manager, each request
-    /// to an endpoint or a tool takes 10 s at most, the default of
-    /// [`token_request_execution_timeout`](crate::TokenManagerConfig::token_request_execution_timeout).
+    /// For one token by hand, or to wrap the source in one of your own. Outside of a connection manager, no setting
+    /// limits the time of a request: it is given up after 120 s.
     ///
     /// # Errors
     ///

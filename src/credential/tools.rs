@@ -23,7 +23,8 @@ pub(super) async fn ask(members: &[Member]) -> Vec<Result<AccessToken, Error>> {
         return vec![member.token().await];
     }
     let start = Instant::now();
-    let left = RequestLimit::current().end().saturating_duration_since(start);
+    let limit = RequestLimit::current();
+    let left = limit.end().saturating_duration_since(start).min(limit.configured());
     let share = left / u32::try_from(members.len()).unwrap_or(u32::MAX).max(1);
     let last_call = start + left - LAST_CALL.min(left / 10);
 
