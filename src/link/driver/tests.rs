@@ -16,7 +16,10 @@ use redis::Value;
 use std::{
     future::Future,
     pin::{Pin, pin},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
@@ -165,6 +168,8 @@ async fn a_crowd_of_replies_is_given_out_in_order_and_in_full() {
 /// Takes no more than so many bytes, and says then that the peer is gone; what that had said before is there to be
 /// read.
 struct HungUp {
+    /// Takes nothing before: everything is queued by then, whatever thread the driver runs on.
+    may_begin: Arc<AtomicBool>,
     takes: usize,
     says: Vec<u8>,
     /// Its words are there to be read.
@@ -183,7 +188,11 @@ impl AsyncRead for HungUp {
 }
 
 impl AsyncWrite for HungUp {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        if !self.may_begin.load(SeqCst) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if self.takes == 0 {
             self.has_spoken = true;
             return Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()));
@@ -206,9 +215,16 @@ async fn answers_of_one_that_hangs_up() {
     for (answered, reply) in [(300, ":1\r\n".to_owned()), (40, format!("$20000\r\n{}\r\n", "x".repeat(20_000)))] {
         let key = |n| format!("key-{n:04}");
         let takes = packed(&key(0)).len() * 400;
-        let stream = HungUp { takes, says: reply.repeat(answered).into_bytes(), has_spoken: false };
+        let may_begin = Arc::new(AtomicBool::new(false));
+        let stream = HungUp {
+            may_begin: Arc::clone(&may_begin),
+            takes,
+            says: reply.repeat(answered).into_bytes(),
+            has_spoken: false,
+        };
         let wire = Wire::start(stream, terms_with(Load::new(500), 16 << 10));
         let replies: Vec<_> = (0..500).map(|n| get(&wire, &key(n))).collect();
+        may_begin.store(true, SeqCst);
         for (n, reply) in replies.into_iter().enumerate() {
             let outcome = timeout(10 * SECOND, reply).await.expect("an outcome").outcome;
             let expected = match &outcome {
