@@ -1,6 +1,6 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients lint doc bench bench-peers redis-server openssl
+.PHONY: test test-clients lint features doc audit bench bench-peers redis-server openssl
 
 test: redis-server openssl
 	cargo test --all-features
@@ -19,8 +19,20 @@ lint:
 	cargo clippy -- -D warnings
 	cargo clippy --all-features --all-targets -- -D warnings
 
+# Each feature without the others: what one of them needs must not come from another one.
+features:
+	@for feature in emulator metrics azure-core streaming-credentials internals; do \
+	  echo "feature $$feature alone"; \
+	  cargo clippy --no-default-features --features $$feature -- -D warnings || exit 1; \
+	done
+
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
+
+# Licences, sources and duplicates of everything below the crate, by deny.toml. Needs cargo-deny (`cargo install cargo-deny`),
+# whose build takes minutes: a step of a release.
+audit:
+	cargo deny --all-features check bans licenses sources
 
 bench: redis-server
 	cargo bench --features internals --bench throughput --bench micro --bench links
