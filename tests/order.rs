@@ -188,6 +188,43 @@ async fn a_command_left_behind_on_a_dead_link_holds_its_handle_up_no_longer_than
     assert!(began.elapsed() < 4 * SECOND, "{:?}", began.elapsed());
 }
 
+/// While the server stands still, all links are silent, whichever was heard last: what is on its way may yet run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_its_way_to_a_server_that_stands_still_is_not_overtaken() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let mut redis = server.connect(config(&server, HOUR).pool_size(4).command_timeout(20 * SECOND)).await;
+    links_up(&redis, 4).await;
+    // A handle whose last value was large uses another link.
+    let mut other = redis.clone();
+    let _: () = other.set("large", vec![b'x'; 100 << 10]).await.unwrap();
+    for round in 0..3 {
+        let _: () = redis.set("key", "old").await.unwrap();
+        for _ in 0..3 {
+            tokio::time::sleep(SECOND / 100).await;
+            let _: Vec<u8> = other.get("large").await.unwrap();
+        }
+        server.freeze();
+        {
+            let mut given_up: BoxFuture<'_, RedisResult<()>> = redis.set("key", vec![b'x'; 16 << 20]).boxed();
+            assert!(poll!(&mut given_up).is_pending());
+        }
+        // Longer than a link may be silent that is not to be taken for dead.
+        tokio::time::sleep(SECOND * 3 / 2).await;
+        // Whatever the last one was: a small one prefers a link of its own.
+        let mut newest: BoxFuture<'_, RedisResult<()>> = redis.set("key", "new").boxed();
+        assert!(poll!(&mut newest).is_pending());
+        server.thaw();
+        newest.await.unwrap();
+        eventually("all is answered", 10 * SECOND, async || {
+            (other.manager().stats().commands.in_flight == 0).then_some(())
+        })
+        .await;
+        assert_eq!(length(&mut other, "key").await, 3, "round {round}");
+    }
+    assert_eq!(redis.manager().counters().links_lost, 0);
+}
+
 struct Random(u64);
 
 impl Random {

@@ -280,3 +280,25 @@ async fn scripts_and_functions_that_answer_like_a_refusal_run_once() {
     let stats = redis.manager().stats();
     assert_eq!((stats.commands.retried, stats.counters.links_lost), (0, 0));
 }
+
+/// Where it would block without `MULTI`, that is asked for ahead: only then does the transaction leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_waits_for_multi_is_sent_once() {
+    let _logs = logs::watch();
+    let server = Server::start();
+    let mut redis = server.connect(server.config().command_timeout(SECOND / 2)).await;
+    let mut transaction = pipeline(&["BLPOP list 0", "INCR count"]);
+    transaction.atomic();
+    server.freeze();
+    let error = transaction.exec_async(&mut redis).await.unwrap_err();
+    assert!(error.is_timeout() && error.to_string().contains("the transaction was not sent"), "{error}");
+    server.thaw();
+    links_up(&redis, 4).await;
+    let counted = async || redis.clone().get::<_, Option<u64>>("count").await.ok();
+    assert_eq!(eventually("service", 5 * SECOND, counted).await, None);
+    // By another client, which has not asked yet.
+    let mut redis = server.connect(server.config()).await;
+    transaction.exec_async(&mut redis).await.unwrap();
+    assert_eq!(redis.get::<_, u64>("count").await.unwrap(), 1);
+    assert_eq!(redis.manager().stats().commands.retried, 0);
+}

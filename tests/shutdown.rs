@@ -12,9 +12,9 @@ use common::{
 };
 use entra_redis::{
     AccessToken, Config, Credential, EntraRedis, Error, ErrorKind, Event, LinkState, Overload,
-    emulator::{AuthFault, Emulator},
+    emulator::{AuthFault, Emulator, GateConnection},
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all, poll};
 use redis::{AsyncCommands, RedisError, RedisResult};
 use std::{
     future::pending,
@@ -276,6 +276,31 @@ async fn what_is_on_a_link_that_has_left_is_answered_too() {
 }
 
 /// Where a dial hangs: at the name service, and at a port where nobody speaks TLS or anything else.
+/// Its caller has started it, and waits for the shutdown by now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_waits_behind_another_and_is_not_polled_does_not_hold_it_up() {
+    let _logs = logs::watch();
+    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let tokens = by_ratio(0.9).min_refresh_interval(SECOND / 50);
+    let config = emulator.config().token_manager(tokens).command_timeout(20 * SECOND).shutdown_timeout(SECOND / 2);
+    let redis = connect(&emulator, config).await;
+    emulator.gate().connections().into_iter().min_by_key(GateConnection::id).unwrap().freeze();
+    let mut writer = redis.clone();
+    {
+        let mut given_up = writer.set::<_, _, ()>("key", "old").boxed();
+        assert!(poll!(&mut given_up).is_pending());
+    }
+    redis.manager().refresh_token();
+    eventually("the link takes no commands", 5 * SECOND, async || {
+        redis.manager().stats().links.iter().any(|link| link.in_flight > 0 && !link.open).then_some(())
+    })
+    .await;
+    let mut waiting = writer.set::<_, _, ()>("key", "new").boxed();
+    assert!(tokio::time::timeout(SECOND / 10, &mut waiting).await.is_err(), "it waits for the one before");
+    within("shutdown", SECOND / 2 + GRACE, redis.shutdown()).await;
+    assert_refused(&waiting.await.unwrap_err());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dial_that_hangs_does_not_hold_it_up() {
     let _logs = logs::watch();
