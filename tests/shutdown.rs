@@ -275,12 +275,11 @@ async fn what_is_on_a_link_that_has_left_is_answered_too() {
     assert_ended(&redis, before).await;
 }
 
-/// Where a dial hangs: at the name service, and at a port where nobody speaks TLS or anything else.
 /// Its caller has started it, and waits for the shutdown by now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_waits_behind_another_and_is_not_polled_does_not_hold_it_up() {
     let _logs = logs::watch();
-    let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let emulator = common::start(common::emulator(4 * SECOND)).await;
     let tokens = by_ratio(0.9).min_refresh_interval(SECOND / 50);
     let config = emulator.config().token_manager(tokens).command_timeout(20 * SECOND).shutdown_timeout(SECOND / 2);
     let redis = connect(&emulator, config).await;
@@ -292,7 +291,7 @@ async fn a_command_that_waits_behind_another_and_is_not_polled_does_not_hold_it_
     }
     redis.manager().refresh_token();
     eventually("the link takes no commands", 5 * SECOND, async || {
-        redis.manager().stats().links.iter().any(|link| link.in_flight > 0 && !link.open).then_some(())
+        redis.manager().stats().links.iter().any(|link| link.link == 1 && !link.open).then_some(())
     })
     .await;
     let mut waiting = writer.set::<_, _, ()>("key", "new").boxed();
@@ -301,6 +300,7 @@ async fn a_command_that_waits_behind_another_and_is_not_polled_does_not_hold_it_
     assert_refused(&waiting.await.unwrap_err());
 }
 
+/// Where a dial hangs: at the name service, and at a port where nobody speaks TLS or anything else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dial_that_hangs_does_not_hold_it_up() {
     let _logs = logs::watch();
