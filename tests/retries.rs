@@ -249,6 +249,19 @@ async fn noauth_on_every_link_is_told_after_one_retry() {
     assert_eq!(redis.clone().get::<_, Option<String>>("key").await.unwrap(), None);
 }
 
+/// At its deadline the caller gets Redis's error, not that there is no other link.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn noauth_on_the_only_link_is_told_at_the_deadline() {
+    let _logs = logs::watch();
+    let emulator = common::start(Emulator::builder()).await;
+    let config = emulator.config().pool_size(1).command_timeout(SECOND);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    emulator.gate().refuse_connections(true);
+    emulator.gate().connections().iter().for_each(GateConnection::deauthenticate);
+    let error = redis.clone().get::<_, Option<String>>("key").await.unwrap_err();
+    assert_eq!(error.code(), Some("NOAUTH"), "{error}");
+}
+
 /// A script can answer with what looks like a refusal, after it has run.
 #[tokio::test]
 async fn scripts_and_functions_that_answer_like_a_refusal_run_once() {

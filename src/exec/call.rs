@@ -216,6 +216,7 @@ impl Care<'_> {
         // One that has not been sent found no link, or no room, at once.
         let mut waits = first.is_none();
         let mut turn = if waits { Turn::First } else { Turn::Again };
+        let mut refused = None;
         loop {
             let Attempt { link, queued, answer, large } = match first.take() {
                 Some(first) => first,
@@ -235,7 +236,9 @@ impl Care<'_> {
                     }
                     Err(error) => {
                         timer::let_others_run().await;
-                        return Err(self.failed(error));
+                        let error = self.failed(error);
+                        // That Redis refused it says more than that no link has come up since.
+                        return refused.take().filter(|_| error.is_timeout()).unwrap_or(Err(error));
                     }
                 },
             };
@@ -286,6 +289,7 @@ impl Care<'_> {
             if !retries.allow(remedy).await {
                 return reply;
             }
+            refused = Some(reply);
             self.manager.pool().load().note_retry();
         }
     }
