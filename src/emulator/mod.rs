@@ -31,6 +31,8 @@ mod faults;
 mod gate;
 mod hello;
 mod identity;
+#[cfg(feature = "internals")]
+pub(crate) mod parsers;
 mod resp;
 mod store;
 mod tokens;
