@@ -1,4 +1,4 @@
-//! What the benches reach for. Nothing here is part of the public API; all of it may change or go in any version.
+//! What the benches and the fuzz targets reach for. Nothing here is part of the public API; all of it may change or go in any version.
 
 use crate::{
     admission::{Load, Overload},
@@ -17,6 +17,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime::Handle,
 };
+
+pub mod parsers;
 
 /// Longer than any bench takes to answer.
 const PATIENCE: Duration = Duration::from_secs(3600);

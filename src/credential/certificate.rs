@@ -170,6 +170,12 @@ fn from_pem(pem: &[u8]) -> Result<Parts, Error> {
     Ok((certificates, key))
 }
 
+/// BER as the DER that is read here, down to the bags of PKCS#12.
+#[cfg(feature = "internals")]
+pub(super) fn der(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    ber::Element::first(bytes).map(|element| element.to_der(ber::Inside::Ber(3)))
+}
+
 /// Finds the certificate that the key belongs to; the rest is its chain.
 fn signer(
     mut certificates: Vec<CertificateDer<'static>>,

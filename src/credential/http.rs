@@ -224,7 +224,7 @@ fn header_text<'a>(response: &'a Response, name: &header::HeaderName) -> Option<
 }
 
 /// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

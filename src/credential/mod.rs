@@ -17,6 +17,8 @@ mod federated_identity;
 mod hints;
 mod http;
 mod managed_identity;
+#[cfg(feature = "internals")]
+pub(crate) mod parsers;
 mod selection;
 mod settings;
 mod surroundings;

@@ -33,6 +33,8 @@ mod gate;
 mod hello;
 mod identity;
 mod inline;
+#[cfg(feature = "internals")]
+pub(crate) mod parsers;
 mod resp;
 mod store;
 mod tokens;

@@ -111,7 +111,7 @@ impl DeveloperSource {
         }
     }
 
-    fn read(&self, output: &[u8]) -> Result<AccessToken, Error> {
+    pub(super) fn read(&self, output: &[u8]) -> Result<AccessToken, Error> {
         let Tool { title, program, source, .. } = *self.tool;
         let Some(Printed { token, expires_on }) = output::plain(output).and_then(|text| (self.tool.read)(&text)) else {
             let message = format!("{title} (`{program}`) printed something that is not a token");
@@ -122,7 +122,7 @@ impl DeveloperSource {
     }
 
     /// What it complained about, without whatever may be a secret.
-    fn failed(&self, code: Option<i32>, complaint: &[u8], output: &[u8]) -> Error {
+    pub(super) fn failed(&self, code: Option<i32>, complaint: &[u8], output: &[u8]) -> Error {
         let Tool { title, program, .. } = *self.tool;
         let ended =
             code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("failed with status {code}"));

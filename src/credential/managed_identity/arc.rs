@@ -71,7 +71,7 @@ fn refused(what: &str) -> Error {
 }
 
 /// The path in `Basic realm=PATH`.
-fn realm(challenge: &str) -> Option<PathBuf> {
+pub(in crate::credential) fn realm(challenge: &str) -> Option<PathBuf> {
     const PREFIX: &str = "basic realm=";
     let challenge = challenge.trim();
     let start = challenge.get(..PREFIX.len())?;
@@ -84,7 +84,7 @@ fn realm(challenge: &str) -> Option<PathBuf> {
 
 /// The content of a challenge file, once it is certain to be one: whoever answers on the endpoint's port must not be
 /// able to have any other file sent to it.
-fn read_key(path: &Path, tokens: &Path) -> Result<Secret, Error> {
+pub(in crate::credential) fn read_key(path: &Path, tokens: &Path) -> Result<Secret, Error> {
     let named = |what: &str| refused(&format!("names a challenge file {what}; it is not read"));
     let plain = |part: Component<'_>| !matches!(part, Component::ParentDir | Component::CurDir);
     if !path.is_absolute() || !path.components().all(plain) || path.parent() != Some(tokens) {

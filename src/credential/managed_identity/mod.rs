@@ -1,13 +1,13 @@
 //! The identity that Azure gives to a machine or a service. Each kind of place hands out its tokens in its own way.
 
 mod app_service;
-mod arc;
+pub(super) mod arc;
 mod azure_ml;
 mod cloud_shell;
 mod endpoint;
 mod imds;
 mod pinned;
-mod recognition;
+pub(super) mod recognition;
 mod service_fabric;
 
 use super::surroundings::Surroundings;

@@ -24,7 +24,7 @@ const CODES: [&str; 9] = [
 
 /// Whether IMDS gave this answer: it has a header that only Microsoft's services send, or its body has one of the known
 /// forms.
-pub(super) fn is_imds(answer: &Answer) -> bool {
+pub(in crate::credential) fn is_imds(answer: &Answer) -> bool {
     let named = answer.server.as_deref().and_then(|server| server.get(..SERVER.len()));
     named.is_some_and(|start| start.eq_ignore_ascii_case(SERVER)) || answer.is_microsofts || has_its_form(answer)
 }
@@ -45,7 +45,7 @@ fn has_its_form(answer: &Answer) -> bool {
 }
 
 /// Whether the body is a JSON object, as IMDS's always is.
-pub(super) fn is_json(answer: &Answer) -> bool {
+pub(in crate::credential) fn is_json(answer: &Answer) -> bool {
     matches!(serde_json::from_slice(&answer.body), Ok(Value::Object(_)))
 }
 

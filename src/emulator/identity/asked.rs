@@ -57,7 +57,7 @@ impl Asked {
     }
 }
 
-fn form(body: &[u8]) -> HashMap<String, String> {
+pub(in crate::emulator) fn form(body: &[u8]) -> HashMap<String, String> {
     // The URL parser knows how a form is encoded.
     let query = String::from_utf8_lossy(body).into_owned();
     let url = Url::parse_with_params("http://emulator", [("", "")]).map(|mut url| {

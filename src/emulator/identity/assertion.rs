@@ -19,7 +19,7 @@ use rustls::{
 };
 use std::{io, sync::Mutex, time::SystemTime};
 
-pub(super) use jwt::issuer;
+pub(in crate::emulator) use jwt::issuer;
 
 /// Five to ten minutes are what the documentation asks for; clocks may differ by a few.
 const LONGEST_LIFE: f64 = 900.0;

@@ -1,8 +1,8 @@
 //! Microsoft Entra ID's token endpoint and Azure's endpoints for managed identities, on a loopback port.
 
 mod arc;
-mod asked;
-mod assertion;
+pub(super) mod asked;
+pub(super) mod assertion;
 mod entra;
 mod federated;
 mod imds;

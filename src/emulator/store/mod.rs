@@ -40,5 +40,13 @@ impl Store {
     }
 }
 
+/// What a store without any data answers to these requests.
+#[cfg(feature = "internals")]
+pub(super) fn answers(requests: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Session::new(Store::default()).answer(&mut requests.to_vec(), &mut out);
+    out
+}
+
 #[cfg(test)]
 mod tests;

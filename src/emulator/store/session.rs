@@ -80,7 +80,7 @@ impl Session {
     }
 
     /// Answers the requests in the buffer; false if the connection ends then.
-    fn answer(&mut self, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn answer(&mut self, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
         let mut done = 0;
         let goes_on = loop {
             match parse_request(&buffer[done..]) {

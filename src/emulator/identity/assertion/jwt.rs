@@ -53,7 +53,7 @@ fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
 }
 
 /// Who says that it has written it; nobody has checked that.
-pub(in crate::emulator::identity) fn issuer(assertion: &str) -> Option<String> {
+pub(in crate::emulator) fn issuer(assertion: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Issuer {
         iss: String,
