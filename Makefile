@@ -1,6 +1,6 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients lint features doc audit bench bench-peers redis-server openssl
+.PHONY: test test-clients lint features doc audit bench bench-peers fuzz redis-server openssl
 
 test: redis-server openssl
 	cargo test --all-features
@@ -33,6 +33,10 @@ doc:
 # whose build takes minutes: a step of a release.
 audit:
 	cargo deny --all-features check bans licenses sources
+
+# A minute for each of fuzz/'s targets, on a stable toolchain; fuzz/README.md has the engine that coverage guides.
+fuzz:
+	cargo run --release --manifest-path fuzz/Cargo.toml -- smoke --seconds 60
 
 bench: redis-server
 	cargo bench --features internals --bench throughput --bench micro --bench links

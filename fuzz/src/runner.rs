@@ -68,13 +68,15 @@ pub fn run((name, target): Target, time: Duration, seed: u64) -> Result<u64, Str
             }
         }
     }
-    match worker.join() {
-        Ok(executions) => Ok(executions),
-        Err(_) => {
-            let input = current.lock().unwrap_or_else(PoisonError::into_inner);
-            Err(format!("panicked on {}", keep(name, "crash", &input)?.display()))
+    worker.join().map_err(|_| {
+        let input = current.lock().unwrap_or_else(PoisonError::into_inner);
+        match keep(name, "crash", &input) {
+            Ok(path) => format!("panicked on {}", path.display()),
+            Err(problem) => {
+                format!("panicked on {:?}, which cannot be kept: {problem}", input.escape_ascii().to_string())
+            }
         }
-    }
+    })
 }
 
 fn work(
@@ -88,7 +90,7 @@ fn work(
     let mut random = Random(seed);
     let mut executions = 0;
     let mut execute = |input: Vec<u8>| {
-        *current.lock().unwrap_or_else(PoisonError::into_inner) = input.clone();
+        current.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&input);
         target(&input);
         executions += 1;
         _ = progress.send(());
@@ -130,7 +132,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// SplitMix64: the same numbers for the same seed, on every machine.
+/// `SplitMix64`: the same numbers for the same seed, on every machine.
 struct Random(u64);
 
 impl Random {

@@ -1,6 +1,6 @@
 //! What endpoints and tools answer to a request for a token.
 
-use super::{SECRET, TOKEN, assert_hidden, halves, shown};
+use super::{SECRET, TOKEN, assert_hidden, halves, piece_in, shown};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entra_redis::{AccessToken, ErrorKind, Secret, internals::parsers};
 use serde_json::Value;
@@ -40,7 +40,10 @@ pub fn token_answer(data: &[u8]) {
     let (choice, body) = data.split_first().unwrap_or((&0, data));
     let statuses = [200, 201, 302, 400, 401, 403, 404, 410, 429, 500, 503, 0];
     let status = statuses[usize::from(*choice >> 2) % statuses.len()];
-    let body = String::from_utf8_lossy(body).replace('@', SECRET).replace('^', TOKEN);
+    let body = String::from_utf8_lossy(body);
+    // A token that nobody knows is told by its beginning: an engine that has learned pieces of it must not show them.
+    let is_whole = piece_in(TOKEN, &body).is_none();
+    let body = body.replace('@', SECRET).replace('^', TOKEN);
     match parsers::token_answer(choice & 3, status, body.as_bytes(), &Secret::new(SECRET)) {
         Ok(token) => {
             assert!((200..300).contains(&status) && !token.lifetime().is_zero());
@@ -48,9 +51,8 @@ pub fn token_answer(data: &[u8]) {
         }
         Err(error) => {
             assert_hidden(SECRET, &shown(&error));
-            // Nobody knows this token: it is recognized by its looks, which a mutation may have taken away.
-            if body.contains(TOKEN) {
-                assert!(!shown(&error).contains(TOKEN));
+            if is_whole {
+                assert_hidden(TOKEN, &shown(&error));
             }
         }
     }
@@ -74,7 +76,7 @@ pub fn expires_on(data: &[u8]) {
     }
 }
 
-/// A header names a delay or none, the same one with spaces around it; a date in the past names none at all to wait for.
+/// A header names a delay or none, the same one with spaces around it; of a date, no more than is left.
 pub fn http_headers(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let now = UNIX_EPOCH + Duration::from_secs(784_111_717);

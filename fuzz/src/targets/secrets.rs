@@ -1,15 +1,16 @@
 //! Redaction.
 
-use super::{TOKEN, assert_hidden, halves};
+use super::{TOKEN, assert_hidden, halves, piece_in};
 use entra_redis::{Secret, internals::parsers};
 use std::fmt::Write;
 
 const REDACTED: &str = "[redacted]";
 
-/// No piece of six characters of a secret is left of a text, however it is written there; nor of a token that nobody knows.
+/// No piece of six characters of a secret is left of a text, however it is written there; nor of a token that nobody
+/// knows.
 ///
-/// The first three bytes say which piece of the secret stands in the text and how; a zero divides the secret from the text
-/// before it, another one that from the text after it.
+/// The first three bytes say which piece of the secret stands in the text and how; a zero divides the secret from the
+/// text before it, another one that from the text after it.
 pub fn secret_scrub(data: &[u8]) {
     let Some((&[from, to, how], rest)) = data.split_first_chunk() else {
         return;
@@ -22,7 +23,8 @@ pub fn secret_scrub(data: &[u8]) {
     assert!(parsers::scrub_unknown(&whole).len() <= 4 * whole.len() + REDACTED.len());
 
     // Of a text that has no escapes itself: what they begin may be ended by what follows.
-    if !before.contains(['%', '\\', '&', '\u{1b}']) && before.len() < 4096 {
+    let is_whole = piece_in(TOKEN, &before).or_else(|| piece_in(TOKEN, &after)).is_none();
+    if is_whole && !before.contains(['%', '\\', '&', '\u{1b}']) {
         assert_hidden(TOKEN, &parsers::scrub_unknown(&whole).replace(REDACTED, "\0"));
         assert_hidden(TOKEN, &parsers::scrub_jwts(&whole).replace(REDACTED, "\0"));
     }
