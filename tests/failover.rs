@@ -309,7 +309,8 @@ async fn a_lone_link_that_lost_its_authentication_is_replaced_whatever_meets_it(
     // Nothing but the link's own PING.
     deauthenticate();
     replaced(&redis, "its own PING meets it", async || sleep(SECOND / 20).await).await;
-    assert_eq!(redis.clone().get::<_, u64>("key").await.unwrap(), 1);
+    let _: () = con.set("key", 2).await.unwrap();
+    assert_eq!(con.get::<_, u64>("key").await.unwrap(), 2);
 }
 
 /// A way to write.
