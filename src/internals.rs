@@ -1,4 +1,5 @@
-//! What the benches and the fuzz targets reach for. Nothing here is part of the public API; all of it may change or go in any version.
+//! What the benches and the fuzz targets reach for. Nothing here is part of the public API; all of it may change or go
+//! in any version.
 
 use crate::{
     admission::{Load, Overload},
