@@ -4,7 +4,7 @@ mod common;
 
 use common::{SECOND, by_ratio, load::Load, logs, server::Server};
 use entra_redis::{
-    Config, EntraRedis, Error, ErrorKind, Health, Overload, Stage,
+    Config, EntraRedis, Error, ErrorKind, Health, LinkState, Overload, Stage,
     emulator::{Emulator, IdentityFault},
 };
 use redis::{AsyncCommands, RedisError, RedisResult};
@@ -105,6 +105,38 @@ fn a_runtime_that_is_blocked_past_a_tokens_end_loses_nothing() {
         scope.spawn(|| blocked(lazy_runtime()));
         scope.spawn(|| blocked(Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()));
     });
+}
+
+/// Redis has accepted the new token in time, and nobody was there to read it.
+#[test]
+fn a_connection_whose_new_token_was_accepted_during_a_pause_stays() {
+    let _logs = logs::watch();
+    let lifetime = 4 * SECOND;
+    let (_there, emulator) = emulator(lifetime);
+    let here = lazy_runtime();
+    let config = emulator.config().pool_size(2).token_manager(by_ratio(0.5));
+    let began = Instant::now();
+    let redis = here.block_on(connect(&emulator, config));
+    here.block_on(common::links_up(&redis, 2));
+    emulator.gate().auth_delay(SECOND / 2);
+    let asked = async || {
+        let links = redis.manager().stats().links;
+        links.iter().find(|link| link.state == LinkState::Aside && link.in_flight > 0).map(|link| link.link)
+    };
+    let link = here.block_on(async {
+        let link = common::eventually("an AUTH is under way", lifetime, asked).await;
+        // It leaves this process.
+        tokio::time::sleep(SECOND / 50).await;
+        link
+    });
+    thread::sleep((lifetime + SECOND / 4).saturating_sub(began.elapsed()));
+    here.block_on(count(&redis)).unwrap();
+    // The other one's token has died.
+    let lost = async || (redis.manager().counters().links_lost > 0).then_some(());
+    here.block_on(common::eventually("a link is lost", 2 * SECOND, lost));
+    let links = redis.manager().stats().links;
+    let survivor = links.iter().find(|other| other.link == link);
+    assert!(survivor.is_some_and(|link| link.reauths > 0), "{links:?}");
 }
 
 /// What the server closed meanwhile is read before anything is written, whatever the token.

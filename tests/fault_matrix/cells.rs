@@ -92,7 +92,12 @@ impl Cell {
     /// How many links the client keeps. A lone one dials a stand-in for its re-AUTH: only so is anything dialed in a
     /// rotation.
     pub fn pool(self) -> usize {
-        if self.moment == Moment::Rotation && self.stage.is_dial() { 1 } else { 2 }
+        if self.is_lone() { 1 } else { 2 }
+    }
+
+    /// Whether its one link has to be given new tokens without a stand-in.
+    pub fn is_lone(self) -> bool {
+        self.moment == Moment::Rotation && self.stage.is_dial()
     }
 
     /// Whether tokens have to live for seconds only.
@@ -112,8 +117,7 @@ impl Cell {
     /// Whether no command may notice anything.
     pub fn is_invisible(self) -> bool {
         // A lone link that finds no stand-in in time is authenticated without one.
-        let unneeded = self.moment == Moment::Rotation && self.stage.is_dial();
-        unneeded || self.behaviour.is_harmless() && !self.cuts()
+        self.is_lone() || self.behaviour.is_harmless() && !self.cuts()
     }
 
     /// Whether a command may fail like this here.

@@ -23,6 +23,10 @@ const SLACK: Duration = Duration::from_millis(250);
 /// What `connect` may take in all: three token requests of half a second, or a dial and a HELLO of a second each.
 pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long tokens live where a lone link is to outlive them: without a stand-in, the keeper leaves a fifth of that for the
+/// `AUTH`, which is to be enough on a busy machine.
+const LONE_LIFETIME: Duration = Duration::from_secs(4);
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub struct Ground {
@@ -38,7 +42,11 @@ pub struct Ground {
 impl Ground {
     /// On the runtime that this is called on, which is not the client's.
     pub async fn start(cell: Cell, seed: u64) -> Self {
-        let lifetime = if cell.rotates() { 2 * SECOND } else { HOUR };
+        let lifetime = match cell.rotates() {
+            true if cell.is_lone() => LONE_LIFETIME,
+            true => 2 * SECOND,
+            false => HOUR,
+        };
         let emulator = common::start(Emulator::builder().token_lifetime(lifetime)).await;
         let proxy = Proxy::start(emulator.port(), emulator.ca_pem(), seed).await;
         Self { cell, emulator, proxy, requests: AtomicU64::new(0), lateness: AtomicU64::new(0) }
