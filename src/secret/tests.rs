@@ -289,3 +289,29 @@ proptest! {
         }
     }
 }
+
+/// No piece of a token that nobody knows is left, though half an escape stands before it, or something foreign within it.
+#[test]
+fn a_token_that_nobody_knows_is_blanked_behind_half_an_escape_and_across_what_came_into_it() {
+    const TOKEN: &str =
+        "eyJgtD7fGUOv8fwNfBb0jXxU.eyJJR4QQAabVVloZaXZxmCu1VShIqmArIntn9oX98W.HgCtzC1uwB5FXZPf7stg7NvlE3La";
+    let assert_hidden = |text: &str| {
+        for shown in [scrub_unknown(text), scrub_jwts(text)] {
+            let shown = shown.replace("[redacted]", "\0");
+            let left = TOKEN.as_bytes().windows(6).map(|six| str::from_utf8(six).unwrap());
+            let left: Vec<_> = left.filter(|six| shown.contains(six)).collect();
+            assert!(left.is_empty(), "{left:?} of the token in {shown:?}, from {text:?}");
+        }
+    };
+    for before in ["", "a%2", "a%b", "a%5", "\u{1b}[1", "\\u00", "&#x", "&#1"] {
+        assert_hidden(&format!("{before}{TOKEN} was refused"));
+    }
+    for foreign in ["\u{fffd}", "\u{0}", "\n", "\r\n", "\u{200b}\n"] {
+        for at in [8, 30, 60, 80] {
+            let (start, end) = TOKEN.split_at(at);
+            assert_hidden(&format!("the token {start}{foreign}{end} was refused"));
+        }
+    }
+    // What follows a token on the next line is no part of it.
+    assert_eq!(scrub_jwts(&format!("{TOKEN}\nexpired on Monday")), "[redacted]\nexpired on Monday");
+}

@@ -3,7 +3,6 @@
 
 use super::{Secret, bounded, decode::Plain, echo, marks::Marks, names};
 use std::ops::Range;
-use zeroize::Zeroizing;
 
 /// How every JWT begins: `{"` in base64.
 const JWT: &str = "eyJ";
@@ -49,9 +48,17 @@ fn mark_jwts(marks: &mut Marks<'_>) {
 
 /// Whatever in a text looks like a JWT, or like the first part of one.
 pub(crate) fn jwts_in(text: &str) -> Vec<Secret> {
-    let deepest = Plain::levels(bounded(text)).pop();
-    let plain = deepest.map_or_else(|| Zeroizing::new(String::new()), |plain| plain.text().0);
-    jwts(&plain).into_iter().map(|range| Secret::new(&plain[range])).collect()
+    let mut found: Vec<Secret> = Vec::new();
+    // At every level: half an escape in front of a token takes the token's first letters for its own end.
+    for level in Plain::levels(bounded(text)) {
+        let plain = level.text().0;
+        for range in jwts(&plain) {
+            if !found.iter().any(|jwt| jwt.expose() == &plain[range.clone()]) {
+                found.push(Secret::new(&plain[range]));
+            }
+        }
+    }
+    found
 }
 
 fn jwts(text: &str) -> Vec<Range<usize>> {
@@ -62,17 +69,40 @@ fn jwts(text: &str) -> Vec<Range<usize>> {
             continue;
         }
         let rest = &text[start..];
-        let length = |most: usize| {
-            let is_other = |c: &u8| !(c.is_ascii_alphanumeric() || b"-_.=".contains(c));
-            rest.bytes().take(most).position(|c| is_other(&c)).unwrap_or(rest.len().min(most))
-        };
-        let judged = length(JUDGED);
+        let judged = &rest[..run(rest, JUDGED)];
         let stands_free = !text[..start].ends_with(|c: char| c.is_ascii_alphanumeric());
-        if (stands_free && judged >= SHORTEST_JWT) || (judged >= RANDOM && is_random(&rest[..judged])) {
-            jwts.push(start..start + length(usize::MAX));
+        if stands_free || (judged.len() >= RANDOM && is_random(judged)) {
+            let length = jwt(rest);
+            if length >= SHORTEST_JWT {
+                jwts.push(start..start + length);
+            }
         }
     }
     jwts
+}
+
+/// The length of what a JWT may hold, at the start of a text; `most` of it is looked at.
+fn run(text: &str, most: usize) -> usize {
+    let is_other = |c: u8| !(c.is_ascii_alphanumeric() || b"-_.=".contains(&c));
+    text.bytes().take(most).position(is_other).unwrap_or(text.len().min(most))
+}
+
+/// The length of the JWT at the start of a text, with whatever came into it where it was quoted.
+fn jwt(text: &str) -> usize {
+    let mut end = run(text, usize::MAX);
+    loop {
+        let rest = &text[end..];
+        let foreign = rest.find(|c: char| c.is_ascii() && !c.is_control()).unwrap_or(rest.len());
+        let (foreign, rest) = rest.split_at(foreign);
+        let next = &rest[..run(rest, usize::MAX)];
+        // A line may be broken behind a token as well as within it.
+        let is_break = foreign.chars().all(|c| c.is_ascii_whitespace());
+        let goes_on = !is_break || (next.len() >= RANDOM_BESIDE && is_random(next));
+        if foreign.is_empty() || next.is_empty() || !goes_on {
+            return end;
+        }
+        end += foreign.len() + next.len();
+    }
 }
 
 /// The parts of a text, of one level of escapes, that may be secrets.
