@@ -1,16 +1,12 @@
 //! What callers send: a command or a pipeline.
 
 use super::exec_abort;
-#[cfg(feature = "metrics")]
-use crate::command::Operation;
 use crate::{
-    command::{guard, reads},
+    command::{Operation, guard, reads},
     link::{Access, Link, Queued, Refused},
 };
 use futures_util::future::BoxFuture;
-#[cfg(feature = "metrics")]
-use redis::Arg;
-use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
+use redis::{Arg, Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 use tokio::time::Instant;
 
 /// A command or a pipeline on its way to a link, as often as it takes.
@@ -38,11 +34,9 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     fn only_reads(&self) -> bool;
 
     /// What it goes by in the figures of durations.
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation<'_>;
 
     /// The error that Redis answered in place of a reply.
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Self::Reply) -> Option<&'a ServerError>;
 }
 
@@ -81,7 +75,6 @@ impl Request for &Cmd {
         reads::only_reads(self)
     }
 
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation<'_> {
         match self.args_iter().next() {
             Some(Arg::Simple(name)) => Operation::Command(name),
@@ -89,7 +82,6 @@ impl Request for &Cmd {
         }
     }
 
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Value) -> Option<&'a ServerError> {
         match reply {
             Value::ServerError(error) => Some(error),
@@ -160,12 +152,10 @@ impl Request for PipelineRequest<'_> {
         self.pipeline.cmd_iter().all(reads::only_reads)
     }
 
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation<'_> {
         if self.pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline }
     }
 
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Vec<Value>) -> Option<&'a ServerError> {
         // The first one is what its caller gets, unless it looks at each.
         reply.iter().find_map(|value| match value {

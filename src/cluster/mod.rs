@@ -1,0 +1,3 @@
+//! The nodes that commands are sent to. A single endpoint is one node.
+
+pub(crate) mod node;
