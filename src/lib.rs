@@ -46,6 +46,7 @@ mod admission;
 #[cfg(test)]
 mod architecture;
 mod client;
+mod cluster;
 mod command;
 mod config_check;
 mod credential;
