@@ -1,5 +1,6 @@
 //! What a command is.
 
+pub(crate) mod aggregate;
 pub(crate) mod guard;
 pub(crate) mod reads;
 
