@@ -5,7 +5,7 @@ mod manager;
 mod snapshot;
 
 use crate::{
-    command::guard,
+    command::{guard, profile},
     error::Error,
     exec::{call::Call, order::Memory, request::PipelineRequest},
 };
@@ -90,7 +90,7 @@ impl EntraRedis {
 
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match guard::check(cmd) {
+        match guard::check(profile(cmd)) {
             Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, cmd)),
             Err(error) => self.refuse(error),
         }

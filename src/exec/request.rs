@@ -4,12 +4,10 @@ use super::exec_abort;
 #[cfg(feature = "metrics")]
 use crate::command::Operation;
 use crate::{
-    command::{guard, reads},
+    command::{guard, profile},
     link::{Admission, Link, Queued, Refused},
 };
 use futures_util::future::BoxFuture;
-#[cfg(feature = "metrics")]
-use redis::Arg;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 use tokio::time::Instant;
 
@@ -39,7 +37,7 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
 
     /// What it goes by in the figures of durations.
     #[cfg(feature = "metrics")]
-    fn operation(&self) -> Operation<'_>;
+    fn operation(&self) -> Operation;
 
     /// The error that Redis answered in place of a reply.
     #[cfg(feature = "metrics")]
@@ -72,21 +70,18 @@ impl Request for &Cmd {
 
     fn refusal<'a>(&self, reply: &'a RedisResult<Value>) -> Option<Refusal<'a>> {
         match reply {
-            Ok(Value::ServerError(error)) if !guard::runs_script(self) => Some(Refusal::Borrowed(error)),
+            Ok(Value::ServerError(error)) if !profile(self).runs_script() => Some(Refusal::Borrowed(error)),
             _ => None,
         }
     }
 
     fn only_reads(&self) -> bool {
-        reads::only_reads(self)
+        profile(self).only_reads()
     }
 
     #[cfg(feature = "metrics")]
-    fn operation(&self) -> Operation<'_> {
-        match self.args_iter().next() {
-            Some(Arg::Simple(name)) => Operation::Command(name),
-            _ => Operation::Command(b""),
-        }
+    fn operation(&self) -> Operation {
+        Operation::Command(profile(self))
     }
 
     #[cfg(feature = "metrics")]
@@ -153,15 +148,15 @@ impl Request for PipelineRequest<'_> {
             // Redis queued nothing of a transaction.
             Err(error) => Refusal::Owned(all_the_same(error)?),
         };
-        (!self.pipeline.cmd_iter().any(guard::runs_script)).then_some(first)
+        (!self.pipeline.cmd_iter().any(|cmd| profile(cmd).runs_script())).then_some(first)
     }
 
     fn only_reads(&self) -> bool {
-        self.pipeline.cmd_iter().all(reads::only_reads)
+        self.pipeline.cmd_iter().all(|cmd| profile(cmd).only_reads())
     }
 
     #[cfg(feature = "metrics")]
-    fn operation(&self) -> Operation<'_> {
+    fn operation(&self) -> Operation {
         if self.pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline }
     }
 
