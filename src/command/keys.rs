@@ -86,11 +86,7 @@ impl Keys {
                 Places { first, end: first + len.saturating_sub(first) / 2, step: 1, other: 0 }
             }
             Self::OrStored { from } => {
-                let from = usize::from(from);
-                let stores =
-                    |word: &[u8]| word.eq_ignore_ascii_case(b"STORE") || word.eq_ignore_ascii_case(b"STOREDIST");
-                let options = arguments(cmd).enumerate().skip(from);
-                let stored = options.filter(|(_, word)| stores(word)).last().map_or(0, |(at, _)| at + 1);
+                let stored = stored(cmd, from.into()).unwrap_or(0);
                 Places { first: 1, end: 2, step: 1, other: stored }
             }
             Self::Migrate => {
@@ -102,6 +98,22 @@ impl Keys {
             }
         }
     }
+}
+
+/// Where the key behind the last `STORE` or `STOREDIST` is. What belongs to other options is none, whatever it is called.
+fn stored(cmd: &Cmd, from: usize) -> Option<usize> {
+    let mut args = arguments(cmd).enumerate().skip(from);
+    let mut stored = None;
+    while let Some((at, option)) = args.next() {
+        let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
+        let stores = is(b"STORE") || is(b"STOREDIST");
+        if stores {
+            stored = Some(at + 1);
+        }
+        let values = if is(b"LIMIT") { 2 } else { usize::from(stores || is(b"BY") || is(b"GET")) };
+        args.by_ref().take(values).for_each(drop);
+    }
+    stored
 }
 
 /// The arguments of a command, its name being the first.

@@ -41,6 +41,7 @@ fn keys_are_where_each_kind_of_command_has_them() {
         ("SORT a BY x GET y LIMIT 0 1 STORE b", "a b"),
         ("sort a store b STORE c", "a c"),
         ("SORT store", "store"),
+        ("SORT a GET STORE BY STORE LIMIT STORE STORE GET b", "a"),
         ("SORT_RO a", "a"),
         ("GEORADIUS a 1 1 1 m STORE b", "a b"),
         ("GEORADIUSBYMEMBER a m 1 m storedist b", "a b"),

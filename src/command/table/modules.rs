@@ -3,7 +3,7 @@
 use super::{Row, Words::Subcommand, plain, read, write};
 use crate::command::fan_out::Gather::{AllOk, Arrays, ByKey};
 
-pub(super) const ROWS: [Row; 140] = [
+pub(super) const ROWS: [Row; 141] = [
     write("BF.ADD"),
     read("BF.CARD"),
     read("BF.DEBUG"),
@@ -142,6 +142,7 @@ pub(super) const ROWS: [Row; 140] = [
     plain("TS.MRANGE").reads(),
     plain("TS.MREVRANGE").reads(),
     plain("TS.QUERYINDEX").reads(),
+    plain("TS.QUERYLABELS").reads(),
     read("TS.RANGE"),
     read("TS.REVRANGE"),
 ];
