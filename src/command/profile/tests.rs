@@ -50,6 +50,10 @@ fn words_behind_the_name_count_where_they_have_rows() {
     assert_eq!(lane("CONFIG REPLY"), Lane::Shared, "it is no subcommand of this one");
     assert_eq!(lane("XREAD BLOCK 0 STREAMS s $"), Lane::Own(Effect::Blocks));
     assert_eq!(lane("HIMPORT PREPARE f"), Lane::Own(Effect::ChangesState));
+    assert_eq!(lane("HIMPORT SET k f 1"), Lane::Own(Effect::ChangesState));
+    assert_eq!(lane("TS.READ k 0 MAX_COUNT 9 block 100 1"), Lane::Own(Effect::Blocks));
+    assert_eq!(lane("TS.READ block block MAX_COUNT block"), Lane::Shared);
+    assert_eq!(lane("XREAD MAXCOUNT BLOCK MAXSIZE BLOCK STREAMS BLOCK 0"), Lane::Shared);
     let fan_out = |line| of(line).fan_out();
     assert_eq!(fan_out("script load x"), FanOut::Primaries(Gather::AllOk));
     assert_eq!(fan_out("SCRIPT EXISTS x"), FanOut::Primaries(Gather::And));

@@ -2,11 +2,11 @@
 
 use super::{
     Row,
-    Words::{StreamOptions, Subcommand},
+    Words::{BlockOption, Subcommand},
     plain, read, write,
 };
 
-pub(super) const ROWS: [Row; 175] = [
+pub(super) const ROWS: [Row; 176] = [
     read("ARCOUNT"),
     write("ARDEL"),
     write("ARDELRANGE"),
@@ -44,7 +44,8 @@ pub(super) const ROWS: [Row; 175] = [
     read("HGETALL"),
     write("HGETDEL"),
     write("HGETEX"),
-    plain("HIMPORT").changes_state(),
+    plain("HIMPORT").changes_state().words(Subcommand),
+    plain("HIMPORT SET").key(2).changes_state(),
     write("HINCRBY"),
     write("HINCRBYFLOAT"),
     read("HKEYS"),
@@ -141,9 +142,9 @@ pub(super) const ROWS: [Row; 175] = [
     write("XNACK"),
     read("XPENDING"),
     read("XRANGE"),
-    plain("XREAD").streams().words(StreamOptions),
+    plain("XREAD").streams().words(BlockOption(1)),
     plain("XREAD BLOCK").streams().blocks(),
-    plain("XREADGROUP").streams().words(StreamOptions),
+    plain("XREADGROUP").streams().words(BlockOption(1)),
     plain("XREADGROUP BLOCK").streams().blocks(),
     read("XREVRANGE"),
     write("XSETID"),

@@ -1,9 +1,13 @@
 //! JSON, time series, probabilistic structures and search: commands of what were modules before Redis 8.
 
-use super::{Row, Words::Subcommand, plain, read, write};
+use super::{
+    Row,
+    Words::{BlockOption, Subcommand},
+    plain, read, write,
+};
 use crate::command::fan_out::Gather::{AllOk, Arrays, ByKey};
 
-pub(super) const ROWS: [Row; 141] = [
+pub(super) const ROWS: [Row; 146] = [
     write("BF.ADD"),
     read("BF.CARD"),
     read("BF.DEBUG"),
@@ -40,6 +44,7 @@ pub(super) const ROWS: [Row; 141] = [
     plain("FT.AGGREGATE").key(1),
     plain("FT.ALIASADD"),
     plain("FT.ALIASDEL"),
+    plain("FT.ALIASLIST").reads(),
     plain("FT.ALIASUPDATE"),
     plain("FT.ALTER"),
     plain("FT.CONFIG"),
@@ -141,8 +146,12 @@ pub(super) const ROWS: [Row; 141] = [
     plain("TS.MGET").reads(),
     plain("TS.MRANGE").reads(),
     plain("TS.MREVRANGE").reads(),
+    plain("TS.NRANGE").counted(1).reads(),
+    plain("TS.NREVRANGE").counted(1).reads(),
     plain("TS.QUERYINDEX").reads(),
     plain("TS.QUERYLABELS").reads(),
     read("TS.RANGE"),
+    read("TS.READ").words(BlockOption(3)),
+    read("TS.READ BLOCK").blocks(),
     read("TS.REVRANGE"),
 ];
