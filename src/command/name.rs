@@ -37,7 +37,7 @@ impl Name {
         let Self([first, second, third]) = self;
         // The product's upper bits depend on all bits of the factor. Of many odd numbers drawn, with this one no name of
         // the table is found with more than two looks, and the common ones with one.
-        (first ^ second.rotate_left(29) ^ third.rotate_left(43)).wrapping_mul(0x7890_82b0_3d27_e81f)
+        (first ^ second.rotate_left(29) ^ third.rotate_left(43)).wrapping_mul(0x92d1_e314_18d2_7143)
     }
 
     pub(super) const fn equals(self, other: Self) -> bool {
