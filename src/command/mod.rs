@@ -13,9 +13,7 @@ mod table;
 mod tests;
 mod words;
 
-#[cfg(feature = "metrics")]
-use profile::Profile;
-pub(crate) use profile::profile;
+pub(crate) use profile::{Profile, profile};
 
 /// A command by its name, a pipeline, or a transaction, as OpenTelemetry's conventions call them.
 #[cfg(feature = "metrics")]

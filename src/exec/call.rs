@@ -378,11 +378,12 @@ fn unreadable(place: Option<usize>, problem: &str) -> RedisError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::request::CommandRequest;
 
     /// One cache line, and the moment of its beginning for those who want to know how long it took.
     #[test]
     fn what_every_command_allocates_is_small() {
         let clock = if cfg!(feature = "metrics") { size_of::<std::time::Instant>() } else { 0 };
-        assert!(size_of::<Call<'_, &redis::Cmd>>() <= 64 + clock);
+        assert!(size_of::<Call<'_, CommandRequest<'_>>>() <= 64 + clock);
     }
 }

@@ -4,7 +4,7 @@ use super::exec_abort;
 #[cfg(feature = "metrics")]
 use crate::command::Operation;
 use crate::{
-    command::{guard, profile},
+    command::{Profile, guard, profile},
     link::{Access, Link, Queued, Refused},
 };
 use futures_util::future::BoxFuture;
@@ -47,11 +47,18 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
 /// An error of Redis's that says that nothing has run.
 pub(crate) type Refusal<'a> = std::borrow::Cow<'a, ServerError>;
 
-impl Request for &Cmd {
+/// A command, and what is known of it.
+#[derive(Clone, Copy)]
+pub(crate) struct CommandRequest<'a> {
+    pub(crate) cmd: &'a Cmd,
+    pub(crate) profile: Profile,
+}
+
+impl Request for CommandRequest<'_> {
     type Reply = Value;
 
     fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued> {
-        link.command(access, self, deadline)
+        link.command(access, self.cmd, deadline)
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
@@ -70,18 +77,18 @@ impl Request for &Cmd {
 
     fn refusal<'a>(&self, reply: &'a RedisResult<Value>) -> Option<Refusal<'a>> {
         match reply {
-            Ok(Value::ServerError(error)) if !profile(self).runs_script() => Some(Refusal::Borrowed(error)),
+            Ok(Value::ServerError(error)) if !self.profile.runs_script() => Some(Refusal::Borrowed(error)),
             _ => None,
         }
     }
 
     fn only_reads(&self) -> bool {
-        profile(self).only_reads()
+        self.profile.only_reads()
     }
 
     #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation {
-        Operation::Command(profile(self))
+        Operation::Command(self.profile)
     }
 
     #[cfg(feature = "metrics")]
