@@ -70,12 +70,13 @@ mod transport;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
 pub use client::{Config, ConnectionManager, EntraRedis};
+pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use observe::{
     event::{Counters, Event},
     health::Health,
-    stats::{LinkState, LinkStats, Stats, TokenFailure, TokenStats},
+    stats::{LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats},
 };
 pub use retry::RetryPolicy;
 pub use secret::Secret;

@@ -72,13 +72,16 @@ impl Profile {
     }
 
     /// Those of its arguments that decide which node of a cluster has it, in their order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a cluster asks, and there is none yet"))]
     pub(crate) fn keys(self, cmd: &Cmd) -> impl Iterator<Item = &[u8]> {
         self.0.keys.of(cmd)
     }
 
+    /// The same, each with the place that it has among the arguments, the name being at 0.
+    pub(crate) fn key_places(self, cmd: &Cmd) -> impl Iterator<Item = (usize, &[u8])> + Clone {
+        self.0.keys.places_of(cmd)
+    }
+
     /// Which nodes of a cluster it goes to, and what becomes of their replies.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a cluster asks, and there is none yet"))]
     pub(crate) fn fan_out(self) -> FanOut {
         self.0.fan_out
     }
