@@ -18,6 +18,7 @@ pub(crate) mod pace;
 pub(crate) mod partial;
 pub(crate) mod reconcile;
 pub(crate) mod redirect;
+pub(crate) mod scan;
 pub(crate) mod slot;
 pub(crate) mod split;
 pub(crate) mod topology;

@@ -10,6 +10,9 @@ pub(crate) const SLOTS: u16 = 16_384;
 pub(crate) struct Slot(u16);
 
 impl Slot {
+    /// The lowest one.
+    pub(crate) const MIN: Self = Self(0);
+
     /// The slot of that number, if there is one.
     pub(crate) fn new(number: u16) -> Option<Self> {
         (number < SLOTS).then_some(Self(number))
