@@ -45,6 +45,9 @@
 mod admission;
 #[cfg(test)]
 mod architecture;
+#[cfg(feature = "bench-api")]
+#[doc(hidden)]
+pub mod bench_api;
 mod client;
 mod cluster;
 mod command;
@@ -54,9 +57,6 @@ mod credential;
 pub mod emulator;
 mod error;
 mod exec;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod internals;
 mod link;
 mod lock;
 mod observe;

@@ -83,7 +83,7 @@ impl EntraRedis {
 
     #[cold]
     fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
-        self.manager.pool().load().note_refused();
+        self.manager.core().admission.note_refused();
         Box::pin(ready(Err(error)))
     }
 }
@@ -91,7 +91,7 @@ impl EntraRedis {
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match guard::check(cmd) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, cmd)),
+            Ok(()) => Box::pin(Call::new(self.manager.core(), &mut self.memory, cmd)),
             Err(error) => self.refuse(error),
         }
     }
@@ -103,7 +103,9 @@ impl ConnectionLike for EntraRedis {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match guard::check_pipeline(pipeline) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, PipelineRequest { pipeline, offset, count })),
+            Ok(()) => {
+                Box::pin(Call::new(self.manager.core(), &mut self.memory, PipelineRequest { pipeline, offset, count }))
+            }
             Err(error) => self.refuse(error),
         }
     }

@@ -1,5 +1,6 @@
 //! Many nodes behind one handle: which node owns a key's slot, how that is learned, and how one request becomes several.
 //!
+//! - `node`: an address, its links and their keeper; a single endpoint is one node;
 //! - `slot`: the slot of a key; `address`: the name of a node;
 //! - `topology`: the answer to `CLUSTER SLOTS`; `reconcile`: what of it is believed; `map`: the snapshot that commands
 //!   read;
@@ -14,6 +15,7 @@ pub(crate) mod address;
 pub(crate) mod cross_slot;
 pub(crate) mod gather;
 pub(crate) mod map;
+pub(crate) mod node;
 pub(crate) mod pace;
 pub(crate) mod partial;
 pub(crate) mod reconcile;

@@ -5,7 +5,6 @@ pub(crate) mod guard;
 pub(crate) mod reads;
 
 /// A command by its name, a pipeline, or a transaction, as OpenTelemetry's conventions call them.
-#[cfg(feature = "metrics")]
 #[derive(Clone, Copy)]
 pub(crate) enum Operation<'a> {
     Command(&'a [u8]),

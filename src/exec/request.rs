@@ -1,16 +1,12 @@
 //! What callers send: a command or a pipeline.
 
 use super::exec_abort;
-#[cfg(feature = "metrics")]
-use crate::command::Operation;
 use crate::{
-    command::{guard, reads},
-    link::{Admission, Link, Queued, Refused},
+    command::{Operation, guard, reads},
+    link::{Access, Link, Queued, Refused},
 };
 use futures_util::future::BoxFuture;
-#[cfg(feature = "metrics")]
-use redis::Arg;
-use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
+use redis::{Arg, Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 use tokio::time::Instant;
 
 /// A command or a pipeline on its way to a link, as often as it takes.
@@ -19,7 +15,7 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     type Reply: Send;
 
     /// Queues it on `link`, with the command timeout if there is no `deadline`; none if that does not take it now.
-    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued>;
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued>;
 
     /// Whether Redis's answer is, or may be, an error; a quick look.
     fn looks_bad(&self, value: &Value) -> bool;
@@ -38,11 +34,9 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     fn only_reads(&self) -> bool;
 
     /// What it goes by in the figures of durations.
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation<'_>;
 
     /// The error that Redis answered in place of a reply.
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Self::Reply) -> Option<&'a ServerError>;
 }
 
@@ -52,8 +46,8 @@ pub(crate) type Refusal<'a> = std::borrow::Cow<'a, ServerError>;
 impl Request for &Cmd {
     type Reply = Value;
 
-    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
-        link.command(admission, self, deadline)
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued> {
+        link.command(access, self, deadline)
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
@@ -81,7 +75,6 @@ impl Request for &Cmd {
         reads::only_reads(self)
     }
 
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation<'_> {
         match self.args_iter().next() {
             Some(Arg::Simple(name)) => Operation::Command(name),
@@ -89,7 +82,6 @@ impl Request for &Cmd {
         }
     }
 
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Value) -> Option<&'a ServerError> {
         match reply {
             Value::ServerError(error) => Some(error),
@@ -109,11 +101,11 @@ pub(crate) struct PipelineRequest<'a> {
 impl Request for PipelineRequest<'_> {
     type Reply = Vec<Value>;
 
-    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued> {
         if self.pipeline.is_transaction() && link.must_ask_for_multi(|| guard::would_block(self.pipeline)) {
-            return link.ask_for_multi(admission, deadline);
+            return link.ask_for_multi(access, deadline);
         }
-        link.pipeline(admission, self.pipeline, (self.offset, self.count), deadline)
+        link.pipeline(access, self.pipeline, (self.offset, self.count), deadline)
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
@@ -160,12 +152,10 @@ impl Request for PipelineRequest<'_> {
         self.pipeline.cmd_iter().all(reads::only_reads)
     }
 
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation<'_> {
         if self.pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline }
     }
 
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Vec<Value>) -> Option<&'a ServerError> {
         // The first one is what its caller gets, unless it looks at each.
         reply.iter().find_map(|value| match value {
