@@ -4,8 +4,9 @@
 use crate::{
     admission::{Admission, Overload},
     cluster::node::Node,
+    command::{guard, profile},
     error::Error,
-    exec::{core::Core, order::Memory},
+    exec::{core::Core, order::Memory, request::CommandRequest},
     link::{Link, Outcome},
     observe::{journal::Journal, metrics::Operations},
     pool::Pool,
@@ -34,6 +35,13 @@ pub fn parse(bytes: &[u8]) -> Option<(Value, usize)> {
 /// Appends the command in the form in which it travels.
 pub fn pack(cmd: &Cmd, bytes: &mut Vec<u8>) {
     resp::pack::pack(cmd, bytes);
+}
+
+/// Whether a shared link carries the command and it only reads: the look that each command gets before it is sent.
+#[must_use]
+pub fn look(cmd: &Cmd) -> bool {
+    let profile = profile(cmd);
+    guard::check(profile).is_ok() && profile.only_reads()
 }
 
 /// A pool of links over any streams, without a keeper and without tokens.
@@ -76,7 +84,8 @@ impl Links {
     /// answered.
     #[must_use]
     pub fn send(&self, cmd: &Cmd) -> Option<impl Future<Output = bool> + use<>> {
-        let sent = self.0.try_send(&cmd, &mut Memory::default())?;
+        let request = CommandRequest { cmd, profile: profile(cmd) };
+        let sent = self.0.try_send(&request, &mut Memory::default())?;
         Some(async move { matches!(sent.reply.await.outcome, Outcome::Answered(_)) })
     }
 }

@@ -5,9 +5,13 @@ mod manager;
 mod snapshot;
 
 use crate::{
-    command::guard,
+    command::{guard, profile},
     error::Error,
-    exec::{call::Call, order::Memory, request::PipelineRequest},
+    exec::{
+        call::Call,
+        order::Memory,
+        request::{CommandRequest, PipelineRequest},
+    },
 };
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
@@ -90,8 +94,9 @@ impl EntraRedis {
 
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match guard::check(cmd) {
-            Ok(()) => Box::pin(Call::new(self.manager.core(), &mut self.memory, cmd)),
+        let profile = profile(cmd);
+        match guard::check(profile) {
+            Ok(()) => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
             Err(error) => self.refuse(error),
         }
     }

@@ -2,11 +2,11 @@
 
 use super::exec_abort;
 use crate::{
-    command::{Operation, guard, reads},
+    command::{Operation, Profile, guard, profile},
     link::{Access, Link, Queued, Refused},
 };
 use futures_util::future::BoxFuture;
-use redis::{Arg, Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 use tokio::time::Instant;
 
 /// A command or a pipeline on its way to a link, as often as it takes.
@@ -34,7 +34,7 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     fn only_reads(&self) -> bool;
 
     /// What it goes by in the figures of durations.
-    fn operation(&self) -> Operation<'_>;
+    fn operation(&self) -> Operation;
 
     /// The error that Redis answered in place of a reply.
     fn error<'a>(&self, reply: &'a Self::Reply) -> Option<&'a ServerError>;
@@ -43,11 +43,18 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
 /// An error of Redis's that says that nothing has run.
 pub(crate) type Refusal<'a> = std::borrow::Cow<'a, ServerError>;
 
-impl Request for &Cmd {
+/// A command, and what is known of it.
+#[derive(Clone, Copy)]
+pub(crate) struct CommandRequest<'a> {
+    pub(crate) cmd: &'a Cmd,
+    pub(crate) profile: Profile,
+}
+
+impl Request for CommandRequest<'_> {
     type Reply = Value;
 
     fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued> {
-        link.command(access, self, deadline)
+        link.command(access, self.cmd, deadline)
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
@@ -66,20 +73,17 @@ impl Request for &Cmd {
 
     fn refusal<'a>(&self, reply: &'a RedisResult<Value>) -> Option<Refusal<'a>> {
         match reply {
-            Ok(Value::ServerError(error)) if !guard::runs_script(self) => Some(Refusal::Borrowed(error)),
+            Ok(Value::ServerError(error)) if !self.profile.runs_script() => Some(Refusal::Borrowed(error)),
             _ => None,
         }
     }
 
     fn only_reads(&self) -> bool {
-        reads::only_reads(self)
+        self.profile.only_reads()
     }
 
-    fn operation(&self) -> Operation<'_> {
-        match self.args_iter().next() {
-            Some(Arg::Simple(name)) => Operation::Command(name),
-            _ => Operation::Command(b""),
-        }
+    fn operation(&self) -> Operation {
+        Operation::Command(self.profile)
     }
 
     fn error<'a>(&self, reply: &'a Value) -> Option<&'a ServerError> {
@@ -145,14 +149,14 @@ impl Request for PipelineRequest<'_> {
             // Redis queued nothing of a transaction.
             Err(error) => Refusal::Owned(all_the_same(error)?),
         };
-        (!self.pipeline.cmd_iter().any(guard::runs_script)).then_some(first)
+        (!self.pipeline.cmd_iter().any(|cmd| profile(cmd).runs_script())).then_some(first)
     }
 
     fn only_reads(&self) -> bool {
-        self.pipeline.cmd_iter().all(reads::only_reads)
+        self.pipeline.cmd_iter().all(|cmd| profile(cmd).only_reads())
     }
 
-    fn operation(&self) -> Operation<'_> {
+    fn operation(&self) -> Operation {
         if self.pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline }
     }
 

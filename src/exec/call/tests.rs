@@ -1,8 +1,8 @@
 use super::*;
-use crate::observe::metrics::Stopwatch;
+use crate::{exec::request::CommandRequest, observe::metrics::Stopwatch};
 
 /// One cache line, and the moment of its beginning for those who want to know how long it took.
 #[test]
 fn what_every_command_allocates_is_small() {
-    assert!(size_of::<Call<'_, &redis::Cmd>>() <= 64 + size_of::<Stopwatch>());
+    assert!(size_of::<Call<'_, CommandRequest<'_>>>() <= 64 + size_of::<Stopwatch>());
 }
