@@ -74,8 +74,8 @@ fn what_needs_no_splitting_or_is_malformed_goes_as_it_is() {
     let [a, b] = ["a", "b"].map(|key| Some(Slot::of(key.as_bytes())));
     assert_eq!(whole("MGET a", KEYS), a);
     assert_eq!(whole("DEL {a}1 {a}2 a", KEYS), a);
-    assert_eq!(whole("MSET b 1 a", PAIRS), b);
-    assert_eq!(whole("JSON.MSET b $ 1 a $", TRIPLES), b);
+    assert_eq!(whole("MSET b 1 a 2 c", PAIRS), b);
+    assert_eq!(whole("JSON.MSET b $ 1 a $ 2 c $", TRIPLES), b);
     assert_eq!(whole("JSON.MGET a $", PATH), a);
     assert_eq!(whole("JSON.MGET $", PATH), None);
     assert_eq!(whole("MGET", KEYS), None);
