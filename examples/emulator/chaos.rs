@@ -37,7 +37,7 @@ impl<'a> Chaos<'a> {
 
     /// Lets things go wrong, for ever, from the moment that somebody has connected.
     pub(crate) async fn run(&self) {
-        while self.emulator.gate().stats().authentications == 0 {
+        while self.emulator.redis_front().stats().authentications == 0 {
             sleep(Duration::from_millis(100)).await;
         }
         let mut random = Rng::with_seed(self.seed);
@@ -51,35 +51,35 @@ impl<'a> Chaos<'a> {
 
     /// What happened, in one line.
     pub(crate) fn summary(&self) -> Value {
-        let (identity, gate) = (self.emulator.identity(), self.emulator.gate().stats());
+        let (identity, front) = (self.emulator.identity(), self.emulator.redis_front().stats());
         json!({
             "seed": self.seed,
             "seconds": self.began.elapsed().as_secs(),
             "faults": *self.counts.borrow(),
             "token_requests": identity.requests(),
             "tokens_issued": identity.tokens_issued(),
-            "connections": gate.accepted,
-            "resumed": gate.resumed,
-            "reauths": gate.reauths,
-            "rejected": gate.rejected,
-            "expired": gate.expired,
-            "commands": gate.commands,
+            "connections": front.accepted,
+            "resumed": front.resumed,
+            "reauths": front.reauths,
+            "rejected": front.rejected,
+            "expired": front.expired,
+            "commands": front.commands,
         })
     }
 
     /// Cuts connections, or lets nothing through for a while.
     async fn connections(&self, mut random: Rng) {
-        let gate = self.emulator.gate();
+        let front = self.emulator.redis_front();
         loop {
             breath(&mut random).await;
-            let open = gate.connections();
+            let open = front.connections();
             let Some(one) = random.choice(&open) else {
                 continue;
             };
             match random.u8(..8) {
                 0 => {
                     self.note("cut_all", format_args!("{} connections", open.len()));
-                    gate.cut_all();
+                    front.cut_all();
                 }
                 1..=4 => {
                     self.note("cut_one", format_args!("connection {}", one.id()));
@@ -136,7 +136,7 @@ impl<'a> Chaos<'a> {
 
     /// Takes its time for `AUTH`s, refuses the next one that is sent on a connection in use, or never answers it.
     async fn authentication(&self, mut random: Rng) {
-        let gate = self.emulator.gate();
+        let front = self.emulator.redis_front();
         loop {
             breath(&mut random).await;
             match random.u8(..3) {
@@ -144,17 +144,17 @@ impl<'a> Chaos<'a> {
                     let delay = up_to(LONGEST_PAUSE_MS, &mut random);
                     let time = up_to(LONGEST_OUTAGE_MS, &mut random);
                     self.note("auth_delay", format_args!("of {delay:?} for {time:?}"));
-                    gate.auth_delay(delay);
+                    front.auth_delay(delay);
                     sleep(time).await;
-                    gate.auth_delay(Duration::ZERO);
+                    front.auth_delay(Duration::ZERO);
                 }
                 1 => {
                     self.note("auth_wrongpass", "for the next AUTH");
-                    gate.script_auth([AuthFault::WrongPass]);
+                    front.script_auth([AuthFault::WrongPass]);
                 }
                 _ => {
                     self.note("auth_silent", "for the next AUTH");
-                    gate.script_auth([AuthFault::Silent]);
+                    front.script_auth([AuthFault::Silent]);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What is behind the gate: the embedded store, or a Redis server.
+//! What is behind the front: the embedded store, or a Redis server.
 
 use super::store::Store;
 use std::{

@@ -4,8 +4,8 @@ use super::{
     Emulator,
     backend::{Backend, Server},
     certs::Certificates,
-    gate::Gate,
     identity::Identity,
+    redis_front::RedisFront,
     store::Store,
     tokens::Signer,
 };
@@ -42,13 +42,13 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Starts a `redis-server` from the `PATH` behind the gate, instead of the embedded store.
+    /// Starts a `redis-server` from the `PATH` behind the front, instead of the embedded store.
     pub fn redis_server(mut self) -> Self {
         self.redis = Redis::Spawned;
         self
     }
 
-    /// Uses the Redis server at this address (host:port, plain TCP) behind the gate, instead of the embedded store.
+    /// Uses the Redis server at this address (host:port, plain TCP) behind the front, instead of the embedded store.
     pub fn redis_address(mut self, address: impl Into<String>) -> Self {
         self.redis = Redis::Address(address.into());
         self
@@ -69,7 +69,7 @@ impl EmulatorBuilder {
     pub async fn start(self) -> io::Result<Emulator> {
         let certificates = Certificates::generate()?;
         let identity_tls = TlsAcceptor::from(Arc::new(certificates.server_config(false)?));
-        let gate_tls = TlsAcceptor::from(Arc::new(certificates.server_config(self.client_certificates)?));
+        let front_tls = TlsAcceptor::from(Arc::new(certificates.server_config(self.client_certificates)?));
         let (server, backend) = match self.redis {
             Redis::Embedded => (None, Backend::Store(Store::default())),
             Redis::Address(address) => {
@@ -91,18 +91,18 @@ impl EmulatorBuilder {
         };
         let signer = Arc::new(Signer::generate()?);
         let identity = Identity::new(Arc::clone(&signer), self.token_lifetime);
-        let gate = Gate::new(signer, backend, gate_tls);
+        let front = RedisFront::new(signer, backend, front_tls);
         let identity_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let gate_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let front_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         Ok(Emulator {
             identity_address: identity_listener.local_addr()?,
-            gate_address: gate_listener.local_addr()?,
+            front_address: front_listener.local_addr()?,
             tasks: [
                 tokio::spawn(identity.clone().serve(identity_listener, identity_tls)).abort_handle(),
-                tokio::spawn(gate.clone().serve(gate_listener)).abort_handle(),
+                tokio::spawn(front.clone().serve(front_listener)).abort_handle(),
             ],
             identity,
-            gate,
+            front,
             certificates,
             server,
         })

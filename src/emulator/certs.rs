@@ -1,4 +1,4 @@
-//! Certificates made on the spot: a CA, the gate's own, one for a client, and one of the application's.
+//! Certificates made on the spot: a CA, the front's own, one for a client, and one of the application's.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rcgen::{
@@ -52,7 +52,7 @@ impl Certificates {
         })
     }
 
-    /// TLS as the gate serves it; with `client_certificates`, to clients with a certificate of this CA only.
+    /// TLS as the front serves it; with `client_certificates`, to clients with a certificate of this CA only.
     pub(super) fn server_config(&self, client_certificates: bool) -> io::Result<ServerConfig> {
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))

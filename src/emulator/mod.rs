@@ -7,7 +7,7 @@
 //!
 //! Tokens are real JWTs, signed and checked; TLS is real, with a CA made on the spot; a connection whose token expires
 //! is cut, as in Azure. Everything listens on loopback ports of the operating system's choosing and ends with the
-//! [`Emulator`]. What can be scripted to go wrong: [`IdentityFault`], [`AuthFault`], [`GateConnection`].
+//! [`Emulator`]. What can be scripted to go wrong: [`IdentityFault`], [`AuthFault`], [`FrontConnection`].
 //!
 //! ```
 //! use entra_redis::{EntraRedis, emulator::Emulator};
@@ -29,12 +29,12 @@ mod builder;
 mod certs;
 mod expires_on;
 mod faults;
-mod gate;
 mod hello;
 mod identity;
 mod inline;
 #[cfg(feature = "internals")]
 pub(crate) mod parsers;
+mod redis_front;
 mod resp;
 mod store;
 mod tokens;
@@ -53,16 +53,16 @@ use tokio::task::AbortHandle;
 pub use builder::EmulatorBuilder;
 pub use expires_on::ExpiresOn;
 pub use faults::{AuthFault, IdentityFault};
-pub use gate::{Gate, GateConnection, GateStats};
 pub use identity::Identity;
+pub use redis_front::{FrontConnection, FrontStats, RedisFront};
 pub use tokens::TokenClaims;
 
 /// A running emulator; it ends, with its connections and its server, when dropped.
 pub struct Emulator {
     identity: Identity,
     identity_address: SocketAddr,
-    gate: Gate,
-    gate_address: SocketAddr,
+    front: RedisFront,
+    front_address: SocketAddr,
     certificates: Certificates,
     server: Option<Server>,
     tasks: [AbortHandle; 2],
@@ -80,7 +80,7 @@ impl Emulator {
         EmulatorBuilder::default()
     }
 
-    /// A [`Config`] with which `connect` works: the service principal, and the CA of the gate's certificate.
+    /// A [`Config`] with which `connect` works: the service principal, and the CA of the front's certificate.
     pub fn config(&self) -> Config {
         Config::new(self.credential()).tls(self.tls())
     }
@@ -97,21 +97,21 @@ impl Emulator {
             .authority_host(self.authority_host())
     }
 
-    /// TLS settings that trust the gate's certificate.
+    /// TLS settings that trust the front's certificate.
     pub fn tls(&self) -> Tls {
         Tls::new().ca_pem(self.ca_pem())
     }
 
-    /// The host name of the gate, for which its certificate is valid.
+    /// The host name of the front, for which its certificate is valid.
     #[must_use]
     pub fn host(&self) -> &'static str {
         "localhost"
     }
 
-    /// The port of the gate.
+    /// The port of the front.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.gate_address.port()
+        self.front_address.port()
     }
 
     /// The CA certificate, in PEM.
@@ -265,8 +265,8 @@ impl Emulator {
 
     /// The front of Redis: its connections, counters and faults.
     #[must_use]
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+    pub fn redis_front(&self) -> &RedisFront {
+        &self.front
     }
 
     /// The environment variables with which clients in any language find it; the CA is in [`ca_pem`](Self::ca_pem).

@@ -24,14 +24,14 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-pub use connection::GateConnection;
+pub use connection::FrontConnection;
 
 /// A client that connects and says nothing is not waited for longer.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The front that Redis clients connect to: what has come through it, and what it shall do wrong.
 #[derive(Clone)]
-pub struct Gate {
+pub struct RedisFront {
     shared: Arc<Shared>,
 }
 
@@ -64,10 +64,10 @@ struct Totals {
     commands: AtomicU64,
 }
 
-/// What has come through the gate so far.
+/// What has come through the front so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct GateStats {
+pub struct FrontStats {
     /// Connections with which TLS was set up.
     pub accepted: u64,
     /// Connections with which it was not.
@@ -86,7 +86,7 @@ pub struct GateStats {
     pub commands: u64,
 }
 
-impl Gate {
+impl RedisFront {
     pub(super) fn new(signer: Arc<Signer>, backend: Backend, acceptor: TlsAcceptor) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -103,10 +103,10 @@ impl Gate {
 
     /// The connections that are open, oldest first.
     #[must_use]
-    pub fn connections(&self) -> Vec<GateConnection> {
+    pub fn connections(&self) -> Vec<FrontConnection> {
         let mut connections = lock(&self.shared.connections);
         connections.retain(|control| control.is_open());
-        connections.iter().map(|control| GateConnection::new(Arc::clone(control))).collect()
+        connections.iter().map(|control| FrontConnection::new(Arc::clone(control))).collect()
     }
 
     /// How many connections are open.
@@ -117,9 +117,9 @@ impl Gate {
 
     /// Counters since the start.
     #[must_use]
-    pub fn stats(&self) -> GateStats {
+    pub fn stats(&self) -> FrontStats {
         let totals = &self.shared.totals;
-        GateStats {
+        FrontStats {
             accepted: totals.accepted.load(Relaxed),
             tls_failures: totals.tls_failures.load(Relaxed),
             resumed: totals.resumed.load(Relaxed),
@@ -153,7 +153,7 @@ impl Gate {
 
     /// Closes all connections at once.
     pub fn cut_all(&self) {
-        self.connections().iter().for_each(GateConnection::cut);
+        self.connections().iter().for_each(FrontConnection::cut);
     }
 
     /// Serves clients until it is dropped.
@@ -170,9 +170,9 @@ impl Gate {
     }
 }
 
-impl std::fmt::Debug for Gate {
+impl std::fmt::Debug for RedisFront {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("RedisFront").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 

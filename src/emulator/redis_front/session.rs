@@ -31,7 +31,7 @@ const NOAUTH: &str = "NOAUTH Authentication required.";
 enum Pending {
     /// The backend's next reply.
     Forward,
-    /// This, by the gate itself.
+    /// This, by the front itself.
     Answer(Vec<u8>),
     /// Nothing, and nothing after it.
     Never,
@@ -47,7 +47,7 @@ enum Verdict {
 }
 
 pub(super) struct Session {
-    gate: Arc<Shared>,
+    front: Arc<Shared>,
     control: Arc<Control>,
     pending: Mutex<VecDeque<Pending>>,
     queued: Notify,
@@ -65,9 +65,9 @@ impl Drop for Session {
 }
 
 impl Session {
-    pub(super) fn new(gate: Arc<Shared>, control: Arc<Control>) -> Self {
+    pub(super) fn new(front: Arc<Shared>, control: Arc<Control>) -> Self {
         Self {
-            gate,
+            front,
             control,
             pending: Mutex::default(),
             queued: Notify::new(),
@@ -90,7 +90,7 @@ impl Session {
             _ = self.replies(from_backend, to_client) => {}
             () = self.control.closed() => {}
             () = self.control.expired() => {
-                self.gate.totals.expired.fetch_add(1, Relaxed);
+                self.front.totals.expired.fetch_add(1, Relaxed);
             }
         }
     }
@@ -133,12 +133,12 @@ impl Session {
     fn note(&self, verdict: Verdict, forward: &mut Vec<u8>) {
         let pending = match verdict {
             Verdict::Forward(bytes) => {
-                self.gate.totals.commands.fetch_add(1, Relaxed);
+                self.front.totals.commands.fetch_add(1, Relaxed);
                 forward.extend_from_slice(&bytes);
                 Pending::Forward
             }
             Verdict::ForwardUnanswered(bytes) => {
-                self.gate.totals.commands.fetch_add(1, Relaxed);
+                self.front.totals.commands.fetch_add(1, Relaxed);
                 forward.extend_from_slice(&bytes);
                 return;
             }
@@ -184,9 +184,9 @@ impl Session {
                 Verdict::Forward(raw.to_vec())
             }
             _ if !self.control.is_authenticated() => error(NOAUTH),
-            "MONITOR" => error("ERR the emulator's gate does not pass on MONITOR"),
+            "MONITOR" => error("ERR the emulator's front does not pass on MONITOR"),
             "CLIENT" if request.arg(1).is_some_and(|sub| sub.eq_ignore_ascii_case(b"REPLY")) => {
-                error("ERR the emulator's gate does not pass on CLIENT REPLY")
+                error("ERR the emulator's front does not pass on CLIENT REPLY")
             }
             "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => {
                 let subscribes = !name.contains("UNSUB");
