@@ -27,6 +27,7 @@ mod answers;
 mod backend;
 mod builder;
 mod certs;
+mod cluster;
 mod expires_on;
 mod faults;
 mod hello;
@@ -36,6 +37,7 @@ mod inline;
 pub(crate) mod parsers;
 mod redis_front;
 mod resp;
+mod slots;
 mod store;
 mod tokens;
 
@@ -43,14 +45,17 @@ use crate::{
     client::Config,
     credential::{Credential, ManagedIdentity},
     error::Error,
+    lock::lock,
     transport::tls::Tls,
 };
 use backend::Server;
 use certs::Certificates;
-use std::{fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
+use redis_front::Listening;
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
 use tokio::task::AbortHandle;
 
 pub use builder::EmulatorBuilder;
+pub use cluster::{Cluster, ClusterNode, Migration, NodeRole};
 pub use expires_on::ExpiresOn;
 pub use faults::{AuthFault, IdentityFault};
 pub use identity::Identity;
@@ -62,15 +67,17 @@ pub struct Emulator {
     identity: Identity,
     identity_address: SocketAddr,
     front: RedisFront,
-    front_address: SocketAddr,
+    address: SocketAddr,
+    listening: Mutex<Option<Listening>>,
     certificates: Certificates,
     server: Option<Server>,
-    tasks: [AbortHandle; 2],
+    cluster: Option<Cluster>,
+    identity_task: AbortHandle,
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.identity_task.abort();
     }
 }
 
@@ -111,7 +118,7 @@ impl Emulator {
     /// The port of the front.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.front_address.port()
+        self.address.port()
     }
 
     /// The CA certificate, in PEM.
@@ -263,10 +270,35 @@ impl Emulator {
         &self.identity
     }
 
-    /// The front of Redis: its connections, counters and faults.
+    /// The front of Redis: its connections, counters and faults. Those of a cluster's nodes have
+    /// [fronts](Cluster::front) of their own.
     #[must_use]
     pub fn redis_front(&self) -> &RedisFront {
         &self.front
+    }
+
+    /// Closes [`port`](Self::port), and the connections that came by it, for good. The nodes of a cluster have ports of
+    /// their own, which stay.
+    pub fn stop_listening(&self) {
+        *lock(&self.listening) = None;
+    }
+
+    /// The cluster of [`EmulatorBuilder::cluster`]: its nodes, and what can happen to them.
+    ///
+    /// # Errors
+    ///
+    /// If the emulator was started without one.
+    pub fn cluster(&self) -> io::Result<&Cluster> {
+        self.cluster.as_ref().ok_or_else(|| io::Error::other("the emulator has not started a cluster"))
+    }
+
+    /// The nodes of the [`cluster`](Self::cluster), by their index.
+    ///
+    /// # Errors
+    ///
+    /// If there is no cluster, or its nodes do not agree on what it is.
+    pub async fn nodes(&self) -> io::Result<Vec<ClusterNode>> {
+        self.cluster()?.nodes().await
     }
 
     /// The environment variables with which clients in any language find it; the CA is in [`ca_pem`](Self::ca_pem).

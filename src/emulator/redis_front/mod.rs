@@ -2,9 +2,11 @@
 //! expire.
 
 mod connection;
+mod listening;
+mod policy;
 mod session;
 
-use super::{accept::accept, backend::Backend, faults::AuthFault, tokens::Signer};
+use super::{backend::Backend, faults::AuthFault, tokens::Signer};
 use crate::lock::lock;
 use connection::Control;
 use rustls::HandshakeKind;
@@ -17,14 +19,12 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
 pub use connection::FrontConnection;
+pub(super) use listening::Listening;
+pub(super) use policy::Policy;
 
 /// A client that connects and says nothing is not waited for longer.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +39,8 @@ struct Shared {
     signer: Arc<Signer>,
     backend: Backend,
     acceptor: TlsAcceptor,
+    policy: Policy,
+    frozen: watch::Sender<bool>,
     refuse: AtomicBool,
     totals: Totals,
     faults: Mutex<Faults>,
@@ -87,12 +89,14 @@ pub struct FrontStats {
 }
 
 impl RedisFront {
-    pub(super) fn new(signer: Arc<Signer>, backend: Backend, acceptor: TlsAcceptor) -> Self {
+    pub(super) fn new(signer: Arc<Signer>, backend: Backend, acceptor: TlsAcceptor, policy: Policy) -> Self {
         Self {
             shared: Arc::new(Shared {
                 signer,
                 backend,
                 acceptor,
+                policy,
+                frozen: watch::Sender::new(false),
                 refuse: AtomicBool::new(false),
                 totals: Totals::default(),
                 faults: Mutex::default(),
@@ -156,17 +160,15 @@ impl RedisFront {
         self.connections().iter().for_each(FrontConnection::cut);
     }
 
-    /// Serves clients until it is dropped.
-    pub(super) async fn serve(self, listener: TcpListener) {
-        let mut sessions = JoinSet::new();
-        loop {
-            let stream = accept(&listener).await;
-            if !self.shared.refuse.load(Relaxed) {
-                sessions.spawn(Arc::clone(&self.shared).session(stream));
-            }
-            // Those that are through are not kept.
-            while sessions.try_join_next().is_some() {}
-        }
+    /// Makes it and all its connections half-open: sockets stay and new ones are accepted, but nothing gets through in
+    /// either direction, no TLS handshake either.
+    pub fn freeze(&self) {
+        self.shared.frozen.send_replace(true);
+    }
+
+    /// Lets everything through again, what was held up included.
+    pub fn thaw(&self) {
+        self.shared.frozen.send_replace(false);
     }
 }
 
@@ -180,6 +182,7 @@ impl Shared {
     async fn session(self: Arc<Self>, stream: TcpStream) {
         // Failing to set it costs speed only.
         _ = stream.set_nodelay(true);
+        self.flowing().await;
         let Ok(Ok(client)) = timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream)).await else {
             self.totals.tls_failures.fetch_add(1, Relaxed);
             return;
@@ -194,6 +197,13 @@ impl Shared {
         let control = Arc::new(Control::new(id));
         lock(&self.connections).push(Arc::clone(&control));
         Session::new(Arc::clone(&self), control).run(client, backend).await;
+    }
+
+    /// Waits until the front is not frozen.
+    async fn flowing(&self) {
+        if *self.frozen.borrow() {
+            _ = self.frozen.subscribe().wait_for(|frozen| !*frozen).await;
+        }
     }
 
     /// The delay and the fault of the next `AUTH`.

@@ -1,6 +1,6 @@
 //! `AUTH` and `HELLO`, which the front answers itself as far as they are about tokens.
 
-use super::{Session, Verdict};
+use super::{Session, verdict::Verdict};
 use crate::emulator::{
     faults::AuthFault,
     hello::Hello,

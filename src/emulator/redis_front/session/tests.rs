@@ -3,8 +3,8 @@
 use super::*;
 use crate::emulator::{
     backend::Backend,
-    certs::Certificates,
-    redis_front::RedisFront,
+    certs::{Certificates, LOCAL},
+    redis_front::{Policy, RedisFront},
     store::Store,
     tokens::{OBJECT_ID, Signer, TokenClaims},
 };
@@ -26,8 +26,8 @@ static SIGNER: LazyLock<Arc<Signer>> = LazyLock::new(|| Arc::new(Signer::generat
 
 /// In front of the embedded store.
 static FRONT: LazyLock<RedisFront> = LazyLock::new(|| {
-    let tls = Certificates::generate().unwrap().server_config(false).unwrap();
-    RedisFront::new(Arc::clone(&SIGNER), Backend::Store(Store::default()), Arc::new(tls).into())
+    let tls = Certificates::generate(LOCAL).unwrap().server_config(false).unwrap();
+    RedisFront::new(Arc::clone(&SIGNER), Backend::Store(Store::default()), Arc::new(tls).into(), Policy::Open)
 });
 
 static GOOD: LazyLock<String> = LazyLock::new(|| token(&SIGNER, &TokenClaims::new()));
