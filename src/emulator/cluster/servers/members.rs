@@ -1,6 +1,6 @@
 //! Nodes that come and go, and take each other's place.
 
-use super::{Roll, Servers, node::Node, wait::not_yet};
+use super::{Roll, Servers, moving::MANY, node::Node, wait::not_yet};
 use crate::lock::lock;
 use redis::cmd;
 use std::{io, sync::Arc, time::Duration};
@@ -82,7 +82,7 @@ impl Servers {
         for (position, other) in others.iter().enumerate() {
             let part = slots.len() * position / others.len()..slots.len() * (position + 1) / others.len();
             let moves = self.plan_moves(slots[part].iter().copied(), other.index).await?;
-            self.make(&moves).await?;
+            self.make(&moves, MANY).await?;
         }
         self.leave(&node, &others[0], &roll).await
     }
@@ -97,7 +97,7 @@ impl Servers {
             self.reattach(&new, primary).await?;
         } else {
             let moves = self.plan_moves(slots_of(&old, &roll), new.index).await?;
-            self.make(&moves).await?;
+            self.make(&moves, MANY).await?;
         }
         self.leave(&old, primary.as_ref().unwrap_or(&new), &roll).await?;
         Ok(new.index)

@@ -11,7 +11,7 @@ use crate::{
     },
     lock::lock,
 };
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
 use std::{
     fs, io,
     path::PathBuf,
@@ -22,6 +22,8 @@ use std::{
 
 /// An answer from a server on the same machine takes no longer, unless its process is stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+const LONGEST_TEXT: usize = 200;
 
 /// What all servers of a cluster are started with.
 #[derive(Clone, Debug)]
@@ -65,7 +67,8 @@ impl Server {
             "bind 127.0.0.1\nport {plain}\ntls-port {tls}\ntls-auth-clients no\ntls-cluster yes\ntls-replication yes\n\
              tls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n\
              cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout {}\n\
-             cluster-replica-validity-factor 0\ncluster-require-full-coverage {}\n\
+             cluster-replica-validity-factor 0\ncluster-allow-replica-migration no\n\
+             cluster-require-full-coverage {}\n\
              cluster-announce-ip 127.0.0.1\ncluster-announce-tls-port {tls}\n\
              cluster-announce-bus-port {bus}\n\
              repl-diskless-sync yes\nrepl-diskless-sync-delay 0\nsave \"\"\nappendonly no\ndir {}\nlogfile redis.log\n",
@@ -169,6 +172,20 @@ pub(super) struct Admin(MultiplexedConnection);
 impl Admin {
     pub(super) async fn ask<T: FromRedisValue>(&mut self, cmd: &Cmd) -> io::Result<T> {
         cmd.query_async(&mut self.0).await.map_err(io::Error::other)
+    }
+
+    /// All of them in one go; an error if one is.
+    pub(super) async fn ask_all<T: FromRedisValue>(
+        &mut self,
+        cmds: impl IntoIterator<Item = Cmd>,
+    ) -> io::Result<Vec<T>> {
+        let mut pipeline = Pipeline::new();
+        for cmd in cmds {
+            pipeline.add_command(cmd);
+        }
+        // Each of them may have failed in the same way.
+        let brief = |error: RedisError| error.to_string().chars().take(LONGEST_TEXT).collect::<String>();
+        pipeline.query_async(&mut self.0).await.map_err(|error| io::Error::other(brief(error)))
     }
 }
 
