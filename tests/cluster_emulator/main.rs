@@ -7,6 +7,7 @@ mod forming;
 mod membership;
 mod migration;
 mod outages;
+mod policies;
 mod ports;
 
 use common::logs;
