@@ -277,6 +277,13 @@ impl Emulator {
         &self.front
     }
 
+    /// All fronts: [that](Self::redis_front) of [`port`](Self::port), then those of a cluster's nodes by their index.
+    #[must_use]
+    pub fn redis_fronts(&self) -> Vec<RedisFront> {
+        let nodes = self.cluster.as_ref().map(Cluster::fronts).unwrap_or_default();
+        std::iter::once(self.front.clone()).chain(nodes).collect()
+    }
+
     /// Closes [`port`](Self::port), and the connections that came by it, for good. The nodes of a cluster have ports of
     /// their own, which stay.
     pub fn stop_listening(&self) {

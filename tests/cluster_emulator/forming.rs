@@ -11,6 +11,9 @@ use redis::Value;
 use std::path::Path;
 use tokio::net::TcpStream;
 
+/// A node in `CLUSTER SLOTS`: address, port, id, and what else there is.
+type Named = (String, u16, String, Value);
+
 #[tokio::test]
 async fn three_primaries_share_the_slots_and_name_their_fronts() {
     let (emulator, cluster) = three().await;
@@ -24,7 +27,7 @@ async fn three_primaries_share_the_slots_and_name_their_fronts() {
         let mut client = Client::of_node(&emulator, node.index).await;
         let info: String = client.run("CLUSTER INFO").await;
         assert!(info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384"), "{info}");
-        let topology: Vec<(u16, u16, (String, u16, String, Value))> = client.run("CLUSTER SLOTS").await;
+        let topology: Vec<(u16, u16, Named)> = client.run("CLUSTER SLOTS").await;
         let mut named: Vec<_> = topology.iter().map(|(first, last, node)| (*first..=*last, node.1)).collect();
         named.sort_unstable_by_key(|(range, _)| *range.start());
         let told: Vec<_> = nodes.iter().map(|node| (node.slots[0].clone(), node.address.port())).collect();

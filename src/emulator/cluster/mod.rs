@@ -73,6 +73,10 @@ impl Cluster {
         Ok(self.servers.node(node)?.front.clone())
     }
 
+    pub(super) fn fronts(&self) -> Vec<RedisFront> {
+        self.servers.all().iter().map(|node| node.front.clone()).collect()
+    }
+
     /// Where clients reach a node.
     ///
     /// # Errors
