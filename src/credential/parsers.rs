@@ -134,6 +134,7 @@ pub fn load_certificate(certificate: &ClientCertificate) -> Result<(), Error> {
 /// # Errors
 ///
 /// If it is no BER.
+#[cfg(feature = "pkcs12")]
 pub fn der(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let der = certificate::der(bytes).ok_or_else(|| Error::new(ErrorKind::Configuration, "this is no BER"))?;
     Ok(der.to_vec())
