@@ -21,7 +21,7 @@ lint:
 
 # Each feature without the others: what one of them needs must not come from another one.
 features:
-	@for feature in emulator metrics azure-core streaming-credentials internals; do \
+	@for feature in emulator metrics azure-core streaming-credentials bench-api; do \
 	  echo "feature $$feature alone"; \
 	  cargo clippy --no-default-features --features $$feature -- -D warnings || exit 1; \
 	done
@@ -39,7 +39,7 @@ fuzz:
 	cargo run --release --manifest-path fuzz/Cargo.toml -- smoke --seconds 60
 
 bench: redis-server
-	cargo bench --features internals --bench throughput --bench micro --bench links
+	cargo bench --features bench-api --bench throughput --bench micro --bench links
 
 # Beside the other clients; about half an hour. For the short one, add QUICK=--quick.
 bench-peers: redis-server

@@ -1,14 +1,14 @@
 //! What a command costs on this side, part by part: packing it, reading its reply, finding it a link; and planning a
 //! token's renewal.
 //!
-//! `cargo bench --features internals --bench micro`. Packing and parsing are measured beside the redis crate's own, on
+//! `cargo bench -p entra-redis-benches --bench micro`. Packing and parsing are measured beside the redis crate's own, on
 //! the same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory,
 //! untimed.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use entra_redis::{
     AccessToken, TokenManagerConfig,
-    internals::{self, Links},
+    bench_api::{self, Links},
 };
 use std::{
     hint::black_box,
@@ -44,7 +44,7 @@ fn pack(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("entra-redis", name), |bencher| {
             bencher.iter(|| {
                 bytes.clear();
-                internals::pack(black_box(&cmd), &mut bytes);
+                bench_api::pack(black_box(&cmd), &mut bytes);
             });
         });
         group.bench_function(BenchmarkId::new("redis", name), |bencher| {
@@ -61,10 +61,10 @@ fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
     for (name, bytes) in replies() {
         let theirs = redis::parse_redis_value(&bytes).expect("a whole reply");
-        assert_eq!(internals::parse(&bytes), Some((theirs, bytes.len())), "{name}");
+        assert_eq!(bench_api::parse(&bytes), Some((theirs, bytes.len())), "{name}");
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(BenchmarkId::new("entra-redis", name), |bencher| {
-            bencher.iter(|| internals::parse(black_box(&bytes)));
+            bencher.iter(|| bench_api::parse(black_box(&bytes)));
         });
         group.bench_function(BenchmarkId::new("redis", name), |bencher| {
             bencher.iter(|| redis::parse_redis_value(black_box(&bytes)));

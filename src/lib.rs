@@ -47,6 +47,9 @@
 mod admission;
 #[cfg(test)]
 mod architecture;
+#[cfg(feature = "bench-api")]
+#[doc(hidden)]
+pub mod bench_api;
 mod client;
 mod command;
 mod config_check;
@@ -55,9 +58,6 @@ mod credential;
 pub mod emulator;
 mod error;
 mod exec;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod internals;
 mod link;
 mod lock;
 mod observe;

@@ -7,7 +7,7 @@ use super::{
 #[cfg(feature = "metrics")]
 use crate::observe::metrics;
 use crate::{
-    admission::Load,
+    admission::Admission,
     error::{Error, ErrorKind, Stage},
     link::Setup,
     observe::{
@@ -103,8 +103,8 @@ impl ConnectionManager {
         };
         let username = config.username.as_deref().map(Arc::from);
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
-        let load = Load::new(config.max_in_flight);
-        let pool = Arc::new(Pool::new(config.pool_size, tokens.clone(), load, config.overload, timers));
+        let admission = Admission::new(config.max_in_flight);
+        let pool = Arc::new(Pool::new(config.pool_size, tokens.clone(), admission, config.overload, timers));
         let options = KeeperOptions {
             auth_timeout: config.auth_timeout,
             ping_after: config.ping_interval,
@@ -216,7 +216,7 @@ impl ConnectionManager {
     /// It returns at once; any number of calls while a request is under way make one. The minimum refresh interval
     /// holds, and so does a `Retry-After` of the identity provider; a delay between retries is cut short.
     pub fn refresh_token(&self) {
-        self.tokens.wish_refresh();
+        self.tokens.request_refresh();
     }
 
     /// Refuses new commands, waits for those in flight, for [`shutdown_timeout`](Config::shutdown_timeout) at most, and

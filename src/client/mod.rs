@@ -83,7 +83,7 @@ impl EntraRedis {
 
     #[cold]
     fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
-        self.manager.pool().load().note_refused();
+        self.manager.pool().admission().note_refused();
         Box::pin(ready(Err(error)))
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn stats(journal: &Journal, pool: &Pool, tokens: &Tokens) -> Stats {
     Stats {
         pool: journal.name().to_string(),
         counters: journal.counters(),
-        commands: pool.load().stats(),
+        commands: pool.admission().stats(),
         token: tokens.stats(),
         last_token_error: journal.last_token_error(),
         last_token_failure: journal.last_token_failure().map(failure),

@@ -182,7 +182,7 @@ fn from_pem(pem: &[u8]) -> Result<Parts, Error> {
 }
 
 /// BER as the DER that is read here, down to the bags of PKCS#12.
-#[cfg(all(feature = "internals", feature = "pkcs12"))]
+#[cfg(all(feature = "bench-api", feature = "pkcs12"))]
 pub(super) fn der(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     ber::Element::first(bytes).map(|element| element.to_der(ber::Inside::Ber(3)))
 }

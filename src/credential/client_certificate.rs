@@ -2,7 +2,7 @@
 
 use super::{
     certificate::{ClientCertificate, Signer},
-    surroundings::Surroundings,
+    process_env::ProcessEnv,
     token_endpoint::TokenEndpoint,
 };
 use crate::{
@@ -40,12 +40,12 @@ impl ClientCertificateSource {
     pub(super) fn new(
         endpoint: TokenEndpoint,
         certificate: ClientCertificate,
-        surroundings: &Surroundings,
+        env: &ProcessEnv,
     ) -> Result<Self, Error> {
         // Files too: what is wrong with them is told when somebody is there to read it.
         let signer = certificate.load()?;
         let loaded = (!certificate.is_file()).then(|| Arc::new(signer));
-        Ok(Self { endpoint, certificate, loaded, clock: surroundings.clock })
+        Ok(Self { endpoint, certificate, loaded, clock: env.clock })
     }
 
     /// Made at this time; by default it is what this machine's clock says.

@@ -33,7 +33,7 @@ mod gate;
 mod hello;
 mod identity;
 mod inline;
-#[cfg(feature = "internals")]
+#[cfg(feature = "bench-api")]
 pub(crate) mod parsers;
 mod resp;
 mod store;

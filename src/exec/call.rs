@@ -25,10 +25,11 @@ use tokio::time::Instant;
 
 /// A request that is sent when first polled, within one deadline, which covers finding a link, queueing and the reply.
 ///
-/// Every command allocates one of these, so it is kept small: what nearly always happens is here, the rest in [`Care`].
+/// Every command allocates one of these, so it is kept small: what nearly always happens is here,
+/// the rest in [`SlowPath`].
 pub(crate) struct Call<'a, R: Request> {
     manager: &'a ConnectionManager,
-    /// What its handle remembers; none once [`Care`] has it.
+    /// What its handle remembers; none once [`SlowPath`] has it.
     memory: Option<&'a mut Memory>,
     request: R,
     state: State<'a, R::Reply>,
@@ -40,7 +41,7 @@ pub(crate) struct Call<'a, R: Request> {
 enum State<'a, T> {
     New,
     Sent(Sent),
-    InCare(BoxFuture<'a, RedisResult<T>>),
+    Slow(BoxFuture<'a, RedisResult<T>>),
     Done,
 }
 
@@ -67,12 +68,12 @@ impl<'a, R: Request + 'a> Call<'a, R> {
     }
 
     #[cold]
-    fn hand_over(&mut self, first: Option<Attempt>) -> State<'a, R::Reply> {
+    fn enter_slow_path(&mut self, first: Option<Attempt>) -> State<'a, R::Reply> {
         let (manager, request) = (self.manager, self.request);
         match self.memory.take() {
             Some(memory) => {
-                let mut care = Care { manager, memory };
-                State::InCare(Box::pin(async move { care.see_through(request, first).await }))
+                let mut slow_path = SlowPath { manager, memory };
+                State::Slow(Box::pin(async move { slow_path.run(request, first).await }))
             }
             // It has been handed over before.
             None => State::Done,
@@ -102,7 +103,7 @@ impl<'a, R: Request + 'a> Call<'a, R> {
                     };
                     self.state = match self.manager.pool().try_send(&self.request, memory) {
                         Some(sent) => State::Sent(sent),
-                        None => self.hand_over(None),
+                        None => self.enter_slow_path(None),
                     };
                 }
                 State::Sent(sent) => {
@@ -113,28 +114,28 @@ impl<'a, R: Request + 'a> Call<'a, R> {
                     };
                     match answer.outcome {
                         Outcome::Answered(value) if !self.request.looks_bad(&value) => {
-                            memory.bulky = large;
+                            memory.expects_large = large;
                             self.state = State::Done;
                             return Poll::Ready(Ok(self.request.reply(value)));
                         }
                         Outcome::Written => {
-                            memory.bulky = large;
+                            memory.expects_large = large;
                             leave_behind(self.manager, memory, &self.request, link);
                             self.state = State::Done;
                             return Poll::Ready(Ok(self.request.reply(Value::Nil)));
                         }
                         outcome => {
                             // What brought no reply says nothing of the next one's size, except by its own.
-                            memory.bulky |= large;
+                            memory.expects_large |= large;
                             let answer = Answer { outcome, ..answer };
                             let limit = self.manager.command_timeout();
                             let queued = answer.deadline.checked_sub(limit).unwrap_or_else(Instant::now);
-                            self.state = self.hand_over(Some(Attempt { link, queued, answer, large }));
+                            self.state = self.enter_slow_path(Some(Attempt { link, queued, answer, large }));
                         }
                     }
                 }
-                State::InCare(care) => {
-                    let result = ready!(care.as_mut().poll(cx));
+                State::Slow(slow_path) => {
+                    let result = ready!(slow_path.as_mut().poll(cx));
                     self.state = State::Done;
                     return Poll::Ready(result);
                 }
@@ -181,14 +182,14 @@ fn leave_behind<R: Request>(manager: &ConnectionManager, memory: &mut Memory, re
 }
 
 /// What a request needs for which no link was up, or that did not get a plain reply.
-struct Care<'a> {
+struct SlowPath<'a> {
     manager: &'a ConnectionManager,
     memory: &'a mut Memory,
 }
 
-/// A request that [`Care`] waits for; if that is given up, it may run yet.
+/// A request that [`SlowPath`] waits for; if that is given up, it may run yet.
 struct Underway<'c, 'a, R: Request> {
-    care: &'c mut Care<'a>,
+    slow_path: &'c mut SlowPath<'a>,
     request: &'c R,
     link: u64,
     ended: bool,
@@ -197,19 +198,19 @@ struct Underway<'c, 'a, R: Request> {
 impl<R: Request> Drop for Underway<'_, '_, R> {
     fn drop(&mut self) {
         if !self.ended {
-            self.care.leave_behind(self.request, self.link);
+            self.slow_path.leave_behind(self.request, self.link);
         }
     }
 }
 
-impl Care<'_> {
+impl SlowPath<'_> {
     /// Sends a request, again if need be, until it has its reply or its deadline.
     ///
     /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused
     /// to run it. What only reads is sent once more after a loss, too, if that is wished.
     ///
-    /// `first` is the attempt that was made without care.
-    async fn see_through<R: Request>(&mut self, request: R, mut first: Option<Attempt>) -> RedisResult<R::Reply> {
+    /// `first` is the attempt that was made on the usual way.
+    async fn run<R: Request>(&mut self, request: R, mut first: Option<Attempt>) -> RedisResult<R::Reply> {
         let limit = self.manager.command_timeout();
         let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |first| first.answer.deadline);
         let mut retries = Retries::new(deadline, self.manager.pool().timers());
@@ -226,12 +227,13 @@ impl Care<'_> {
                 {
                     Ok(sent) => {
                         let queued = Instant::now();
-                        let mut underway = Underway { care: self, request: &request, link: sent.link, ended: false };
+                        let mut underway =
+                            Underway { slow_path: self, request: &request, link: sent.link, ended: false };
                         let answer = sent.reply.await;
                         underway.ended = true;
                         drop(underway);
                         let large = sent.large || answer.large;
-                        self.memory.bulky |= large;
+                        self.memory.expects_large |= large;
                         Attempt { link: sent.link, queued, answer, large }
                     }
                     Err(error) => {
@@ -248,7 +250,7 @@ impl Care<'_> {
                 Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
                 Outcome::Unsent(place) => {
                     turn = Turn::Unsent(place);
-                    self.manager.pool().load().note_retry();
+                    self.manager.pool().admission().note_retry();
                     continue;
                 }
                 Outcome::HeldBack(place) => {
@@ -260,7 +262,7 @@ impl Care<'_> {
                     // What broke one connection may have broken the others: a breath later, that is known.
                     let may = self.manager.retry_reads() && request.only_reads() && retries.once_more();
                     if may && retries.allow(Remedy::Later).await {
-                        self.manager.pool().load().note_retry();
+                        self.manager.pool().admission().note_retry();
                         continue;
                     }
                     return Err(self.lost(reason));
@@ -278,7 +280,7 @@ impl Care<'_> {
                 }
             };
             let Some(remedy) = request.refusal(&reply).and_then(|error| retry::remedy(&error)) else {
-                self.memory.bulky = large;
+                self.memory.expects_large = large;
                 return reply;
             };
             match remedy {
@@ -290,7 +292,7 @@ impl Care<'_> {
                 return reply;
             }
             refused = Some(reply);
-            self.manager.pool().load().note_retry();
+            self.manager.pool().admission().note_retry();
         }
     }
 
@@ -320,7 +322,7 @@ impl Care<'_> {
 
     /// Counts a command that failed with this error.
     fn failed(&self, error: Error) -> RedisError {
-        self.manager.pool().load().note_failure(&error);
+        self.manager.pool().admission().note_failure(&error);
         error.into()
     }
 
@@ -340,7 +342,7 @@ impl Care<'_> {
     }
 
     fn lost(&self, reason: &'static str) -> RedisError {
-        self.manager.pool().load().note_lost();
+        self.manager.pool().admission().note_lost();
         let text = format!("the connection was lost with the command on its way ({reason}); it may have run");
         IoError::new(IoErrorKind::BrokenPipe, text).into()
     }

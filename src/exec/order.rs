@@ -16,7 +16,7 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     /// Whether the last command, or its reply, was large.
-    pub(crate) bulky: bool,
+    pub(crate) expects_large: bool,
     /// What has no answer yet, though nobody waits for it.
     pub(crate) unanswered: Option<Unanswered>,
 }

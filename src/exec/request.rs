@@ -5,7 +5,7 @@ use super::exec_abort;
 use crate::command::Operation;
 use crate::{
     command::{guard, reads},
-    link::{Admission, Link, Queued, Refused},
+    link::{Access, Link, Queued, Refused},
 };
 use futures_util::future::BoxFuture;
 #[cfg(feature = "metrics")]
@@ -19,7 +19,7 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     type Reply: Send;
 
     /// Queues it on `link`, with the command timeout if there is no `deadline`; none if that does not take it now.
-    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued>;
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued>;
 
     /// Whether Redis's answer is, or may be, an error; a quick look.
     fn looks_bad(&self, value: &Value) -> bool;
@@ -52,8 +52,8 @@ pub(crate) type Refusal<'a> = std::borrow::Cow<'a, ServerError>;
 impl Request for &Cmd {
     type Reply = Value;
 
-    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
-        link.command(admission, self, deadline)
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued> {
+        link.command(access, self, deadline)
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
@@ -109,11 +109,11 @@ pub(crate) struct PipelineRequest<'a> {
 impl Request for PipelineRequest<'_> {
     type Reply = Vec<Value>;
 
-    fn queue(&self, link: &Link, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued> {
         if self.pipeline.is_transaction() && link.must_ask_for_multi(|| guard::would_block(self.pipeline)) {
-            return link.ask_for_multi(admission, deadline);
+            return link.ask_for_multi(access, deadline);
         }
-        link.pipeline(admission, self.pipeline, (self.offset, self.count), deadline)
+        link.pipeline(access, self.pipeline, (self.offset, self.count), deadline)
     }
 
     fn looks_bad(&self, value: &Value) -> bool {

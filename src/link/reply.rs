@@ -1,7 +1,7 @@
 //! What a request waits for, and the place where its answer is put.
 
 use super::multi::{Multi, Refused};
-use crate::{admission::Place, lock::lock};
+use crate::{admission::Permit, lock::lock};
 use redis::{ServerError, Value};
 use std::{
     pin::Pin,
@@ -21,11 +21,11 @@ pub(crate) enum Outcome {
     Aborted(Refused),
     /// The reply came, and holds what has no value: it, or the one of a pipeline's at this place.
     Unreadable(Option<usize>, Problem),
-    /// Not a byte of the request left this process: the connection went down. With the place in the load that it keeps,
+    /// Not a byte of the request left this process: the connection went down. With the permit that it keeps,
     /// if it does.
-    Unsent(Option<Place>),
+    Unsent(Option<Permit>),
     /// The same of a transaction ahead of which it was asked for `MULTI`: it may be used, or the connection went down.
-    HeldBack(Option<Place>),
+    HeldBack(Option<Permit>),
     /// The connection went down with the request on its way, for this reason.
     Lost(&'static str),
     /// The deadline passed with the request queued, or on its way.

@@ -67,7 +67,7 @@ pub enum LinkState {
     /// It takes commands.
     Open,
     /// It waits for the answer to an `AUTH`, and takes commands only while no other link does.
-    Aside,
+    Reauthenticating,
     /// It takes no commands any more, and is about to be replaced.
     Down,
 }

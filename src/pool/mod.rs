@@ -1,16 +1,16 @@
 //! The links that commands travel on: which there are, and which one takes the next command.
 
 mod keeper;
-mod slot;
+mod seat;
 
 use crate::{
-    admission::{Load, Overload, Place},
+    admission::{Admission, Overload, Permit},
     error::{Error, ErrorKind, Stage},
     exec::{
         order::{Memory, Next},
         request::Request,
     },
-    link::{Admission, Condition, LARGE, Link, Queued, Reply},
+    link::{Access, Condition, LARGE, Link, Queued, Reply},
     lock::lock,
     timer::Timers,
     token::Tokens,
@@ -52,7 +52,7 @@ pub(crate) struct Pool {
     /// Rung when the keeper should look again.
     keeper: Arc<Notify>,
     last_error: Mutex<Option<Error>>,
-    load: Arc<Load>,
+    admission: Arc<Admission>,
     overload: Overload,
     timers: Timers,
     /// Links that were taken out, until what is in flight on them is answered.
@@ -65,7 +65,13 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(size: usize, tokens: Tokens, load: Arc<Load>, overload: Overload, timers: Timers) -> Self {
+    pub(crate) fn new(
+        size: usize,
+        tokens: Tokens,
+        admission: Arc<Admission>,
+        overload: Overload,
+        timers: Timers,
+    ) -> Self {
         Self {
             links: ArcSwap::default(),
             tokens,
@@ -73,7 +79,7 @@ impl Pool {
             changed: Notify::new(),
             keeper: Arc::new(Notify::new()),
             last_error: Mutex::new(None),
-            load,
+            admission,
             overload,
             timers,
             leaving: Mutex::default(),
@@ -87,12 +93,12 @@ impl Pool {
     ///
     /// `memory` is that of the handle that sends it.
     pub(crate) fn try_send<R: Request>(&self, request: &R, memory: &mut Memory) -> Option<Sent> {
-        if self.load.has_queue() || !self.load.enter() {
+        if self.admission.has_queue() || !self.admission.try_acquire() {
             return None;
         }
         let sent = self.route(request, None, memory);
         if sent.is_none() {
-            self.load.left(1);
+            self.admission.release(1);
         }
         sent
     }
@@ -108,7 +114,7 @@ impl Pool {
         memory: &mut Memory,
         turn: Turn,
     ) -> Result<Sent, Error> {
-        let _waiting = self.load.wait();
+        let _waiting = self.admission.wait();
         let was_sent = matches!(turn, Turn::Again);
         let place = match turn {
             Turn::First => self.place(deadline, self.overload, was_sent).await?,
@@ -118,20 +124,20 @@ impl Pool {
         self.wait_for_link(place, request, deadline, memory, was_sent).await
     }
 
-    /// A place in the load for one command, if need be after those who came before.
-    async fn place(&self, deadline: Instant, overload: Overload, was_sent: bool) -> Result<Place, Error> {
+    /// A permit for one command, if need be after those who came before.
+    async fn place(&self, deadline: Instant, overload: Overload, was_sent: bool) -> Result<Permit, Error> {
         if overload == Overload::Refuse {
-            return if !self.load.has_queue() && self.load.enter() {
-                Ok(Place::taken(&self.load))
+            return if !self.admission.has_queue() && self.admission.try_acquire() {
+                Ok(Permit::acquired(&self.admission))
             } else if self.is_closed() {
                 Err(Error::closed())
             } else {
-                Err(self.load.overloaded())
+                Err(self.admission.overloaded())
             };
         }
         let turn = async {
             tokio::select! {
-                () = self.load.wait_for_place() => Ok(Place::taken(&self.load)),
+                () = self.admission.acquire() => Ok(Permit::acquired(&self.admission)),
                 () = self.until_closed() => Err(Error::closed()),
             }
         };
@@ -139,7 +145,7 @@ impl Pool {
             if self.is_closed() || self.timers.have_ended() {
                 return Err(Error::closed());
             }
-            self.load.note_unserved();
+            self.admission.note_unserved();
             let unsent = unsent(was_sent);
             let text =
                 format!("too many commands were in flight (`max_in_flight`) until this one's deadline; {unsent}");
@@ -164,36 +170,36 @@ impl Pool {
             return None;
         }
         let links = self.links.load();
-        let queue = |link: &Arc<Link>, admission| Some(Sent::new(link, request.queue(link, admission, deadline)?));
+        let queue = |link: &Arc<Link>, access| Some(Sent::new(link, request.queue(link, access, deadline)?));
         if let Some(unanswered) = &memory.unanswered {
             match unanswered.next(&links) {
                 Next::Anywhere => memory.unanswered = None,
-                Next::Behind(link) => return queue(&link, Admission::Open),
+                Next::Behind(link) => return queue(&link, Access::Open),
                 Next::Later => return None,
             }
         }
-        // Somebody whose last request was bulky is expected to send another such.
-        let preferred = if memory.bulky {
+        // Somebody whose last request was large is expected to send another such.
+        let preferred = if memory.expects_large {
             // From the back, so that the front stays free for small replies.
             let back = &links[links.len() / 2..];
             let has_room = |link: &&Arc<Link>| is_well(link) && link.in_flight() < SPILL_LARGE_AT;
             let link = back.iter().rev().find(has_room).or_else(|| least_busy(back, is_well));
-            link.and_then(|link| queue(link, Admission::Open))
+            link.and_then(|link| queue(link, Access::Open))
         } else {
             let has_room = |link: &&Arc<Link>| is_well(link) && link.in_flight() < SPILL_AT && !link.is_congested();
-            links.iter().filter(has_room).find_map(|link| queue(link, Admission::Open))
+            links.iter().filter(has_room).find_map(|link| queue(link, Access::Open))
         };
         preferred
-            .or_else(|| queue(least_busy(&links, is_well)?, Admission::Open))
-            .or_else(|| queue(least_busy(&links, Link::is_open)?, Admission::Open))
+            .or_else(|| queue(least_busy(&links, is_well)?, Access::Open))
+            .or_else(|| queue(least_busy(&links, Link::is_open)?, Access::Open))
             // Better behind an AUTH than not at all.
-            .or_else(|| queue(least_busy(&links, Link::is_aside)?, Admission::Aside))
+            .or_else(|| queue(least_busy(&links, Link::is_reauthenticating)?, Access::Reauthenticating))
     }
 
-    /// Queues a request that has its place in the load, once a link is up.
+    /// Queues a request that has its permit, once a link is up.
     async fn wait_for_link<R: Request>(
         &self,
-        place: Place,
+        place: Permit,
         request: &R,
         deadline: Instant,
         memory: &mut Memory,
@@ -208,7 +214,7 @@ impl Pool {
                 return Err(Error::closed());
             }
             if let Some(sent) = self.route(request, Some(deadline), memory) {
-                place.pass_on();
+                place.hand_on();
                 return Ok(sent);
             }
             if let Some(error) = self.tokens.dead() {
@@ -245,7 +251,7 @@ impl Pool {
     }
 
     fn not_in_order(&self, was_sent: bool) -> Error {
-        self.load.note_unserved();
+        self.admission.note_unserved();
         let unsent = unsent(was_sent);
         let text = format!(
             "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may not \
@@ -258,7 +264,7 @@ impl Pool {
         if self.is_closed() || self.timers.have_ended() {
             return Error::closed();
         }
-        self.load.note_unserved();
+        self.admission.note_unserved();
         let error = Error::new(
             ErrorKind::Timeout(Stage::Command),
             "no connection to Redis came up within the command's deadline",
@@ -275,8 +281,8 @@ impl Pool {
         &self.timers
     }
 
-    pub(crate) fn load(&self) -> &Load {
-        &self.load
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
@@ -375,8 +381,8 @@ impl Pool {
 /// Whether a request has been let in before.
 pub(crate) enum Turn {
     First,
-    /// It has been, and has not been sent; with the place in the load that it has kept since, if it has.
-    Unsent(Option<Place>),
+    /// It has been, and has not been sent; with the permit that it has kept since, if it has.
+    Unsent(Option<Permit>),
     /// It has been sent before.
     Again,
 }

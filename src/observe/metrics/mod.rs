@@ -195,7 +195,7 @@ impl Series {
         }
     }
 
-    fn pass_on(&mut self, stats: &Stats) {
+    fn hand_on(&mut self, stats: &Stats) {
         self.most.set(self.pool_size as f64);
         for (gauge, read) in &self.gauges {
             gauge.set(read(stats));
@@ -238,7 +238,7 @@ struct Watch<F: Fn() -> Stats> {
 impl<F: Fn() -> Stats> Watch<F> {
     fn look(&mut self) {
         let stats = (self.stats)();
-        self.series.pass_on(&stats);
+        self.series.hand_on(&stats);
     }
 }
 

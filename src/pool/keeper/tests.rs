@@ -1,9 +1,9 @@
 use super::*;
 use crate::{
-    admission::{Load, Overload},
+    admission::{Admission, Overload},
     client::Config,
     credential::Credential,
-    pool::slot::Task,
+    pool::seat::Task,
     timer::Timers,
     token::{AccessToken, TokenActor},
     transport::{dialer::Dialer, tls::Transport},
@@ -29,7 +29,7 @@ fn keeper() -> Keeper {
     let (actor, tokens) = TokenActor::new(source, config.token_manager, None, journal.clone());
     tokio::spawn(actor.run());
     let (timers, _) = Timers::of(Handle::current());
-    let pool = Arc::new(Pool::new(1, tokens.clone(), Load::new(8), Overload::Refuse, timers));
+    let pool = Arc::new(Pool::new(1, tokens.clone(), Admission::new(8), Overload::Refuse, timers));
     let setup = Setup {
         dialer: Dialer {
             host: "localhost".to_owned(),
@@ -55,7 +55,7 @@ fn keeper() -> Keeper {
 /// A link without a token, and its server.
 fn link(keeper: &Keeper, id: u64) -> (Arc<Link>, DuplexStream) {
     let (near, far) = duplex(1024);
-    (Arc::new(Link::over(id, near, Arc::clone(&keeper.pool.load), HOUR)), far)
+    (Arc::new(Link::over(id, near, Arc::clone(&keeper.pool.admission), HOUR)), far)
 }
 
 /// Looks for a link whenever there are others in the pool, and notes whether it is there.
@@ -89,9 +89,9 @@ fn is_found(keeper: &mut Keeper, link: u64, change: impl FnOnce(&mut Keeper)) ->
 #[tokio::test]
 async fn a_link_that_leaves_is_found_at_every_moment() {
     let mut keeper = keeper();
-    let ((first, _far), (spare, _other)) = (link(&keeper, 1), link(&keeper, 2));
-    keeper.slots[0].link = Some(Arc::clone(&first));
-    keeper.slots[0].spare = Some(spare);
+    let ((first, _far), (standby, _other)) = (link(&keeper, 1), link(&keeper, 2));
+    keeper.seats[0].link = Some(Arc::clone(&first));
+    keeper.seats[0].standby = Some(standby);
     keeper.publish();
     let found = is_found(&mut keeper, 2, Keeper::reconcile);
     assert_eq!(found, [true], "the stand-in");
@@ -107,19 +107,19 @@ async fn a_link_is_looked_after_while_it_waits_for_its_auth() {
     let mut keeper = keeper();
     keeper.tokens.clone().current().await.unwrap();
     let (link, _far) = link(&keeper, 1);
-    keeper.slots[0].link = Some(Arc::clone(&link));
-    keeper.slots[0].rotate(1, Duration::ZERO, HOUR);
+    keeper.seats[0].link = Some(Arc::clone(&link));
+    keeper.seats[0].rotate(1, Duration::ZERO, HOUR);
     keeper.publish();
     keeper.reconcile();
-    let slot = &keeper.slots[0];
-    assert_eq!((slot.opens_spare, slot.task), (true, Task::None), "a lone link waits for its stand-in");
+    let seat = &keeper.seats[0];
+    assert_eq!((seat.opens_standby, seat.task), (true, Task::None), "a lone link waits for its stand-in");
     link.suspect();
     keeper.reconcile();
-    assert_eq!(keeper.slots[0].task, Task::Check, "while that is being opened");
-    keeper.slots[0].task = Task::None;
-    keeper.slots[0].opens_spare = false;
-    keeper.slots[0].reauth_after = Instant::now() + HOUR;
+    assert_eq!(keeper.seats[0].task, Task::Check, "while that is being opened");
+    keeper.seats[0].task = Task::None;
+    keeper.seats[0].opens_standby = false;
+    keeper.seats[0].reauth_after = Instant::now() + HOUR;
     keeper.reconcile();
-    let slot = &keeper.slots[0];
-    assert_eq!((slot.opens_spare, slot.task), (false, Task::Check), "until its turn comes");
+    let seat = &keeper.seats[0];
+    assert_eq!((seat.opens_standby, seat.task), (false, Task::Check), "until its turn comes");
 }

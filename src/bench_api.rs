@@ -2,7 +2,7 @@
 //! in any version.
 
 use crate::{
-    admission::{Load, Overload},
+    admission::{Admission, Overload},
     error::Error,
     exec::order::Memory,
     link::{Link, Outcome},
@@ -41,21 +41,21 @@ pub struct Links(Pool);
 impl Links {
     /// A link over each stream, whose other end is to answer commands. Must be called on a runtime.
     ///
-    /// The first `aside` links take commands only when no other one does: the search for one passes them by.
+    /// The first `diverted` links take commands only when no other one does: the search for one passes them by.
     #[must_use]
-    pub fn over<S>(streams: impl IntoIterator<Item = S>, aside: usize) -> Self
+    pub fn over<S>(streams: impl IntoIterator<Item = S>, diverted: usize) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let source = || async { Err::<AccessToken, Error>(Error::closed()) };
-        let (_, tokens) = TokenActor::new(Arc::new(source), TokenManagerConfig::new(), None, Journal::new("internals"));
-        let load = Load::new(usize::MAX);
-        let link = |(id, stream): (u64, S)| Arc::new(Link::over(id, stream, Arc::clone(&load), PATIENCE));
+        let (_, tokens) = TokenActor::new(Arc::new(source), TokenManagerConfig::new(), None, Journal::new("bench_api"));
+        let admission = Admission::new(usize::MAX);
+        let link = |(id, stream): (u64, S)| Arc::new(Link::over(id, stream, Arc::clone(&admission), PATIENCE));
         let links: Vec<Arc<Link>> = (1..).zip(streams).map(link).collect();
-        links.iter().take(aside).for_each(|link| link.step_aside());
+        links.iter().take(diverted).for_each(|link| link.divert());
         // Nothing here waits for a link.
         let (timers, _) = Timers::of(Handle::current());
-        let pool = Pool::new(links.len(), tokens, Arc::clone(&load), Overload::Refuse, timers);
+        let pool = Pool::new(links.len(), tokens, Arc::clone(&admission), Overload::Refuse, timers);
         let filled = links.len();
         pool.publish(links, filled);
         Self(pool)
