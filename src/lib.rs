@@ -30,6 +30,8 @@
 //!
 //! # Features
 //!
+//! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
+//!   it brings some sixty crates.
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
@@ -67,6 +69,7 @@ mod secret;
 mod timer;
 mod token;
 mod transport;
+mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
 pub use client::{Config, ConnectionManager, EntraRedis};
