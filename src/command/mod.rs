@@ -1,7 +1,5 @@
 //! What a command is: one table, and one look into it for each command.
 
-#[cfg(all(test, unix))]
-mod against_server;
 mod fan_out;
 pub(crate) mod guard;
 mod keys;
