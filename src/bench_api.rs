@@ -3,11 +3,12 @@
 
 use crate::{
     admission::{Admission, Overload},
+    cluster::node::Node,
     command::{guard, profile},
     error::Error,
-    exec::{order::Memory, request::CommandRequest},
+    exec::{core::Core, order::Memory, request::CommandRequest},
     link::{Link, Outcome},
-    observe::journal::Journal,
+    observe::{journal::Journal, metrics::Operations},
     pool::Pool,
     resp,
     timer::Timers,
@@ -44,7 +45,7 @@ pub fn look(cmd: &Cmd) -> bool {
 }
 
 /// A pool of links over any streams, without a keeper and without tokens.
-pub struct Links(Pool);
+pub struct Links(Core);
 
 impl Links {
     /// A link over each stream, whose other end is to answer commands. Must be called on a runtime.
@@ -63,10 +64,20 @@ impl Links {
         links.iter().take(diverted).for_each(|link| link.divert());
         // Nothing here waits for a link.
         let (timers, _) = Timers::of(Handle::current());
-        let pool = Pool::new(links.len(), tokens, Arc::clone(&admission), Overload::Refuse, timers);
+        let (pool, roster) = Pool::new(links.len(), Arc::default());
         let filled = links.len();
-        pool.publish(links, filled);
-        Self(pool)
+        roster.publish(links, filled);
+        Self(Core {
+            node: Node::without_keeper(pool),
+            tokens,
+            admission,
+            overload: Overload::Refuse,
+            availability: Arc::default(),
+            timers,
+            command_timeout: PATIENCE,
+            retry_reads: false,
+            operations: Operations::unlabelled(),
+        })
     }
 
     /// Queues a command on one of the links, as a handle does, if one takes it; the future tells whether it was
@@ -81,6 +92,6 @@ impl Links {
 
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Links").field("open", &self.0.open_links()).finish_non_exhaustive()
+        f.debug_struct("Links").field("open", &self.0.node.pool().open_links()).finish_non_exhaustive()
     }
 }

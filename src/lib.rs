@@ -49,6 +49,7 @@ mod architecture;
 #[doc(hidden)]
 pub mod bench_api;
 mod client;
+mod cluster;
 mod command;
 mod config_check;
 mod credential;

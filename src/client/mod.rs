@@ -87,7 +87,7 @@ impl EntraRedis {
 
     #[cold]
     fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
-        self.manager.pool().admission().note_refused();
+        self.manager.core().admission.note_refused();
         Box::pin(ready(Err(error)))
     }
 }
@@ -96,7 +96,7 @@ impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         let profile = profile(cmd);
         match guard::check(profile) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, CommandRequest { cmd, profile })),
+            Ok(()) => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
             Err(error) => self.refuse(error),
         }
     }
@@ -108,7 +108,9 @@ impl ConnectionLike for EntraRedis {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match guard::check_pipeline(pipeline) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, PipelineRequest { pipeline, offset, count })),
+            Ok(()) => {
+                Box::pin(Call::new(self.manager.core(), &mut self.memory, PipelineRequest { pipeline, offset, count }))
+            }
             Err(error) => self.refuse(error),
         }
     }

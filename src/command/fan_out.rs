@@ -1,5 +1,7 @@
 //! Which nodes of a cluster a command goes to, and what becomes of their replies.
 
+use super::aggregate::Aggregate;
+
 /// Which nodes of a cluster get a command; the way in which the `redis` crate's cluster client sends it, as far as that
 /// one knows the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,35 +16,10 @@ pub(crate) enum FanOut {
         each: u8,
         /// Whether the last argument belongs to all keys.
         last: bool,
-        gather: Gather,
+        gather: Aggregate,
     },
     /// All primaries.
-    Primaries(Gather),
+    Primaries(Aggregate),
     /// All primaries, one after the other: the argument at this place is a cursor.
     Scan(u8),
-}
-
-/// What the replies of several nodes become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gather {
-    /// The first reply that is no error; an error if all are.
-    FirstOk,
-    /// The first reply that is neither an error nor nil; nil if one of the others is.
-    FirstNonEmpty,
-    /// Any of them; an error if one is.
-    AllOk,
-    /// The sum of numbers.
-    Sum,
-    /// The least of numbers.
-    Min,
-    /// Arrays of 0 and 1 of the same length, in which 1 stays where all have it.
-    And,
-    /// One array of what is in all arrays.
-    Arrays,
-    /// One array of what is in all arrays, in the order of the command's keys.
-    ByKey,
-    /// One map of what is in all maps; numbers under the same name are added.
-    Maps,
-    /// A map of each node's address to its reply.
-    Special,
 }

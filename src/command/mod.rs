@@ -1,6 +1,7 @@
 //! What a command is: one table, and one look into it for each command.
 
-mod fan_out;
+pub(crate) mod aggregate;
+pub(crate) mod fan_out;
 pub(crate) mod guard;
 mod keys;
 mod lane;
@@ -14,9 +15,9 @@ mod words;
 pub(crate) use profile::{Profile, profile};
 
 /// A command by its name, a pipeline, or a transaction, as OpenTelemetry's conventions call them.
-#[cfg(feature = "metrics")]
 #[derive(Clone, Copy)]
 pub(crate) enum Operation {
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only figures have names"))]
     Command(Profile),
     Pipeline,
     Transaction,

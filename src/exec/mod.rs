@@ -1,7 +1,10 @@
 //! One call, from its handle to its reply.
 
 pub(crate) mod call;
+pub(crate) mod core;
 mod exec_abort;
 pub(crate) mod order;
 pub(crate) mod request;
 mod retry;
+mod slow_path;
+mod waiting;

@@ -1,10 +1,8 @@
 //! What callers send: a command or a pipeline.
 
 use super::exec_abort;
-#[cfg(feature = "metrics")]
-use crate::command::Operation;
 use crate::{
-    command::{Profile, guard, profile},
+    command::{Operation, Profile, guard, profile},
     link::{Access, Link, Queued, Refused},
 };
 use futures_util::future::BoxFuture;
@@ -36,11 +34,9 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     fn only_reads(&self) -> bool;
 
     /// What it goes by in the figures of durations.
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation;
 
     /// The error that Redis answered in place of a reply.
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Self::Reply) -> Option<&'a ServerError>;
 }
 
@@ -86,12 +82,10 @@ impl Request for CommandRequest<'_> {
         self.profile.only_reads()
     }
 
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation {
         Operation::Command(self.profile)
     }
 
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Value) -> Option<&'a ServerError> {
         match reply {
             Value::ServerError(error) => Some(error),
@@ -162,12 +156,10 @@ impl Request for PipelineRequest<'_> {
         self.pipeline.cmd_iter().all(|cmd| profile(cmd).only_reads())
     }
 
-    #[cfg(feature = "metrics")]
     fn operation(&self) -> Operation {
         if self.pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline }
     }
 
-    #[cfg(feature = "metrics")]
     fn error<'a>(&self, reply: &'a Vec<Value>) -> Option<&'a ServerError> {
         // The first one is what its caller gets, unless it looks at each.
         reply.iter().find_map(|value| match value {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 /// Everything needed to open encrypted streams to one host, any number of times.
+#[derive(Clone)]
 pub(crate) struct Dialer {
     pub(crate) host: String,
     pub(crate) port: u16,

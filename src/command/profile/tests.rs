@@ -1,7 +1,7 @@
 use super::*;
 #[cfg(feature = "metrics")]
 use crate::command::Operation;
-use crate::command::{fan_out::Gather, lane::Effect};
+use crate::command::{aggregate::Aggregate, lane::Effect};
 
 fn of(line: &str) -> Profile {
     profile(&crate::command::tests::cmd(line))
@@ -55,8 +55,8 @@ fn words_behind_the_name_count_where_they_have_rows() {
     assert_eq!(lane("TS.READ block block MAX_COUNT block"), Lane::Shared);
     assert_eq!(lane("XREAD MAXCOUNT BLOCK MAXSIZE BLOCK STREAMS BLOCK 0"), Lane::Shared);
     let fan_out = |line| of(line).fan_out();
-    assert_eq!(fan_out("script load x"), FanOut::Primaries(Gather::AllOk));
-    assert_eq!(fan_out("SCRIPT EXISTS x"), FanOut::Primaries(Gather::And));
+    assert_eq!(fan_out("script load x"), FanOut::Primaries(Aggregate::AllSucceeded));
+    assert_eq!(fan_out("SCRIPT EXISTS x"), FanOut::Primaries(Aggregate::And));
     assert_eq!(fan_out("SCRIPT"), FanOut::One);
     assert_eq!(fan_out("CONFIG GET x"), FanOut::One);
     assert_eq!(fan_out("CLUSTER COUNTKEYSINSLOT 7"), FanOut::Slot(2));

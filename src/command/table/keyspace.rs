@@ -1,7 +1,7 @@
 //! Keys of any type, strings, bitmaps, probabilistic counters (`PFADD`) and places: commands of Redis up to version 8.12.
 
 use super::{Row, Words::Subcommand, plain, read, write};
-use crate::command::fan_out::Gather::{AllOk, Arrays, ByKey, FirstNonEmpty, Sum};
+use crate::command::aggregate::Aggregate::{AllSucceeded, Arrays, FirstNonEmpty, Sum};
 
 pub(super) const ROWS: [Row; 80] = [
     write("APPEND"),
@@ -47,10 +47,10 @@ pub(super) const ROWS: [Row; 80] = [
     write("INCREX"),
     plain("KEYS").reads().primaries(Arrays),
     plain("LCS").keys(1, 2, 1).reads(),
-    plain("MGET").keys(1, -1, 1).reads().split(1, ByKey),
+    plain("MGET").keys(1, -1, 1).reads().split(1, Arrays),
     plain("MIGRATE").migrate(),
     write("MOVE"),
-    plain("MSET").keys(1, -1, 2).split(2, AllOk),
+    plain("MSET").keys(1, -1, 2).split(2, AllSucceeded),
     plain("MSETEX").counted_pairs(1),
     plain("MSETNX").keys(1, -1, 2),
     plain("OBJECT").key(2).words(Subcommand),

@@ -11,7 +11,8 @@ mod server;
 mod tests;
 
 use super::{
-    fan_out::{FanOut, Gather},
+    aggregate::Aggregate,
+    fan_out::FanOut,
     keys::Keys,
     lane::{Effect, Lane},
     name::Name,
@@ -261,15 +262,15 @@ impl Row {
         self.lane(Lane::Refused(effect))
     }
 
-    const fn split(self, each: u8, gather: Gather) -> Self {
+    const fn split(self, each: u8, gather: Aggregate) -> Self {
         Self { fan_out: FanOut::Split { each, last: false, gather }, ..self }
     }
 
-    const fn split_with_last(self, gather: Gather) -> Self {
+    const fn split_with_last(self, gather: Aggregate) -> Self {
         Self { fan_out: FanOut::Split { each: 1, last: true, gather }, ..self }
     }
 
-    const fn primaries(self, gather: Gather) -> Self {
+    const fn primaries(self, gather: Aggregate) -> Self {
         Self { fan_out: FanOut::Primaries(gather), ..self }
     }
 

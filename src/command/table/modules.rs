@@ -5,7 +5,7 @@ use super::{
     Words::{BlockOption, Subcommand},
     plain, read, write,
 };
-use crate::command::fan_out::Gather::{AllOk, Arrays, ByKey};
+use crate::command::aggregate::Aggregate::{AllSucceeded, Arrays};
 
 pub(super) const ROWS: [Row; 146] = [
     write("BF.ADD"),
@@ -98,8 +98,8 @@ pub(super) const ROWS: [Row; 146] = [
     write("JSON.FORGET"),
     read("JSON.GET"),
     write("JSON.MERGE"),
-    plain("JSON.MGET").keys(1, -2, 1).reads().split_with_last(ByKey),
-    plain("JSON.MSET").keys(1, -1, 3).split(3, AllOk),
+    plain("JSON.MGET").keys(1, -2, 1).reads().split_with_last(Arrays),
+    plain("JSON.MSET").keys(1, -1, 3).split(3, AllSucceeded),
     write("JSON.NUMINCRBY"),
     write("JSON.NUMMULTBY"),
     write("JSON.NUMPOWBY"),
@@ -142,7 +142,7 @@ pub(super) const ROWS: [Row; 146] = [
     read("TS.GET"),
     write("TS.INCRBY"),
     read("TS.INFO"),
-    plain("TS.MADD").keys(1, -1, 3).split(3, ByKey),
+    plain("TS.MADD").keys(1, -1, 3).split(3, Arrays),
     plain("TS.MGET").reads(),
     plain("TS.MRANGE").reads(),
     plain("TS.MREVRANGE").reads(),

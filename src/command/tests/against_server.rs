@@ -2,7 +2,8 @@
 
 use super::cmd;
 use crate::command::{
-    fan_out::{FanOut, Gather},
+    aggregate::Aggregate,
+    fan_out::FanOut,
     lane::{Effect, Lane},
     profile::{Profile, profile},
 };
@@ -195,21 +196,21 @@ impl Known {
 
     /// Where it says that the command is to be sent in a cluster.
     fn fan_out(&self) -> FanOut {
-        let gather = match self.tip("response_policy:") {
-            Some("one_succeeded") => Some(Gather::FirstOk),
-            Some("all_succeeded") => Some(Gather::AllOk),
-            Some("agg_sum") => Some(Gather::Sum),
-            Some("agg_min") => Some(Gather::Min),
-            Some("agg_logical_and") => Some(Gather::And),
-            Some("special") => Some(Gather::Special),
+        let aggregate = match self.tip("response_policy:") {
+            Some("one_succeeded") => Some(Aggregate::FirstSuccess),
+            Some("all_succeeded") => Some(Aggregate::AllSucceeded),
+            Some("agg_sum") => Some(Aggregate::Sum),
+            Some("agg_min") => Some(Aggregate::Min),
+            Some("agg_logical_and") => Some(Aggregate::And),
+            Some("special") => Some(Aggregate::ByNode),
             None => None,
             other => panic!("{}: {other:?}", self.name),
         };
         match self.tip("request_policy:") {
-            Some("all_nodes" | "all_shards") => FanOut::Primaries(gather.unwrap_or(Gather::Arrays)),
+            Some("all_nodes" | "all_shards") => FanOut::Primaries(aggregate.unwrap_or(Aggregate::Arrays)),
             Some("multi_shard") => {
                 let each = if self.name.starts_with("MSET") { 2 } else { 1 };
-                FanOut::Split { each, last: false, gather: gather.unwrap_or(Gather::ByKey) }
+                FanOut::Split { each, last: false, gather: aggregate.unwrap_or(Aggregate::Arrays) }
             }
             // By a cursor.
             Some("special") if self.name == "SCAN" => FanOut::Scan(1),

@@ -55,6 +55,12 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
+    /// For nobody who looks.
+    #[cfg(feature = "bench-api")]
+    pub(crate) fn unlabelled() -> Self {
+        Self::new(Vec::new())
+    }
+
     pub(crate) fn new(labels: Vec<Label>) -> Self {
         describe_histogram!(DURATION, Unit::Seconds, "How long commands took, from the call to the reply.");
         describe_histogram!(
