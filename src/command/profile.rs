@@ -24,14 +24,25 @@ pub(crate) fn profile(cmd: &Cmd) -> Profile {
     let Some(name) = arguments(cmd).next() else {
         return Profile(&table::EMPTY);
     };
-    match Name::of(name).and_then(table::find) {
+    let row = match Name::short(name) {
+        Some(name) => table::find(name),
+        None => by_long_name(name),
+    };
+    match row {
         Some(row) if row.words == Words::Name => Profile(row),
         Some(row) => Profile(by_word(row, cmd)),
         None => Profile(&table::UNKNOWN),
     }
 }
 
+// Apart, so that a short name pays nothing for it.
+#[inline(never)]
+fn by_long_name(name: &[u8]) -> Option<&'static Row> {
+    table::find(Name::of(name)?)
+}
+
 /// The row of what the command says besides its name, or else of its name.
+#[inline(never)]
 fn by_word(row: &'static Row, cmd: &Cmd) -> &'static Row {
     let word = row.words.of(cmd).and_then(Name::of);
     word.and_then(|word| table::find(word.under(row.command))).unwrap_or(row)
