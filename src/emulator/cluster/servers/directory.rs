@@ -1,6 +1,7 @@
 //! The directory of a cluster's servers, and the process that cleans up after a program that has not ended by itself.
 
 use crate::lock::lock;
+use crate::uuid;
 use std::{
     fs::{self, DirBuilder},
     io::{self, Write},
@@ -8,7 +9,6 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::Mutex,
 };
-use uuid::Uuid;
 
 /// Reads which processes run, until its input ends, which it does when the program dies, however that happens. What
 /// still runs then is killed, and the directory removed.
@@ -34,7 +34,8 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("entra-redis-cluster-{}", Uuid::new_v4().simple()));
+        let path =
+            std::env::temp_dir().join(format!("entra-redis-cluster-{}", uuid::random().map_err(io::Error::other)?));
         // It will hold private keys.
         private().create(&path)?;
         let mut command = Command::new("sh");
