@@ -4,8 +4,8 @@ set -eu
 lifetime=4
 dir=target/clients
 rm -f "$dir/emulator.env"
-cargo build --quiet --example emulator --features emulator
-cargo run --quiet --example emulator --features emulator -- --token-lifetime "$lifetime" --write-dir "$dir" \
+cargo build --quiet --example emulator --features cli
+cargo run --quiet --example emulator --features cli -- --token-lifetime "$lifetime" --write-dir "$dir" \
     >"$dir/emulator.env" &
 emulator=$!
 trap 'kill "$emulator"' EXIT
