@@ -8,9 +8,10 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 test: redis-server openssl
 	cargo test --all-features
 
-# Clients in other languages on the emulator: redis-py with redis-entraid, and Azure's identity library, for Python;
-# @redis/entraid and @azure/identity for Node. Needs Python 3 with venv, Node 20 with npm, PyPI and npm's registry.
-test-clients:
+# Clients in other languages on the emulator: redis-py with redis-entraid, alone and on a cluster, and Azure's identity
+# library, for Python; @redis/entraid and @azure/identity for Node. Needs Python 3 with venv, Node 20 with npm, PyPI and
+# npm's registry.
+test-clients: redis-server
 	python3 -m venv target/clients
 	target/clients/bin/pip install --quiet redis-entraid azure-identity
 	npm install --prefix target/clients --no-audit --no-fund --no-save --silent @azure/identity @redis/client @redis/entraid

@@ -134,12 +134,12 @@ async fn reconnecting() {
     let emulator = Emulator::builder().start().await.expect("the emulator");
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.expect("a connection");
     links_up(&redis, 4).await;
-    let first = emulator.gate().stats();
-    emulator.gate().cut_all();
+    let first = emulator.redis_front().stats();
+    emulator.redis_front().cut_all();
     let began = Instant::now();
     eventually("reconnects", ALL_UP, async || (redis.manager().counters().reconnects == 4).then_some(())).await;
     let took = began.elapsed();
-    let all = emulator.gate().stats();
+    let all = emulator.redis_front().stats();
     println!("TLS sessions resumed, of 4 links that are cut");
     row("when the pool came up", format!("{} of {}", first.resumed, first.accepted));
     row("reconnects", format!("{} of {}", all.resumed - first.resumed, all.accepted - first.accepted));

@@ -1,5 +1,5 @@
-//! What a command costs on this side, part by part: packing it, reading its reply, finding it a link; and planning a
-//! token's renewal.
+//! What a command costs on this side, part by part: packing it, reading its reply, looking it up in the table of
+//! commands, finding it a link; and planning a token's renewal.
 //!
 //! `cargo bench -p entra-redis-benches --bench micro`. Packing and parsing are measured beside the redis crate's own,
 //! on the same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory,
@@ -30,6 +30,7 @@ fn main() {
     let mut criterion = criterion.configure_from_args();
     pack(&mut criterion);
     parse(&mut criterion);
+    look(&mut criterion);
     pick(&mut criterion);
     schedule(&mut criterion);
     criterion.final_summary();
@@ -89,6 +90,17 @@ fn replies() -> [(&'static str, Vec<u8>); 7] {
 
 fn bulk(len: usize) -> Vec<u8> {
     format!("${len}\r\n{}\r\n", "x".repeat(len)).into_bytes()
+}
+
+fn look(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("look");
+    for line in ["GET key", "hgetall key", "CLIENT KILL 1", "XREADGROUP GROUP g c STREAMS s >", "UNKNOWN key"] {
+        let mut words = line.split(' ');
+        let mut cmd = redis::cmd(words.next().expect("a name"));
+        words.for_each(|word| _ = cmd.arg(word));
+        group.bench_function(line, |bencher| bencher.iter(|| bench_api::look(black_box(&cmd))));
+    }
+    group.finish();
 }
 
 fn pick(criterion: &mut Criterion) {

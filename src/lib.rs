@@ -53,6 +53,7 @@ mod architecture;
 #[doc(hidden)]
 pub mod bench_api;
 mod client;
+mod cluster;
 mod command;
 mod config_check;
 mod credential;
@@ -74,12 +75,13 @@ mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
 pub use client::{Config, ConnectionManager, EntraRedis};
+pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use observe::{
     event::{Counters, Event},
     health::Health,
-    stats::{LinkState, LinkStats, Stats, TokenFailure, TokenStats},
+    stats::{LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats},
 };
 pub use retry::RetryPolicy;
 pub use secret::Secret;

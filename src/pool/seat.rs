@@ -28,8 +28,16 @@ pub(super) enum Task {
     Check,
 }
 
-/// One of the pool's `pool_size` places.
+/// What the links of a seat are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The commands of all handles.
+    Shared,
+}
+
+/// A link's place in the pool.
 pub(super) struct Seat {
+    pub(super) purpose: Purpose,
     pub(super) link: Option<Arc<Link>>,
     /// Stands in for the link while that waits for the answer to its `AUTH`, or takes its place.
     pub(super) standby: Option<Arc<Link>>,
@@ -62,12 +70,13 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(purpose: Purpose) -> Self {
         let policy = |first: u64, last: u64| {
             RetryPolicy::new().delay(Duration::from_millis(first)).max_delay(Duration::from_millis(last))
         };
         let now = Instant::now();
         Self {
+            purpose,
             link: None,
             standby: None,
             to_replace: None,

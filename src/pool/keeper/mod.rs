@@ -4,16 +4,16 @@
 //! is missing. No event carries a meaning of its own, so none can be lost or come too late.
 
 mod outcome;
-mod pace;
 mod rotation;
 #[cfg(test)]
 mod tests;
 
 use super::{
-    Pool,
-    seat::{Seat, Task},
+    Availability, DialPace, Pool, Roster,
+    seat::{Purpose, Seat, Task},
 };
 use crate::{
+    admission::Admission,
     error::{Error, ErrorKind, Stage},
     link::{Condition, EXPIRED, Link, Setup},
     observe::{
@@ -24,24 +24,28 @@ use crate::{
     token::{Current, Tokens},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use pace::Pace;
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until, timeout_at},
 };
 use tracing::{Instrument, Span, field::Empty, info_span};
 
-/// Azure limits the rate of new connections.
-const DIALS_AT_ONCE: usize = 4;
-
 /// Without anything to do, the keeper looks around this often.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// What the keepers of all nodes have in common.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) tokens: Tokens,
+    pub(crate) journal: Journal,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) availability: Arc<Availability>,
+    pub(crate) pace: Arc<DialPace>,
+    pub(crate) options: KeeperOptions,
+}
+
+#[derive(Clone, Copy)]
 pub(crate) struct KeeperOptions {
     pub(crate) auth_timeout: Duration,
     pub(crate) ping_after: Duration,
@@ -93,22 +97,12 @@ impl LinkCounts {
     }
 }
 
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.pool.dialing.store(0, SeqCst);
-        self.pool.close();
-    }
-}
-
 pub(crate) struct Keeper {
-    pool: Arc<Pool>,
+    pool: Roster,
     setup: Arc<Setup>,
-    tokens: Tokens,
-    journal: Journal,
-    options: KeeperOptions,
+    shared: Shared,
     seats: Vec<Seat>,
     tasks: FuturesUnordered<BoxFuture<'static, Done>>,
-    pace: Pace,
     /// The loss or the silence of a link makes all others suspect, but not more often than this.
     next_doubt: Instant,
     /// Told how the first dial went; until then there is no second one.
@@ -116,33 +110,31 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    /// A keeper of a new pool of `size` seats; the receiver is told how the first dial went.
     pub(crate) fn new(
-        pool: Arc<Pool>,
+        size: usize,
         setup: Setup,
-        tokens: Tokens,
-        journal: Journal,
-        options: KeeperOptions,
-    ) -> (Self, oneshot::Receiver<Result<(), Error>>) {
+        shared: Shared,
+    ) -> (Self, Arc<Pool>, oneshot::Receiver<Result<(), Error>>) {
         let (first, ready) = oneshot::channel();
+        let (pool, roster) = Pool::new(size, Arc::clone(&shared.availability));
         let keeper = Self {
-            seats: (0..pool.size()).map(|_| Seat::new()).collect(),
-            pool,
+            seats: Vec::new(),
+            pool: roster,
             setup: Arc::new(setup),
-            tokens,
-            journal,
-            options,
+            shared,
             tasks: FuturesUnordered::new(),
-            pace: Pace::new(),
             next_doubt: Instant::now(),
             first: Some(first),
         };
-        (keeper, ready)
+        (keeper, pool, ready)
     }
 
-    /// Works until the token actor has ended or the task is aborted; the pool is closed then, for want of a keeper.
+    /// Works until the token actor has ended or the task is aborted; the pool has ended then.
     pub(crate) async fn run(mut self) {
         let rung = Arc::clone(&self.pool.keeper);
         loop {
+            self.seats.resize_with(self.pool.size(), || Seat::new(Purpose::Shared));
             self.tidy();
             self.reconcile();
             let wake = self.next_wake();
@@ -154,7 +146,7 @@ impl Keeper {
                         self.settle(done);
                     }
                 }
-                alive = self.tokens.changed() => {
+                alive = self.shared.tokens.changed() => {
                     if !alive {
                         return;
                     }
@@ -186,10 +178,10 @@ impl Keeper {
         }
         self.take_out(gone.iter().map(|(link, _)| link));
         for (link, reason) in gone {
-            self.journal.record(Event::LinkDown { link: link.id(), reason });
+            self.shared.journal.record(Event::LinkDown { link: link.id(), reason });
         }
         for (link, by) in self.seats.iter_mut().filter_map(Seat::replaced) {
-            self.journal.record(Event::LinkReplaced { link, by });
+            self.shared.journal.record(Event::LinkReplaced { link, by });
         }
         // What took one link may have taken others: better a PING finds out than the commands of somebody.
         self.suspect_all(now);
@@ -213,13 +205,14 @@ impl Keeper {
     }
 
     fn publish(&self) {
-        let links = self.seats.iter().flat_map(Seat::links);
-        let filled = self.seats.iter().filter(|seat| seat.link.is_some()).count();
+        let shared = self.seats.iter().filter(|seat| seat.purpose == Purpose::Shared);
+        let filled = shared.clone().filter(|seat| seat.link.is_some()).count();
+        let links = shared.flat_map(Seat::links);
         self.pool.publish(links.map(Arc::clone).collect(), filled);
     }
 
     fn let_go(&mut self, link: Arc<Link>) {
-        let limit = Instant::now() + self.setup.command_timeout.max(self.options.ping_timeout);
+        let limit = Instant::now() + self.setup.command_timeout.max(self.shared.options.ping_timeout);
         self.tasks.push(Box::pin(async move {
             // What a broken connection has in flight is gone, not answered.
             let drained = timeout_at(limit, link.drained()).await.is_ok() && !link.has_ended();
@@ -257,19 +250,21 @@ impl Keeper {
 
     /// Brings a live link to where it should be: on the newest token, and known to be alive.
     fn maintain(&mut self, index: usize, link: &Arc<Link>, counts: &mut LinkCounts) {
-        if let Some(current) = self.tokens.live()
+        if let Some(current) = self.shared.tokens.live()
             && link.generation() < current.generation
         {
             self.rotate(index, link, current, counts);
         } else if let Some(standby) = self.seats[index].standby.take() {
             standby.retire("stand-in not needed any more");
             self.take_out(std::iter::once(&standby));
-            self.journal.record(Event::LinkRetired { link: standby.id() });
+            self.shared.journal.record(Event::LinkRetired { link: standby.id() });
         }
         // One that waits for its `AUTH` is looked after meanwhile. One whose state is `Reauthenticating` has an
         // unanswered `AUTH`, and would not answer before that.
         let seat = &self.seats[index];
-        let due = link.is_suspect() || link.idle() >= self.options.ping_after || link.has_claims() && seat.may_verify();
+        let due = link.is_suspect()
+            || link.idle() >= self.shared.options.ping_after
+            || link.has_claims() && seat.may_verify();
         if due && seat.task == Task::None && link.is_open() {
             self.check(index, link);
         }
@@ -277,21 +272,23 @@ impl Keeper {
 
     /// Opens a link, if it is time, and gives up at `deadline`.
     fn dial(&mut self, index: usize, counts: &mut LinkCounts, deadline: Option<Instant>) {
-        let at_once = if self.first.is_some() { 1 } else { DIALS_AT_ONCE };
         // The first dial is made all the same: it is how `connect` learns why there is no token.
-        let no_token = self.tokens.is_dead() && self.first.is_none();
+        let no_token = self.shared.tokens.is_dead() && self.first.is_none();
         let now = Instant::now();
-        let newest = self.tokens.live().map_or(0, |current| current.generation);
+        let newest = self.shared.tokens.live().map_or(0, |current| current.generation);
         let may = self.seats[index].may_dial(now, newest);
-        if no_token || counts.dialing >= at_once || !may || !self.pace.admits(now) {
+        if no_token || !may || self.first.is_some() && counts.dialing > 0 {
             return;
         }
+        let Some(dialing) = self.shared.pace.admit(now, counts.dialing) else {
+            return;
+        };
         counts.dialing += 1;
-        self.pool.dialing.fetch_add(1, SeqCst);
+        self.pool.dial_began();
         let setup = Arc::clone(&self.setup);
-        let mut tokens = self.tokens.clone();
-        let (keeper, admission) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.pool.admission));
-        let pool = &*self.journal.name();
+        let mut tokens = self.shared.tokens.clone();
+        let (keeper, admission) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.shared.admission));
+        let pool = &*self.shared.journal.name();
         let span = info_span!(target: target::LINK, "dial", pool, seat = index, outcome = Empty);
         let dial = async move {
             let mut generation = 0;
@@ -311,6 +308,7 @@ impl Keeper {
             // dropped.
             let result = AssertUnwindSafe(open).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
             Span::current().record("outcome", outcome(&result));
+            drop(dialing);
             let result = result.map(|link| (link, now.elapsed()));
             Done::Dialed { seat: index, generation, result }
         };
@@ -325,7 +323,7 @@ impl Keeper {
     }
 
     fn check(&mut self, index: usize, link: &Arc<Link>) {
-        let (link, limit) = (Arc::clone(link), self.options.ping_timeout);
+        let (link, limit) = (Arc::clone(link), self.shared.options.ping_timeout);
         self.start(index, Task::Check, async move {
             let result = link.check(limit).await;
             Done::Checked { seat: index, link, result }
@@ -345,7 +343,7 @@ impl Keeper {
         let dials = self.seats.iter().flat_map(|seat| seat.auth_is_late.into_iter().chain([seat.dial_after]));
         let rotation = idle.filter_map(|seat| seat.link.as_ref()).flat_map(|link| self.turning_points(link));
         let ends = self.seats.iter().flat_map(Seat::links).map(|link| link.authenticated_until());
-        let paced = self.pace.next(now);
+        let paced = self.shared.pace.next(now);
         let next = planned.chain(dials).chain(rotation).chain(ends).chain(paced).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }

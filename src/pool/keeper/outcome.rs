@@ -8,10 +8,7 @@ use crate::{
     pool::seat::{AUTH_UNANSWERED, Task},
     token::Current,
 };
-use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 impl Keeper {
@@ -20,11 +17,11 @@ impl Keeper {
             Done::LetGo { link, drained } => {
                 self.pool.has_left(link);
                 if drained {
-                    self.journal.record(Event::LinkDrained { link });
+                    self.shared.journal.record(Event::LinkDrained { link });
                 }
             }
             Done::Dialed { seat: index, generation, result } => {
-                self.pool.dialing.fetch_sub(1, SeqCst);
+                self.pool.dial_ended();
                 match result {
                     Ok((link, took)) => self.dialed(index, Arc::new(link), took),
                     Err(error) => self.dial_failed(index, generation, error),
@@ -50,9 +47,9 @@ impl Keeper {
         let replaced = seat.dialed(link);
         self.publish();
         self.pool.note_error(None);
-        self.journal.record(Event::LinkUp { link: id, generation, reconnect: replaced.is_some(), took });
+        self.shared.journal.record(Event::LinkUp { link: id, generation, reconnect: replaced.is_some(), took });
         if let Some(link) = replaced {
-            self.journal.record(Event::LinkReplaced { link, by: id });
+            self.shared.journal.record(Event::LinkReplaced { link, by: id });
         }
         if let Some(first) = self.first.take() {
             // A caller that has given up on `connect` has dropped everything else, too.
@@ -65,10 +62,10 @@ impl Keeper {
         let refused = error.kind() == ErrorKind::AuthenticationRejected;
         let retry_in = self.seats[index].dial_failed(refused.then_some(generation));
         if refused {
-            self.tokens.refused(generation);
+            self.shared.tokens.refused(generation);
         }
         self.pool.note_error(Some(error.clone()));
-        self.journal.record(Event::DialFailed { error: error.clone(), retry_in });
+        self.shared.journal.record(Event::DialFailed { error: error.clone(), retry_in });
         if let Some(first) = self.first.take() {
             _ = first.send(Err(error));
         }
@@ -85,7 +82,7 @@ impl Keeper {
         let (id, generation) = (link.id(), current.generation);
         let Err(error) = result else {
             seat.reauthenticated();
-            return self.journal.record(Event::Reauthenticated { link: id, generation });
+            return self.shared.journal.record(Event::Reauthenticated { link: id, generation });
         };
         match error.kind() {
             ErrorKind::Timeout(Stage::Auth) if link.authenticated_until() <= Instant::now() => link.retire(EXPIRED),
@@ -99,10 +96,10 @@ impl Keeper {
                     seat.reauth_failed();
                 }
                 if kind == ErrorKind::AuthenticationRejected {
-                    self.tokens.refused(generation);
+                    self.shared.tokens.refused(generation);
                 }
             }
         }
-        self.journal.record(Event::ReauthFailed { link: id, error });
+        self.shared.journal.record(Event::ReauthFailed { link: id, error });
     }
 }

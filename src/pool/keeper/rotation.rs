@@ -26,7 +26,7 @@ impl Keeper {
 
     /// How long a lone link with this much life left waits for its stand-in.
     fn patience(&self, current: &Current, old_life: Duration) -> Duration {
-        let for_auth = self.options.auth_timeout.min(current.token.lifetime() / 10);
+        let for_auth = self.shared.options.auth_timeout.min(current.token.lifetime() / 10);
         let early = old_life.saturating_sub(Self::margin(current) + for_auth);
         // Late in a token's life, what is left is shared between the stand-in and the AUTH, which gets twice what one
         // takes.
@@ -40,10 +40,11 @@ impl Keeper {
 
     /// When the link has to be looked at, whatever else happens or does not.
     pub(super) fn turning_points(&self, link: &Link) -> impl Iterator<Item = Instant> + use<> {
-        let points = self.tokens.live().filter(|current| link.generation() < current.generation).map(|current| {
-            let margin = Self::margin(&current);
-            [margin, margin / 2].map(|before| link.authenticated_until().checked_sub(before))
-        });
+        let points =
+            self.shared.tokens.live().filter(|current| link.generation() < current.generation).map(|current| {
+                let margin = Self::margin(&current);
+                [margin, margin / 2].map(|before| link.authenticated_until().checked_sub(before))
+            });
         points.into_iter().flatten().flatten()
     }
 
@@ -129,9 +130,9 @@ impl Keeper {
             (counts.open, counts.reauthenticating) = (open, reauthenticating + 1);
         }
         let link = Arc::clone(link);
-        let limit = self.options.auth_timeout;
+        let limit = self.shared.options.auth_timeout;
         let generation = current.generation;
-        let pool = &*self.journal.name();
+        let pool = &*self.shared.journal.name();
         let span = info_span!(target: target::LINK, "reauth", pool, link = link.id(), generation, outcome = Empty);
         let reauth = async move {
             let result = link.reauthenticate(&current, limit).await;
