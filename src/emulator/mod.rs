@@ -78,6 +78,9 @@ pub struct Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         self.identity_task.abort();
+        if let Some(cluster) = &self.cluster {
+            cluster.end();
+        }
     }
 }
 
