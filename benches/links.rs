@@ -1,9 +1,9 @@
 //! What connections cost: the time until the first reply, the memory of a link and of a handle, and whether reconnects
 //! resume their TLS session.
 //!
-//! `cargo bench --bench links`. Connecting is measured on the emulator, behind a relay that makes it look far away and
-//! with tokens that take their time; memory on a `redis-server` that it starts, in a process of its own for each
-//! transport.
+//! `cargo bench -p entra-redis-benches --bench links`. Connecting is measured on the emulator, behind a relay that
+//! makes it look far away and with tokens that take their time; memory on a `redis-server` that it starts, in a process
+//! of its own for each transport.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

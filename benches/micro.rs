@@ -1,14 +1,14 @@
-//! What a command costs on this side, part by part: packing it, reading its reply, finding it a link; and planning a
-//! token's renewal.
+//! What a command costs on this side, part by part: packing it, reading its reply, looking it up in the table of
+//! commands, finding it a link; and planning a token's renewal.
 //!
-//! `cargo bench --features internals --bench micro`. Packing and parsing are measured beside the redis crate's own, on
-//! the same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory,
+//! `cargo bench -p entra-redis-benches --bench micro`. Packing and parsing are measured beside the redis crate's own,
+//! on the same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory,
 //! untimed.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use entra_redis::{
     AccessToken, TokenManagerConfig,
-    internals::{self, Links},
+    bench_api::{self, Links},
 };
 use std::{
     hint::black_box,
@@ -30,6 +30,7 @@ fn main() {
     let mut criterion = criterion.configure_from_args();
     pack(&mut criterion);
     parse(&mut criterion);
+    look(&mut criterion);
     pick(&mut criterion);
     schedule(&mut criterion);
     criterion.final_summary();
@@ -44,7 +45,7 @@ fn pack(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("entra-redis", name), |bencher| {
             bencher.iter(|| {
                 bytes.clear();
-                internals::pack(black_box(&cmd), &mut bytes);
+                bench_api::pack(black_box(&cmd), &mut bytes);
             });
         });
         group.bench_function(BenchmarkId::new("redis", name), |bencher| {
@@ -61,10 +62,10 @@ fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
     for (name, bytes) in replies() {
         let theirs = redis::parse_redis_value(&bytes).expect("a whole reply");
-        assert_eq!(internals::parse(&bytes), Some((theirs, bytes.len())), "{name}");
+        assert_eq!(bench_api::parse(&bytes), Some((theirs, bytes.len())), "{name}");
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(BenchmarkId::new("entra-redis", name), |bencher| {
-            bencher.iter(|| internals::parse(black_box(&bytes)));
+            bencher.iter(|| bench_api::parse(black_box(&bytes)));
         });
         group.bench_function(BenchmarkId::new("redis", name), |bencher| {
             bencher.iter(|| redis::parse_redis_value(black_box(&bytes)));
@@ -89,6 +90,17 @@ fn replies() -> [(&'static str, Vec<u8>); 7] {
 
 fn bulk(len: usize) -> Vec<u8> {
     format!("${len}\r\n{}\r\n", "x".repeat(len)).into_bytes()
+}
+
+fn look(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("look");
+    for line in ["GET key", "hgetall key", "CLIENT KILL 1", "XREADGROUP GROUP g c STREAMS s >", "UNKNOWN key"] {
+        let mut words = line.split(' ');
+        let mut cmd = redis::cmd(words.next().expect("a name"));
+        words.for_each(|word| _ = cmd.arg(word));
+        group.bench_function(line, |bencher| bencher.iter(|| bench_api::look(black_box(&cmd))));
+    }
+    group.finish();
 }
 
 fn pick(criterion: &mut Criterion) {

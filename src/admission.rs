@@ -85,10 +85,10 @@ impl Drop for Waiter<'_> {
 }
 
 /// Shared by the pool and its links.
-pub(crate) struct Load {
+pub(crate) struct Admission {
     most: usize,
     in_flight: AtomicUsize,
-    /// Rung once for each place that becomes free while somebody waits for one.
+    /// Rung once for each permit that becomes free while somebody waits for one.
     room: Notify,
     waiting_for_room: AtomicUsize,
     waiting: AtomicUsize,
@@ -103,7 +103,7 @@ pub(crate) struct Load {
     refused: AtomicU64,
 }
 
-impl Load {
+impl Admission {
     pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -123,17 +123,28 @@ impl Load {
         })
     }
 
-    /// Takes a place for one command; false if there is none. It is given back by [`left`](Self::left).
-    pub(crate) fn enter(&self) -> bool {
+    /// Takes a permit for one command; false if there is none. It is given back by [`release`](Self::release).
+    pub(crate) fn try_acquire(&self) -> bool {
         // Not added and taken back: that would look like a departure to those who wait for one.
         let next = |in_flight| (in_flight < self.most).then_some(in_flight + 1);
         self.in_flight.fetch_update(SeqCst, SeqCst, next).is_ok()
     }
 
-    pub(crate) fn left(&self, count: usize) {
+    /// Takes permits for all of `count` commands, or for none of them.
+    pub(crate) fn try_acquire_many(&self, count: usize) -> bool {
+        let next = |in_flight: usize| in_flight.checked_add(count).filter(|next| *next <= self.most);
+        self.in_flight.fetch_update(SeqCst, SeqCst, next).is_ok()
+    }
+
+    /// Whether so many may ever be under way.
+    pub(crate) fn has_room_for(&self, count: usize) -> bool {
+        count <= self.most
+    }
+
+    pub(crate) fn release(&self, count: usize) {
         if count > 0 {
             self.in_flight.fetch_sub(count, SeqCst);
-            // One for each place: the others would find it taken.
+            // One for each permit: the others would find it taken.
             for _ in 0..count.min(self.waiting_for_room.load(SeqCst)) {
                 self.room.notify_one();
             }
@@ -145,8 +156,8 @@ impl Load {
         self.waiting_for_room.load(SeqCst) > 0
     }
 
-    /// Takes a place for one command, as soon as there is one; those who came first get theirs first.
-    pub(crate) async fn wait_for_place(&self) {
+    /// Takes a permit for one command, as soon as there is one; those who came first get theirs first.
+    pub(crate) async fn acquire(&self) {
         let waiter = Waiter::new(&self.waiting_for_room);
         let mut is_next = !waiter.is_behind_others;
         loop {
@@ -154,7 +165,7 @@ impl Load {
             tokio::pin!(room);
             // Enabled before the try, so that no departure falls between the two.
             room.as_mut().enable();
-            if is_next && self.enter() {
+            if is_next && self.try_acquire() {
                 break;
             }
             room.await;
@@ -230,37 +241,37 @@ impl Load {
     }
 }
 
-/// A command's place in the load, given back when dropped.
-pub(crate) struct Place(Option<Arc<Load>>);
+/// A command's permit, given back when dropped.
+pub(crate) struct Permit(Option<Arc<Admission>>);
 
-impl Place {
-    /// The one that [`Load::enter`] has taken.
-    pub(crate) fn taken(load: &Arc<Load>) -> Self {
-        Self(Some(Arc::clone(load)))
+impl Permit {
+    /// The one that [`Admission::try_acquire`] has taken.
+    pub(crate) fn acquired(admission: &Arc<Admission>) -> Self {
+        Self(Some(Arc::clone(admission)))
     }
 
     /// Somebody else gives it back from now on.
-    pub(crate) fn pass_on(mut self) {
+    pub(crate) fn hand_on(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(load) = self.0.take() {
-            load.left(1);
+        if let Some(admission) = self.0.take() {
+            admission.release(1);
         }
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Place")
+        f.write_str("Permit")
     }
 }
 
 /// A command that waits for a connection or for room.
-pub(crate) struct Waiting<'a>(&'a Load);
+pub(crate) struct Waiting<'a>(&'a Admission);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -277,12 +288,14 @@ mod tests {
     };
 
     #[test]
-    fn no_more_enter_than_may() {
-        let load = Load::new(2);
-        assert!(load.enter() && load.enter() && !load.enter() && !load.enter());
-        assert_eq!(load.stats().in_flight, 2);
-        load.left(1);
-        assert!(load.enter() && !load.enter());
+    fn no_more_get_a_permit_than_may() {
+        let admission = Admission::new(2);
+        assert!(
+            admission.try_acquire() && admission.try_acquire() && !admission.try_acquire() && !admission.try_acquire()
+        );
+        assert_eq!(admission.stats().in_flight, 2);
+        admission.release(1);
+        assert!(admission.try_acquire() && !admission.try_acquire());
     }
 
     /// Polls once; whether it is through.
@@ -292,29 +305,29 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_place_is_through_once_it_has_one() {
-        let load = Load::new(1);
-        assert!(load.enter());
-        let mut first = Box::pin(load.wait_for_place());
-        assert!(!poll(&mut first) && !poll(&mut first) && load.has_queue());
-        assert_eq!(load.stats().in_flight, 1);
-        load.left(1);
-        assert!(load.has_queue() && load.stats().in_flight == 0, "it takes the place itself");
+        let admission = Admission::new(1);
+        assert!(admission.try_acquire());
+        let mut first = Box::pin(admission.acquire());
+        assert!(!poll(&mut first) && !poll(&mut first) && admission.has_queue());
+        assert_eq!(admission.stats().in_flight, 1);
+        admission.release(1);
+        assert!(admission.has_queue() && admission.stats().in_flight == 0, "it takes the permit itself");
         assert!(poll(&mut first));
-        assert!(load.stats().in_flight == 1 && !load.enter() && !load.has_queue());
+        assert!(admission.stats().in_flight == 1 && !admission.try_acquire() && !admission.has_queue());
     }
 
     #[test]
     fn those_who_came_first_get_their_places_first() {
-        let load = Load::new(1);
-        assert!(load.enter());
-        let [mut first, mut second] = [load.wait_for_place(), load.wait_for_place()].map(Box::pin);
+        let admission = Admission::new(1);
+        assert!(admission.try_acquire());
+        let [mut first, mut second] = [admission.acquire(), admission.acquire()].map(Box::pin);
         assert!(!poll(&mut first) && !poll(&mut second));
-        load.left(1);
+        admission.release(1);
         assert!(!poll(&mut second) && poll(&mut first) && !poll(&mut second));
         // Who gives up leaves its turn to the next one, also after the bell has rung for it.
-        let mut third = Box::pin(load.wait_for_place());
+        let mut third = Box::pin(admission.acquire());
         assert!(!poll(&mut third));
-        load.left(1);
+        admission.release(1);
         drop(second);
         assert!(poll(&mut third));
     }
@@ -322,21 +335,21 @@ mod tests {
     /// Two places, one ring: whoever takes the first one sees to it that somebody takes the second.
     #[test]
     fn a_place_that_is_left_over_goes_to_the_next_one() {
-        let load = Load::new(2);
-        assert!(load.enter() && load.enter());
-        let [mut first, mut second] = [load.wait_for_place(), load.wait_for_place()].map(Box::pin);
+        let admission = Admission::new(2);
+        assert!(admission.try_acquire() && admission.try_acquire());
+        let [mut first, mut second] = [admission.acquire(), admission.acquire()].map(Box::pin);
         assert!(!poll(&mut first));
-        load.left(2);
+        admission.release(2);
         assert!(!poll(&mut second), "it stands behind the first one");
         assert!(poll(&mut first) && poll(&mut second));
-        assert_eq!(load.stats().in_flight, 2);
+        assert_eq!(admission.stats().in_flight, 2);
     }
 
     /// On two threads, so that one may come at any moment of the other's coming and going.
     #[test]
     fn nobody_waits_beside_a_free_place() {
         const ROUNDS: usize = 30_000;
-        let load = Load::new(2);
+        let admission = Admission::new(2);
         let (arrived, left) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let all_at = |counter: &AtomicUsize, round: usize| {
             counter.fetch_add(1, SeqCst);
@@ -352,14 +365,14 @@ mod tests {
             let mut served = 0;
             for round in 0..ROUNDS {
                 all_at(&arrived, round);
-                let mut place = Box::pin(load.wait_for_place());
-                let mut through = poll(&mut place);
+                let mut permit = Box::pin(admission.acquire());
+                let mut through = poll(&mut permit);
                 all_at(&left, round);
                 // Whoever was in front is through by now, and has rung for those behind.
-                through = through || poll(&mut place);
+                through = through || poll(&mut permit);
                 served += usize::from(through);
                 if through {
-                    load.left(1);
+                    admission.release(1);
                 }
             }
             served
@@ -373,25 +386,25 @@ mod tests {
 
     #[test]
     fn a_place_is_given_back_once_unless_somebody_else_does_it() {
-        let load = Load::new(3);
-        assert!(load.enter() && load.enter());
-        let (kept, passed_on) = (Place::taken(&load), Place::taken(&load));
-        passed_on.pass_on();
-        assert_eq!(load.stats().in_flight, 2);
+        let admission = Admission::new(3);
+        assert!(admission.try_acquire() && admission.try_acquire());
+        let (kept, handed_on) = (Permit::acquired(&admission), Permit::acquired(&admission));
+        handed_on.hand_on();
+        assert_eq!(admission.stats().in_flight, 2);
         drop(kept);
-        assert_eq!(load.stats().in_flight, 1);
+        assert_eq!(admission.stats().in_flight, 1);
     }
 
     #[test]
     fn failures_are_counted_by_kind() {
-        let load = Load::new(1);
+        let admission = Admission::new(1);
         for kind in
             [ErrorKind::Timeout(crate::error::Stage::Command), ErrorKind::Overloaded, ErrorKind::CredentialRejected]
         {
-            load.note_failure(&Error::new(kind, "x"));
+            admission.note_failure(&Error::new(kind, "x"));
         }
-        load.note_failure(&Error::closed());
-        let failed = load.stats().failed;
+        admission.note_failure(&Error::closed());
+        let failed = admission.stats().failed;
         assert_eq!((failed.timed_out, failed.overloaded, failed.unauthenticated, failed.closed), (1, 1, 1, 1));
         assert_eq!(failed.total(), 4);
     }

@@ -9,11 +9,8 @@ use std::{
 
 /// Imports of a room from one that stands above it, each with the reason why it is there. An entry whose import has
 /// gone fails the test, so that the list only becomes shorter.
-const UPWARD: &[(&str, &str, &str)] = &[
-    ("exec", "client", "a call takes the pool, the limits and the metrics from the manager"),
-    ("pool", "exec", "the pool routes a request, and knows what its handle has sent before"),
-    ("token", "credential", "`EntraCredentials` is given a `Credential`, and starts the token actor for it"),
-];
+const UPWARD: &[(&str, &str, &str)] =
+    &[("token", "credential", "`EntraCredentials` is given a `Credential`, and starts the token actor for it")];
 
 type Names = BTreeSet<String>;
 

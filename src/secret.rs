@@ -1,9 +1,9 @@
 //! A string that never shows itself, in whole or in part.
 
 mod decode;
-mod echo;
 mod marks;
 mod names;
+mod redact;
 mod unknown;
 
 use marks::Marks;
@@ -47,7 +47,7 @@ impl Secret {
     /// The same of several secrets.
     pub(crate) fn scrub_all<'a>(secrets: impl IntoIterator<Item = &'a Self>, text: &str) -> String {
         let mut marks = Marks::new(bounded(text));
-        echo::mark(&mut marks, secrets.into_iter().map(Self::expose));
+        redact::mark(&mut marks, secrets.into_iter().map(Self::expose));
         marks.show()
     }
 }

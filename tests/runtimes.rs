@@ -121,7 +121,7 @@ fn a_connection_whose_new_token_was_accepted_during_a_pause_stays() {
     emulator.redis_front().auth_delay(SECOND / 2);
     let asked = async || {
         let links = redis.manager().stats().links;
-        links.iter().find(|link| link.state == LinkState::Aside && link.in_flight > 0).map(|link| link.link)
+        links.iter().find(|link| link.state == LinkState::Reauthenticating && link.in_flight > 0).map(|link| link.link)
     };
     let link = here.block_on(async {
         let link = common::eventually("an AUTH is under way", lifetime, asked).await;

@@ -108,7 +108,7 @@ async fn under_load_and_during_a_rotation_everything_in_flight_is_answered_and_n
         counting.progress(100).await;
     }
     eventually("a link is aside", 10 * SECOND, async || {
-        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Aside).then_some(())
+        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Reauthenticating).then_some(())
     })
     .await;
     let gives_up = tokio::spawn({
@@ -208,7 +208,7 @@ async fn a_rotation_that_hangs_does_not_hold_it_up() {
     let redis = connect(&emulator, config.token_manager(by_ratio(0.3))).await;
     emulator.redis_front().script_auth(vec![AuthFault::Silent; 8]);
     eventually("a link is aside", 10 * SECOND, async || {
-        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Aside).then_some(())
+        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Reauthenticating).then_some(())
     })
     .await;
     within("shutdown", SECOND + GRACE, redis.shutdown()).await;
@@ -257,7 +257,7 @@ async fn what_is_on_a_link_that_has_left_is_answered_too() {
     };
     until("a stand-in", |event| matches!(event, Event::LinkUp { .. })).await;
     eventually("the other one is aside", 5 * SECOND, async || {
-        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Aside).then_some(())
+        redis.manager().stats().links.iter().any(|link| link.state == LinkState::Reauthenticating).then_some(())
     })
     .await;
     let paused = Instant::now();

@@ -2,23 +2,24 @@
 
 use super::{
     config::{Config, checked_host, checked_port},
-    snapshot,
+    snapshot::Sources,
 };
-#[cfg(feature = "metrics")]
-use crate::observe::metrics;
 use crate::{
-    admission::Load,
+    admission::Admission,
+    cluster::discovery::Discovery,
     error::{Error, ErrorKind, Stage},
+    exec::core::Core,
     link::Setup,
     observe::{
         event::{Counters, Event},
         health::Health,
         journal::Journal,
+        metrics,
         stats::Stats,
     },
-    pool::{Keeper, KeeperOptions, Pool},
+    pool::{DialPace, KeeperOptions, Shared},
     timer::Timers,
-    token::{TokenActor, Tokens},
+    token::TokenActor,
     transport::dialer::Dialer,
 };
 use futures_util::future::join_all;
@@ -35,28 +36,30 @@ use tokio_util::task::TaskTracker;
 ///
 /// Obtained from [`EntraRedis::manager`](crate::EntraRedis::manager).
 pub struct ConnectionManager {
-    pool: Arc<Pool>,
-    tokens: Tokens,
-    journal: Journal,
-    command_timeout: Duration,
+    /// What calls need.
+    core: Core,
+    sources: Sources,
     shutdown_timeout: Duration,
-    retry_reads: bool,
-    tasks: Mutex<Tasks>,
+    /// The token actor, and the watch of a cluster.
+    background: Mutex<Tasks>,
+    /// The tasks of the nodes.
+    keepers: TaskTracker,
     /// The tasks of the connections, those that are just being opened included.
     connections: TaskTracker,
-    /// Ended last, so that it sees everything.
-    #[cfg(feature = "metrics")]
+    /// Passes on figures; ended last, so that it sees everything.
     publishing: Mutex<Tasks>,
     /// Holds what marks the timers as ended.
     timers: Mutex<Tasks>,
-    #[cfg(feature = "metrics")]
-    operations: metrics::Operations,
 }
 
-/// Tasks that end when this is dropped: the keeper and the token actor.
+/// Tasks that end when this is dropped.
 struct Tasks(Vec<JoinHandle<()>>);
 
 impl Tasks {
+    fn extend(&mut self, tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+        self.0.extend(tasks);
+    }
+
     /// Ends them, and waits until they have ended.
     async fn end(&mut self) {
         self.0.iter().for_each(JoinHandle::abort);
@@ -83,7 +86,7 @@ impl ConnectionManager {
         let host = checked_host(host)?;
         let transport = config.tls.build(host)?;
         let source = config.credential.token_source()?;
-        let connections = TaskTracker::new();
+        let (keepers, connections) = (TaskTracker::new(), TaskTracker::new());
         let journal = Journal::new(&format!("{host}:{port}"));
         let setup = Setup {
             dialer: Dialer {
@@ -92,123 +95,119 @@ impl ConnectionManager {
                 resolver: config.resolver,
                 transport,
                 connect_timeout: config.connect_timeout,
+                hint: None,
             },
+            node: format!("{host}:{port}").into(),
             pool: journal.name(),
             protocol: config.protocol,
             auth_timeout: config.auth_timeout,
             command_timeout: config.command_timeout,
-            links_opened: 0.into(),
+            links_opened: Arc::default(),
             tasks: connections.clone(),
             multi: Arc::default(),
         };
         let username = config.username.as_deref().map(Arc::from);
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
-        let load = Load::new(config.max_in_flight);
-        let pool = Arc::new(Pool::new(config.pool_size, tokens.clone(), load, config.overload, timers));
-        let options = KeeperOptions {
-            auth_timeout: config.auth_timeout,
-            ping_after: config.ping_interval,
-            ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
-        };
-        #[cfg(feature = "metrics")]
-        let labels = metrics::labels(host, port, journal.name());
-        #[cfg(feature = "metrics")]
-        let publishing = {
-            let series = metrics::Series::new(&labels, config.pool_size);
-            let events = journal.subscribe();
-            let (journal, pool, tokens) = (journal.clone(), Arc::clone(&pool), tokens.clone());
-            let stats = move || snapshot::stats(&journal, &pool, &tokens);
-            Mutex::new(Tasks(vec![tokio::spawn(metrics::run(series, stats, events))]))
-        };
-        let (keeper, ready) = Keeper::new(Arc::clone(&pool), setup, tokens.clone(), journal.clone(), options);
-        // Whatever ends this function early drops the manager, and with it the tasks.
-        let manager = Self {
-            pool,
+        let shared = Shared {
             tokens,
             journal,
+            admission: Admission::new(config.max_in_flight),
+            availability: Arc::default(),
+            pace: DialPace::new(),
+            options: KeeperOptions {
+                auth_timeout: config.auth_timeout,
+                ping_after: config.ping_interval,
+                ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
+            },
+        };
+        // Whatever ends this function early drops these, and with them the tasks.
+        let mut background = Tasks(vec![tokio::spawn(actor.run())]);
+        let timers_end = Tasks(vec![tokio::spawn(guard.hold())]);
+        let events = shared.journal.subscribe();
+        let discovery = Discovery {
+            topology: config.topology,
+            setup,
+            shared: shared.clone(),
+            keepers: keepers.clone(),
+            pool_size: config.pool_size,
+            node_map: config.node_map,
+            refresh_interval: config.topology_refresh_interval,
+        };
+        let (routing, watch) = match timeout(config.startup_timeout, discovery.start()).await {
+            Ok(found) => found?,
+            Err(_) => return Err(not_started(&shared, config.startup_timeout)),
+        };
+        let Shared { tokens, journal, admission, availability, .. } = shared;
+        let sources = Sources {
+            journal: journal.clone(),
+            tokens: tokens.clone(),
+            admission: Arc::clone(&admission),
+            availability: Arc::clone(&availability),
+            routing: routing.clone(),
+        };
+        let stats = {
+            let sources = sources.clone();
+            move || sources.stats()
+        };
+        let (operations, publishing) = metrics::start((host, port), journal.name(), stats, events);
+        let core = Core {
+            routing,
+            tokens,
+            admission,
+            overload: config.overload,
+            availability,
+            timers,
             command_timeout: config.command_timeout,
-            shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
             retry_reads: config.retry_reads,
-            tasks: Mutex::new(Tasks(vec![tokio::spawn(actor.run()), tokio::spawn(keeper.run())])),
+            operations,
+        };
+        background.extend(watch.map(|watch| tokio::spawn(watch.run())));
+        Ok(Self {
+            core,
+            sources,
+            shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
+            background: Mutex::new(background),
+            keepers,
             connections,
-            #[cfg(feature = "metrics")]
-            publishing,
-            timers: Mutex::new(Tasks(vec![tokio::spawn(guard.hold())])),
-            #[cfg(feature = "metrics")]
-            operations: metrics::Operations::new(labels),
-        };
-        match timeout(config.startup_timeout, ready).await {
-            Ok(outcome) => outcome.unwrap_or_else(|_| Err(Error::closed()))?,
-            Err(_) => return Err(manager.not_started(config.startup_timeout)),
-        }
-        Ok(manager)
+            publishing: Mutex::new(Tasks(publishing.into_iter().collect())),
+            timers: Mutex::new(timers_end),
+        })
     }
 
-    fn not_started(&self, limit: Duration) -> Error {
-        let no_start = |what: &str| {
-            Error::new(
-                ErrorKind::Timeout(Stage::Startup),
-                format!("not connected within {limit:?} (`startup_timeout`): {what}"),
-            )
-        };
-        match (self.journal.last_token_error(), self.tokens.live()) {
-            (Some(error), _) => {
-                no_start(&format!("no token yet; the last attempt: {}", error.message())).explained_by(error)
-            }
-            (None, None) => no_start("the token source has not answered"),
-            (None, Some(_)) => no_start("Redis has not answered"),
-        }
-    }
-
-    /// How long a command may take in all.
-    pub(crate) fn command_timeout(&self) -> Duration {
-        self.command_timeout
-    }
-
-    /// Whether what only reads may be sent again.
-    pub(crate) fn retry_reads(&self) -> bool {
-        self.retry_reads
-    }
-
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// Where durations go.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn operations(&self) -> &metrics::Operations {
-        &self.operations
+    /// What calls need.
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// Whether commands can be sent right now: some link is up, and `shutdown` has not been called.
     #[must_use]
     pub fn ready(&self) -> bool {
-        !self.pool.is_closed() && self.pool.open_links() > 0
+        !self.core.is_closed() && self.core.nodes().iter().any(|node| node.takes_commands())
     }
 
     /// What the connection manager is doing right now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        snapshot::stats(&self.journal, &self.pool, &self.tokens)
+        self.sources.stats()
     }
 
     /// Whether all is well, and if not, what is wrong.
     #[must_use]
     pub fn health(&self) -> Health {
-        snapshot::health(&self.journal, &self.pool, &self.tokens)
+        self.sources.health()
     }
 
     /// Counters since `connect`; cheaper than a whole [`Stats`].
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.journal.counters()
+        self.sources.journal.counters()
     }
 
     /// What happens from now on. A subscriber that falls behind misses events and is told how many; nothing waits for
     /// it.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.journal.subscribe()
+        self.sources.journal.subscribe()
     }
 
     /// Asks for a new token before its time, when a role or an access policy has changed, say.
@@ -216,7 +215,7 @@ impl ConnectionManager {
     /// It returns at once; any number of calls while a request is under way make one. The minimum refresh interval
     /// holds, and so does a `Retry-After` of the identity provider; a delay between retries is cut short.
     pub fn refresh_token(&self) {
-        self.tokens.wish_refresh();
+        self.core.tokens.request_refresh();
     }
 
     /// Refuses new commands, waits for those in flight, for [`shutdown_timeout`](Config::shutdown_timeout) at most, and
@@ -225,27 +224,49 @@ impl ConnectionManager {
     /// What is not answered by then fails as if its connection had been lost. Calling it again, from anywhere, waits
     /// for the same end; whoever gives up on it cuts nothing short for the others.
     pub async fn shutdown(&self) {
-        self.pool.close();
+        self.core.availability.close();
         // The lock makes a second caller wait until the first is through.
-        let mut tasks = self.tasks.lock().await;
-        tasks.end().await;
+        let mut background = self.background.lock().await;
+        // The watch first, so that there are no more nodes after these.
+        background.end().await;
+        let nodes = self.core.nodes();
+        nodes.iter().for_each(|node| node.end_keeper());
+        self.keepers.close();
+        self.keepers.wait().await;
         let deadline = Instant::now() + self.shutdown_timeout;
-        let drained = join_all(self.pool.all_links().into_iter().map(async |link| {
+        let links = nodes.iter().flat_map(|node| node.pool().all_links());
+        let drained = join_all(links.map(async |link| {
             link.retire("shut down");
-            let drained = self.pool.timers().timeout_at(deadline, link.drained()).await.is_some();
+            let drained = self.core.timers.timeout_at(deadline, link.drained()).await.is_some();
             (drained && !link.has_ended()).then(|| link.id())
         }))
         .await;
         // They close with their last owner.
-        self.pool.clear();
+        nodes.iter().for_each(|node| node.pool().clear());
         self.connections.close();
         self.connections.wait().await;
         for link in drained.into_iter().flatten() {
-            self.journal.record(Event::LinkDrained { link });
+            self.sources.journal.record(Event::LinkDrained { link });
         }
-        #[cfg(feature = "metrics")]
         self.publishing.lock().await.end().await;
         self.timers.lock().await.end().await;
+    }
+}
+
+/// Why `connect` has not come to an end in time.
+fn not_started(shared: &Shared, limit: Duration) -> Error {
+    let no_start = |what: &str| {
+        Error::new(
+            ErrorKind::Timeout(Stage::Startup),
+            format!("not connected within {limit:?} (`startup_timeout`): {what}"),
+        )
+    };
+    match (shared.journal.last_token_error(), shared.tokens.live()) {
+        (Some(error), _) => {
+            no_start(&format!("no token yet; the last attempt: {}", error.message())).explained_by(error)
+        }
+        (None, None) => no_start("the token source has not answered"),
+        (None, Some(_)) => no_start("Redis has not answered"),
     }
 }
 
@@ -253,7 +274,7 @@ impl std::fmt::Debug for ConnectionManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConnectionManager")
             .field("ready", &self.ready())
-            .field("open_links", &self.pool.open_links())
+            .field("nodes", &self.core.nodes())
             .finish_non_exhaustive()
     }
 }

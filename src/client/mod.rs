@@ -5,9 +5,14 @@ mod manager;
 mod snapshot;
 
 use crate::{
-    command::guard,
+    command::{guard, profile},
     error::Error,
-    exec::{call::Call, order::Memory, request::PipelineRequest},
+    exec::{
+        call::Call,
+        order::Memory,
+        request::{CommandRequest, PipelineRequest},
+        scatter,
+    },
 };
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
@@ -83,15 +88,21 @@ impl EntraRedis {
 
     #[cold]
     fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
-        self.manager.pool().load().note_refused();
+        self.manager.core().admission.note_refused();
         Box::pin(ready(Err(error)))
     }
 }
 
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match guard::check(cmd) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, cmd)),
+        let profile = profile(cmd);
+        match guard::check(profile) {
+            Ok(()) => match self.manager.core().cluster() {
+                Some(cluster) if scatter::is_for_several(profile) => {
+                    Box::pin(scatter::command(self.manager.core(), cluster, &mut self.memory, cmd))
+                }
+                _ => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
+            },
             Err(error) => self.refuse(error),
         }
     }
@@ -102,9 +113,17 @@ impl ConnectionLike for EntraRedis {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        match guard::check_pipeline(pipeline) {
-            Ok(()) => Box::pin(Call::new(&self.manager, &mut self.memory, PipelineRequest { pipeline, offset, count })),
-            Err(error) => self.refuse(error),
+        let core = self.manager.core();
+        let sendable = guard::check_pipeline(pipeline).and_then(|()| match core.cluster() {
+            Some(_) if pipeline.is_transaction() => scatter::check_transaction(pipeline),
+            _ => Ok(()),
+        });
+        match (sendable, core.cluster()) {
+            (Ok(()), Some(cluster)) if !pipeline.is_transaction() => {
+                Box::pin(scatter::pipeline(core, cluster, &mut self.memory, pipeline, (offset, count)))
+            }
+            (Ok(()), _) => Box::pin(Call::new(core, &mut self.memory, PipelineRequest { pipeline, offset, count })),
+            (Err(error), _) => self.refuse(error),
         }
     }
 

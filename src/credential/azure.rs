@@ -1,6 +1,6 @@
 //! Credentials of the Azure SDK for Rust.
 
-use super::{answer::aadsts_in, hints};
+use super::{hints, token_response::aadsts_in};
 use crate::{
     error::{Error, ErrorKind},
     secret,

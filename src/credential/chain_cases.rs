@@ -62,13 +62,13 @@ async fn run(case: &Path) -> Vec<String> {
     for exchange in &exchanges {
         server.reply(reply(&exchange["response"]));
     }
-    let surroundings = surroundings(&environment, dir.path());
+    let env = env(&environment, dir.path());
     let credential = if environment["from_env"] == true {
-        Credential::from_surroundings(&surroundings)
+        Credential::from_process_env(&env)
     } else {
         Ok(Credential::default_chain())
     };
-    let outcome = match credential.and_then(|credential| credential.build_in(&surroundings)) {
+    let outcome = match credential.and_then(|credential| credential.resolve_in(&env)) {
         Ok(source) => {
             let limit = Duration::from_millis(environment["timeout_ms"].as_u64().unwrap_or(20_000));
             let fetch = || within(limit, source.fetch());
@@ -102,7 +102,7 @@ fn reply(response: &Value) -> Reply {
     }
 }
 
-fn surroundings(environment: &Value, dir: &Path) -> Surroundings {
+fn env(environment: &Value, dir: &Path) -> ProcessEnv {
     let strings = |name: &str| -> Vec<(String, String)> {
         let object = environment[name].as_object().into_iter().flatten();
         object.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
@@ -121,10 +121,10 @@ fn surroundings(environment: &Value, dir: &Path) -> Surroundings {
     }
     let variables = strings("variables");
     let pairs: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let mut surroundings = Surroundings::of_pairs(&pairs);
-    surroundings.path = Some(bin.into());
-    surroundings.arc_tokens = dir.join("arc");
-    surroundings
+    let mut env = ProcessEnv::of_pairs(&pairs);
+    env.path = Some(bin.into());
+    env.arc_tokens = dir.join("arc");
+    env
 }
 
 fn compare_outcome(outcome: &Result<AccessToken, Error>, expected: &Value) -> Vec<String> {

@@ -1,37 +1,37 @@
 //! The kinds of credentials, each a small pure fetcher of tokens.
 
-mod answer;
 mod authority;
 #[cfg(feature = "azure-core")]
 mod azure;
-mod build;
 mod certificate;
 mod chain;
 mod client_assertion;
 mod client_certificate;
 mod client_secret;
 mod developer;
-mod environment;
 mod expiry;
 mod federated_identity;
+mod from_env;
 mod hints;
 mod http;
 mod managed_identity;
-#[cfg(feature = "internals")]
+#[cfg(feature = "bench-api")]
 pub(crate) mod parsers;
+mod process_env;
+mod resolve;
 mod selection;
 mod settings;
-mod surroundings;
 #[cfg(test)]
 mod test_server;
 mod token_endpoint;
+mod token_response;
 mod tools;
 mod workload_identity;
 
 use crate::{error::Error, secret::Secret, token::TokenSource};
 use client_assertion::AssertionMaker;
+use process_env::ProcessEnv;
 use std::{path::PathBuf, sync::Arc};
-use surroundings::Surroundings;
 
 pub use authority::Cloud;
 pub use certificate::ClientCertificate;
@@ -256,7 +256,7 @@ impl Credential {
     /// the ids that belong to it, with the names of those that are missing, or if `AZURE_TOKEN_CREDENTIALS` names
     /// nothing known.
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_surroundings(&Surroundings::of_process())
+        Self::from_process_env(&ProcessEnv::of_process())
     }
 
     /// The managed identity of a server that Azure Arc manages, found as anywhere, whose agent listens at `endpoint`
@@ -264,13 +264,13 @@ impl Credential {
     #[cfg(feature = "emulator")]
     pub(crate) fn on_arc(endpoint: &str, tokens: PathBuf) -> Result<Self, Error> {
         let identity = Self::managed_identity(ManagedIdentity::SystemAssigned);
-        let source = identity.build_in(&Surroundings::on_arc(endpoint, tokens))?;
+        let source = identity.resolve_in(&ProcessEnv::on_arc(endpoint, tokens))?;
         Ok(Self::of(Kind::Custom(source)))
     }
 
-    fn from_surroundings(surroundings: &Surroundings) -> Result<Self, Error> {
-        let mut credential = Self::of(environment::any(surroundings)?);
-        credential.authority_host = surroundings.get("AZURE_AUTHORITY_HOST");
+    fn from_process_env(env: &ProcessEnv) -> Result<Self, Error> {
+        let mut credential = Self::of(from_env::any(env)?);
+        credential.authority_host = env.get("AZURE_AUTHORITY_HOST");
         Ok(credential)
     }
 }

@@ -1,19 +1,15 @@
 //! The parsers of this room for the fuzz targets: the same functions that a token request uses, without the request.
 
 use super::{
-    answer::{self, Issuer},
-    certificate::{self, ClientCertificate},
+    certificate::ClientCertificate,
     developer::{DeveloperSource, Tool, azd, azure_cli},
     expiry,
     http::{self, Answer},
     managed_identity::{arc, recognition},
-    surroundings::Surroundings,
+    process_env::ProcessEnv,
+    token_response::{self, Issuer},
 };
-use crate::{
-    error::{Error, ErrorKind},
-    secret::Secret,
-    token::AccessToken,
-};
+use crate::{error::Error, secret::Secret, token::AccessToken};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -45,13 +41,13 @@ pub fn token_answer(issuer: u8, status: u16, body: &[u8], secret: &Secret) -> Re
         1 => Issuer::Imds,
         _ => Issuer::Machine,
     };
-    answer::token(&answered(status, body, Some(secret)), "https://login.example", issuer)
+    token_response::token(&answered(status, body, Some(secret)), "https://login.example", issuer)
 }
 
 /// What an answer says that is no token.
 #[must_use]
 pub fn told(status: u16, body: &[u8]) -> String {
-    answer::told(&answered(status, body, None))
+    token_response::told(&answered(status, body, None))
 }
 
 /// Whether an answer with this `Server` header, or one with a header of Microsoft's, is from IMDS; whether it is JSON.
@@ -102,7 +98,7 @@ pub fn arc_key(path: &Path, tokens: &Path) -> Result<Secret, Error> {
 
 fn tool(is_azd: bool) -> Result<DeveloperSource, Error> {
     let tool: &'static Tool = if is_azd { &azd::TOOL } else { &azure_cli::TOOL };
-    DeveloperSource::new(tool, super::REDIS_SCOPE, None, &Surroundings::of_process())
+    DeveloperSource::new(tool, super::REDIS_SCOPE, None, &ProcessEnv::of_process())
 }
 
 /// The token in what `az` or `azd` printed.
@@ -134,7 +130,8 @@ pub fn load_certificate(certificate: &ClientCertificate) -> Result<(), Error> {
 /// # Errors
 ///
 /// If it is no BER.
+#[cfg(feature = "pkcs12")]
 pub fn der(bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let der = certificate::der(bytes).ok_or_else(|| Error::new(ErrorKind::Configuration, "this is no BER"))?;
+    let der = super::certificate::der(bytes).ok_or_else(|| Error::config("certificate", "is no BER"))?;
     Ok(der.to_vec())
 }

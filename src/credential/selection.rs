@@ -1,6 +1,6 @@
 //! Which credentials the default chain consists of: all, or those that `AZURE_TOKEN_CREDENTIALS` names.
 
-use super::surroundings::Surroundings;
+use super::process_env::ProcessEnv;
 use crate::error::Error;
 
 /// A member of the default chain.
@@ -46,8 +46,8 @@ impl Candidate {
 }
 
 /// The candidates that the environment leaves, in order.
-pub(super) fn candidates(surroundings: &Surroundings) -> Result<Vec<Candidate>, Error> {
-    let Some(wanted) = surroundings.get(VARIABLE) else {
+pub(super) fn candidates(env: &ProcessEnv) -> Result<Vec<Candidate>, Error> {
+    let Some(wanted) = env.get(VARIABLE) else {
         return Ok(Candidate::ALL.to_vec());
     };
     let wanted = wanted.trim();
@@ -65,8 +65,8 @@ pub(super) fn candidates(surroundings: &Surroundings) -> Result<Vec<Candidate>, 
 }
 
 /// Whether the environment says which credentials to use.
-pub(super) fn is_made(surroundings: &Surroundings) -> bool {
-    surroundings.get(VARIABLE).is_some()
+pub(super) fn is_made(env: &ProcessEnv) -> bool {
+    env.get(VARIABLE).is_some()
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn chosen(value: &str) -> Result<Vec<Candidate>, Error> {
-        candidates(&Surroundings::of_pairs(&[(VARIABLE, value)]))
+        candidates(&ProcessEnv::of_pairs(&[(VARIABLE, value)]))
     }
 
     #[test]

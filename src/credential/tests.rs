@@ -13,12 +13,12 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::SeqCst},
 };
 
-fn nowhere() -> Surroundings {
-    Surroundings::of_pairs(&[])
+fn nowhere() -> ProcessEnv {
+    ProcessEnv::of_pairs(&[])
 }
 
 fn problem(credential: &Credential) -> String {
-    let Err(error) = credential.build_in(&nowhere()) else { panic!("accepted: {credential:?}") };
+    let Err(error) = credential.resolve_in(&nowhere()) else { panic!("accepted: {credential:?}") };
     assert_eq!(error.kind(), ErrorKind::Configuration);
     error.to_string()
 }
@@ -55,7 +55,7 @@ fn bad_settings_are_named() {
         assert!(problem.starts_with(setting), "{problem}");
     }
     for host in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:2", "login.microsoftonline.us"] {
-        assert!(good().authority_host(host).build_in(&nowhere()).is_ok(), "{host}");
+        assert!(good().authority_host(host).resolve_in(&nowhere()).is_ok(), "{host}");
     }
 }
 
@@ -64,7 +64,7 @@ fn the_environment_decides_the_kind() {
     let app = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "app")];
     let shown = |more: &[(&str, &str)]| {
         let all: Vec<_> = app.iter().chain(more).copied().collect();
-        format!("{:?}", Credential::from_surroundings(&Surroundings::of_pairs(&all)).unwrap())
+        format!("{:?}", Credential::from_process_env(&ProcessEnv::of_pairs(&all)).unwrap())
     };
     let secret = ("AZURE_CLIENT_SECRET", "s3cr3t");
     let certificate = ("AZURE_CLIENT_CERTIFICATE_PATH", "/app.pfx");
@@ -84,7 +84,7 @@ fn the_environment_decides_the_kind() {
     let text = shown(&[secret, ("AZURE_TOKEN_CREDENTIALS", "prod")]);
     assert!(text.contains("default chain"), "{text}");
 
-    let alone = |pairs: &[(&str, &str)]| format!("{:?}", Credential::from_surroundings(&Surroundings::of_pairs(pairs)));
+    let alone = |pairs: &[(&str, &str)]| format!("{:?}", Credential::from_process_env(&ProcessEnv::of_pairs(pairs)));
     assert!(alone(&[("AZURE_CLIENT_SECRET", "")]).contains("SystemAssigned"));
     assert!(alone(&[("AZURE_CLIENT_ID", "mine")]).contains(r#"UserAssignedClientId(\"mine\")"#));
     // A service principal without its secret is none.
@@ -101,7 +101,7 @@ fn what_is_there_in_part_is_an_error_that_names_the_rest() {
         (&[("AZURE_FEDERATED_TOKEN_FILE", "/x"), ("AZURE_CLIENT_ID", "app")][..], "`AZURE_TENANT_ID` is missing"),
         (&[("AZURE_TOKEN_CREDENTIALS", "everything")][..], "`AZURE_TOKEN_CREDENTIALS` must be one of"),
     ] {
-        let error = Credential::from_surroundings(&Surroundings::of_pairs(pairs)).unwrap_err();
+        let error = Credential::from_process_env(&ProcessEnv::of_pairs(pairs)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().starts_with(missing), "{error}");
     }
@@ -111,7 +111,7 @@ fn what_is_there_in_part_is_an_error_that_names_the_rest() {
 fn a_cloud_takes_the_place_of_the_environments_authority() {
     let variables = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "app"), ("AZURE_CLIENT_SECRET", "s")];
     let with_host = [&variables[..], &[("AZURE_AUTHORITY_HOST", "http://127.0.0.1:1")]].concat();
-    let credential = Credential::from_surroundings(&Surroundings::of_pairs(&with_host)).unwrap();
+    let credential = Credential::from_process_env(&ProcessEnv::of_pairs(&with_host)).unwrap();
     let shown = |credential: Credential| format!("{credential:?}");
     assert!(shown(credential.clone()).contains("127.0.0.1:1"));
     let chosen = credential.cloud(Cloud::China);
@@ -133,7 +133,7 @@ fn debug_shows_no_password_of_a_url() {
 
 /// A credential that asks this server, and nothing of its surroundings.
 async fn fetch(credential: Credential, server: &Server) -> Result<crate::token::AccessToken, Error> {
-    credential.authority_host(server.url()).build_in(&nowhere()).unwrap().fetch().await
+    credential.authority_host(server.url()).resolve_in(&nowhere()).unwrap().fetch().await
 }
 
 fn too_late() -> Reply {
@@ -213,7 +213,7 @@ async fn a_certificate_signs_each_request_anew() {
     write(&cert, &key);
     let server = Server::start().await;
     let credential = Credential::client_certificate("app", ClientCertificate::pem_file(&path), "t");
-    let source = credential.authority_host(server.url()).build_in(&nowhere()).unwrap();
+    let source = credential.authority_host(server.url()).resolve_in(&nowhere()).unwrap();
     for _ in 0..2 {
         server.reply(Reply::token());
         assert_eq!(source.fetch().await.unwrap().source(), Some("service-principal-certificate"));
@@ -297,7 +297,7 @@ async fn the_audience_of_an_exchange_is_that_of_the_authoritys_cloud() {
         server.reply(Reply::json(400, &json!({"error": "invalid_request", "error_description": "Identity not found"})));
         let identity = ManagedIdentity::UserAssignedClientId("mine".to_owned());
         let credential = Credential::federated_managed_identity("app", identity, "t").imds_host(server.url());
-        let source = credential.authority_host(host).build_in(&nowhere()).unwrap();
+        let source = credential.authority_host(host).resolve_in(&nowhere()).unwrap();
         source.fetch().await.unwrap_err();
         let asked = server.seen().pop().unwrap();
         assert_eq!(asked["query"]["resource"], format!("api://AzureADTokenExchange{suffix}"), "{host}");
@@ -332,8 +332,8 @@ proptest::proptest! {
         values in proptest::collection::vec((proptest::sample::select(VARIABLES.to_vec()), ".{0,40}"), 0..8),
     ) {
         let pairs: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let around = Surroundings::of_pairs(&pairs);
-        if let Err(error) = Credential::from_surroundings(&around).and_then(|credential| credential.build_in(&around)) {
+        let env = ProcessEnv::of_pairs(&pairs);
+        if let Err(error) = Credential::from_process_env(&env).and_then(|credential| credential.resolve_in(&env)) {
             let kinds = [ErrorKind::Configuration, ErrorKind::CredentialUnavailable];
             proptest::prop_assert!(kinds.contains(&error.kind()), "{}", error);
         }

@@ -1,10 +1,10 @@
 //! Microsoft Entra ID's token endpoint: the OAuth 2.0 client credentials grant, by a secret or by an assertion.
 
 use super::{
-    answer::{self, Issuer},
     authority::{Authority, without_query},
     hints,
     http::{self, Answer, Client, Proxy},
+    token_response::{self, Issuer},
 };
 use crate::{error::Error, secret::Secret, token::AccessToken};
 use reqwest::Url;
@@ -105,7 +105,7 @@ impl TokenEndpoint {
     }
 
     fn token(&self, answer: &Answer) -> Result<AccessToken, Error> {
-        let token = answer::token(answer, self.url(), Issuer::Entra).map_err(|error| match error.aadsts() {
+        let token = token_response::token(answer, self.url(), Issuer::Entra).map_err(|error| match error.aadsts() {
             Some(UNKNOWN_APP) if is_padded(&self.client_id) => error.with_hint(hints::PADDED_CLIENT_ID),
             _ => error,
         })?;

@@ -36,7 +36,7 @@ mod faults;
 mod hello;
 mod identity;
 mod inline;
-#[cfg(feature = "internals")]
+#[cfg(feature = "bench-api")]
 pub(crate) mod parsers;
 mod redis_front;
 mod resp;

@@ -29,7 +29,7 @@ pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Resul
         // Errors are signs of life, too.
         Outcome::Answered(_) | Outcome::Unreadable(..) => {}
         // Behind a large reply its answer may come late: whoever sends that is there.
-        Outcome::TimedOut if !wire.pulse.silent_since(asked) => {}
+        Outcome::TimedOut if !wire.liveness.silent_since(asked) => {}
         _ => return Err(SILENT),
     }
     if !claims.is_read_only() {
@@ -41,7 +41,7 @@ pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Resul
         Role::Replica | Role::Unsaid => Err(READONLY),
         Role::Unanswered => {
             // Asked again at the next look: a primary that is slow is no replica.
-            wire.pulse.claim(claims);
+            wire.liveness.claim(claims);
             Ok(())
         }
     }
@@ -133,7 +133,7 @@ mod tests {
         far.read_exact(&mut came).await.unwrap();
         far.write_all(b"-READONLY You can't write against a read only replica.\r\n").await.unwrap();
         assert!(matches!(refused.await.outcome, Outcome::Answered(Value::ServerError(_))));
-        let claims = wire.pulse.take_claims();
+        let claims = wire.liveness.take_claims();
         assert!(claims.is_read_only());
         let answer = async {
             for (question, answer) in answers {
@@ -148,7 +148,7 @@ mod tests {
             checked = check(&wire, claims, SECOND) => checked,
             () = answer => unreachable!("it does not end"),
         };
-        (checked, wire.pulse.has_claims())
+        (checked, wire.liveness.has_claims())
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// When a link's server last sent something, or took what could not be written before, in milliseconds since the link
 /// began.
-pub(crate) struct Pulse {
+pub(crate) struct Liveness {
     began: Instant,
     last_sign: AtomicU64,
     /// Somebody wants to know whether it still speaks.
@@ -35,7 +35,7 @@ impl Drop for Validating<'_> {
     }
 }
 
-impl Pulse {
+impl Liveness {
     pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),

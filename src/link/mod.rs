@@ -12,7 +12,7 @@ mod setup;
 mod wire;
 
 use crate::{
-    admission::Load,
+    admission::Admission,
     error::{Error, ErrorKind, Stage},
     lock::lock,
     observe::stats::{LinkState, LinkStats},
@@ -31,14 +31,14 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
-#[cfg(any(test, feature = "internals"))]
+#[cfg(any(test, feature = "bench-api"))]
 use tokio_util::task::TaskTracker;
-use wire::{Terms, Wire};
+use wire::{Wire, WireContext};
 
 pub(crate) use crate::resp::claims::{NOAUTH, READONLY};
 pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Refused, is_for_good};
-pub(crate) use queue::{Admission, Condition, EXPIRED, Queue};
+pub(crate) use queue::{Access, Condition, EXPIRED, Queue};
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 pub(crate) use setup::Setup;
 pub(crate) use wire::Queued;
@@ -61,6 +61,8 @@ impl Authenticated {
 /// One multiplexed connection, and what the pool has to know about it.
 pub(crate) struct Link {
     id: u64,
+    /// The address of the server, as it is shown.
+    node: Arc<str>,
     wire: Wire,
     authenticated: Mutex<Authenticated>,
     last_used: AtomicU64,
@@ -77,39 +79,42 @@ impl Link {
         setup: &Setup,
         token: impl Future<Output = Result<Arc<Current>, Error>>,
         keeper: Arc<Notify>,
-        load: Arc<Load>,
+        admission: Arc<Admission>,
     ) -> Result<Self, Error> {
         let (stream, current) = futures_util::future::try_join(setup.dialer.connect(), token).await?;
         let wire = {
             let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
             let (pool, tasks, multi) = (Arc::clone(&setup.pool), setup.tasks.clone(), Arc::clone(&setup.multi));
-            Wire::start(stream, Terms { keeper, load, patience, record, pool, tasks, multi })
+            Wire::start(stream, WireContext { keeper, admission, patience, record, pool, tasks, multi })
         };
         let asked = Instant::now();
         handshake::authenticate(&wire, setup, &current).await?;
         let authenticated = Authenticated::with(&current, asked.elapsed());
-        wire.pulse.expires_at(authenticated.until);
-        let link = Self::new(setup.next_id(), wire, authenticated);
+        wire.liveness.expires_at(authenticated.until);
+        let link = Self::new(setup.next_id(), Arc::clone(&setup.node), wire, authenticated);
         link.touch();
         Ok(link)
     }
 
     /// A link over any stream, without authentication; requests may take `patience`. Must be called on a runtime.
-    #[cfg(any(test, feature = "internals"))]
-    pub(crate) fn over<S>(id: u64, stream: S, load: Arc<Load>, patience: Duration) -> Self
+    #[cfg(any(test, feature = "bench-api"))]
+    pub(crate) fn over<S>(id: u64, stream: S, admission: Arc<Admission>, patience: Duration) -> Self
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let (keeper, pool, tasks) = (Arc::default(), Arc::from("none"), TaskTracker::new());
         let multi = Arc::default();
-        let wire = Wire::start(stream, Terms { keeper, load, patience, record: 16 << 10, pool, tasks, multi });
+        let wire =
+            Wire::start(stream, WireContext { keeper, admission, patience, record: 16 << 10, pool, tasks, multi });
         let until = Instant::now() + patience;
-        Self::new(id, wire, Authenticated { generation: 0, until, took: Duration::ZERO })
+        let authenticated = Authenticated { generation: 0, until, took: Duration::ZERO };
+        Self::new(id, Arc::from("none"), wire, authenticated)
     }
 
-    fn new(id: u64, wire: Wire, authenticated: Authenticated) -> Self {
+    fn new(id: u64, node: Arc<str>, wire: Wire, authenticated: Authenticated) -> Self {
         Self {
             id,
+            node,
             wire,
             authenticated: Mutex::new(authenticated),
             last_used: AtomicU64::new(0),
@@ -119,19 +124,22 @@ impl Link {
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
-    pub(crate) fn command(&self, admission: Admission, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
-        self.wire.command(admission, cmd, deadline)
+    ///
+    /// `asking` lets it be served by a node that is just taking over its slot.
+    pub(crate) fn command(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>, asking: bool) -> Option<Queued> {
+        self.wire.command(access, cmd, deadline, asking)
     }
 
-    /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.
+    /// Queues a pipeline, which must not be empty, of whose replies `kept.1` are kept after the first `kept.0`.
     pub(crate) fn pipeline(
         &self,
-        admission: Admission,
+        access: Access,
         pipeline: &Pipeline,
-        (offset, count): (usize, usize),
+        kept: (usize, usize),
         deadline: Option<Instant>,
+        asking: bool,
     ) -> Option<Queued> {
-        self.wire.pipeline(admission, pipeline, (offset, count), deadline)
+        self.wire.pipeline(access, pipeline, kept, deadline, asking)
     }
 
     /// Whether the commands of a transaction must not follow `MULTI` before its reply is there.
@@ -140,12 +148,17 @@ impl Link {
     }
 
     /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
-    pub(crate) fn ask_for_multi(&self, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
-        self.wire.ask_for_multi(admission, deadline)
+    pub(crate) fn ask_for_multi(&self, access: Access, deadline: Option<Instant>) -> Option<Queued> {
+        self.wire.ask_for_multi(access, deadline)
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The address of the server, as it is shown; the same one for all links of a node.
+    pub(crate) fn node(&self) -> &Arc<str> {
+        &self.node
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -173,7 +186,7 @@ impl Link {
 
     /// Whether an `AUTH` is under way: until its end nobody knows when the link's life ends.
     pub(crate) fn is_validating(&self) -> bool {
-        self.wire.pulse.is_validating()
+        self.wire.liveness.is_validating()
     }
 
     /// How long Redis took to answer the last `AUTH` that it took.
@@ -189,11 +202,12 @@ impl Link {
     pub(crate) fn stats(&self) -> LinkStats {
         let state = match self.condition() {
             Condition::Open => LinkState::Open,
-            Condition::Aside => LinkState::Aside,
+            Condition::Reauthenticating => LinkState::Reauthenticating,
             Condition::Down(_) => LinkState::Down,
         };
         LinkStats {
             link: self.id(),
+            node: self.node.to_string(),
             state,
             open: state == LinkState::Open,
             generation: self.generation(),
@@ -215,8 +229,8 @@ impl Link {
         self.wire.queue.is_open()
     }
 
-    pub(crate) fn is_aside(&self) -> bool {
-        self.wire.queue.is_aside()
+    pub(crate) fn is_reauthenticating(&self) -> bool {
+        self.wire.queue.is_reauthenticating()
     }
 
     /// Whether a large reply is on its way, behind which others wait.
@@ -226,7 +240,7 @@ impl Link {
 
     /// Whether it has left requests without a sign of life for too long.
     pub(crate) fn is_silent(&self) -> bool {
-        self.wire.pulse.is_silent()
+        self.wire.liveness.is_silent()
     }
 
     /// Whether its connection has ended.
@@ -256,28 +270,28 @@ impl Link {
 
     /// How long nothing has been received.
     pub(crate) fn since_heard(&self) -> Duration {
-        self.wire.pulse.now().saturating_sub(Duration::from_millis(self.wire.pulse.last_sign()))
+        self.wire.liveness.now().saturating_sub(Duration::from_millis(self.wire.liveness.last_sign()))
     }
 
     /// How long nothing has been sent or received.
     pub(crate) fn idle(&self) -> Duration {
-        let last = self.wire.pulse.last_sign().max(self.last_used.load(Relaxed));
-        self.wire.pulse.now().saturating_sub(Duration::from_millis(last))
+        let last = self.wire.liveness.last_sign().max(self.last_used.load(Relaxed));
+        self.wire.liveness.now().saturating_sub(Duration::from_millis(last))
     }
 
     /// Has the keeper find out whether Redis is still there.
     pub(crate) fn suspect(&self) {
-        self.wire.pulse.suspect();
+        self.wire.liveness.suspect();
     }
 
     /// Whether somebody doubts that Redis is still there.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.wire.pulse.is_suspect()
+        self.wire.liveness.is_suspect()
     }
 
     /// How long ago the link was opened.
     pub(crate) fn age(&self) -> Duration {
-        self.wire.pulse.now()
+        self.wire.liveness.now()
     }
 
     /// Waits until every command has been answered, those that nobody waits for included. Meant for a link that is not
@@ -289,51 +303,56 @@ impl Link {
     fn touch(&self) {
         // Milliseconds of uptime fit for 584 million years.
         #[allow(clippy::cast_possible_truncation)]
-        self.last_used.store(self.wire.pulse.now().as_millis() as u64, Relaxed);
+        self.last_used.store(self.wire.liveness.now().as_millis() as u64, Relaxed);
     }
 
     /// Whether an error has said something of this link that [`check`](Self::check) has not looked into.
     pub(crate) fn has_claims(&self) -> bool {
-        self.wire.pulse.has_claims()
+        self.wire.liveness.has_claims()
     }
 
     /// Finds out within `limit` whether Redis is still there and knows whom it talks to; and, if something has answered
     /// as a replica does, within the same time once more whether it is a primary. Otherwise, the reason why not.
     pub(crate) async fn check(&self, limit: Duration) -> Result<(), &'static str> {
         self.touch();
-        let claims = self.wire.pulse.take_claims();
+        let claims = self.wire.liveness.take_claims();
         check::check(&self.wire, claims, limit).await
     }
 
+    /// Asks something on behalf of this crate, in whatever condition the link is.
+    pub(crate) async fn ask(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
+        self.wire.own(cmd, deadline).await
+    }
+
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.
-    pub(crate) fn step_aside(&self) {
-        self.wire.queue.swap(Condition::Open, Condition::Aside);
+    pub(crate) fn divert(&self) {
+        self.wire.queue.swap(Condition::Open, Condition::Reauthenticating);
     }
 
     /// Sends `AUTH` with a new token, and waits for its answer for `limit` at most, and as long as the old token lives.
     ///
     /// A server may take seconds to validate a token, and everything sent behind the `AUTH` would wait for it: if there
-    /// are other links, this one should have stepped aside. If there is no answer in time, [`ErrorKind::Timeout`], it
-    /// stays there: what follows would wait behind the `AUTH`.
+    /// are other links, traffic should have been diverted from this one. If there is no answer in time,
+    /// [`ErrorKind::Timeout`], it stays there: what follows would wait behind the `AUTH`.
     pub(crate) async fn reauthenticate(&self, current: &Current, limit: Duration) -> Result<(), Error> {
         let began = Instant::now();
         let old_life = self.authenticated_until().saturating_duration_since(began);
         let limit = if old_life < limit { Limit::OldToken(old_life) } else { Limit::AuthTimeout(limit) };
         let deadline = began + limit.duration();
-        if self.condition() == Condition::Aside {
+        if self.condition() == Condition::Reauthenticating {
             // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered
             // at half-time is left to itself: the AUTH needs the other half.
             _ = timeout_at(began + limit.duration() / 2, self.drained()).await;
         }
         let auth = handshake::auth_command(current);
         let started = Instant::now();
-        let validating = self.wire.pulse.validate();
+        let validating = self.wire.liveness.validate();
         let outcome = self.wire.own(&auth, deadline).await;
         let verdict = handshake::verdict(outcome, current, limit);
         match &verdict {
             Ok(()) => {
                 let authenticated = Authenticated::with(current, started.elapsed());
-                self.wire.pulse.expires_at(authenticated.until);
+                self.wire.liveness.expires_at(authenticated.until);
                 *self.authenticated() = authenticated;
                 self.reauths.fetch_add(1, Relaxed);
             }
@@ -341,12 +360,12 @@ impl Link {
             Err(_) => {}
         }
         drop(validating);
-        self.wire.queue.swap(Condition::Aside, Condition::Open);
+        self.wire.queue.swap(Condition::Reauthenticating, Condition::Open);
         verdict
     }
 
     /// Whether Redis has given no sign of life since `moment`, for no good reason.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
-        self.wire.pulse.silent_since(moment) && !self.is_validating()
+        self.wire.liveness.silent_since(moment) && !self.is_validating()
     }
 }

@@ -1,7 +1,7 @@
 //! Between the callers of a link and its driver: what is to be written, and who waits for what.
 
 use super::reply::{Expect, Reply, Slot};
-use crate::{admission::Load, lock::lock};
+use crate::{admission::Admission, lock::lock};
 use std::{
     collections::VecDeque,
     sync::{
@@ -18,18 +18,18 @@ pub(crate) enum Condition {
     /// Takes commands.
     Open,
     /// An `AUTH` is under way: takes commands only when nothing else does.
-    Aside,
+    Reauthenticating,
     /// Takes no commands any more, and why.
     Down(&'static str),
 }
 
 /// Who may send now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
+pub(crate) enum Access {
     /// Commands, while the link is open.
     Open,
-    /// Commands, while the link is aside.
-    Aside,
+    /// Commands, while the link is re-authenticated.
+    Reauthenticating,
     /// The link's own `AUTH` and `PING`, while there is a connection.
     Own,
 }
@@ -55,7 +55,7 @@ pub(super) struct Entry {
     pub(super) slot: Option<Arc<Slot>>,
     /// Ends with the writing of its last byte.
     pub(super) quiet: bool,
-    /// Somebody's command, which has a place in the pool's load.
+    /// Somebody's command, which has a permit.
     pub(super) counted: bool,
 }
 
@@ -65,8 +65,8 @@ pub(super) struct Through {
     /// The link's own `AUTH` and `PING`.
     own: usize,
     commands: usize,
-    /// Places in the pool's load that the commands leave behind.
-    pub(super) places: usize,
+    /// Permits that the commands give back.
+    pub(super) permits: usize,
 }
 
 impl Through {
@@ -74,12 +74,12 @@ impl Through {
         let counted = usize::from(entry.counted);
         self.own += 1 - counted;
         self.commands += counted;
-        self.places += counted;
+        self.permits += counted;
     }
 }
 
 /// A request to be queued.
-pub(super) struct Order {
+pub(super) struct NewRequest {
     /// None: the command timeout from now.
     pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
@@ -100,10 +100,11 @@ pub(crate) struct Queue {
     own: AtomicUsize,
     /// A large reply is on its way.
     congested: AtomicBool,
-    /// Rung whenever commands of a link that is not open are through.
+    /// Rung whenever commands are through for which somebody waits.
     departed: Notify,
-    /// The whole pool's load.
-    load: Arc<Load>,
+    watchers: AtomicUsize,
+    /// Shared by all links.
+    admission: Arc<Admission>,
 }
 
 struct Inner {
@@ -123,12 +124,12 @@ pub(super) enum Taken {
     Nothing,
     Something,
     /// Something, which was left there for more to join it.
-    Later,
+    Deferred,
 }
 
-/// What the driver has in hand.
+/// What is on its way: written or about to be, and not answered.
 #[derive(Default)]
-pub(super) struct Hand {
+pub(super) struct Outstanding {
     pub(super) bytes: Vec<u8>,
     pub(super) entries: VecDeque<Entry>,
     /// Slots that have been filled, and that their callers may still be about to empty.
@@ -136,7 +137,7 @@ pub(super) struct Hand {
 }
 
 impl Queue {
-    pub(super) fn new(load: Arc<Load>) -> Self {
+    pub(super) fn new(admission: Arc<Admission>) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 condition: Condition::Open,
@@ -153,25 +154,26 @@ impl Queue {
             own: AtomicUsize::new(0),
             congested: AtomicBool::new(false),
             departed: Notify::new(),
-            load,
+            watchers: AtomicUsize::new(0),
+            admission,
         }
     }
 
     /// Queues what `encode` writes; none if the link does not take it now.
     ///
-    /// Commands have a place in the pool's load, which is given back when they are through.
+    /// Commands hold a permit, which is given back when they are through.
     pub(super) fn push(
         &self,
-        admission: Admission,
-        order: Order,
+        access: Access,
+        request: NewRequest,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Option<(Reply, usize)> {
         let mut guard = lock(&self.inner);
         let inner = &mut *guard;
-        let admitted = match admission {
-            Admission::Open => inner.condition == Condition::Open,
-            Admission::Aside => inner.condition == Condition::Aside,
-            Admission::Own => true,
+        let admitted = match access {
+            Access::Open => inner.condition == Condition::Open,
+            Access::Reauthenticating => inner.condition == Condition::Reauthenticating,
+            Access::Own => true,
         };
         if !admitted || self.has_ended() {
             return None;
@@ -182,9 +184,9 @@ impl Queue {
         let begins = inner.offset;
         inner.offset += len as u64;
         let slot = inner.spare.pop().unwrap_or_default();
-        let Order { deadline, expect, quiet } = order;
+        let NewRequest { deadline, expect, quiet } = request;
         let reply = Reply(Arc::clone(&slot));
-        let counted = admission != Admission::Own;
+        let counted = access != Access::Own;
         inner.entries.push(Entry { begins, ends: inner.offset, deadline, expect, slot: Some(slot), quiet, counted });
         if counted {
             // In this order, so that nobody takes a command that is just being queued for an answered one.
@@ -201,20 +203,20 @@ impl Queue {
         Some((reply, len))
     }
 
-    /// Moves what is queued to `hand`, past `see`. If nothing is, the driver will be woken by the next
+    /// Moves what is queued to `outstanding`, past `see`. If nothing is, the driver will be woken by the next
     /// [`push`](Self::push).
     ///
     /// With `patience`, what is queued stays if it does not come from a lone caller.
     pub(super) fn take(
         &self,
-        hand: &mut Hand,
+        outstanding: &mut Outstanding,
         patience: bool,
         cx: &Context<'_>,
         mut see: impl FnMut(&mut Entry),
     ) -> Taken {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
-        inner.recycle(&mut hand.spent);
+        inner.recycle(&mut outstanding.spent);
         if inner.entries.is_empty() {
             if !inner.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inner.driver = Some(cx.waker().clone());
@@ -222,30 +224,30 @@ impl Queue {
             return Taken::Nothing;
         }
         if patience && self.in_flight() > 1 {
-            return Taken::Later;
+            return Taken::Deferred;
         }
-        if hand.bytes.is_empty() {
-            std::mem::swap(&mut hand.bytes, &mut inner.bytes);
+        if outstanding.bytes.is_empty() {
+            std::mem::swap(&mut outstanding.bytes, &mut inner.bytes);
             if inner.bytes.capacity() > LARGEST_IDLE_BUFFER {
                 inner.bytes = Vec::new();
             }
         } else {
-            hand.bytes.append(&mut inner.bytes);
+            outstanding.bytes.append(&mut inner.bytes);
         }
         let mut counted = 0;
-        hand.entries.reserve(inner.entries.len());
+        outstanding.entries.reserve(inner.entries.len());
         for mut entry in inner.entries.drain(..) {
             counted += usize::from(entry.counted);
             see(&mut entry);
-            hand.entries.push_back(entry);
+            outstanding.entries.push_back(entry);
         }
-        self.load.note_sent(counted);
+        self.admission.note_sent(counted);
         Taken::Something
     }
 
-    /// Notes that requests are through, and gives back the places of the commands among them.
+    /// Notes that requests are through, and gives back the permits of the commands among them.
     pub(super) fn left(&self, through: Through) {
-        let Through { own, commands, places } = through;
+        let Through { own, commands, permits } = through;
         // All counts are right before anybody is woken.
         if own > 0 {
             self.own.fetch_sub(own, SeqCst);
@@ -253,8 +255,8 @@ impl Queue {
         if commands > 0 {
             self.commands.fetch_sub(commands, SeqCst);
         }
-        self.load.left(places);
-        if commands > 0 && !self.is_open() {
+        self.admission.release(permits);
+        if commands > 0 && self.watchers.load(SeqCst) > 0 {
             self.departed.notify_waiters();
         }
     }
@@ -301,8 +303,8 @@ impl Queue {
         self.condition.load(SeqCst) == OPEN
     }
 
-    pub(crate) fn is_aside(&self) -> bool {
-        self.condition.load(SeqCst) == ASIDE
+    pub(crate) fn is_reauthenticating(&self) -> bool {
+        self.condition.load(SeqCst) == REAUTHENTICATING
     }
 
     /// Whether a large reply is on its way, behind which others wait.
@@ -352,20 +354,20 @@ impl Queue {
         }
     }
 
-    /// Waits until no command is in flight; meant for a link that is not open. An `AUTH` that is never answered keeps
+    /// Waits until no command is in flight. An `AUTH` that is never answered keeps
     /// nobody waiting.
     pub(crate) async fn drained(&self) {
         self.until(|queue| queue.commands.load(SeqCst) == 0).await;
     }
 
-    /// Waits until the first `count` commands are answered, or the connection is gone; meant for a link that is not
-    /// open.
+    /// Waits until the first `count` commands are answered, or the connection is gone.
     pub(crate) async fn answered(&self, count: u64) {
         self.until(|queue| queue.has_ended() || queue.has_answered(count)).await;
     }
 
-    /// Looks whenever commands are through, for as long as the link is not open.
+    /// Looks whenever commands are through.
     async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+        let _watching = Watching::new(&self.watchers);
         loop {
             let departed = self.departed.notified();
             tokio::pin!(departed);
@@ -376,6 +378,22 @@ impl Queue {
             }
             departed.await;
         }
+    }
+}
+
+/// Somebody who waits for commands to be through, until dropped.
+struct Watching<'a>(&'a AtomicUsize);
+
+impl<'a> Watching<'a> {
+    fn new(watchers: &'a AtomicUsize) -> Self {
+        watchers.fetch_add(1, SeqCst);
+        Self(watchers)
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
     }
 }
 
@@ -397,13 +415,13 @@ impl Inner {
 }
 
 const OPEN: u8 = 0;
-const ASIDE: u8 = 1;
+const REAUTHENTICATING: u8 = 1;
 const DOWN: u8 = 2;
 
 fn code(condition: Condition) -> u8 {
     match condition {
         Condition::Open => OPEN,
-        Condition::Aside => ASIDE,
+        Condition::Reauthenticating => REAUTHENTICATING,
         Condition::Down(_) => DOWN,
     }
 }

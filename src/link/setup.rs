@@ -12,12 +12,16 @@ use std::{
 };
 use tokio_util::task::TaskTracker;
 
+#[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) dialer: Dialer,
+    /// Host and port of the node, as they are shown.
+    pub(crate) node: Arc<str>,
     pub(crate) protocol: ProtocolVersion,
     pub(crate) auth_timeout: Duration,
     pub(crate) command_timeout: Duration,
-    pub(crate) links_opened: AtomicU64,
+    /// Links that were opened in all, which numbers them.
+    pub(crate) links_opened: Arc<AtomicU64>,
     /// The name of the pool that the links are for.
     pub(crate) pool: Arc<str>,
     /// Where the connections' tasks are counted.

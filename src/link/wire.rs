@@ -9,12 +9,12 @@ pub(super) mod tests;
 
 use super::{
     driver::Driver,
-    liveness::Pulse,
+    liveness::Liveness,
     multi::Multi,
-    queue::{Admission, Order, Queue},
+    queue::{Access, NewRequest, Queue},
     reply::{Expect, Gather, Outcome, Reply},
 };
-use crate::{admission::Load, resp::pack};
+use crate::{admission::Admission, resp::pack};
 use redis::{Arg, Cmd, Pipeline};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -28,12 +28,12 @@ use tokio_util::task::TaskTracker;
 /// What was queued: its reply to come, and how many bytes it has.
 pub(crate) type Queued = (Reply, usize);
 
-/// What a connection has to know about its surroundings.
-pub(super) struct Terms {
+/// What a connection is told when it begins.
+pub(super) struct WireContext {
     /// Notified when the connection ends, or is in doubt.
     pub(super) keeper: Arc<Notify>,
-    /// The whole pool's load.
-    pub(super) load: Arc<Load>,
+    /// Shared by all links.
+    pub(super) admission: Arc<Admission>,
     /// How long a request may take that comes without a deadline of its own.
     pub(super) patience: Duration,
     /// Bytes that one TLS record holds.
@@ -52,7 +52,7 @@ const PACKED_BEFORE: usize = 64 << 10;
 /// A connection; it ends when dropped.
 pub(super) struct Wire {
     pub(super) queue: Arc<Queue>,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) liveness: Arc<Liveness>,
     pub(super) multi: Arc<Multi>,
     driver: JoinHandle<()>,
 }
@@ -65,52 +65,76 @@ impl Drop for Wire {
 
 impl Wire {
     /// Spawns the driver of `stream`.
-    pub(super) fn start<S>(stream: S, terms: Terms) -> Self
+    pub(super) fn start<S>(stream: S, context: WireContext) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let queue = Arc::new(Queue::new(Arc::clone(&terms.load)));
-        let pulse = Arc::new(Pulse::new());
-        let (tasks, multi) = (terms.tasks.clone(), Arc::clone(&terms.multi));
-        let driver = tasks.spawn(Driver::new(stream, Arc::clone(&queue), Arc::clone(&pulse), terms));
-        Self { queue, pulse, multi, driver }
+        let queue = Arc::new(Queue::new(Arc::clone(&context.admission)));
+        let liveness = Arc::new(Liveness::new());
+        let (tasks, multi) = (context.tasks.clone(), Arc::clone(&context.multi));
+        let driver = tasks.spawn(Driver::new(stream, Arc::clone(&queue), Arc::clone(&liveness), context));
+        Self { queue, liveness, multi, driver }
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
-    pub(super) fn command(&self, admission: Admission, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
-        let order = Order { deadline, expect: Expect::One, quiet: cmd.is_no_response() };
+    ///
+    /// `asking` lets it be served by a node that is just taking over its slot.
+    pub(super) fn command(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>, asking: bool) -> Option<Queued> {
+        if asking {
+            return self.command_behind_asking(access, cmd, deadline);
+        }
+        let order = NewRequest { deadline, expect: Expect::One, quiet: cmd.is_no_response() };
         let size: usize = cmd.args_iter().map(|arg| if let Arg::Simple(bytes) = arg { bytes.len() } else { 0 }).sum();
         if size > PACKED_BEFORE {
             let packed = cmd.get_packed_command();
-            return self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed));
+            return self.queue.push(access, order, |bytes| bytes.extend_from_slice(&packed));
         }
-        self.queue.push(admission, order, |bytes| pack::pack(cmd, bytes))
+        self.queue.push(access, order, |bytes| pack::pack(cmd, bytes))
+    }
+
+    /// In one piece, so that nothing comes between the two: `ASKING` is for the next command alone.
+    #[cold]
+    fn command_behind_asking(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
+        let expect = Expect::Many(Box::new(Gather::single_behind_asking()));
+        let packed = cmd.get_packed_command();
+        self.queue.push(access, NewRequest { deadline, expect, quiet: false }, |bytes| {
+            pack::pack(&redis::cmd("ASKING"), bytes);
+            bytes.extend_from_slice(&packed);
+        })
     }
 
     /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.
     pub(super) fn pipeline(
         &self,
-        admission: Admission,
+        access: Access,
         pipeline: &Pipeline,
         (offset, count): (usize, usize),
         deadline: Option<Instant>,
+        asking: bool,
     ) -> Option<Queued> {
         let transaction = pipeline.is_transaction();
         // MULTI and EXEC are answered, too.
         let total = pipeline.len() + if transaction { 2 } else { 0 };
         let multi = transaction.then(|| Arc::clone(&self.multi));
-        let expect = Expect::Many(Box::new(Gather::new(multi, total, offset, count)));
+        let gather = Gather::new(multi, total, offset, count);
+        let expect = Expect::Many(Box::new(if asking { gather.behind_asking() } else { gather }));
         // Packed before the lock is taken: it may be long.
         let packed = pipeline.get_packed_pipeline();
-        let order = Order { deadline, expect, quiet: false };
-        self.queue.push(admission, order, |bytes| bytes.extend_from_slice(&packed))
+        let order = NewRequest { deadline, expect, quiet: false };
+        self.queue.push(access, order, |bytes| {
+            if asking {
+                // It holds for the whole of a transaction.
+                pack::pack(&redis::cmd("ASKING"), bytes);
+            }
+            bytes.extend_from_slice(&packed);
+        })
     }
 
     /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
-    pub(super) fn ask_for_multi(&self, admission: Admission, deadline: Option<Instant>) -> Option<Queued> {
+    pub(super) fn ask_for_multi(&self, access: Access, deadline: Option<Instant>) -> Option<Queued> {
         let expect = Expect::Many(Box::new(Gather::question(Arc::clone(&self.multi))));
-        let order = Order { deadline, expect, quiet: false };
-        self.queue.push(admission, order, |bytes| {
+        let order = NewRequest { deadline, expect, quiet: false };
+        self.queue.push(access, order, |bytes| {
             for name in ["MULTI", "DISCARD"] {
                 pack::pack(&redis::cmd(name), bytes);
             }
@@ -119,7 +143,7 @@ impl Wire {
 
     /// One of the link's own commands, sent in whatever condition the link is.
     pub(super) async fn own(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
-        match self.command(Admission::Own, cmd, Some(deadline)) {
+        match self.command(Access::Own, cmd, Some(deadline), false) {
             Some((reply, _)) => reply.await.outcome,
             None => Outcome::Unsent(None),
         }

@@ -5,6 +5,9 @@ pub(crate) mod health;
 pub(crate) mod journal;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics_off.rs"]
+pub(crate) mod metrics;
 mod name;
 pub(crate) mod stats;
 pub(crate) mod trace;

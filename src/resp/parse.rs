@@ -18,7 +18,7 @@ use redis::Value;
 const DEEPEST: usize = 100;
 
 /// The reply at the start of `buf`, and how many bytes it takes.
-#[cfg(any(test, feature = "internals"))]
+#[cfg(any(test, feature = "bench-api"))]
 pub(crate) fn parse(buf: &[u8]) -> Result<(Value, usize), Stop> {
     parse_with_claims(buf, &mut Claims::default())
 }

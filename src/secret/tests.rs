@@ -290,7 +290,8 @@ proptest! {
     }
 }
 
-/// No piece of a token that nobody knows is left, though half an escape stands before it, or something foreign within it.
+/// No piece of a token that nobody knows is left, though half an escape stands before it, or something foreign within
+/// it.
 #[test]
 fn a_token_that_nobody_knows_is_blanked_behind_half_an_escape_and_across_what_came_into_it() {
     const TOKEN: &str =

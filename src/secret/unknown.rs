@@ -1,7 +1,7 @@
 //! Secrets whose value is not known here, in what programs say that have some. They are recognized by how they look,
 //! and by what stands before them.
 
-use super::{Secret, bounded, decode::Plain, echo, marks::Marks, names};
+use super::{Secret, bounded, decode::Plain, marks::Marks, names, redact};
 use std::ops::Range;
 
 /// How every JWT begins: `{"` in base64.
@@ -43,7 +43,7 @@ pub(crate) fn scrub_jwts(text: &str) -> String {
 
 fn mark_jwts(marks: &mut Marks<'_>) {
     let jwts = jwts_in(marks.text());
-    echo::mark(marks, jwts.iter().map(Secret::expose));
+    redact::mark(marks, jwts.iter().map(Secret::expose));
 }
 
 /// Whatever in a text looks like a JWT, or like the first part of one.

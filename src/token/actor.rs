@@ -2,7 +2,7 @@
 
 use super::{
     AccessToken, RequestLimit, TokenManagerConfig, TokenSource, schedule,
-    view::{Current, Plan, STALL, State, Tokens, Wish},
+    view::{Current, Plan, RefreshReason, STALL, State, Tokens},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -49,7 +49,7 @@ pub(crate) struct TokenActor {
     journal: Journal,
     wall_clock: fn() -> SystemTime,
     state: watch::Sender<State>,
-    requests: mpsc::Receiver<Wish>,
+    requests: mpsc::Receiver<RefreshReason>,
     current: Option<Arc<Current>>,
     last_error: Option<Error>,
     failures: u32,
@@ -122,7 +122,7 @@ impl TokenActor {
             let slice = self.due.min(Instant::now() + WALL_CHECK);
             let wake = self.expiry_to_announce().map_or(slice, |end| end.min(slice));
             tokio::select! {
-                wish = self.requests.recv() => refused |= self.hasten(&wish?),
+                reason = self.requests.recv() => refused |= self.hasten(&reason?),
                 () = sleep_until(wake) => {}
             }
             if Instant::now() >= wake + STALL {
@@ -144,11 +144,13 @@ impl TokenActor {
     /// refused.
     ///
     /// After a failure a retry is on its way, and no refusal changes that.
-    fn hasten(&mut self, wish: &Wish) -> bool {
-        let refused = match wish {
-            Wish::Instead(generation) if *generation != self.generation() || self.failures > 0 => return false,
-            Wish::Instead(_) => true,
-            Wish::Anyway => false,
+    fn hasten(&mut self, reason: &RefreshReason) -> bool {
+        let refused = match reason {
+            RefreshReason::Rejected(generation) if *generation != self.generation() || self.failures > 0 => {
+                return false;
+            }
+            RefreshReason::Rejected(_) => true,
+            RefreshReason::Requested => false,
         };
         // Tokens that are refused one after the other are asked for ever more slowly, as those that do not change.
         let repeated = if refused { self.unchanged.max(self.refused) } else { self.unchanged };
@@ -181,8 +183,8 @@ impl TokenActor {
             let done = tokio::select! {
                 biased;
                 result = &mut request => Some(result),
-                // The request under way serves this wish too.
-                wish = self.requests.recv() => { wish?; None }
+                // The request under way serves this one, too.
+                reason = self.requests.recv() => { reason?; None }
                 () = sleep_until(wake) => None,
             };
             let late = Instant::now().saturating_duration_since(wake);

@@ -18,7 +18,7 @@ use tokio::{
 pub(super) const STALL: Duration = Duration::from_millis(250);
 
 /// Wishes that may wait for the actor, which takes them at once.
-const WISHES: usize = 8;
+const MOST_REQUESTS: usize = 8;
 
 /// The token in use, which number it has, and who it is for.
 pub(crate) struct Current {
@@ -41,7 +41,7 @@ pub(super) enum State {
 #[derive(Clone)]
 pub(crate) struct Tokens {
     state: watch::Receiver<State>,
-    requests: mpsc::Sender<Wish>,
+    requests: mpsc::Sender<RefreshReason>,
     plan: Arc<Mutex<Plan>>,
 }
 
@@ -62,11 +62,11 @@ impl Plan {
 
 impl Tokens {
     /// A view, and the ends that the actor has in hand: what it tells, and what it is asked for.
-    pub(super) fn new() -> (Self, watch::Sender<State>, mpsc::Receiver<Wish>, Arc<Mutex<Plan>>) {
+    pub(super) fn new() -> (Self, watch::Sender<State>, mpsc::Receiver<RefreshReason>, Arc<Mutex<Plan>>) {
         let (state, view) = watch::channel(State::Pending);
-        let (requests, wishes) = mpsc::channel(WISHES);
+        let (requests, reasons) = mpsc::channel(MOST_REQUESTS);
         let plan = Arc::new(Mutex::new(Plan::at(Instant::now())));
-        (Self { state: view, requests, plan: Arc::clone(&plan) }, state, wishes, plan)
+        (Self { state: view, requests, plan: Arc::clone(&plan) }, state, reasons, plan)
     }
 
     /// The token in use, if it is still valid.
@@ -156,19 +156,19 @@ impl Tokens {
     /// make one request.
     pub(crate) fn refused(&self, generation: u64) {
         // A full queue means that a request has been asked for already.
-        _ = self.requests.try_send(Wish::Instead(generation));
+        _ = self.requests.try_send(RefreshReason::Rejected(generation));
     }
 
-    /// Asks for a new token because somebody wants one; any number of wishes make one request.
-    pub(crate) fn wish_refresh(&self) {
-        _ = self.requests.try_send(Wish::Anyway);
+    /// Asks for a new token because somebody wants one; any number of calls make one request.
+    pub(crate) fn request_refresh(&self) {
+        _ = self.requests.try_send(RefreshReason::Requested);
     }
 }
 
 /// Why a token is asked for before its time.
-pub(super) enum Wish {
+pub(super) enum RefreshReason {
     /// The token of this generation was refused.
-    Instead(u64),
-    /// Somebody says so.
-    Anyway,
+    Rejected(u64),
+    /// The user has asked for one.
+    Requested,
 }

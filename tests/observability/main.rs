@@ -5,7 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod events;
-#[cfg(feature = "metrics")]
+#[cfg(feature = "prometheus")]
 mod facade;
 mod health;
 mod log;

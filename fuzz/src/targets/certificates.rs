@@ -1,7 +1,7 @@
 //! Certificates and keys.
 
 use super::shown;
-use entra_redis::{ClientCertificate, Tls, internals::parsers};
+use entra_redis::{ClientCertificate, Tls, bench_api::parsers};
 
 /// To trust something: otherwise the operating system's trust roots are read each time.
 const CA: &[u8] = include_bytes!("../../corpus/pem/plain");

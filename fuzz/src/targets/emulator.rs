@@ -1,6 +1,6 @@
 //! What clients send to the emulator.
 
-use entra_redis::internals::parsers::{Reply, emulator, reply};
+use entra_redis::bench_api::parsers::{Reply, emulator, reply};
 use std::{collections::HashMap, fmt::Debug};
 
 /// However much has come: what is found lies within it, and more changes no verdict. A request is read as it was sent.

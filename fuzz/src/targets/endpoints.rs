@@ -2,7 +2,7 @@
 
 use super::{SECRET, TOKEN, assert_hidden, halves, piece_in, shown};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use entra_redis::{AccessToken, ErrorKind, Secret, internals::parsers};
+use entra_redis::{AccessToken, ErrorKind, Secret, bench_api::parsers};
 use serde_json::Value;
 use std::{
     path::{Component, Path},

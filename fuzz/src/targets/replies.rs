@@ -1,7 +1,7 @@
 //! Replies of a server.
 
 use entra_redis::{
-    internals::parsers::{Pieces, Reply, reply},
+    bench_api::parsers::{Pieces, Reply, reply},
     redis::{Value, parse_redis_value},
 };
 

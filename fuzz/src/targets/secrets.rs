@@ -1,7 +1,7 @@
 //! Redaction.
 
 use super::{TOKEN, assert_hidden, halves, piece_in};
-use entra_redis::{Secret, internals::parsers};
+use entra_redis::{Secret, bench_api::parsers};
 use std::fmt::Write;
 
 const REDACTED: &str = "[redacted]";

@@ -1,4 +1,5 @@
 use super::*;
+use redis::Cmd;
 
 fn cmd(line: &str) -> Cmd {
     let mut words = line.split(' ');
@@ -7,28 +8,35 @@ fn cmd(line: &str) -> Cmd {
     cmd
 }
 
-fn of(line: &str) -> Effect {
+fn effect(cmd: &Cmd) -> Option<Effect> {
+    match profile(cmd).lane() {
+        Lane::Own(effect) | Lane::Refused(effect) => Some(effect),
+        Lane::Shared | Lane::Empty => None,
+    }
+}
+
+fn of(line: &str) -> Option<Effect> {
     effect(&cmd(line))
 }
 
 #[test]
 fn commands_are_told_apart() {
     for line in ["GET k", "get", "SCRIPT LOAD x", "LPUSH BLPOP x", "SUBSCRIBERS", "A-NAME-LONGER-THAN-ANY-COMMAND 1"] {
-        assert_eq!(of(line), Effect::None, "{line}");
+        assert_eq!(of(line), None, "{line}");
     }
     for line in ["BLPOP k 0", "blpop k 0", "WAIT 1 0", "waitaof 1 1 0", "SHUTDOWN", "shutdown nosave force"] {
-        assert_eq!(of(line), Effect::Blocks, "{line}");
+        assert_eq!(of(line), Some(Effect::Blocks), "{line}");
     }
     for line in ["SHUTDOWN ABORT", "SHUTDOWN NOSAVE now", "DEBUG SLEEP 1", "FAILOVER", "CLIENT PAUSE 100", "KEYS *"] {
-        assert_eq!(of(line), Effect::None, "{line}");
+        assert_eq!(of(line), None, "{line}");
     }
     for line in ["SUBSCRIBE c", "Select 1", "MULTI", "WATCH k", "AUTH u p", "script debug yes", "REPLCONF ACK 0"] {
-        assert_eq!(of(line), Effect::ChangesState, "{line}");
+        assert_eq!(of(line), Some(Effect::ChangesState), "{line}");
     }
     for line in ["QUIT", "post", "Host: example.com"] {
-        assert_eq!(of(line), Effect::Ends, "{line}");
+        assert_eq!(of(line), Some(Effect::Ends), "{line}");
     }
-    assert_eq!(effect(&Cmd::new()), Effect::None);
+    assert_eq!(effect(&Cmd::new()), None);
 }
 
 #[test]
@@ -47,7 +55,7 @@ fn options_of_stream_reads_are_read_in_any_order() {
         // What a later version may bring is no reason to overlook it.
         "XREADGROUP NEWS 1 GROUP g c BLOCK 0 STREAMS s >",
     ] {
-        assert_eq!(of(line), Effect::Blocks, "{line}");
+        assert_eq!(of(line), Some(Effect::Blocks), "{line}");
     }
     for line in [
         "XREAD STREAMS block 0",
@@ -58,11 +66,11 @@ fn options_of_stream_reads_are_read_in_any_order() {
         "XREAD",
         "XREADGROUP GROUP",
     ] {
-        assert_eq!(of(line), Effect::None, "{line}");
+        assert_eq!(of(line), None, "{line}");
     }
     let mut cursor = redis::cmd("XREAD");
     cursor.arg("COUNT").cursor_arg(1).arg("BLOCK").arg(0).arg("STREAMS").arg("s").arg("$");
-    assert_eq!(effect(&cursor), Effect::Blocks, "a cursor stands for a value");
+    assert_eq!(effect(&cursor), Some(Effect::Blocks), "a cursor stands for a value");
 }
 
 #[test]
@@ -87,7 +95,7 @@ fn what_is_of_one_connection_is_refused_by_its_full_name_with_what_to_use() {
         let name = line.to_ascii_uppercase().split(' ').take(2).collect::<Vec<_>>().join(" ");
         let mut pipeline = redis::pipe();
         pipeline.cmd("PING").add_command(cmd(line));
-        let alone = check(&cmd(line)).unwrap_err();
+        let alone = check(profile(&cmd(line))).unwrap_err();
         for error in [alone, check_pipeline(&pipeline).unwrap_err(), check_pipeline(pipeline.atomic()).unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::Client);
             let shown = error.to_string();
@@ -96,9 +104,9 @@ fn what_is_of_one_connection_is_refused_by_its_full_name_with_what_to_use() {
         }
     }
     for line in ["LIST", "list", "KILL ID 1", "PAUSE 1", "UNPAUSE", "UNBLOCK 1", "HELP", "NONSENSE"] {
-        assert_eq!(of(&format!("CLIENT {line}")), Effect::None, "{line}");
+        assert_eq!(of(&format!("CLIENT {line}")), None, "{line}");
     }
-    assert_eq!(of("CLIENT"), Effect::None);
+    assert_eq!(of("CLIENT"), None);
 }
 
 #[test]
@@ -112,14 +120,14 @@ fn an_empty_command_has_no_place_in_a_pipeline() {
 #[test]
 fn scripts_are_told_apart() {
     for (name, is_script) in [("EVAL", true), ("evalsha_ro", true), ("fcall", true), ("GET", false), ("EV", false)] {
-        assert_eq!(runs_script(&redis::cmd(name)), is_script, "{name}");
+        assert_eq!(profile(&redis::cmd(name)).runs_script(), is_script, "{name}");
     }
-    assert!(!runs_script(&Cmd::new()));
+    assert!(!profile(&Cmd::new()).runs_script());
 }
 
 #[test]
 fn refusals_name_the_command_and_nothing_else() {
-    let error = check(&cmd("auth user s3cr3t")).unwrap_err();
+    let error = check(profile(&cmd("auth user s3cr3t"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Client);
     let shown = error.to_string();
     assert!(shown.contains("AUTH was not sent") && !shown.contains("s3cr3t") && !shown.contains("S3CR3T"), "{shown}");

@@ -6,10 +6,10 @@ mod output;
 mod process;
 
 use super::{
-    answer::{aadsts_in, first_line},
     authority::check_tenant,
     hints,
-    surroundings::Surroundings,
+    process_env::ProcessEnv,
+    token_response::{aadsts_in, first_line},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -56,7 +56,7 @@ impl DeveloperSource {
         tool: &'static Tool,
         scope: &str,
         tenant_id: Option<&str>,
-        surroundings: &Surroundings,
+        env: &ProcessEnv,
     ) -> Result<Self, Error> {
         // It becomes an argument, on Windows one of a batch file: nothing in it may mean anything to a shell or to the
         // tool.
@@ -71,7 +71,7 @@ impl DeveloperSource {
             arguments.extend([tool.tenant_option.to_owned(), tenant_id.to_owned()]);
         }
         let program = if cfg!(windows) { tool.program_on_windows } else { tool.program };
-        let process = Process { program, arguments, environment: tool.environment, path: surroundings.path.clone() };
+        let process = Process { program, arguments, environment: tool.environment, path: env.path.clone() };
         Ok(Self { tool, process })
     }
 

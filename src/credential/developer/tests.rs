@@ -26,10 +26,10 @@ impl Fake {
     }
 
     async fn ask_within(&self, tool: &'static Tool, limit: Duration) -> Result<AccessToken, Error> {
-        let mut around = Surroundings::of_pairs(&[]);
-        around.path = Some(self.dir.path().into());
+        let mut env = ProcessEnv::of_pairs(&[]);
+        env.path = Some(self.dir.path().into());
         let scope = "https://redis.azure.com/.default";
-        let source = DeveloperSource::new(tool, scope, Some("contoso.com"), &around).unwrap();
+        let source = DeveloperSource::new(tool, scope, Some("contoso.com"), &env).unwrap();
         within(limit, source.token()).await
     }
 
@@ -81,7 +81,7 @@ async fn arguments_are_a_list_and_no_shell_sees_them() {
         let seen = fs::read_to_string(fake.dir.path().join("arguments")).unwrap();
         assert_eq!(seen.lines().collect::<Vec<_>>().join(" "), expected);
     }
-    let around = Surroundings::of_pairs(&[]);
+    let env = ProcessEnv::of_pairs(&[]);
     for (scope, tenant) in [
         ("https://redis.azure.com/.default", "t; rm -rf /"),
         ("https://redis.azure.com/.default", "--help"),
@@ -89,7 +89,7 @@ async fn arguments_are_a_list_and_no_shell_sees_them() {
         ("$(id)/.default", "t"),
         ("--x/.default", "t"),
     ] {
-        let Err(error) = DeveloperSource::new(&azure_cli::TOOL, scope, Some(tenant), &around) else {
+        let Err(error) = DeveloperSource::new(&azure_cli::TOOL, scope, Some(tenant), &env) else {
             panic!("accepted: {scope} {tenant}");
         };
         assert_eq!(error.kind(), ErrorKind::Configuration);
@@ -152,10 +152,10 @@ async fn a_file_that_nobody_may_run_is_looked_past() {
     for tool in TOOLS {
         let (blunt, good) = (Fake::new(tool.program, "exit 1"), Fake::new(tool.program, &prints(&token)));
         fs::set_permissions(blunt.dir.path().join(tool.program), fs::Permissions::from_mode(0o644)).unwrap();
-        let mut around = Surroundings::of_pairs(&[]);
-        around.path = Some(std::env::join_paths([blunt.dir.path(), good.dir.path()]).unwrap());
+        let mut env = ProcessEnv::of_pairs(&[]);
+        env.path = Some(std::env::join_paths([blunt.dir.path(), good.dir.path()]).unwrap());
         let scope = "https://redis.azure.com/.default";
-        let source = DeveloperSource::new(tool, scope, None, &around).unwrap();
+        let source = DeveloperSource::new(tool, scope, None, &env).unwrap();
         assert_eq!(source.token().await.unwrap().source(), Some(tool.source));
     }
 }
@@ -191,9 +191,9 @@ async fn a_slow_tool_may_take_as_long_as_the_setting_says() {
         let azd = fake.dir.path().join("azd");
         fs::write(&azd, "#!/bin/sh\necho 'ERROR: not logged in, run `azd auth login` to login' >&2; exit 1\n").unwrap();
         fs::set_permissions(&azd, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut around = Surroundings::of_pairs(&[("AZURE_TOKEN_CREDENTIALS", "dev")]);
-        around.path = Some(fake.dir.path().into());
-        let source = crate::credential::Credential::default_chain().build_in(&around).unwrap();
+        let mut env = ProcessEnv::of_pairs(&[("AZURE_TOKEN_CREDENTIALS", "dev")]);
+        env.path = Some(fake.dir.path().into());
+        let source = crate::credential::Credential::default_chain().resolve_in(&env).unwrap();
         within(Duration::from_secs(limit), source.fetch()).await
     };
     let (alone, together, by_default) = (slow(13), slow(13), slow(7));
@@ -369,8 +369,8 @@ fn printed() -> impl Strategy<Value = Vec<u8>> {
 
 /// A source whose tool is not asked.
 fn source(tool: &'static Tool) -> DeveloperSource {
-    let around = Surroundings::of_pairs(&[]);
-    DeveloperSource::new(tool, "https://redis.azure.com/.default", None, &around).unwrap()
+    let env = ProcessEnv::of_pairs(&[]);
+    DeveloperSource::new(tool, "https://redis.azure.com/.default", None, &env).unwrap()
 }
 
 proptest! {

@@ -5,7 +5,7 @@ use super::{
     endpoint::{Endpoint, sensitive},
 };
 use crate::{
-    credential::{hints, http, surroundings::Surroundings},
+    credential::{hints, http, process_env::ProcessEnv},
     error::{Error, ErrorKind},
     secret::Secret,
     token::{AccessToken, TokenFuture, TokenSource},
@@ -29,13 +29,13 @@ pub(super) struct ArcSource {
 }
 
 impl ArcSource {
-    pub(super) fn new(request: &Request<'_>, endpoint: &str, surroundings: &Surroundings) -> Result<Self, Error> {
+    pub(super) fn new(request: &Request<'_>, endpoint: &str, env: &ProcessEnv) -> Result<Self, Error> {
         request.identity.must_be_system_assigned("Azure Arc has no user-assigned identities")?;
         let endpoint = Endpoint::new("IDENTITY_ENDPOINT", endpoint, "arc")?
             .parameter("api-version", "2020-06-01")
             .parameter("resource", request.resource)
             .header("metadata", "true");
-        Ok(Self { endpoint, tokens: surroundings.arc_tokens.clone() })
+        Ok(Self { endpoint, tokens: env.arc_tokens.clone() })
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {

@@ -1,17 +1,12 @@
 //! Azure Machine Learning.
 
 use super::{ManagedIdentity, Request, endpoint::Endpoint};
-use crate::{credential::surroundings::Surroundings, error::Error};
+use crate::{credential::process_env::ProcessEnv, error::Error};
 
-pub(super) fn source(
-    request: &Request<'_>,
-    endpoint: &str,
-    secret: &str,
-    surroundings: &Surroundings,
-) -> Result<Endpoint, Error> {
+pub(super) fn source(request: &Request<'_>, endpoint: &str, secret: &str, env: &ProcessEnv) -> Result<Endpoint, Error> {
     let client_id = match request.identity {
         // The compute's own identity may be a user-assigned one, which has to be named.
-        ManagedIdentity::SystemAssigned => surroundings.get("DEFAULT_IDENTITY_CLIENT_ID"),
+        ManagedIdentity::SystemAssigned => env.get("DEFAULT_IDENTITY_CLIENT_ID"),
         ManagedIdentity::UserAssignedClientId(id) => Some(id.clone()),
         _ => {
             let problem = "must be selected by its client id here: Azure Machine Learning takes no other id";

@@ -3,9 +3,9 @@
 use super::ManagedIdentity;
 use crate::{
     credential::{
-        answer::{self, Issuer},
         authority::{base_url, without_query},
         http::{self, Answer, Client, Proxy},
+        token_response::{self, Issuer},
     },
     error::Error,
     secret::Secret,
@@ -118,7 +118,7 @@ impl Endpoint {
             Some(secret) => answer.to(secret),
             None => answer,
         };
-        answer::token(&answer, self.url(), self.issuer).map(|token| token.sourced_from(self.source))
+        token_response::token(&answer, self.url(), self.issuer).map(|token| token.sourced_from(self.source))
     }
 
     pub(super) async fn token(&self) -> Result<AccessToken, Error> {

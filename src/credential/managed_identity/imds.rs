@@ -3,9 +3,9 @@
 use super::{Request, endpoint::Endpoint, recognition};
 use crate::{
     credential::{
-        answer::{self, Issuer},
         hints,
         http::{self, Answer},
+        token_response::{self, Issuer},
     },
     error::{Error, ErrorKind},
     token::{AccessToken, TokenFuture, TokenSource},
@@ -78,7 +78,7 @@ impl ImdsSource {
 
     /// The error of an answer that is not IMDS's own.
     fn strange(&self, answer: &Answer) -> Error {
-        let what = format!("(HTTP status {}): {}", answer.status, answer::told(answer));
+        let what = format!("(HTTP status {}): {}", answer.status, token_response::told(answer));
         if self.served.load(Relaxed) {
             // There is an IMDS, and something stands before it for now.
             return self.stranger(answer, &what).with_transient(true);

@@ -6,11 +6,11 @@ mod azure_ml;
 mod cloud_shell;
 mod endpoint;
 mod imds;
-mod pinned;
 pub(super) mod recognition;
 mod service_fabric;
+mod thumbprint;
 
-use super::surroundings::Surroundings;
+use super::process_env::ProcessEnv;
 use crate::{error::Error, token::TokenSource};
 use arc::ArcSource;
 use imds::ImdsSource;
@@ -79,32 +79,32 @@ pub(super) struct Request<'a> {
 
 impl Request<'_> {
     /// Finds out which endpoint to ask, by the documented variables and files, in the documented order.
-    pub(super) fn source(&self, surroundings: &Surroundings) -> Result<Arc<dyn TokenSource>, Error> {
+    pub(super) fn source(&self, env: &ProcessEnv) -> Result<Arc<dyn TokenSource>, Error> {
         self.identity.check()?;
         if self.imds_host.is_some() {
             return Ok(Arc::new(ImdsSource::new(self, self.imds_host)?));
         }
-        if let Some(endpoint) = surroundings.get("IDENTITY_ENDPOINT") {
-            if let Some(header) = surroundings.get("IDENTITY_HEADER") {
-                return Ok(match surroundings.get("IDENTITY_SERVER_THUMBPRINT") {
+        if let Some(endpoint) = env.get("IDENTITY_ENDPOINT") {
+            if let Some(header) = env.get("IDENTITY_HEADER") {
+                return Ok(match env.get("IDENTITY_SERVER_THUMBPRINT") {
                     Some(thumbprint) => Arc::new(service_fabric::source(self, &endpoint, &header, &thumbprint)?),
                     None => Arc::new(app_service::source(self, &endpoint, &header)?),
                 });
             }
-            if surroundings.get("IMDS_ENDPOINT").is_some() {
-                return Ok(Arc::new(ArcSource::new(self, &endpoint, surroundings)?));
+            if env.get("IMDS_ENDPOINT").is_some() {
+                return Ok(Arc::new(ArcSource::new(self, &endpoint, env)?));
             }
         }
-        if let Some(endpoint) = surroundings.get("MSI_ENDPOINT") {
-            return Ok(match surroundings.get("MSI_SECRET") {
-                Some(secret) => Arc::new(azure_ml::source(self, &endpoint, &secret, surroundings)?),
+        if let Some(endpoint) = env.get("MSI_ENDPOINT") {
+            return Ok(match env.get("MSI_SECRET") {
+                Some(secret) => Arc::new(azure_ml::source(self, &endpoint, &secret, env)?),
                 None => Arc::new(cloud_shell::source(self, &endpoint)?),
             });
         }
-        if surroundings.himds.exists() {
-            return Ok(Arc::new(ArcSource::new(self, arc::ENDPOINT, surroundings)?));
+        if env.himds.exists() {
+            return Ok(Arc::new(ArcSource::new(self, arc::ENDPOINT, env)?));
         }
-        let host = surroundings.get("AZURE_POD_IDENTITY_AUTHORITY_HOST");
+        let host = env.get("AZURE_POD_IDENTITY_AUTHORITY_HOST");
         Ok(Arc::new(ImdsSource::new(self, host.as_deref())?))
     }
 }

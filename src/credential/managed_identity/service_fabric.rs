@@ -1,6 +1,6 @@
 //! Service Fabric, whose endpoint proves itself by its certificate's thumbprint.
 
-use super::{Request, endpoint::Endpoint, pinned};
+use super::{Request, endpoint::Endpoint, thumbprint as by_thumbprint};
 use crate::{
     credential::{
         authority::base_url,
@@ -16,7 +16,7 @@ pub(super) fn source(request: &Request<'_>, endpoint: &str, header: &str, thumbp
     if url.scheme() != "https" {
         return Err(Error::config("IDENTITY_ENDPOINT", "must be https where `IDENTITY_SERVER_THUMBPRINT` is set"));
     }
-    let client = http::client_over(pinned::tls("IDENTITY_SERVER_THUMBPRINT", thumbprint)?, Proxy::Never)?;
+    let client = http::client_over(by_thumbprint::tls("IDENTITY_SERVER_THUMBPRINT", thumbprint)?, Proxy::Never)?;
     Endpoint::over(client, url, "service-fabric")
         .parameter("api-version", "2019-07-01-preview")
         .parameter("resource", request.resource)

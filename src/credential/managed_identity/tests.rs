@@ -29,13 +29,13 @@ async fn fetch(variables: &[(&str, &str)], identity: &ManagedIdentity) -> (&'sta
     server.reply(Reply::token());
     let owned: Vec<_> = variables.iter().map(|(name, value)| (*name, value.replace("SERVER", server.url()))).collect();
     let pairs: Vec<_> = owned.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let source = request(identity).source(&Surroundings::of_pairs(&pairs)).unwrap();
+    let source = request(identity).source(&ProcessEnv::of_pairs(&pairs)).unwrap();
     let token = source.fetch().await.unwrap();
     (token.source().unwrap(), server.seen().remove(0))
 }
 
 fn refusal(variables: &[(&str, &str)], identity: &ManagedIdentity) -> String {
-    let Err(error) = request(identity).source(&Surroundings::of_pairs(variables)) else {
+    let Err(error) = request(identity).source(&ProcessEnv::of_pairs(variables)) else {
         panic!("accepted: {variables:?} {identity:?}");
     };
     assert_eq!(error.kind(), ErrorKind::Configuration);
@@ -164,7 +164,7 @@ async fn the_order_of_detection_is_the_documented_one() {
     let identity = ManagedIdentity::SystemAssigned;
     let explicit = Request { imds_host: Some(server.url()), ..request(&identity) };
     let variables = [("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "s")];
-    let token = explicit.source(&Surroundings::of_pairs(&variables)).unwrap().fetch().await.unwrap();
+    let token = explicit.source(&ProcessEnv::of_pairs(&variables)).unwrap().fetch().await.unwrap();
     assert_eq!(token.source(), Some("imds"));
 }
 
@@ -182,9 +182,9 @@ async fn arc(
     }
     let endpoint = format!("{}/metadata/identity/oauth2/token", server.url());
     let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IMDS_ENDPOINT", server.url())];
-    let mut around = Surroundings::of_pairs(&variables);
-    around.arc_tokens = tokens.to_owned();
-    let source = request(&ManagedIdentity::SystemAssigned).source(&around).unwrap();
+    let mut env = ProcessEnv::of_pairs(&variables);
+    env.arc_tokens = tokens.to_owned();
+    let source = request(&ManagedIdentity::SystemAssigned).source(&env).unwrap();
     (source.fetch().await, server)
 }
 
@@ -230,7 +230,7 @@ async fn an_endpoint_that_quotes_its_secret_has_it_blanked() {
     server.reply(Reply::json(401, &json!({"statusCode": 401, "message": "wrong header: s3cr3t"})));
     let endpoint = format!("{}/msi/token", server.url());
     let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "s3cr3t")];
-    let source = request(&ManagedIdentity::SystemAssigned).source(&Surroundings::of_pairs(&variables)).unwrap();
+    let source = request(&ManagedIdentity::SystemAssigned).source(&ProcessEnv::of_pairs(&variables)).unwrap();
     let error = source.fetch().await.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::CredentialRejected, Some(401)));
     assert!(error.to_string().contains("wrong header: [redacted]"), "{error}");
@@ -239,7 +239,7 @@ async fn an_endpoint_that_quotes_its_secret_has_it_blanked() {
     let endpoint = format!("{endpoint}?key=s3cr3t-key#s3cr3t");
     let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "h34der")];
     server.reply(Reply::json(401, &json!({"statusCode": 401, "message": "no"})));
-    let source = request(&ManagedIdentity::SystemAssigned).source(&Surroundings::of_pairs(&variables)).unwrap();
+    let source = request(&ManagedIdentity::SystemAssigned).source(&ProcessEnv::of_pairs(&variables)).unwrap();
     let shown = format!("{:?}", source.fetch().await.unwrap_err());
     assert!(shown.contains("/msi/token refused") && !shown.contains("s3cr3t"), "{shown}");
 }

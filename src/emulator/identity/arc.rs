@@ -1,9 +1,8 @@
 //! The agent of Azure Arc, which gives tokens to those who can read one of its files.
 
 use super::{Grant, imds, request::TokenRequest};
-use crate::{emulator::answers::Refusal, lock::lock};
+use crate::{emulator::answers::Refusal, lock::lock, uuid};
 use std::{collections::HashMap, fs, io, path::PathBuf, sync::Mutex};
-use uuid::Uuid;
 
 /// What tells the agent's requests from those to the Instance Metadata Service.
 pub(super) const API_VERSION: &str = "2020-06-01";
@@ -18,8 +17,9 @@ pub(super) struct KeyFiles {
 impl KeyFiles {
     fn write(&mut self) -> io::Result<String> {
         let directory = self.directory.as_ref().ok_or_else(|| io::Error::other("the emulator has no arc_key_dir"))?;
-        let path = directory.join(format!("{}.key", Uuid::new_v4()));
-        let content = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let id = || uuid::random().map_err(io::Error::other);
+        let path = directory.join(format!("{}.key", id()?));
+        let content = format!("{}{}", id()?, id()?).replace('-', "");
         fs::write(&path, &content)?;
         let shown = path.to_string_lossy().into_owned();
         self.open.insert(content, path);

@@ -78,7 +78,7 @@ pub(super) enum Handed<'a> {
 }
 
 /// What a store without any data answers to these requests.
-#[cfg(feature = "internals")]
+#[cfg(feature = "bench-api")]
 pub(super) fn answers(requests: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Session::new(Store::default()).answer(&mut requests.to_vec(), &mut out);

@@ -2,7 +2,7 @@
 
 use super::Driver;
 use crate::{
-    admission::Place,
+    admission::Permit,
     link::{
         queue::Entry,
         reply::{Answer, Outcome},
@@ -20,12 +20,12 @@ impl<S> Driver<S> {
         }
     }
 
-    /// Gives back the places of what is through, and only then tells the callers: their next commands find room.
+    /// Gives back the permits of what is through, and only then tells the callers: their next commands find room.
     pub(super) fn hand_over(&mut self) {
         self.queue.left(std::mem::take(&mut self.through));
         for (slot, answer) in self.answers.drain(..) {
             self.wakers.extend(slot.fill(answer));
-            self.hand.spent.push_back(slot);
+            self.outstanding.spent.push_back(slot);
         }
     }
 
@@ -46,20 +46,20 @@ impl<S> Driver<S> {
         self.tell(entry, outcome, false);
     }
 
-    /// The place in the load of a command that goes over another link, and takes it along: others would have taken it
+    /// The permit of a command that goes over another link, and takes it along: others would have taken it
     /// before.
-    fn place_of(&mut self, entry: &Entry) -> Option<Place> {
+    fn place_of(&mut self, entry: &Entry) -> Option<Permit> {
         if !entry.counted || entry.slot.is_none() {
             return None;
         }
-        self.through.places = self.through.places.checked_sub(1)?;
-        Some(Place::taken(&self.load))
+        self.through.permits = self.through.permits.checked_sub(1)?;
+        Some(Permit::acquired(&self.admission))
     }
 }
 
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
-        let mut entries = std::mem::take(&mut self.hand.entries);
+        let mut entries = std::mem::take(&mut self.outstanding.entries);
         entries.extend(self.queue.end(self.reason));
         for entry in &entries {
             self.through.add(entry);

@@ -10,12 +10,12 @@ mod watch;
 
 use super::{
     inbox::Inbox,
-    liveness::Pulse,
-    queue::{Condition, Entry, Hand, LARGEST_IDLE_BUFFER, Queue, Taken, Through},
+    liveness::Liveness,
+    queue::{Condition, Entry, LARGEST_IDLE_BUFFER, Outstanding, Queue, Taken, Through},
     reply::{Answer, Expect, Outcome, Slot},
-    wire::Terms,
+    wire::WireContext,
 };
-use crate::{admission::Load, resp::scan::Scan};
+use crate::{admission::Admission, resp::scan::Scan};
 use pause::Pause;
 use std::{
     pin::Pin,
@@ -50,16 +50,16 @@ enum Output {
 pub(super) struct Driver<S> {
     stream: S,
     queue: Arc<Queue>,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
     keeper: Arc<Notify>,
-    load: Arc<Load>,
+    admission: Arc<Admission>,
     inbox: Inbox,
     /// Where the search for the end of a reply stopped that has come in part.
     scan: Option<Scan>,
-    hand: Hand,
-    /// Requests that end when they are written, apart from their entries in `hand`, which wait for the replies.
+    outstanding: Outstanding,
+    /// Requests that end when they are written, apart from their entries in `outstanding`, which wait for the replies.
     quiet: Vec<Entry>,
-    /// How much of `hand.bytes` is written, and how much has been since the beginning.
+    /// How much of `outstanding.bytes` is written, and how much has been since the beginning.
     sent: usize,
     written: u64,
     output: Output,
@@ -88,17 +88,17 @@ pub(super) struct Driver<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
-    pub(super) fn new(stream: S, queue: Arc<Queue>, pulse: Arc<Pulse>, terms: Terms) -> Self {
-        let Terms { keeper, load, patience, record, pool, .. } = terms;
+    pub(super) fn new(stream: S, queue: Arc<Queue>, liveness: Arc<Liveness>, context: WireContext) -> Self {
+        let WireContext { keeper, admission, patience, record, pool, .. } = context;
         Self {
             stream,
             queue,
-            pulse,
+            liveness,
             keeper,
-            load,
+            admission,
             inbox: Inbox::new(),
             scan: None,
-            hand: Hand::default(),
+            outstanding: Outstanding::default(),
             quiet: Vec::new(),
             sent: 0,
             written: 0,
@@ -133,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         // Before the first request nothing that comes can be a reply; a server that is full may be early with its
         // refusal.
-        let may_have_come = self.written > 0 || !self.hand.entries.is_empty();
+        let may_have_come = self.written > 0 || !self.outstanding.entries.is_empty();
         let more = may_have_come && self.read(cx)?;
         // What the server has said before the connection broke counts.
         if let Some(reason) = self.broken
@@ -146,9 +146,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn send(&mut self, mut now: Instant, cx: &mut Context<'_>) -> Result<(), Reason> {
-        if self.sent > LARGEST_IDLE_BUFFER.max(self.hand.bytes.len() / 2) {
+        if self.sent > LARGEST_IDLE_BUFFER.max(self.outstanding.bytes.len() / 2) {
             // A socket that is never through must not keep what it has sent.
-            self.hand.bytes.drain(..self.sent);
+            self.outstanding.bytes.drain(..self.sent);
             self.sent = 0;
         }
         loop {
@@ -165,9 +165,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     quiet.push(Entry { slot, expect: Expect::One, ..*entry });
                 }
             };
-            match self.queue.take(&mut self.hand, patience, cx, see) {
+            match self.queue.take(&mut self.outstanding, patience, cx, see) {
                 Taken::Nothing => return self.write(cx),
-                Taken::Later => {
+                Taken::Deferred => {
                     self.yielded = true;
                     cx.waker().wake_by_ref();
                     return Ok(());
@@ -190,8 +190,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        while self.sent < self.hand.bytes.len() {
-            let rest = &self.hand.bytes[self.sent..];
+        while self.sent < self.outstanding.bytes.len() {
+            let rest = &self.outstanding.bytes[self.sent..];
             let rest = &rest[..rest.len().min(self.record)];
             let Poll::Ready(sent) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
                 self.output = Output::Blocked;
@@ -199,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             };
             if std::mem::replace(&mut self.output, Output::Unflushed) == Output::Blocked {
                 // The peer has taken something: one that gets a long command over a slow line has nothing to say yet.
-                self.pulse.beat();
+                self.liveness.beat();
             }
             if sent == 0 {
                 return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
@@ -210,9 +210,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         if self.sent > 0 {
             self.sent = 0;
-            self.hand.bytes.clear();
-            if self.hand.bytes.capacity() > LARGEST_IDLE_BUFFER {
-                self.hand.bytes = Vec::new();
+            self.outstanding.bytes.clear();
+            if self.outstanding.bytes.capacity() > LARGEST_IDLE_BUFFER {
+                self.outstanding.bytes = Vec::new();
             }
         }
         if self.output != Output::Flushed {

@@ -52,8 +52,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             self.pause.behind = false;
         }
-        if self.pulse.has_expired(now) {
-            if self.pulse.is_validating() && !self.queue.has_own() {
+        if self.liveness.has_expired(now) {
+            if self.liveness.is_validating() && !self.queue.has_own() {
                 // The answer to the `AUTH` has come: whoever waited for it is about to say until when the link may be
                 // used.
                 cx.waker().wake_by_ref();

@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Poll::Ready(Ok(0)) => return Err("connection closed"),
                 Poll::Ready(Ok(bytes)) => {
                     came += bytes;
-                    self.pulse.beat();
+                    self.liveness.beat();
                 }
                 Poll::Ready(Err(error)) => return Err(broken(&error)),
             }
@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Completes requests with what has come; true if there may be more.
     pub(super) fn replies(&mut self) -> Result<bool, Reason> {
         let share = if self.many_threads { SHARE_OF_MANY } else { SHARE };
-        let most = if self.hand.entries.len() > SMALL_CROWD { usize::MAX } else { share };
+        let most = if self.outstanding.entries.len() > SMALL_CROWD { usize::MAX } else { share };
         let mut answered = 0;
         let outcome = loop {
             if answered == most {
@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         let mut claims = Claims::default();
         let parsed = parse_with_claims(bytes, &mut claims);
-        if !claims.is_empty() && self.pulse.claim(claims) {
+        if !claims.is_empty() && self.liveness.claim(claims) {
             self.keeper.notify_one();
         }
         let (value, len) = match parsed {
@@ -155,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             // It answers no request, and nobody on a shared connection has asked for it.
             return Ok(false);
         }
-        let oldest = self.hand.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
+        let oldest = self.outstanding.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
         let (outcome, len) = match &mut oldest.expect {
             Expect::One => (Outcome::of(value), len),
             Expect::Many(gather) => match gather.take(value, len) {
@@ -163,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 None => return Ok(false),
             },
         };
-        if let Some(entry) = self.hand.entries.pop_front() {
+        if let Some(entry) = self.outstanding.entries.pop_front() {
             self.through.add(&entry);
             self.tell(entry, outcome, len > LARGE);
         }

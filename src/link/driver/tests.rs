@@ -2,13 +2,13 @@
 //! writes.
 
 use crate::{
-    admission::Load,
+    admission::Admission,
     link::{
-        queue::{Admission, Condition},
+        queue::{Access, Condition},
         reply::{Outcome, Reply},
         wire::{
             Wire,
-            tests::{SECOND, answered, expect, get, packed, terms_with, wire},
+            tests::{SECOND, answered, context_with, expect, get, packed, wire},
         },
     },
 };
@@ -52,12 +52,12 @@ impl<L: Fn() -> T + Send + Sync, T: Send> Wake for Witness<L, T> {
     }
 }
 
-/// A link with a load that so many may enter, all of whom have.
-fn full(buffer: usize, most: usize) -> (Wire, DuplexStream, Arc<Load>) {
-    let load = Load::new(most);
-    assert!((0..most).all(|_| load.enter()));
+/// A link whose permits, so many, are all taken.
+fn full(buffer: usize, most: usize) -> (Wire, DuplexStream, Arc<Admission>) {
+    let admission = Admission::new(most);
+    assert!((0..most).all(|_| admission.try_acquire()));
     let (near, far) = duplex(buffer);
-    (Wire::start(near, terms_with(Arc::clone(&load), 16 << 10)), far, load)
+    (Wire::start(near, context_with(Arc::clone(&admission), 16 << 10)), far, admission)
 }
 
 fn poll(future: &mut (impl Future + Unpin), waker: &Waker) -> bool {
@@ -74,11 +74,11 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn a_caller_that_is_woken_by_the_links_end_finds_the_places_given_back() {
-    let (wire, mut far, load) = full(1 << 16, 3);
+    let (wire, mut far, admission) = full(1 << 16, 3);
     let mut replies: Vec<_> = ["a", "b", "c"].iter().map(|key| get(&wire, key)).collect();
     expect(&mut far, &["a", "b", "c"]).await;
     let queue = Arc::clone(&wire.queue);
-    let witness = Witness::new(move || (load.stats().in_flight, queue.in_flight(), queue.has_ended()));
+    let witness = Witness::new(move || (admission.stats().in_flight, queue.in_flight(), queue.has_ended()));
     let waker = Waker::from(Arc::clone(&witness));
     assert!(replies.iter_mut().all(|reply| !poll(reply, &waker)));
     drop(far);
@@ -90,7 +90,7 @@ async fn a_caller_that_is_woken_by_the_links_end_finds_the_places_given_back() {
 /// Otherwise others would take it before it has found another link.
 #[tokio::test]
 async fn a_command_that_had_not_left_keeps_its_place_until_its_caller_is_through_with_it() {
-    let (wire, mut far, load) = full(8, 4);
+    let (wire, mut far, admission) = full(8, 4);
     let replies: Vec<_> = (0..4).map(|n| get(&wire, &format!("key {n}"))).collect();
     far.read_exact(&mut [0; 10]).await.unwrap();
     // Its caller has gone.
@@ -105,34 +105,37 @@ async fn a_command_that_had_not_left_keeps_its_place_until_its_caller_is_through
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((load.stats().in_flight, wire.queue.in_flight()), (2, 0));
-    assert!(load.enter() && load.enter() && !load.enter(), "the other two are given back");
-    kept.pop().unwrap().pass_on();
-    assert_eq!(load.stats().in_flight, 4);
+    assert_eq!((admission.stats().in_flight, wire.queue.in_flight()), (2, 0));
+    assert!(
+        admission.try_acquire() && admission.try_acquire() && !admission.try_acquire(),
+        "the other two are given back"
+    );
+    kept.pop().unwrap().hand_on();
+    assert_eq!(admission.stats().in_flight, 4);
     drop(kept);
-    assert_eq!(load.stats().in_flight, 3);
+    assert_eq!(admission.stats().in_flight, 3);
 }
 
 /// One of those that end when they are written, and one whose caller gives up before that.
 #[tokio::test(start_paused = true)]
 async fn a_quiet_command_that_had_not_left_has_one_place_and_no_more() {
-    let (wire, far, load) = full(8, 3);
+    let (wire, far, admission) = full(8, 3);
     let quiet = redis::cmd("SET").arg("key").arg("value").set_no_response(true).clone();
-    let send = |limit| wire.command(Admission::Open, &quiet, Some(Instant::now() + limit)).unwrap().0;
+    let send = |limit| wire.command(Access::Open, &quiet, Some(Instant::now() + limit), false).unwrap().0;
     let (begun, waiting, hasty) = (send(60 * SECOND), send(60 * SECOND), send(SECOND));
     assert!(matches!(hasty.await.outcome, Outcome::TimedOut));
     drop(far);
     assert!(matches!(begun.await.outcome, Outcome::Lost(_)));
     let Outcome::Unsent(Some(place)) = waiting.await.outcome else { panic!("it had not left") };
-    assert_eq!(load.stats().in_flight, 1);
+    assert_eq!(admission.stats().in_flight, 1);
     drop(place);
-    assert_eq!(load.stats().in_flight, 0);
+    assert_eq!(admission.stats().in_flight, 0);
 }
 
 /// Whoever polls of its own accord must not find an answer whose place is still taken.
 #[tokio::test]
 async fn places_and_counts_are_right_before_an_answer_can_be_found() {
-    let (wire, mut far, load) = full(1 << 16, 2);
+    let (wire, mut far, admission) = full(1 << 16, 2);
     let replies: Vec<_> = ["a", "b"].iter().map(|key| get(&wire, key)).collect();
     expect(&mut far, &["a", "b"]).await;
     let (replies, queue) = (Mutex::new(replies), Arc::clone(&wire.queue));
@@ -141,7 +144,7 @@ async fn places_and_counts_are_right_before_an_answer_can_be_found() {
             replies.lock().unwrap().iter_mut().map(|reply| usize::from(poll(reply, Waker::noop()))).sum::<usize>();
         (answered, queue.in_flight())
     });
-    let mut room = pin!(load.wait_for_place());
+    let mut room = pin!(admission.acquire());
     assert!(room.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&witness)))).is_pending());
     far.write_all(b":1\r\n:2\r\n").await.unwrap();
     until("room", || !witness.seen().is_empty()).await;
@@ -152,7 +155,7 @@ async fn places_and_counts_are_right_before_an_answer_can_be_found() {
 #[tokio::test]
 async fn a_crowd_of_replies_is_given_out_in_order_and_in_full() {
     const CROWD: usize = 5000;
-    let (wire, mut far, load) = full(1 << 20, CROWD);
+    let (wire, mut far, admission) = full(1 << 20, CROWD);
     let replies: Vec<_> = (0..CROWD).map(|n| get(&wire, &n.to_string())).collect();
     let keys: Vec<_> = (0..CROWD).map(|n| n.to_string()).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
@@ -162,7 +165,7 @@ async fn a_crowd_of_replies_is_given_out_in_order_and_in_full() {
     for (n, reply) in (0..).zip(replies) {
         assert_eq!(answered(reply).await, Value::Int(n));
     }
-    assert_eq!((load.stats().in_flight, wire.queue.in_flight()), (0, 0));
+    assert_eq!((admission.stats().in_flight, wire.queue.in_flight()), (0, 0));
 }
 
 /// Takes no more than so many bytes, and says then that the peer is gone; what that had said before is there to be
@@ -222,7 +225,7 @@ async fn answers_of_one_that_hangs_up() {
             says: reply.repeat(answered).into_bytes(),
             has_spoken: false,
         };
-        let wire = Wire::start(stream, terms_with(Load::new(500), 16 << 10));
+        let wire = Wire::start(stream, context_with(Admission::new(500), 16 << 10));
         let replies: Vec<_> = (0..500).map(|n| get(&wire, &key(n))).collect();
         may_begin.store(true, SeqCst);
         for (n, reply) in replies.into_iter().enumerate() {
@@ -252,7 +255,7 @@ async fn what_has_been_answered_before_a_write_fails_is_answered_on_many_threads
 /// How long it takes until the server is doubted.
 async fn doubted(wire: &Wire, limit: Duration) -> Option<Duration> {
     let begin = Instant::now();
-    while !wire.pulse.is_silent() {
+    while !wire.liveness.is_silent() {
         if begin.elapsed() > limit {
             return None;
         }
@@ -279,7 +282,7 @@ async fn a_server_that_falls_silent_in_the_middle_of_a_reply_is_doubted() {
         assert!((SECOND..=2 * SECOND + SECOND / 10).contains(&took), "{took:?}");
         // A byte takes the doubt away; the silence after it brings it back.
         far.write_all(b"c").await.unwrap();
-        until("the doubt is gone", || !wire.pulse.is_silent()).await;
+        until("the doubt is gone", || !wire.liveness.is_silent()).await;
         let took = doubted(&wire, 5 * SECOND).await.expect("nobody notices the second time");
         assert!((SECOND * 9 / 10..=2 * SECOND).contains(&took), "{took:?}");
         far.write_all(b"de\r\n").await.unwrap();
@@ -311,7 +314,7 @@ async fn a_server_that_takes_a_command_byte_by_byte_is_not_doubted_before_it_sto
         assert_eq!(doubted(&wire, Duration::from_millis(900)).await, None, "after {:?}", begin.elapsed());
         far.read_u8().await.unwrap();
     }
-    assert!(!wire.pulse.silent_since(Instant::now() - SECOND));
+    assert!(!wire.liveness.silent_since(Instant::now() - SECOND));
     assert!(doubted(&wire, 5 * SECOND).await.is_some(), "it takes no more");
     far.read_exact(&mut vec![0; packed(&key).len() - 20]).await.unwrap();
     far.write_all(b":1\r\n").await.unwrap();

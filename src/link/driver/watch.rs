@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Ends what is past its deadline; its reply, should it come, is passed over. Returns the next deadline.
     fn expire(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
-        for entry in self.hand.entries.iter_mut().chain(&mut self.quiet) {
+        for entry in self.outstanding.entries.iter_mut().chain(&mut self.quiet) {
             let Some(deadline) = entry.deadline.filter(|_| entry.slot.is_some()) else {
                 continue;
             };
@@ -71,16 +71,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// A sign puts the doubt off and does not dispel it: a server can fall silent in the middle of a reply. One that
     /// goes on sending, however slowly, is not doubted, as its reply may be a large one on a slow line.
     fn listen(&mut self, now: Instant) -> Option<Instant> {
-        let begins = self.hand.entries.front().map(|entry: &Entry| entry.begins);
+        let begins = self.outstanding.entries.front().map(|entry: &Entry| entry.begins);
         self.looked = begins.map(|begins| match self.looked {
-            Some(last) if last.begins == begins => Look { begins, since: last.since.max(self.pulse.last_sign_at()) },
+            Some(last) if last.begins == begins => Look { begins, since: last.since.max(self.liveness.last_sign_at()) },
             _ => Look { begins, since: now },
         });
         let due = self.looked?.since + SILENCE;
         if due > now {
             return Some(due);
         }
-        self.pulse.doubt();
+        self.liveness.doubt();
         self.keeper.notify_one();
         Some(now + SILENCE)
     }

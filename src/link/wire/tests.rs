@@ -15,16 +15,16 @@ pub(in crate::link) const SECOND: Duration = Duration::from_secs(1);
 
 pub(in crate::link) fn wire(buffer: usize) -> (Wire, DuplexStream) {
     let (near, far) = duplex(buffer);
-    (Wire::start(near, terms(16 << 10)), far)
+    (Wire::start(near, context(16 << 10)), far)
 }
 
-pub(in crate::link) fn terms(record: usize) -> Terms {
-    terms_with(Load::new(1), record)
+pub(in crate::link) fn context(record: usize) -> WireContext {
+    context_with(Admission::new(1), record)
 }
 
-pub(in crate::link) fn terms_with(load: Arc<Load>, record: usize) -> Terms {
+pub(in crate::link) fn context_with(admission: Arc<Admission>, record: usize) -> WireContext {
     let (keeper, pool, tasks) = (Arc::default(), Arc::from("test"), TaskTracker::new());
-    Terms { keeper, load, patience: HOUR, record, pool, tasks, multi: Arc::default() }
+    WireContext { keeper, admission, patience: HOUR, record, pool, tasks, multi: Arc::default() }
 }
 
 pub(in crate::link) fn get(wire: &Wire, key: &str) -> Reply {
@@ -32,7 +32,7 @@ pub(in crate::link) fn get(wire: &Wire, key: &str) -> Reply {
 }
 
 pub(in crate::link) fn send(wire: &Wire, cmd: &Cmd) -> Reply {
-    wire.command(Admission::Open, cmd, None).expect("the link is open").0
+    wire.command(Access::Open, cmd, None, false).expect("the link is open").0
 }
 
 pub(in crate::link) async fn answered(reply: Reply) -> Value {
@@ -106,7 +106,7 @@ async fn what_had_not_left_is_told_from_what_had() {
     assert!(matches!(begun.await.outcome, Outcome::Lost("connection closed" | "connection broken")));
     assert!(matches!(waiting.await.outcome, Outcome::Unsent(_)));
     assert!(matches!(late.await.outcome, Outcome::Unsent(_)));
-    assert!(wire.command(Admission::Own, &redis::cmd("PING"), None).is_none());
+    assert!(wire.command(Access::Own, &redis::cmd("PING"), None, false).is_none());
     assert_eq!(wire.queue.in_flight(), 0);
 }
 
@@ -115,7 +115,7 @@ async fn every_request_ends_by_its_own_deadline_and_late_replies_go_to_nobody() 
     let (wire, mut far) = wire(1024);
     let begin = Instant::now();
     let with = |key: &str, limit| {
-        wire.command(Admission::Open, redis::cmd("GET").arg(key), Some(begin + limit)).expect("open").0
+        wire.command(Access::Open, redis::cmd("GET").arg(key), Some(begin + limit), false).expect("open").0
     };
     let (slow, fast, patient) = (with("a", 5 * SECOND), with("b", SECOND), with("c", HOUR));
     assert!(matches!(fast.await.outcome, Outcome::TimedOut));
@@ -131,7 +131,7 @@ async fn requests_that_cannot_even_be_written_end_by_their_deadline() {
     let (wire, _far) = wire(8);
     let deadline = Instant::now() + SECOND;
     let requests: Vec<_> = (0..50)
-        .map(|n| wire.command(Admission::Open, redis::cmd("GET").arg(n), Some(deadline)).expect("open").0)
+        .map(|n| wire.command(Access::Open, redis::cmd("GET").arg(n), Some(deadline), false).expect("open").0)
         .collect();
     for request in requests {
         assert!(matches!(request.await.outcome, Outcome::TimedOut));
@@ -211,7 +211,7 @@ async fn a_pipeline_is_told_which_of_the_replies_that_it_wants_cannot_be_read() 
         (&atomic, (4, 1), "+OK\r\n#T\r\n+QUEUED\r\n+QUEUED\r\n*0\r\n", None),
         (&atomic, (4, 1), "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*1\r\n#T\r\n", Some(None)),
     ] {
-        let reply = wire.pipeline(Admission::Open, pipeline, wanted, None).expect("open").0;
+        let reply = wire.pipeline(Access::Open, pipeline, wanted, None, false).expect("open").0;
         let next = get(&wire, "next");
         far.read_exact(&mut vec![0; pipeline.get_packed_pipeline().len()]).await.unwrap();
         expect(&mut far, &["next"]).await;
@@ -279,21 +279,21 @@ async fn a_large_reply_on_its_way_shows_until_it_is_through() {
 #[tokio::test]
 async fn a_link_takes_what_its_condition_admits() {
     let (wire, mut far) = wire(1024);
-    let try_as = |admission| wire.command(admission, redis::cmd("GET").arg("k"), None);
-    assert!(try_as(Admission::Aside).is_none());
+    let try_as = |access| wire.command(access, redis::cmd("GET").arg("k"), None, false);
+    assert!(try_as(Access::Reauthenticating).is_none());
     let first = get(&wire, "k");
-    wire.queue.swap(Condition::Open, Condition::Aside);
-    assert!(try_as(Admission::Open).is_none());
-    let second = try_as(Admission::Aside).expect("aside").0;
+    wire.queue.swap(Condition::Open, Condition::Reauthenticating);
+    assert!(try_as(Access::Open).is_none());
+    let second = try_as(Access::Reauthenticating).expect("re-authenticated").0;
     expect(&mut far, &["k", "k"]).await;
     far.write_all(b":1\r\n:2\r\n").await.unwrap();
     timeout(SECOND, wire.queue.drained()).await.expect("drained");
     assert_eq!((answered(first).await, answered(second).await), (Value::Int(1), Value::Int(2)));
     wire.queue.set(Condition::Down("enough"));
     wire.queue.set(Condition::Open);
-    assert!(try_as(Admission::Open).is_none());
+    assert!(try_as(Access::Open).is_none());
     assert_eq!(wire.queue.condition(), Condition::Down("enough"));
-    let own = try_as(Admission::Own).expect("the connection is still there").0;
+    let own = try_as(Access::Own).expect("the connection is still there").0;
     expect(&mut far, &["k"]).await;
     far.write_all(b":3\r\n").await.unwrap();
     assert_eq!(answered(own).await, Value::Int(3));
@@ -362,7 +362,7 @@ impl AsyncWrite for Breaks {
 async fn what_a_broken_write_had_delivered_is_never_called_unsent() {
     let gone = Arc::default();
     let stream = Breaks { left: 5, gone: Arc::clone(&gone) };
-    let wire = Wire::start(stream, terms(1 << 10));
+    let wire = Wire::start(stream, context(1 << 10));
     let replies: Vec<_> = (0..1000).map(|n| get(&wire, &format!("key-{n:04}"))).collect();
     let one = packed("key-0000").len();
     let mut unsent = 0;
@@ -380,13 +380,13 @@ async fn a_silent_server_is_doubted_though_nobody_waits_to_the_deadline() {
     let (wire, mut far) = wire(1024);
     drop(get(&wire, "a"));
     let begin = Instant::now();
-    while !wire.pulse.is_silent() {
+    while !wire.liveness.is_silent() {
         assert!(begin.elapsed() < 5 * SECOND, "nobody notices");
         tokio::time::sleep(SECOND / 10).await;
     }
     expect(&mut far, &["a"]).await;
     far.write_all(b":1\r\n").await.unwrap();
-    while wire.pulse.is_silent() {
+    while wire.liveness.is_silent() {
         yield_now().await;
     }
 }
@@ -398,7 +398,7 @@ async fn what_ends_with_the_question_for_multi_has_not_been_sent() {
         ["MULTI", "DISCARD"].iter().flat_map(|name| redis::cmd(name).get_packed_command()).collect();
     for (answers, cut) in [("+OK\r\n+OK\r\n", false), ("+OK\r\n", true), ("", true), ("", false)] {
         let (wire, mut far) = wire(1024);
-        let reply = wire.ask_for_multi(Admission::Open, Some(Instant::now() + SECOND)).unwrap().0;
+        let reply = wire.ask_for_multi(Access::Open, Some(Instant::now() + SECOND)).unwrap().0;
         let mut came = vec![0; question.len()];
         far.read_exact(&mut came).await.unwrap();
         assert_eq!(came, question);

@@ -17,6 +17,7 @@ use ::metrics::{
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
+    task::JoinHandle,
     time::{MissedTickBehavior, interval},
 };
 
@@ -145,8 +146,35 @@ fn token(stats: &Stats, time: fn(&TokenStats) -> Duration) -> f64 {
     stats.token.as_ref().map_or(0.0, |token| time(token).as_secs_f64())
 }
 
+/// How long something takes, from [`start`](Self::start) on.
+#[derive(Default)]
+pub(crate) struct Stopwatch(Option<std::time::Instant>);
+
+impl Stopwatch {
+    pub(crate) fn start(&mut self) {
+        self.0 = Some(std::time::Instant::now());
+    }
+
+    /// None if it does not run.
+    pub(crate) fn stop(&mut self) -> Option<Duration> {
+        self.0.take().map(|began| began.elapsed())
+    }
+}
+
+/// Starts a task that passes on the figures of the pool of this name, connections to `host` and `port`; and tells where durations go. Must be called on a runtime.
+pub(crate) fn start(
+    (host, port): (&str, u16),
+    pool: Arc<str>,
+    stats: impl Fn() -> Stats + Send + 'static,
+    events: Receiver<Event>,
+) -> (Operations, Option<JoinHandle<()>>) {
+    let labels = labels(host, port, pool);
+    let series = Series::new(&labels);
+    (Operations::new(labels), Some(tokio::spawn(run(series, stats, events))))
+}
+
 /// What tells the figures of one connection manager from those of another.
-pub(crate) fn labels(host: &str, port: u16, pool: Arc<str>) -> Vec<Label> {
+fn labels(host: &str, port: u16, pool: Arc<str>) -> Vec<Label> {
     vec![
         Label::from_static_parts("db.system.name", "redis"),
         Label::new("server.address", host.to_owned()),
@@ -156,18 +184,17 @@ pub(crate) fn labels(host: &str, port: u16, pool: Arc<str>) -> Vec<Label> {
 }
 
 /// Where the figures of one connection manager go.
-pub(crate) struct Series {
+struct Series {
     gauges: Vec<(Gauge, Read<f64>)>,
     /// With what has been counted so far: several managers, one after the other, may count there.
     counters: Vec<(Counter, Read<u64>, u64)>,
     most: Gauge,
-    pool_size: usize,
     create_time: Histogram,
 }
 
 impl Series {
     /// Registers everything with the recorder that is installed now, if any is.
-    pub(crate) fn new(labels: &[Label], pool_size: usize) -> Self {
+    fn new(labels: &[Label]) -> Self {
         let labelled = |label: Option<(&'static str, &'static str)>| -> Vec<Label> {
             let own = label.map(|(key, value)| Label::from_static_parts(key, value));
             labels.iter().cloned().chain(own).collect()
@@ -190,13 +217,12 @@ impl Series {
             gauges: GAUGES.iter().map(gauge_of).collect(),
             counters: COUNTERS.iter().map(counter_of).collect(),
             most: gauge!(MOST, labelled(None)),
-            pool_size,
             create_time: histogram!(CREATE_TIME, labelled(None)),
         }
     }
 
-    fn pass_on(&mut self, stats: &Stats) {
-        self.most.set(self.pool_size as f64);
+    fn hand_on(&mut self, stats: &Stats) {
+        self.most.set(stats.pool_size as f64);
         for (gauge, read) in &self.gauges {
             gauge.set(read(stats));
         }
@@ -214,7 +240,7 @@ impl Series {
 }
 
 /// Passes on the figures once a second until it is dropped, and a last time then.
-pub(crate) async fn run(series: Series, stats: impl Fn() -> Stats, mut events: Receiver<Event>) {
+async fn run(series: Series, stats: impl Fn() -> Stats, mut events: Receiver<Event>) {
     let mut watch = Watch { series, stats };
     let mut round = interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -238,7 +264,7 @@ struct Watch<F: Fn() -> Stats> {
 impl<F: Fn() -> Stats> Watch<F> {
     fn look(&mut self) {
         let stats = (self.stats)();
-        self.series.pass_on(&stats);
+        self.series.hand_on(&stats);
     }
 }
 

@@ -5,36 +5,33 @@ use crate::{
     error::{Error, ErrorKind, Stage},
     link::{EXPIRED, Link},
     observe::event::Event,
-    pool::slot::{AUTH_UNANSWERED, Task},
+    pool::seat::{AUTH_UNANSWERED, Task},
     token::Current,
 };
-use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 impl Keeper {
     pub(super) fn settle(&mut self, done: Done) {
         match done {
-            Done::LetGo(link, drained) => {
+            Done::LetGo { link, drained } => {
                 self.pool.has_left(link);
                 if drained {
-                    self.journal.record(Event::LinkDrained { link });
+                    self.shared.journal.record(Event::LinkDrained { link });
                 }
             }
-            Done::Dialed(index, generation, result) => {
-                self.pool.dialing.fetch_sub(1, SeqCst);
+            Done::Dialed { seat: index, generation, result } => {
+                self.pool.dial_ended();
                 match result {
                     Ok((link, took)) => self.dialed(index, Arc::new(link), took),
                     Err(error) => self.dial_failed(index, generation, error),
                 }
             }
-            Done::Reauthenticated(index, link, current, outcome) => {
-                self.reauthenticated(index, &link, &current, outcome);
+            Done::Reauthenticated { seat: index, link, current, result } => {
+                self.reauthenticated(index, &link, &current, result);
             }
-            Done::Checked(index, link, result) => {
-                self.slots[index].checked();
+            Done::Checked { seat: index, link, result } => {
+                self.seats[index].checked();
                 if let Err(reason) = result {
                     link.retire(reason);
                 }
@@ -43,16 +40,16 @@ impl Keeper {
     }
 
     fn dialed(&mut self, index: usize, link: Arc<Link>, took: Duration) {
-        // A token that came while the link was being opened is seen by the next look at this slot.
+        // A token that came while the link was being opened is seen by the next look at this seat.
         let (id, generation) = (link.id(), link.generation());
-        let slot = &mut self.slots[index];
-        slot.dial_ended();
-        let replaced = slot.dialed(link);
+        let seat = &mut self.seats[index];
+        seat.dial_ended();
+        let replaced = seat.dialed(link);
         self.publish();
         self.pool.note_error(None);
-        self.journal.record(Event::LinkUp { link: id, generation, reconnect: replaced.is_some(), took });
+        self.shared.journal.record(Event::LinkUp { link: id, generation, reconnect: replaced.is_some(), took });
         if let Some(link) = replaced {
-            self.journal.record(Event::LinkReplaced { link, by: id });
+            self.shared.journal.record(Event::LinkReplaced { link, by: id });
         }
         if let Some(first) = self.first.take() {
             // A caller that has given up on `connect` has dropped everything else, too.
@@ -61,48 +58,48 @@ impl Keeper {
     }
 
     fn dial_failed(&mut self, index: usize, generation: u64, error: Error) {
-        self.slots[index].dial_ended();
+        self.seats[index].dial_ended();
         let refused = error.kind() == ErrorKind::AuthenticationRejected;
-        let retry_in = self.slots[index].dial_failed(refused.then_some(generation));
+        let retry_in = self.seats[index].dial_failed(refused.then_some(generation));
         if refused {
-            self.tokens.refused(generation);
+            self.shared.tokens.refused(generation);
         }
         self.pool.note_error(Some(error.clone()));
-        self.journal.record(Event::DialFailed { error: error.clone(), retry_in });
+        self.shared.journal.record(Event::DialFailed { error: error.clone(), retry_in });
         if let Some(first) = self.first.take() {
             _ = first.send(Err(error));
         }
     }
 
     fn reauthenticated(&mut self, index: usize, link: &Arc<Link>, current: &Current, result: Result<(), Error>) {
-        let slot = &mut self.slots[index];
-        slot.task = Task::None;
-        slot.auth_is_late = None;
+        let seat = &mut self.seats[index];
+        seat.task = Task::None;
+        seat.auth_is_late = None;
         // It may have gone meanwhile: what is in its place now has nothing to do with that.
-        let is_here = slot.link.as_ref().is_some_and(|here| Arc::ptr_eq(here, link));
-        // Commands that found it neither open nor aside look again.
+        let is_here = seat.link.as_ref().is_some_and(|here| Arc::ptr_eq(here, link));
+        // Commands that found it neither open nor usable behind its `AUTH` look again.
         self.pool.wake_commands();
         let (id, generation) = (link.id(), current.generation);
         let Err(error) = result else {
-            slot.reauthenticated();
-            return self.journal.record(Event::Reauthenticated { link: id, generation });
+            seat.reauthenticated();
+            return self.shared.journal.record(Event::Reauthenticated { link: id, generation });
         };
         match error.kind() {
             ErrorKind::Timeout(Stage::Auth) if link.authenticated_until() <= Instant::now() => link.retire(EXPIRED),
             ErrorKind::Timeout(Stage::Auth) => {
                 if is_here {
-                    slot.doomed = Some(AUTH_UNANSWERED);
+                    seat.to_replace = Some(AUTH_UNANSWERED);
                 }
             }
             kind => {
                 if is_here {
-                    slot.reauth_failed();
+                    seat.reauth_failed();
                 }
                 if kind == ErrorKind::AuthenticationRejected {
-                    self.tokens.refused(generation);
+                    self.shared.tokens.refused(generation);
                 }
             }
         }
-        self.journal.record(Event::ReauthFailed { link: id, error });
+        self.shared.journal.record(Event::ReauthFailed { link: id, error });
     }
 }

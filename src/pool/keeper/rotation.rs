@@ -1,10 +1,10 @@
 //! How a live link comes to a new token.
 
-use super::{Census, Done, Keeper};
+use super::{Done, Keeper, LinkCounts};
 use crate::{
     link::{Condition, Link},
     observe::trace::{outcome, target},
-    pool::slot::{AUTH_KEEPS_FAILING, Slot, Task},
+    pool::seat::{AUTH_KEEPS_FAILING, Seat, Task},
     token::Current,
 };
 use std::{sync::Arc, time::Duration};
@@ -26,7 +26,7 @@ impl Keeper {
 
     /// How long a lone link with this much life left waits for its stand-in.
     fn patience(&self, current: &Current, old_life: Duration) -> Duration {
-        let for_auth = self.options.auth_timeout.min(current.token.lifetime() / 10);
+        let for_auth = self.shared.options.auth_timeout.min(current.token.lifetime() / 10);
         let early = old_life.saturating_sub(Self::margin(current) + for_auth);
         // Late in a token's life, what is left is shared between the stand-in and the AUTH, which gets twice what one
         // takes.
@@ -35,109 +35,111 @@ impl Keeper {
 
     /// How long Redis took to answer the last `AUTH`s, at most.
     fn slowest_auth(&self) -> Duration {
-        self.slots.iter().flat_map(Slot::links).map(|link| link.auth_took()).max().unwrap_or_default()
+        self.seats.iter().flat_map(Seat::links).map(|link| link.auth_took()).max().unwrap_or_default()
     }
 
     /// When the link has to be looked at, whatever else happens or does not.
     pub(super) fn turning_points(&self, link: &Link) -> impl Iterator<Item = Instant> + use<> {
-        let points = self.tokens.live().filter(|current| link.generation() < current.generation).map(|current| {
-            let margin = Self::margin(&current);
-            [margin, margin / 2].map(|before| link.authenticated_until().checked_sub(before))
-        });
+        let points =
+            self.shared.tokens.live().filter(|current| link.generation() < current.generation).map(|current| {
+                let margin = Self::margin(&current);
+                [margin, margin / 2].map(|before| link.authenticated_until().checked_sub(before))
+            });
         points.into_iter().flatten().flatten()
     }
 
     /// Has a link go that cannot be given the new token: once there is another one in its place, if it still serves.
     ///
     /// So there is at most one link more than places, however many of them have to be replaced.
-    fn replace(&mut self, index: usize, link: &Link, reason: &'static str, census: &mut Census) {
-        let serves = |slot: &Slot| slot.doomed.is_none() && slot.link.as_ref().is_some_and(|link| link.is_open());
-        if !link.is_open() && self.slots.iter().any(serves) {
-            // At once, so that the next slot does not count on it.
-            (census.open, census.aside) = census.without(link.condition());
+    fn replace(&mut self, index: usize, link: &Link, reason: &'static str, counts: &mut LinkCounts) {
+        let serves = |seat: &Seat| seat.to_replace.is_none() && seat.link.as_ref().is_some_and(|link| link.is_open());
+        if !link.is_open() && self.seats.iter().any(serves) {
+            // At once, so that the next seat does not count on it.
+            (counts.open, counts.reauthenticating) = counts.without(link.condition());
             link.retire(reason);
             self.pool.wake_keeper();
-        } else if self.slots[index].spare.is_some() {
+        } else if self.seats[index].standby.is_some() {
             // It takes the place at the next look.
             self.pool.wake_keeper();
         } else {
-            self.open_spare(index, census, None);
+            self.open_standby(index, counts, None);
         }
     }
 
-    /// Opens a link beside the one in this place, unless there is such a spare, here or elsewhere.
-    pub(super) fn open_spare(&mut self, index: usize, census: &mut Census, deadline: Option<Instant>) {
-        if !self.slots.iter().any(Slot::has_spare) {
-            self.dial(index, census, deadline);
+    /// Opens a link beside the one in this place, unless there is such a standby, here or elsewhere.
+    pub(super) fn open_standby(&mut self, index: usize, counts: &mut LinkCounts, deadline: Option<Instant>) {
+        if !self.seats.iter().any(Seat::has_standby) {
+            self.dial(index, counts, deadline);
         }
     }
 
-    /// Whether a link has to wait with its `AUTH` for those that are aside, so that half of the links keep up the
-    /// service.
-    fn must_wait(&self, index: usize, census: &Census, link: &Link, old_life: Duration) -> bool {
+    /// Whether a link has to wait with its `AUTH` for those whose `AUTH` is under way, so that half of the links keep
+    /// up the service.
+    fn must_wait(&self, index: usize, counts: &LinkCounts, link: &Link, old_life: Duration) -> bool {
         // No time for one AUTH after the other: better that commands wait for an AUTH than that its link is lost.
         if old_life <= self.slowest_auth() * 2 {
             return false;
         }
-        let (open, aside) = census.without(link.condition());
+        let (open, reauthenticating) = counts.without(link.condition());
         // Those that have not been back for so long will not be back in time.
-        let aside = aside.saturating_sub(self.late_ones(index).filter(|slot| slot.is_aside()).count());
-        aside > 0 && aside >= (open + aside).div_ceil(2)
+        let reauthenticating =
+            reauthenticating.saturating_sub(self.late_ones(index).filter(|seat| seat.is_reauthenticating()).count());
+        reauthenticating > 0 && reauthenticating >= (open + reauthenticating).div_ceil(2)
     }
 
     /// The other places whose link's `AUTH` has not been answered for long.
-    fn late_ones(&self, index: usize) -> impl Iterator<Item = &Slot> {
+    fn late_ones(&self, index: usize) -> impl Iterator<Item = &Seat> {
         let now = Instant::now();
-        let others = self.slots.iter().enumerate().filter(move |(other, _)| *other != index);
-        others.map(|(_, slot)| slot).filter(move |slot| slot.auth_is_late(now))
+        let others = self.seats.iter().enumerate().filter(move |(other, _)| *other != index);
+        others.map(|(_, seat)| seat).filter(move |seat| seat.auth_is_late(now))
     }
 
     /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
-    pub(super) fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>, census: &mut Census) {
+    pub(super) fn rotate(&mut self, index: usize, link: &Arc<Link>, current: Arc<Current>, counts: &mut LinkCounts) {
         let now = Instant::now();
         let old_life = link.authenticated_until().saturating_duration_since(now);
         let patience = self.patience(&current, old_life);
-        let slot = &mut self.slots[index];
-        slot.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10), patience);
-        if slot.reauth_failed_before() && old_life <= Self::margin(&current) {
-            slot.doomed.get_or_insert(AUTH_KEEPS_FAILING);
+        let seat = &mut self.seats[index];
+        seat.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10), patience);
+        if seat.reauth_failed_before() && old_life <= Self::margin(&current) {
+            seat.to_replace.get_or_insert(AUTH_KEEPS_FAILING);
         }
-        if let Some(reason) = slot.doomed {
-            return self.replace(index, link, reason, census);
+        if let Some(reason) = seat.to_replace {
+            return self.replace(index, link, reason, counts);
         }
-        if now < slot.reauth_after {
+        if now < seat.reauth_after {
             return;
         }
-        let (has_spare, alone_after) = (slot.spare.is_some(), slot.alone_after);
-        if self.must_wait(index, census, link, old_life) {
+        let (has_standby, alone_after) = (seat.standby.is_some(), seat.alone_after);
+        if self.must_wait(index, counts, link, old_life) {
             return;
         }
-        let (open, aside) = census.without(link.condition());
+        let (open, reauthenticating) = counts.without(link.condition());
         let alone = open == 0;
-        if alone && !has_spare && now < alone_after {
+        if alone && !has_standby && now < alone_after {
             // A second link first, so that no command waits for this one's AUTH; while there is time for one.
-            return self.open_spare(index, census, Some(alone_after));
+            return self.open_standby(index, counts, Some(alone_after));
         }
-        if alone && !has_spare && old_life > Self::margin(&current) / 2 && self.late_ones(index).next().is_some() {
+        if alone && !has_standby && old_life > Self::margin(&current) / 2 && self.late_ones(index).next().is_some() {
             // The last link that serves must not get stuck as the others are.
-            return self.open_spare(index, census, None);
+            return self.open_standby(index, counts, None);
         }
         if !alone && link.condition() == Condition::Open {
-            // At once, so that the next slot counts it.
-            link.step_aside();
-            (census.open, census.aside) = (open, aside + 1);
+            // At once, so that the next seat counts it.
+            link.divert();
+            (counts.open, counts.reauthenticating) = (open, reauthenticating + 1);
         }
         let link = Arc::clone(link);
-        let limit = self.options.auth_timeout;
+        let limit = self.shared.options.auth_timeout;
         let generation = current.generation;
-        let pool = &*self.journal.name();
+        let pool = &*self.shared.journal.name();
         let span = info_span!(target: target::LINK, "reauth", pool, link = link.id(), generation, outcome = Empty);
         let reauth = async move {
             let result = link.reauthenticate(&current, limit).await;
             Span::current().record("outcome", outcome(&result));
-            Done::Reauthenticated(index, link, current, result)
+            Done::Reauthenticated { seat: index, link, current, result }
         };
-        self.slots[index].auth_is_late = Some(now + old_life / 2);
+        self.seats[index].auth_is_late = Some(now + old_life / 2);
         self.start(index, Task::Reauth, reauth.instrument(span));
     }
 }

@@ -1,10 +1,9 @@
 use super::*;
 use crate::{
-    admission::{Load, Overload},
+    admission::Admission,
     client::Config,
     credential::Credential,
-    pool::slot::Task,
-    timer::Timers,
+    pool::seat::Task,
     token::{AccessToken, TokenActor},
     transport::{dialer::Dialer, tls::Transport},
 };
@@ -14,10 +13,7 @@ use std::{
     sync::Mutex,
     task::{Context, Wake, Waker},
 };
-use tokio::{
-    io::{DuplexStream, duplex},
-    runtime::Handle,
-};
+use tokio::io::{DuplexStream, duplex};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -28,8 +24,6 @@ fn keeper() -> Keeper {
     let source = config.credential.token_source().unwrap();
     let (actor, tokens) = TokenActor::new(source, config.token_manager, None, journal.clone());
     tokio::spawn(actor.run());
-    let (timers, _) = Timers::of(Handle::current());
-    let pool = Arc::new(Pool::new(1, tokens.clone(), Load::new(8), Overload::Refuse, timers));
     let setup = Setup {
         dialer: Dialer {
             host: "localhost".to_owned(),
@@ -37,17 +31,28 @@ fn keeper() -> Keeper {
             resolver: config.resolver,
             transport: Transport::Plaintext,
             connect_timeout: HOUR,
+            hint: None,
         },
         protocol: ProtocolVersion::RESP3,
         auth_timeout: HOUR,
         command_timeout: HOUR,
-        links_opened: 0.into(),
+        links_opened: Arc::default(),
+        node: "localhost:1".into(),
         pool: journal.name(),
         tasks: tokio_util::task::TaskTracker::new(),
         multi: Arc::default(),
     };
     let options = KeeperOptions { auth_timeout: HOUR, ping_after: HOUR, ping_timeout: HOUR };
-    let (mut keeper, _) = Keeper::new(pool, setup, tokens, journal, options);
+    let shared = Shared {
+        tokens,
+        journal,
+        admission: Admission::new(8),
+        availability: Arc::default(),
+        pace: DialPace::new(),
+        options,
+    };
+    let (mut keeper, ..) = Keeper::new(1, setup, shared);
+    keeper.seats.push(Seat::new(Purpose::Shared));
     keeper.first = None;
     keeper
 }
@@ -55,7 +60,7 @@ fn keeper() -> Keeper {
 /// A link without a token, and its server.
 fn link(keeper: &Keeper, id: u64) -> (Arc<Link>, DuplexStream) {
     let (near, far) = duplex(1024);
-    (Arc::new(Link::over(id, near, Arc::clone(&keeper.pool.load), HOUR)), far)
+    (Arc::new(Link::over(id, near, Arc::clone(&keeper.shared.admission), HOUR)), far)
 }
 
 /// Looks for a link whenever there are others in the pool, and notes whether it is there.
@@ -74,10 +79,10 @@ impl Wake for Looks {
 
 /// Whether it is found during `change`.
 fn is_found(keeper: &mut Keeper, link: u64, change: impl FnOnce(&mut Keeper)) -> Vec<bool> {
-    let pool = Arc::clone(&keeper.pool);
+    let (pool, availability) = (Arc::clone(&keeper.pool), Arc::clone(&keeper.shared.availability));
     let looks = Arc::new(Looks { pool: Arc::clone(&pool), link, found: Mutex::default() });
     let waker = Waker::from(Arc::clone(&looks));
-    let mut changed = pin!(pool.changed.notified());
+    let mut changed = pin!(availability.changed());
     assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     change(keeper);
     let found = looks.found.lock().unwrap().clone();
@@ -89,9 +94,9 @@ fn is_found(keeper: &mut Keeper, link: u64, change: impl FnOnce(&mut Keeper)) ->
 #[tokio::test]
 async fn a_link_that_leaves_is_found_at_every_moment() {
     let mut keeper = keeper();
-    let ((first, _far), (spare, _other)) = (link(&keeper, 1), link(&keeper, 2));
-    keeper.slots[0].link = Some(Arc::clone(&first));
-    keeper.slots[0].spare = Some(spare);
+    let ((first, _far), (standby, _other)) = (link(&keeper, 1), link(&keeper, 2));
+    keeper.seats[0].link = Some(Arc::clone(&first));
+    keeper.seats[0].standby = Some(standby);
     keeper.publish();
     let found = is_found(&mut keeper, 2, Keeper::reconcile);
     assert_eq!(found, [true], "the stand-in");
@@ -105,21 +110,21 @@ async fn a_link_that_leaves_is_found_at_every_moment() {
 #[tokio::test]
 async fn a_link_is_looked_after_while_it_waits_for_its_auth() {
     let mut keeper = keeper();
-    keeper.tokens.clone().current().await.unwrap();
+    keeper.shared.tokens.clone().current().await.unwrap();
     let (link, _far) = link(&keeper, 1);
-    keeper.slots[0].link = Some(Arc::clone(&link));
-    keeper.slots[0].rotate(1, Duration::ZERO, HOUR);
+    keeper.seats[0].link = Some(Arc::clone(&link));
+    keeper.seats[0].rotate(1, Duration::ZERO, HOUR);
     keeper.publish();
     keeper.reconcile();
-    let slot = &keeper.slots[0];
-    assert_eq!((slot.opens_spare, slot.task), (true, Task::None), "a lone link waits for its stand-in");
+    let seat = &keeper.seats[0];
+    assert_eq!((seat.opens_standby, seat.task), (true, Task::None), "a lone link waits for its stand-in");
     link.suspect();
     keeper.reconcile();
-    assert_eq!(keeper.slots[0].task, Task::Check, "while that is being opened");
-    keeper.slots[0].task = Task::None;
-    keeper.slots[0].opens_spare = false;
-    keeper.slots[0].reauth_after = Instant::now() + HOUR;
+    assert_eq!(keeper.seats[0].task, Task::Check, "while that is being opened");
+    keeper.seats[0].task = Task::None;
+    keeper.seats[0].opens_standby = false;
+    keeper.seats[0].reauth_after = Instant::now() + HOUR;
     keeper.reconcile();
-    let slot = &keeper.slots[0];
-    assert_eq!((slot.opens_spare, slot.task), (false, Task::Check), "until its turn comes");
+    let seat = &keeper.seats[0];
+    assert_eq!((seat.opens_standby, seat.task), (false, Task::Check), "until its turn comes");
 }

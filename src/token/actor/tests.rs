@@ -425,14 +425,14 @@ async fn somebodys_wish_cuts_a_retry_delay_short_but_not_retry_after() {
     let script = Script::new([Act::Transient, Act::Token(HOUR)]);
     let (tokens, _) = start(&script, slow.clone());
     settle().await;
-    tokens.wish_refresh();
+    tokens.request_refresh();
     sleep(2 * SECOND).await;
     assert_eq!(generation(&tokens), Some(1));
 
     let script = Script::new([Act::RetryAfter(5 * MINUTE), Act::Token(HOUR)]);
     let (tokens, _) = start(&script, slow);
     settle().await;
-    tokens.wish_refresh();
+    tokens.request_refresh();
     sleep(4 * MINUTE + 59 * SECOND).await;
     assert_eq!(script.requests(), 1);
     sleep(2 * SECOND).await;
@@ -518,7 +518,7 @@ async fn late_subscribers_see_the_newest_token_and_missed_ones_are_skipped() {
     let mut slow = tokens.clone();
     tokens.current().await.unwrap();
     for _ in 1..=5 {
-        tokens.wish_refresh();
+        tokens.request_refresh();
         sleep(2 * SECOND).await;
     }
     assert_eq!(slow.current().await.unwrap().generation, 6);

@@ -1,11 +1,11 @@
 use crate::{
-    admission::Load,
+    admission::Admission,
     link::{
-        queue::Admission,
+        queue::Access,
         reply::{Answer, Outcome},
         wire::{
             Wire,
-            tests::{HOUR, SECOND, answered, expect, get, terms, terms_with, wire},
+            tests::{HOUR, SECOND, answered, context, context_with, expect, get, wire},
         },
     },
 };
@@ -60,7 +60,7 @@ fn a_driver_that_runs_seldom_runs_all_the_same() {
         assert!(matches!(answered, Ok(Outcome::Answered(Value::Int(1)))), "{answered:?}");
         // Deadlines are kept, too.
         let deadline = Instant::now() + LONG;
-        let late = wire.command(Admission::Open, redis::cmd("GET").arg("b"), Some(deadline)).unwrap().0;
+        let late = wire.command(Access::Open, redis::cmd("GET").arg("b"), Some(deadline), false).unwrap().0;
         let late = ended(late).await;
         assert!(matches!(late, Ok(Outcome::TimedOut)), "{late:?}");
         slow.abort();
@@ -81,7 +81,7 @@ async fn what_is_given_back_answers_nothing() {
     let first = get(&wire, "a");
     expect(&mut far, &["a"]).await;
     let through = wire.queue.commands_queued();
-    wire.pulse.expires_at(Instant::now());
+    wire.liveness.expires_at(Instant::now());
     thread::sleep(Duration::from_millis(2));
     let given_back = [get(&wire, "b"), get(&wire, "c")];
     let through_all = wire.queue.commands_queued();
@@ -108,14 +108,14 @@ async fn a_token_that_was_accepted_during_a_pause_counts() {
         let (wire, mut far) = wire(1024);
         let wire = Arc::new(wire);
         let validating = Arc::clone(&wire);
-        wire.pulse.expires_at(Instant::now() + LONG);
+        wire.liveness.expires_at(Instant::now() + LONG);
         let auth = tokio::spawn(async move {
-            let under_way = validating.pulse.validate();
+            let under_way = validating.liveness.validate();
             let outcome = validating.own(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR).await;
             // The keeper has other things to do before.
             yield_now().await;
             if matches!(outcome, Outcome::Answered(Value::Okay)) {
-                validating.pulse.expires_at(Instant::now() + HOUR);
+                validating.liveness.expires_at(Instant::now() + HOUR);
             }
             drop(under_way);
         });
@@ -140,9 +140,9 @@ async fn a_token_that_was_accepted_during_a_pause_counts() {
 #[tokio::test]
 async fn a_token_that_was_not_accepted_in_time_does_not_count() {
     let (wire, _far) = wire(1024);
-    wire.pulse.expires_at(Instant::now() + LONG);
-    let _validating = wire.pulse.validate();
-    let _auth = wire.command(Admission::Own, redis::cmd("AUTH").arg("a"), None);
+    wire.liveness.expires_at(Instant::now() + LONG);
+    let _validating = wire.liveness.validate();
+    let _auth = wire.command(Access::Own, redis::cmd("AUTH").arg("a"), None, false);
     turns().await;
     thread::sleep(2 * LONG);
     let reply = timeout(SECOND, get(&wire, "b")).await.expect("an outcome");
@@ -179,7 +179,7 @@ impl AsyncWrite for Refused {
 async fn why_a_connection_broke_is_known_after_a_pause_too() {
     let reason_after = |pause: Duration| async move {
         let has_ended = Arc::new(AtomicBool::new(false));
-        let wire = Wire::start(Refused(Arc::clone(&has_ended)), terms(16 << 10));
+        let wire = Wire::start(Refused(Arc::clone(&has_ended)), context(16 << 10));
         let lost = get(&wire, "a");
         turns().await;
         thread::sleep(pause);
@@ -200,7 +200,7 @@ async fn why_a_connection_broke_is_known_after_a_pause_too() {
 async fn others_run_while_a_driver_catches_up() {
     const CROWD: usize = 500;
     let (near, mut far) = duplex(1 << 20);
-    let wire = Wire::start(near, terms_with(Load::new(CROWD), 16 << 10));
+    let wire = Wire::start(near, context_with(Admission::new(CROWD), 16 << 10));
     let replies: Vec<_> = (0..CROWD).map(|n| get(&wire, &n.to_string())).collect();
     let keys: Vec<_> = (0..CROWD).map(|n| n.to_string()).collect();
     expect(&mut far, &keys.iter().map(String::as_str).collect::<Vec<_>>()).await;

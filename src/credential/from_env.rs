@@ -1,6 +1,6 @@
 //! The credential that the `AZURE_*` variables describe.
 
-use super::{App, ClientCertificate, Kind, ManagedIdentity, selection, surroundings::Surroundings};
+use super::{App, ClientCertificate, Kind, ManagedIdentity, process_env::ProcessEnv, selection};
 use crate::{
     error::{Error, ErrorKind},
     secret::Secret,
@@ -20,59 +20,58 @@ const SERVICE_PRINCIPAL: &str = "a service principal (unset the others to use th
 ///
 /// A secret, certificate or token file of a principal that is not named is an error all the same: it would be another
 /// identity than the one meant that connects.
-pub(super) fn any(surroundings: &Surroundings) -> Result<Kind, Error> {
-    if selection::is_made(surroundings) {
+pub(super) fn any(env: &ProcessEnv) -> Result<Kind, Error> {
+    if selection::is_made(env) {
         // What is wrong with it is told here, where it was read.
-        selection::candidates(surroundings)?;
+        selection::candidates(env)?;
         return Ok(Kind::DefaultChain);
     }
-    if let Some(principal) = service_principal(surroundings)? {
+    if let Some(principal) = service_principal(env)? {
         return Ok(principal);
     }
-    if surroundings.get(TOKEN_FILE).is_some() {
-        return workload_identity(surroundings);
+    if env.get(TOKEN_FILE).is_some() {
+        return workload_identity(env);
     }
-    Ok(Kind::ManagedIdentity(managed_identity(surroundings)))
+    Ok(Kind::ManagedIdentity(managed_identity(env)))
 }
 
 /// A service principal with its secret, or else with its certificate; none if nothing hints at one; an error if it is
 /// there in part.
-fn service_principal(surroundings: &Surroundings) -> Result<Option<Kind>, Error> {
-    if let Some(secret) = surroundings.get(CLIENT_SECRET) {
-        let app = app(surroundings)?;
+fn service_principal(env: &ProcessEnv) -> Result<Option<Kind>, Error> {
+    if let Some(secret) = env.get(CLIENT_SECRET) {
+        let app = app(env)?;
         return Ok(Some(Kind::Secret { app, secret: Secret::new(secret) }));
     }
-    let Some(path) = surroundings.get(CERTIFICATE_PATH) else {
+    let Some(path) = env.get(CERTIFICATE_PATH) else {
         return Ok(None);
     };
-    let app = app(surroundings)?;
-    let password = Secret::new(surroundings.get(CERTIFICATE_PASSWORD).unwrap_or_default());
-    let send_chain =
-        surroundings.get(SEND_CHAIN).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
+    let app = app(env)?;
+    let password = Secret::new(env.get(CERTIFICATE_PASSWORD).unwrap_or_default());
+    let send_chain = env.get(SEND_CHAIN).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
     let certificate = ClientCertificate::file(path, password).send_chain(send_chain);
     Ok(Some(Kind::Certificate { app, certificate }))
 }
 
 /// The same for the default chain, which passes over a service principal that is not there.
-pub(super) fn required_service_principal(surroundings: &Surroundings) -> Result<Kind, Error> {
-    service_principal(surroundings)?.ok_or_else(|| {
+pub(super) fn required_service_principal(env: &ProcessEnv) -> Result<Kind, Error> {
+    service_principal(env)?.ok_or_else(|| {
         let message = format!("neither `{CLIENT_SECRET}` nor `{CERTIFICATE_PATH}` is set");
         Error::new(ErrorKind::CredentialUnavailable, message)
     })
 }
 
-pub(super) fn workload_identity(surroundings: &Surroundings) -> Result<Kind, Error> {
+pub(super) fn workload_identity(env: &ProcessEnv) -> Result<Kind, Error> {
     let names = [CLIENT_ID, TENANT_ID, TOKEN_FILE];
-    let [client_id, tenant_id, token_file] = surroundings.all(names, "workload identity")?;
+    let [client_id, tenant_id, token_file] = env.all(names, "workload identity")?;
     Ok(Kind::WorkloadIdentity { app: App { client_id, tenant_id }, token_file: token_file.into() })
 }
 
 /// A user-assigned managed identity if a client id is given, else the system-assigned one.
-pub(super) fn managed_identity(surroundings: &Surroundings) -> ManagedIdentity {
-    surroundings.get(CLIENT_ID).map_or(ManagedIdentity::SystemAssigned, ManagedIdentity::UserAssignedClientId)
+pub(super) fn managed_identity(env: &ProcessEnv) -> ManagedIdentity {
+    env.get(CLIENT_ID).map_or(ManagedIdentity::SystemAssigned, ManagedIdentity::UserAssignedClientId)
 }
 
-fn app(surroundings: &Surroundings) -> Result<App, Error> {
-    let [client_id, tenant_id] = surroundings.all([CLIENT_ID, TENANT_ID], SERVICE_PRINCIPAL)?;
+fn app(env: &ProcessEnv) -> Result<App, Error> {
+    let [client_id, tenant_id] = env.all([CLIENT_ID, TENANT_ID], SERVICE_PRINCIPAL)?;
     Ok(App { client_id, tenant_id })
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use std::{collections::HashMap, env, ffi::OsString, path::PathBuf, sync::Arc, time::SystemTime};
 
 #[derive(Clone)]
-pub(super) struct Surroundings {
+pub(super) struct ProcessEnv {
     variables: Arc<HashMap<String, String>>,
     /// Where programs are looked for: the form of `PATH`.
     pub(super) path: Option<OsString>,
@@ -16,7 +16,7 @@ pub(super) struct Surroundings {
     pub(super) clock: fn() -> SystemTime,
 }
 
-impl Surroundings {
+impl ProcessEnv {
     pub(super) fn of_process() -> Self {
         // Variables that are not Unicode are nobody's settings here, and must not panic as `env::vars` does.
         let unicode =
@@ -91,9 +91,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_and_empty_is_missing() {
-        let around = Surroundings::of_pairs(&[("A", "1"), ("B", ""), ("C", "3")]);
-        assert_eq!(around.all(["A", "C"], "x").unwrap(), ["1", "3"]);
-        let error = around.all(["A", "B", "D"], "a test").unwrap_err().to_string();
+        let env = ProcessEnv::of_pairs(&[("A", "1"), ("B", ""), ("C", "3")]);
+        assert_eq!(env.all(["A", "C"], "x").unwrap(), ["1", "3"]);
+        let error = env.all(["A", "B", "D"], "a test").unwrap_err().to_string();
         assert_eq!(error, "`B`, `D` is missing for a test");
     }
 }

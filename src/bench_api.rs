@@ -2,11 +2,13 @@
 //! in any version.
 
 use crate::{
-    admission::{Load, Overload},
+    admission::{Admission, Overload},
+    cluster::{discovery::Routing, node::Node},
+    command::{guard, profile},
     error::Error,
-    exec::order::Memory,
+    exec::{core::Core, order::Memory, request::CommandRequest},
     link::{Link, Outcome},
-    observe::journal::Journal,
+    observe::{journal::Journal, metrics::Operations},
     pool::Pool,
     resp,
     timer::Timers,
@@ -35,43 +37,63 @@ pub fn pack(cmd: &Cmd, bytes: &mut Vec<u8>) {
     resp::pack::pack(cmd, bytes);
 }
 
+/// Whether a shared link carries the command and it only reads: the look that each command gets before it is sent.
+#[must_use]
+pub fn look(cmd: &Cmd) -> bool {
+    let profile = profile(cmd);
+    guard::check(profile).is_ok() && profile.only_reads()
+}
+
 /// A pool of links over any streams, without a keeper and without tokens.
-pub struct Links(Pool);
+pub struct Links(Core);
 
 impl Links {
     /// A link over each stream, whose other end is to answer commands. Must be called on a runtime.
     ///
-    /// The first `aside` links take commands only when no other one does: the search for one passes them by.
+    /// The first `diverted` links take commands only when no other one does: the search for one passes them by.
     #[must_use]
-    pub fn over<S>(streams: impl IntoIterator<Item = S>, aside: usize) -> Self
+    pub fn over<S>(streams: impl IntoIterator<Item = S>, diverted: usize) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let source = || async { Err::<AccessToken, Error>(Error::closed()) };
-        let (_, tokens) = TokenActor::new(Arc::new(source), TokenManagerConfig::new(), None, Journal::new("internals"));
-        let load = Load::new(usize::MAX);
-        let link = |(id, stream): (u64, S)| Arc::new(Link::over(id, stream, Arc::clone(&load), PATIENCE));
+        let (_, tokens) = TokenActor::new(Arc::new(source), TokenManagerConfig::new(), None, Journal::new("bench_api"));
+        let admission = Admission::new(usize::MAX);
+        let link = |(id, stream): (u64, S)| Arc::new(Link::over(id, stream, Arc::clone(&admission), PATIENCE));
         let links: Vec<Arc<Link>> = (1..).zip(streams).map(link).collect();
-        links.iter().take(aside).for_each(|link| link.step_aside());
+        links.iter().take(diverted).for_each(|link| link.divert());
         // Nothing here waits for a link.
         let (timers, _) = Timers::of(Handle::current());
-        let pool = Pool::new(links.len(), tokens, Arc::clone(&load), Overload::Refuse, timers);
+        let (pool, roster) = Pool::new(links.len(), Arc::default());
         let filled = links.len();
-        pool.publish(links, filled);
-        Self(pool)
+        roster.publish(links, filled);
+        Self(Core {
+            routing: Routing::Single(Node::without_keeper(pool)),
+            tokens,
+            admission,
+            overload: Overload::Refuse,
+            availability: Arc::default(),
+            timers,
+            command_timeout: PATIENCE,
+            retry_reads: false,
+            operations: Operations::unlabelled(),
+        })
     }
 
     /// Queues a command on one of the links, as a handle does, if one takes it; the future tells whether it was
     /// answered.
     #[must_use]
     pub fn send(&self, cmd: &Cmd) -> Option<impl Future<Output = bool> + use<>> {
-        let sent = self.0.try_send(&cmd, &mut Memory::default())?;
+        let request = CommandRequest { cmd, profile: profile(cmd) };
+        let sent = self.0.try_send(&request, &mut Memory::default())?;
         Some(async move { matches!(sent.reply.await.outcome, Outcome::Answered(_)) })
     }
 }
 
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Links").field("open", &self.0.open_links()).finish_non_exhaustive()
+        f.debug_struct("Links")
+            .field("open", &self.0.nodes().iter().map(|node| node.pool().open_links()).sum::<usize>())
+            .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ pub(super) const AUTH_KEEPS_FAILING: &str = "replaced: its AUTH kept failing";
 /// Why a link goes that does not answer an `AUTH`.
 pub(super) const AUTH_UNANSWERED: &str = "AUTH was not answered";
 
-/// What is under way for a slot; one thing at a time.
+/// What is under way for a seat; one thing at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     None,
@@ -28,16 +28,24 @@ pub(super) enum Task {
     Check,
 }
 
-/// One of the pool's `pool_size` places.
-pub(super) struct Slot {
+/// What the links of a seat are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The commands of all handles.
+    Shared,
+}
+
+/// A link's place in the pool.
+pub(super) struct Seat {
+    pub(super) purpose: Purpose,
     pub(super) link: Option<Arc<Link>>,
     /// Stands in for the link while that waits for the answer to its `AUTH`, or takes its place.
-    pub(super) spare: Option<Arc<Link>>,
-    /// Why the link goes as soon as the spare is there, if it has to.
-    pub(super) doomed: Option<&'static str>,
+    pub(super) standby: Option<Arc<Link>>,
+    /// Why the link goes as soon as the standby is there, if it has to.
+    pub(super) to_replace: Option<&'static str>,
     pub(super) task: Task,
-    /// A spare is being opened, whatever else is under way; if the link goes meanwhile, it takes its place.
-    pub(super) opens_spare: bool,
+    /// A standby is being opened, whatever else is under way; if the link goes meanwhile, it takes its place.
+    pub(super) opens_standby: bool,
     /// When an `AUTH` under way has used up half of the life that the old token had left at its start.
     pub(super) auth_is_late: Option<Instant>,
     /// A lone link waits until then for its stand-in.
@@ -57,22 +65,23 @@ pub(super) struct Slot {
     /// The last link that was lost here, until another one takes its place.
     lost: Option<u64>,
     losses: u64,
-    /// The newest token that this slot has been told of.
+    /// The newest token that this seat has been told of.
     target: u64,
 }
 
-impl Slot {
-    pub(super) fn new() -> Self {
+impl Seat {
+    pub(super) fn new(purpose: Purpose) -> Self {
         let policy = |first: u64, last: u64| {
             RetryPolicy::new().delay(Duration::from_millis(first)).max_delay(Duration::from_millis(last))
         };
         let now = Instant::now();
         Self {
+            purpose,
             link: None,
-            spare: None,
-            doomed: None,
+            standby: None,
+            to_replace: None,
             task: Task::None,
-            opens_spare: false,
+            opens_standby: false,
             auth_is_late: None,
             alone_after: now,
             dial_after: now,
@@ -89,24 +98,24 @@ impl Slot {
         }
     }
 
-    /// Whether there is a spare, or will be.
-    pub(super) fn has_spare(&self) -> bool {
-        self.spare.is_some() || self.opens_spare
+    /// Whether there is a standby, or will be.
+    pub(super) fn has_standby(&self) -> bool {
+        self.standby.is_some() || self.opens_standby
     }
 
     /// Whether a link is being opened here.
     pub(super) fn is_dialing(&self) -> bool {
-        self.task == Task::Dial || self.opens_spare
+        self.task == Task::Dial || self.opens_standby
     }
 
     /// Whether its link takes commands only when no other one does.
-    pub(super) fn is_aside(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.is_aside())
+    pub(super) fn is_reauthenticating(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_reauthenticating())
     }
 
     /// The end of a dial.
     pub(super) fn dial_ended(&mut self) {
-        if !std::mem::take(&mut self.opens_spare) {
+        if !std::mem::take(&mut self.opens_standby) {
             self.task = Task::None;
         }
     }
@@ -118,14 +127,14 @@ impl Slot {
 
     /// The links that commands may find here.
     pub(super) fn links(&self) -> impl Iterator<Item = &Arc<Link>> {
-        self.link.iter().chain(&self.spare)
+        self.link.iter().chain(&self.standby)
     }
 
     /// Takes in a new link; returns the number of the lost one that it replaces.
     pub(super) fn dialed(&mut self, link: Arc<Link>) -> Option<u64> {
         self.refusal_backoff.reset();
         if self.link.is_some() {
-            self.spare = Some(link);
+            self.standby = Some(link);
             return None;
         }
         link.succeeds(self.losses);
@@ -196,10 +205,10 @@ impl Slot {
         }
     }
 
-    /// Drops what is down, and lets the spare take the place of a link that is gone. Returns what went.
+    /// Drops what is down, and lets the standby take the place of a link that is gone. Returns what went.
     pub(super) fn tidy(&mut self) -> Vec<(Arc<Link>, &'static str)> {
         let mut gone = Vec::new();
-        for place in [&mut self.link, &mut self.spare] {
+        for place in [&mut self.link, &mut self.standby] {
             if let Some(link) = place.take_if(|link| down(link).is_some()) {
                 // A server that accepts and closes is no reason to dial as fast as it does.
                 if link.age() >= STEADY {
@@ -213,8 +222,8 @@ impl Slot {
                 gone.push((link, reason));
             }
         }
-        if let Some(reason) = self.doomed
-            && self.spare.is_some()
+        if let Some(reason) = self.to_replace
+            && self.standby.is_some()
             && let Some(link) = self.link.take()
         {
             link.retire(reason);
@@ -223,8 +232,8 @@ impl Slot {
             gone.push((link, reason));
         }
         if self.link.is_none() {
-            self.doomed = None;
-            self.link = self.spare.take();
+            self.to_replace = None;
+            self.link = self.standby.take();
             if let Some(link) = &self.link {
                 link.succeeds(self.losses);
             }

@@ -8,11 +8,10 @@ use super::{
     client_certificate::ClientCertificateSource,
     client_secret::ClientSecretSource,
     developer::{DeveloperSource, Tool, azd, azure_cli},
-    environment,
     federated_identity::FederatedIdentitySource,
-    managed_identity,
+    from_env, managed_identity,
+    process_env::ProcessEnv,
     selection::{self, Candidate},
-    surroundings::Surroundings,
     token_endpoint::TokenEndpoint,
     workload_identity::WorkloadIdentitySource,
 };
@@ -32,34 +31,34 @@ impl Credential {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a setting that is wrong or missing, and
     /// [`ErrorKind::CredentialUnavailable`](crate::ErrorKind::CredentialUnavailable) if the environment has no such credential.
     pub fn token_source(&self) -> Result<Arc<dyn TokenSource>, Error> {
-        self.build_in(&Surroundings::of_process())
+        self.resolve_in(&ProcessEnv::of_process())
     }
 
-    pub(super) fn build_in(&self, surroundings: &Surroundings) -> Source {
-        self.build(&self.kind, surroundings, false)
+    pub(super) fn resolve_in(&self, env: &ProcessEnv) -> Source {
+        self.build(&self.kind, env, false)
     }
 
     /// With the authority that the environment names, unless the settings name one.
-    fn in_environment(&self, surroundings: &Surroundings) -> Self {
+    fn in_env(&self, env: &ProcessEnv) -> Self {
         let mut credential = self.clone();
         if credential.authority_host.is_none() && credential.cloud.is_none() {
-            credential.authority_host = surroundings.get("AZURE_AUTHORITY_HOST");
+            credential.authority_host = env.get("AZURE_AUTHORITY_HOST");
         }
         credential
     }
 
-    fn chain(&self, surroundings: &Surroundings) -> Source {
-        let candidates = selection::candidates(surroundings)?;
+    fn chain(&self, env: &ProcessEnv) -> Source {
+        let candidates = selection::candidates(env)?;
         // Alone, a credential is asked as if it had been named in the code.
         if let [candidate] = candidates.as_slice() {
-            return self.build(&described(*candidate, surroundings)?, surroundings, false);
+            return self.build(&described(*candidate, env)?, env, false);
         }
         let member = |candidate: Candidate| {
-            let kind = described(candidate, surroundings);
+            let kind = described(candidate, env);
             Member {
                 name: candidate.name(),
                 described: candidate.has_variables() && kind.is_ok(),
-                source: kind.and_then(|kind| self.build(&kind, surroundings, true)),
+                source: kind.and_then(|kind| self.build(&kind, env, true)),
             }
         };
         let (tools, strict): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| candidate.is_tool());
@@ -68,20 +67,20 @@ impl Credential {
     }
 
     /// `chained`: others may be asked in its place, so that IMDS is looked for before it is asked.
-    fn build(&self, kind: &Kind, surroundings: &Surroundings, chained: bool) -> Source {
+    fn build(&self, kind: &Kind, env: &ProcessEnv, chained: bool) -> Source {
         let resource = self.resource()?;
         Ok(match kind {
-            Kind::DefaultChain => return self.in_environment(surroundings).chain(surroundings),
+            Kind::DefaultChain => return self.in_env(env).chain(env),
             Kind::WorkloadIdentityOfEnvironment => {
-                let kind = environment::workload_identity(surroundings)?;
-                return self.in_environment(surroundings).build(&kind, surroundings, chained);
+                let kind = from_env::workload_identity(env)?;
+                return self.in_env(env).build(&kind, env, chained);
             }
             Kind::Secret { app, secret } => {
                 Arc::new(ClientSecretSource::new(self.endpoint(app, ClientSecretSource::NAME)?, secret)?)
             }
             Kind::Certificate { app, certificate } => {
                 let endpoint = self.endpoint(app, ClientCertificateSource::NAME)?;
-                Arc::new(ClientCertificateSource::new(endpoint, certificate.clone(), surroundings)?)
+                Arc::new(ClientCertificateSource::new(endpoint, certificate.clone(), env)?)
             }
             Kind::Assertion { app, maker } => {
                 Arc::new(ClientAssertionSource::new(self.endpoint(app, ClientAssertionSource::NAME)?, maker.clone()))
@@ -97,12 +96,12 @@ impl Credential {
                 }
                 let endpoint = self.endpoint(app, FederatedIdentitySource::NAME)?;
                 let audience = self.cloud_in_use().exchange_audience();
-                let identity = self.machine_identity(identity, audience, surroundings, chained)?;
+                let identity = self.machine_identity(identity, audience, env, chained)?;
                 Arc::new(FederatedIdentitySource::new(endpoint, identity))
             }
-            Kind::ManagedIdentity(identity) => return self.machine_identity(identity, resource, surroundings, chained),
-            Kind::AzureCli => Arc::new(self.developer(&azure_cli::TOOL, surroundings)?),
-            Kind::AzureDeveloperCli => Arc::new(self.developer(&azd::TOOL, surroundings)?),
+            Kind::ManagedIdentity(identity) => return self.machine_identity(identity, resource, env, chained),
+            Kind::AzureCli => Arc::new(self.developer(&azure_cli::TOOL, env)?),
+            Kind::AzureDeveloperCli => Arc::new(self.developer(&azd::TOOL, env)?),
             #[cfg(feature = "azure-core")]
             Kind::AzureCore(credential) => {
                 Arc::new(super::azure::AzureCoreSource::new(Arc::clone(credential), &self.scope))
@@ -111,19 +110,13 @@ impl Credential {
         })
     }
 
-    fn machine_identity(
-        &self,
-        identity: &ManagedIdentity,
-        resource: &str,
-        surroundings: &Surroundings,
-        chained: bool,
-    ) -> Source {
+    fn machine_identity(&self, identity: &ManagedIdentity, resource: &str, env: &ProcessEnv, chained: bool) -> Source {
         let imds_host = self.imds_host.as_deref();
-        managed_identity::Request { identity, resource, imds_host, probe: chained }.source(surroundings)
+        managed_identity::Request { identity, resource, imds_host, probe: chained }.source(env)
     }
 
-    fn developer(&self, tool: &'static Tool, surroundings: &Surroundings) -> Result<DeveloperSource, Error> {
-        DeveloperSource::new(tool, &self.scope, self.tenant_id.as_deref(), surroundings)
+    fn developer(&self, tool: &'static Tool, env: &ProcessEnv) -> Result<DeveloperSource, Error> {
+        DeveloperSource::new(tool, &self.scope, self.tenant_id.as_deref(), env)
     }
 
     fn endpoint(&self, app: &App, source: &'static str) -> Result<TokenEndpoint, Error> {
@@ -146,11 +139,11 @@ impl Credential {
 }
 
 /// What the environment says of a member of the default chain.
-fn described(candidate: Candidate, surroundings: &Surroundings) -> Result<Kind, Error> {
+fn described(candidate: Candidate, env: &ProcessEnv) -> Result<Kind, Error> {
     Ok(match candidate {
-        Candidate::Environment => environment::required_service_principal(surroundings)?,
-        Candidate::WorkloadIdentity => environment::workload_identity(surroundings)?,
-        Candidate::ManagedIdentity => Kind::ManagedIdentity(environment::managed_identity(surroundings)),
+        Candidate::Environment => from_env::required_service_principal(env)?,
+        Candidate::WorkloadIdentity => from_env::workload_identity(env)?,
+        Candidate::ManagedIdentity => Kind::ManagedIdentity(from_env::managed_identity(env)),
         Candidate::AzureCli => Kind::AzureCli,
         Candidate::AzureDeveloperCli => Kind::AzureDeveloperCli,
     })

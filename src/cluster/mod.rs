@@ -1,0 +1,29 @@
+//! Many nodes behind one handle: which node owns a key's slot, how that is learned, and how one request becomes several.
+//!
+//! - `node`: an address, its links and their keeper; a single endpoint is one node;
+//! - `slot`: the slot of a key; `address`: the name of a node;
+//! - `topology`: the answer to `CLUSTER SLOTS`; `reconcile`: what of it is believed; `map`: the snapshot that commands
+//!   read;
+//! - `redirect`: answers that send a command elsewhere; `pace`: when the topology is asked for;
+//! - `split`: one command or pipeline in parts; `cross_slot`: those that may not be; `gather`: the replies of several
+//!   nodes as one; `partial`: a write that some of its keys have seen; `scan`: one cursor over all nodes.
+
+pub(crate) mod address;
+mod ask;
+pub(crate) mod cross_slot;
+pub(crate) mod discovery;
+pub(crate) mod endpoint;
+pub(crate) mod gather;
+pub(crate) mod map;
+pub(crate) mod node;
+pub(crate) mod nodes;
+pub(crate) mod pace;
+pub(crate) mod partial;
+pub(crate) mod reconcile;
+pub(crate) mod redirect;
+pub(crate) mod router;
+pub(crate) mod scan;
+pub(crate) mod slot;
+pub(crate) mod split;
+pub(crate) mod topology;
+pub(crate) mod watch;

@@ -1,0 +1,244 @@
+//! A request for which no link was up, or that did not get a plain reply: waiting, and sending again.
+
+use super::{
+    call::{Attempt, leave_behind},
+    core::{Core, Way},
+    order::Memory,
+    redirects::Redirects,
+    request::Request,
+    retry::{self, Remedy, Retries},
+    waiting::{Sent, Turn},
+};
+use crate::{
+    error::{Error, ErrorKind, Stage},
+    link::{Link, NOAUTH, Outcome, READONLY, SILENCE},
+    observe::metrics::Stopwatch,
+    timer,
+};
+use redis::{RedisError, RedisResult, Value};
+use std::io::{Error as IoError, ErrorKind as IoErrorKind};
+use tokio::time::Instant;
+
+/// What a request needs for which no link was up, or that did not get a plain reply.
+pub(super) struct SlowPath<'a> {
+    pub(super) core: &'a Core,
+    pub(super) memory: &'a mut Memory,
+}
+
+/// A request that [`SlowPath`] waits for; if that is given up, it may run yet.
+struct Underway<'c, 'a, R: Request> {
+    slow_path: &'c mut SlowPath<'a>,
+    request: &'c R,
+    link: u64,
+    ended: bool,
+}
+
+impl<R: Request> Drop for Underway<'_, '_, R> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.slow_path.leave_behind(self.request, self.link);
+        }
+    }
+}
+
+impl SlowPath<'_> {
+    /// Sends a request, again if need be, until it has its reply or its deadline.
+    ///
+    /// It is sent again only if it has certainly not run: because not a byte of it had left, or because Redis refused
+    /// to run it. What only reads is sent once more after a loss, too, if that is wished.
+    ///
+    /// `first` is the attempt that was made on the usual way.
+    pub(super) async fn run<R: Request>(&mut self, request: R, first: Option<Attempt>) -> RedisResult<R::Reply> {
+        let limit = self.core.command_timeout;
+        let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |first| first.answer.deadline);
+        // One that has not been sent found no link, or no room, at once.
+        let turn = if first.is_none() { Turn::First } else { Turn::Again };
+        self.run_from(request, first, turn, Way::default(), deadline).await
+    }
+
+    /// The same, for a request in this state.
+    pub(super) async fn run_from<R: Request>(
+        &mut self,
+        request: R,
+        mut first: Option<Attempt>,
+        mut turn: Turn,
+        mut way: Way,
+        deadline: Instant,
+    ) -> RedisResult<R::Reply> {
+        let mut retries = Retries::new(deadline, &self.core.timers);
+        let mut redirects = Redirects::new(self.core, deadline);
+        let mut waits = first.is_none();
+        let mut refused = None;
+        loop {
+            let Attempt { link, queued, answer, large } = match first.take() {
+                Some(first) => first,
+                None => match self
+                    .send(
+                        &request,
+                        deadline,
+                        std::mem::take(&mut waits),
+                        std::mem::replace(&mut turn, Turn::Again),
+                        way.clone(),
+                    )
+                    .await
+                {
+                    Ok(sent) => {
+                        let queued = Instant::now();
+                        let mut underway =
+                            Underway { slow_path: self, request: &request, link: sent.link, ended: false };
+                        let answer = sent.reply.await;
+                        underway.ended = true;
+                        drop(underway);
+                        let large = sent.large || answer.large;
+                        self.memory.expects_large |= large;
+                        Attempt { link: sent.link, queued, answer, large }
+                    }
+                    Err(error) => {
+                        timer::let_others_run().await;
+                        let error = self.failed(error);
+                        // That Redis refused it says more than that no link has come up since.
+                        return refused.take().filter(|_| error.is_timeout()).unwrap_or(Err(error));
+                    }
+                },
+            };
+            let reply = match answer.outcome {
+                Outcome::Answered(value) => Ok(request.reply(value)),
+                Outcome::Aborted(errors) => request.aborted(errors).await,
+                Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
+                Outcome::Unsent(place) => {
+                    turn = Turn::Unsent(place);
+                    self.core.admission.note_retry();
+                    continue;
+                }
+                Outcome::HeldBack(place) => {
+                    turn = Turn::Unsent(place);
+                    continue;
+                }
+                Outcome::Lost(reason) => {
+                    self.retire(link, reason);
+                    // What broke one connection may have broken the others: a breath later, that is known.
+                    let may = self.core.retry_reads && request.only_reads() && retries.once_more();
+                    if may && retries.allow(Remedy::Later).await {
+                        self.core.admission.note_retry();
+                        continue;
+                    }
+                    return Err(self.lost(reason));
+                }
+                Outcome::TimedOut => {
+                    self.leave_behind(&request, link);
+                    return Err(self.failed(self.timed_out(link, queued, "the command may have run")));
+                }
+                Outcome::TimedOutHeldBack => {
+                    return Err(self.failed(self.timed_out(link, queued, "the transaction was not sent")));
+                }
+                Outcome::Written => {
+                    self.leave_behind(&request, link);
+                    Ok(request.reply(Value::Nil))
+                }
+            };
+            if let Some(redirect) = redirects.of(&request, &reply, link) {
+                match redirects.follow(redirect, link).await {
+                    Some(next) => way = next,
+                    None => return reply,
+                }
+                refused = Some(reply);
+                self.core.admission.note_retry();
+                continue;
+            }
+            way = Way::default();
+            let Some(remedy) = request.refusal(&reply).and_then(|error| retry::remedy(&error)) else {
+                self.memory.expects_large = large;
+                return if self.core.cluster().is_none() { request.explain_moved(reply) } else { reply };
+            };
+            match remedy {
+                Remedy::Elsewhere => self.retire(link, NOAUTH),
+                Remedy::Reconnect => self.reconnect(link),
+                Remedy::Later => {}
+            }
+            if !retries.allow(remedy).await {
+                return reply;
+            }
+            refused = Some(reply);
+            self.core.admission.note_retry();
+        }
+    }
+
+    /// Queues it once there is a link and room; how long one `waits` for that is recorded.
+    async fn send<R: Request>(
+        &mut self,
+        request: &R,
+        deadline: Instant,
+        waits: bool,
+        turn: Turn,
+        way: Way,
+    ) -> Result<Sent, Error> {
+        let mut stopwatch = Stopwatch::default();
+        if waits {
+            stopwatch.start();
+        }
+        let sent = self.core.send(request, deadline, self.memory, turn, way).await?;
+        if let Some(took) = stopwatch.stop() {
+            self.core.operations.record_wait(took);
+        }
+        Ok(sent)
+    }
+
+    /// Notes that a request on this link may run yet, for the order of what its handle sends next.
+    fn leave_behind<R: Request>(&mut self, request: &R, link: u64) {
+        leave_behind(self.core, self.memory, request, link);
+    }
+
+    /// Counts a command that failed with this error.
+    fn failed(&self, error: Error) -> RedisError {
+        self.core.admission.note_failure(&error);
+        error.into()
+    }
+
+    /// Replaces a link whose server turns out to be no primary, unless that has just been done.
+    fn reconnect(&self, link: u64) {
+        let settled = |link: &Link| link.age() >= SILENCE;
+        if self.core.link(link).is_some_and(|link| settled(&link)) {
+            self.retire(link, READONLY);
+        }
+    }
+
+    fn retire(&self, link: u64, reason: &'static str) {
+        if let Some(link) = self.core.link(link) {
+            link.retire(reason);
+        }
+        self.core.wake_keepers();
+    }
+
+    fn lost(&self, reason: &'static str) -> RedisError {
+        self.core.admission.note_lost();
+        let text = format!("the connection was lost with the command on its way ({reason}); it may have run");
+        IoError::new(IoErrorKind::BrokenPipe, text).into()
+    }
+
+    /// A link is judged by what it has done since it was given the command, which may have been just before the
+    /// deadline.
+    fn timed_out(&self, link: u64, queued: Instant, so: &str) -> Error {
+        let limit = self.core.command_timeout;
+        if let Some(link) = self.core.link(link)
+            && link.silent_since(queued)
+        {
+            if queued.elapsed() >= SILENCE {
+                link.retire("not a byte within a command's deadline");
+            } else {
+                link.suspect();
+            }
+            self.core.wake_keepers();
+        }
+        Error::new(
+            ErrorKind::Timeout(Stage::Command),
+            format!("no reply from Redis within {limit:?} (`command_timeout`); {so}"),
+        )
+    }
+}
+
+/// The error of a command whose reply came in a sound frame, and holds what has no value.
+fn unreadable(place: Option<usize>, problem: &str) -> RedisError {
+    let which = place.map_or_else(|| "it".to_owned(), |place| format!("number {place} of the pipeline, from 0,"));
+    let text = format!("{which} has no value: {problem}; the command has run");
+    (redis::ErrorKind::Parse, "a reply cannot be read", text).into()
+}

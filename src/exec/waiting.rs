@@ -1,0 +1,197 @@
+//! Waiting for a permit and for a link, above the pools: what a command waits for may come up in another one.
+
+use super::{
+    core::{Core, Way},
+    order::Memory,
+    request::Request,
+};
+use crate::{
+    admission::{Overload, Permit},
+    error::{Error, ErrorKind, Stage},
+    link::{LARGE, Link, Queued, Reply},
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a command looks again whose handle has something unanswered on a link that takes no commands.
+const RECHECK: Duration = Duration::from_millis(50);
+
+/// Whether a request has been let in before.
+pub(super) enum Turn {
+    First,
+    /// It has been, and has not been sent; with the permit that it has kept since, if it has.
+    Unsent(Option<Permit>),
+    /// It has been sent before.
+    Again,
+}
+
+/// What became of a request that is given up before it is sent: in both cases it has not run since.
+fn unsent(was_sent: bool) -> &'static str {
+    if was_sent { "it was not sent again" } else { "it was not sent" }
+}
+
+/// A request on its way.
+pub(crate) struct Sent {
+    pub(crate) reply: Reply,
+    /// The number of the link that carries it.
+    pub(super) link: u64,
+    /// Whether it has many bytes.
+    pub(super) large: bool,
+}
+
+impl Sent {
+    pub(super) fn new(link: &Link, (reply, bytes): Queued) -> Self {
+        Self { reply, link: link.id(), large: bytes > LARGE }
+    }
+}
+
+impl Core {
+    /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
+    ///
+    /// One that has been let in before is not refused for want of room: it still has its permit, or waits for one.
+    #[cold]
+    pub(super) async fn send<R: Request>(
+        &self,
+        request: &R,
+        deadline: Instant,
+        memory: &mut Memory,
+        turn: Turn,
+        way: Way,
+    ) -> Result<Sent, Error> {
+        let _waiting = self.admission.wait();
+        let was_sent = matches!(turn, Turn::Again);
+        let permit = match turn {
+            Turn::First => self.permit(deadline, self.overload, was_sent).await?,
+            Turn::Unsent(None) | Turn::Again => self.permit(deadline, Overload::Wait, was_sent).await?,
+            Turn::Unsent(Some(permit)) => permit,
+        };
+        self.wait_for_link(permit, request, deadline, memory, was_sent, way).await
+    }
+
+    /// A permit for one command, if need be after those who came before.
+    async fn permit(&self, deadline: Instant, overload: Overload, was_sent: bool) -> Result<Permit, Error> {
+        if overload == Overload::Refuse {
+            return if !self.admission.has_queue() && self.admission.try_acquire() {
+                Ok(Permit::acquired(&self.admission))
+            } else if self.is_closed() {
+                Err(Error::closed())
+            } else {
+                Err(self.admission.overloaded())
+            };
+        }
+        let turn = async {
+            tokio::select! {
+                () = self.admission.acquire() => Ok(Permit::acquired(&self.admission)),
+                () = self.until_closed() => Err(Error::closed()),
+            }
+        };
+        self.timers.timeout_at(deadline, turn).await.unwrap_or_else(|| {
+            if self.is_closed() || self.timers.have_ended() {
+                return Err(Error::closed());
+            }
+            self.admission.note_unserved();
+            let unsent = unsent(was_sent);
+            let text =
+                format!("too many commands were in flight (`max_in_flight`) until this one's deadline; {unsent}");
+            Err(Error::new(ErrorKind::Timeout(Stage::Command), text))
+        })
+    }
+
+    async fn until_closed(&self) {
+        loop {
+            let changed = self.availability.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Queues a request that has its permit, once a link is up.
+    async fn wait_for_link<R: Request>(
+        &self,
+        permit: Permit,
+        request: &R,
+        deadline: Instant,
+        memory: &mut Memory,
+        was_sent: bool,
+        mut way: Way,
+    ) -> Result<Sent, Error> {
+        loop {
+            let changed = self.availability.changed();
+            tokio::pin!(changed);
+            // Enabled before the look, so that no change falls between the two.
+            changed.as_mut().enable();
+            if self.is_closed() {
+                return Err(Error::closed());
+            }
+            if way.to.as_ref().is_some_and(|node| node.pool().last_error().is_some()) {
+                // It cannot be reached: whoever named it may have been behind the times.
+                way = Way::default();
+            }
+            if let Some(sent) = self.route(request, deadline, memory, &way) {
+                permit.hand_on();
+                return Ok(sent);
+            }
+            if let Some(error) = self.tokens.dead() {
+                return Err(error.for_want_of_a_token());
+            }
+            self.doubt_if_unserved(request);
+            if memory.unanswered.is_empty() {
+                if self.timers.timeout_at(deadline, changed).await.is_none() {
+                    return Err(self.no_link(request));
+                }
+                continue;
+            }
+            // Nobody is told when a link is given up.
+            let look_again = deadline.min(Instant::now() + RECHECK);
+            let settled = async {
+                tokio::select! {
+                    () = changed => {}
+                    () = memory.settled() => {}
+                }
+            };
+            if self.timers.timeout_at(look_again, settled).await.is_none() && Instant::now() >= deadline {
+                return Err(self.not_in_order(was_sent));
+            }
+        }
+    }
+
+    fn not_in_order(&self, was_sent: bool) -> Error {
+        self.admission.note_unserved();
+        let unsent = unsent(was_sent);
+        let text = format!(
+            "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may not \
+             overtake it; {unsent}"
+        );
+        Error::new(ErrorKind::Timeout(Stage::Command), text)
+    }
+
+    /// A slot without an owner is a reason to ask for the topology.
+    fn doubt_if_unserved<R: Request>(&self, request: &R) {
+        if let Some(cluster) = self.cluster()
+            && request.slot().is_some_and(|slot| cluster.map().get(slot).is_none())
+        {
+            cluster.doubt();
+        }
+    }
+
+    fn no_link<R: Request>(&self, request: &R) -> Error {
+        if self.is_closed() || self.timers.have_ended() {
+            return Error::closed();
+        }
+        self.admission.note_unserved();
+        let error = Error::new(
+            ErrorKind::Timeout(Stage::Command),
+            "no connection to Redis came up within the command's deadline",
+        );
+        match self.tokens.late().or_else(|| self.last_error(request)) {
+            Some(source) => {
+                Error::new(error.kind(), format!("{error}; the last attempt: {source}")).with_source(source)
+            }
+            None => error,
+        }
+    }
+}
