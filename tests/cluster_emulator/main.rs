@@ -7,6 +7,8 @@ mod embedded;
 mod forming;
 mod membership;
 mod migration;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod outages;
 mod policies;
 mod ports;

@@ -10,18 +10,20 @@ fn children(pid: u32) -> Vec<(u32, String)> {
     text.lines().filter_map(split).collect()
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_killed_program_leaves_no_servers_behind() {
-    let mut emulator = child::start("emulator", &["--cluster", "3"], "# export AZURE_AUTHORITY_HOST=https://").await;
-    let children = children(emulator.id());
-    let servers: Vec<_> = children.iter().filter(|(_, args)| args.contains("redis-server")).map(|(pid, _)| *pid).collect();
+    let emulator = child::start("emulator", &["--cluster", "3"], "# export AZURE_AUTHORITY_HOST=https://").await;
+    let programs = children(std::process::id());
+    let (pid, _) = programs.iter().find(|(_, args)| args.contains("--cluster")).expect("the program");
+    let children = children(*pid);
+    let servers: Vec<_> =
+        children.iter().filter(|(_, args)| args.contains("redis-server")).map(|(pid, _)| *pid).collect();
     assert_eq!(servers.len(), 3, "{children:?}");
     let cwd = std::fs::read_link(format!("/proc/{}/cwd", servers[0])).unwrap();
     let directory = cwd.parent().unwrap().to_owned();
     assert!(directory.join("node.key").is_file());
     // It gets no chance to clean up.
-    emulator.kill().await;
+    drop(emulator);
     for pid in servers {
         let gone = async || (!runs(pid)).then_some(());
         eventually("a redis-server has ended", 10 * SECOND, gone).await;

@@ -1,6 +1,6 @@
 //! The directory of a cluster's servers, and the process that cleans up after a program that has not ended by itself.
 
-use crate::lock::lock;
+use crate::{lock::lock, uuid};
 use std::{
     fs::{self, DirBuilder},
     io::{self, Write},
@@ -8,7 +8,6 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::Mutex,
 };
-use uuid::Uuid;
 
 /// Reads which processes run, until its input ends, which it does when the program dies, however that happens. What
 /// still runs then is killed, and the directory removed.
@@ -34,7 +33,8 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("entra-redis-cluster-{}", Uuid::new_v4().simple()));
+        let name = uuid::random().map_err(|_| io::Error::other("no random numbers can be had"))?;
+        let path = std::env::temp_dir().join(format!("entra-redis-cluster-{name}"));
         // It will hold private keys.
         private().create(&path)?;
         let mut command = Command::new("sh");
