@@ -56,6 +56,11 @@ impl Client {
     pub async fn reply(&mut self, cmd: &Cmd) -> io::Result<Value> {
         self.stream.write_all(&cmd.get_packed_command()).await?;
         self.stream.flush().await?;
+        self.next().await
+    }
+
+    /// What comes next.
+    pub async fn next(&mut self) -> io::Result<Value> {
         loop {
             if let Some((value, len)) = whole(&self.buffer) {
                 self.buffer.drain(..len);

@@ -3,9 +3,12 @@
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod embedded;
 mod forming;
 mod membership;
 mod migration;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod outages;
 mod policies;
 mod ports;
@@ -25,6 +28,11 @@ async fn start(builder: EmulatorBuilder) -> (Emulator, Cluster) {
 
 async fn three() -> (Emulator, Cluster) {
     start(Emulator::builder().cluster(3)).await
+}
+
+/// Of redis-servers, and of embedded stores, which is to be seen by nothing.
+fn both() -> [EmulatorBuilder; 2] {
+    [Emulator::builder().cluster(3), Emulator::builder().embedded_cluster(3)]
 }
 
 /// Who serves the slot, as the cluster sees it.
