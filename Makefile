@@ -14,7 +14,7 @@ test-clients:
 	tests/clients/run.sh
 
 lint:
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --no-default-features -- -D warnings
 	cargo clippy -- -D warnings
 	cargo clippy --all-features --all-targets -- -D warnings

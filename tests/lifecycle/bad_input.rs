@@ -28,6 +28,7 @@ fn tokens() -> TokenManagerConfig {
 
 #[tokio::test]
 async fn settings_are_checked_before_anything_is_sent() {
+    let _logs = logs::watch();
     logs::forbid("sup3rs3cret");
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
