@@ -46,7 +46,7 @@ impl Operations {
     }
 
     #[allow(clippy::unused_self)]
-    pub(crate) fn record(&self, _: Operation<'_>, _: Duration, _: Option<Failure>) {}
+    pub(crate) fn record(&self, _: Operation, _: Duration, _: Option<Failure>) {}
 
     #[allow(clippy::unused_self)]
     pub(crate) fn record_wait(&self, _: Duration) {}
@@ -56,7 +56,6 @@ impl Operations {
 pub(crate) fn start(
     _: (&str, u16),
     _: Arc<str>,
-    _: usize,
     _: impl Fn() -> Stats + Send + 'static,
     _: Receiver<Event>,
 ) -> (Operations, Option<JoinHandle<()>>) {

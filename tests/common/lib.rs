@@ -1,5 +1,13 @@
-//! What the tests share: a fixture, a real redis-server over TLS, load, waiting for conditions, a watch on the logs, the examples
-//! as processes, servers that misbehave, and the tools that certificates and developers come with.
+//! What the tests share: a fixture, a real redis-server over TLS, load, waiting for conditions, a watch on the logs, the
+//! examples as processes, servers that misbehave, and the tools that certificates and developers come with.
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "it is for the tests of this repository, which fail by panics, and part of no API"
+)]
 
 pub mod child;
 pub mod counting;

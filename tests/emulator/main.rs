@@ -1,11 +1,11 @@
 //! The emulator behaves as Microsoft Entra ID, IMDS and Azure Managed Redis do, seen from raw sockets.
 
 mod differential;
-mod gate;
 mod identity;
 mod libraries;
 #[cfg(unix)]
 mod programs;
+mod redis_front;
 mod soak;
 
 use common::{Azure, SECOND, eventually, within};

@@ -9,7 +9,7 @@ use common::{
     server::{Server, free_port},
     within,
 };
-use entra_redis::{Config, EntraRedis, emulator::GateConnection};
+use entra_redis::{Config, EntraRedis, emulator::FrontConnection};
 use futures_util::{FutureExt, future::BoxFuture};
 use redis::{AsyncCommands, RedisResult, aio::ConnectionLike};
 use std::{
@@ -280,7 +280,7 @@ async fn a_lone_link_that_lost_its_authentication_is_replaced_whatever_meets_it(
         .config(|config| config.ping_interval(SECOND))
         .connect()
         .await;
-    let deauthenticate = || emulator.gate().connections().iter().for_each(GateConnection::deauthenticate);
+    let deauthenticate = || emulator.redis_front().connections().iter().for_each(FrontConnection::deauthenticate);
     let mut con = redis.clone();
 
     deauthenticate();

@@ -140,7 +140,7 @@ async fn two_failures_then_success_are_three_requests_and_no_error() {
 async fn concurrent_connections_share_one_initial_token() {
     let (emulator, _redis) = Fixture::new().links(16).up().await;
     assert_eq!(emulator.identity().requests(), 1);
-    assert_eq!(emulator.gate().stats().authentications, 16);
+    assert_eq!(emulator.redis_front().stats().authentications, 16);
 }
 
 #[tokio::test]

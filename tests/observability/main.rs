@@ -3,7 +3,7 @@
 #![allow(clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod events;
-#[cfg(feature = "metrics")]
+#[cfg(feature = "prometheus")]
 mod facade;
 mod health;
 mod log;
@@ -13,7 +13,7 @@ mod stats;
 use common::{Azure, SECOND, within};
 use entra_redis::{
     EntraRedis, Event,
-    emulator::{EmulatorBuilder, GateConnection},
+    emulator::{EmulatorBuilder, FrontConnection},
 };
 use redis::{AsyncCommands, RedisResult};
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn read(redis: &EntraRedis) -> JoinHandle<RedisResult<Option<String>>> {
 }
 
 fn freeze_all(emulator: &Azure) {
-    emulator.gate().connections().iter().for_each(GateConnection::freeze);
+    emulator.redis_front().connections().iter().for_each(FrontConnection::freeze);
 }
 
 /// Starts a read that Redis does not get to see, and waits until it has been sent.
