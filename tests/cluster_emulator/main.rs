@@ -13,13 +13,13 @@ use entra_redis::emulator::{Cluster, Emulator, EmulatorBuilder};
 /// A slot, and a key in it.
 const FOO: (u16, &str) = (12_182, "foo");
 
-async fn start(builder: EmulatorBuilder) -> (Emulator, Cluster) {
+async fn start(builder: EmulatorBuilder) -> (common::Azure, Cluster) {
     let emulator = common::start(builder).await;
     let cluster = emulator.cluster().unwrap().clone();
     (emulator, cluster)
 }
 
-async fn three() -> (Emulator, Cluster) {
+async fn three() -> (common::Azure, Cluster) {
     start(Emulator::builder().cluster(3)).await
 }
 

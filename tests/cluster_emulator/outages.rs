@@ -6,7 +6,7 @@ use entra_redis::emulator::{Cluster, Emulator, NodeRole};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-async fn with_replicas() -> (Emulator, Cluster) {
+async fn with_replicas() -> (common::Azure, Cluster) {
     start(Emulator::builder().cluster(3).replicas(1).node_timeout(Duration::from_millis(500))).await
 }
 
