@@ -3,7 +3,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod failover;
 mod routing;
+mod traffic;
 
 use entra_redis::{
     Config, Credential, EntraRedis,

@@ -65,6 +65,7 @@ impl Keeper {
             self.shared.tokens.refused(generation);
         }
         self.pool.note_error(Some(error.clone()));
+        self.shared.trouble.notify_one();
         self.shared.journal.record(Event::DialFailed { error: error.clone(), retry_in });
         if let Some(first) = self.first.take() {
             _ = first.send(Err(error));
