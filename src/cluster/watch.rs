@@ -3,12 +3,10 @@
 //! It asks one node after the other, never two at a time, and no more often than its [`Pace`] allows: when a command was
 //! sent elsewhere, a link was lost or could not be opened, a slot has no node, and in any case once in a while.
 
-mod outage;
-
-use self::outage::Outage;
 use super::{
     address::NodeAddress,
     ask::{ask, ask_anew},
+    outage::Outage,
     pace::Pace,
     reconcile::{Answer, Knowledge},
     router::{Cluster, Map},

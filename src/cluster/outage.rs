@@ -1,9 +1,7 @@
 //! When the configured name is asked: nodes are gone, and it may lead to what has taken their place.
 
-use crate::{
-    cluster::{address::NodeAddress, router::Map},
-    retry::{Backoff, RetryPolicy},
-};
+use super::{address::NodeAddress, router::Map};
+use crate::retry::{Backoff, RetryPolicy};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
