@@ -71,6 +71,7 @@ impl Keeper {
             self.shared.tokens.refused(generation);
         }
         self.pool.note_error(Some(error.clone()));
+        self.shared.trouble.notify_one();
         self.shared.journal.record(Event::DialFailed { node: self.node(), error: error.clone(), retry_in });
         if let Some(first) = self.first.take() {
             _ = first.send(Err(error));
