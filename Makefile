@@ -1,6 +1,6 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients lint features doc audit bench bench-peers fuzz redis-server openssl
+.PHONY: test test-clients lint features doc audit bench bench-peers fuzz mutants redis-server openssl
 
 test: redis-server openssl
 	cargo test --all-features
@@ -37,6 +37,12 @@ audit:
 # A minute for each of fuzz/'s targets, on a stable toolchain; fuzz/README.md has the engine that coverage guides.
 fuzz:
 	cargo run --release --manifest-path fuzz/Cargo.toml -- smoke --seconds 60
+
+# What no test notices of a file or a room (FILE='src/token/*.rs'), by those unit tests whose names hold TESTS.
+mutants: export CARGO_PROFILE_DEV_DEBUG = false
+mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
+mutants:
+	CARGO_TARGET_DIR=$(CURDIR)/target/mutants cargo mutants --all-features --file '$(FILE)' -- --lib -- $(TESTS)
 
 bench: redis-server
 	cargo bench --features bench-api --bench throughput --bench micro --bench links

@@ -46,7 +46,7 @@ impl Operations {
     }
 
     #[allow(clippy::unused_self)]
-    pub(crate) fn record(&self, _: Operation<'_>, _: Duration, _: Option<Failure>) {}
+    pub(crate) fn record(&self, _: Operation, _: Duration, _: Option<Failure>) {}
 
     #[allow(clippy::unused_self)]
     pub(crate) fn record_wait(&self, _: Duration) {}
