@@ -135,8 +135,32 @@ fn an_encoded_secret_is_blanked_wherever_it_stands_in_what_was_encoded() {
             }
         }
     }
-    let hex = secret.bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
-    assert_eq!(Secret::new(secret).scrub(&format!("in {hex}.")), "in [redacted].");
+    assert_eq!(Secret::new(secret).scrub(&format!("in {}.", hex(secret))), "in [redacted].");
+}
+
+/// What stands before it in what was encoded is shown, and so is what gives less than six of its characters away.
+#[test]
+fn of_what_is_encoded_the_secret_is_blanked_and_nothing_else() {
+    let secret = "Zx8~Q_client.Secret-Value42";
+    for before in ["", "a", "ab", "\0", "\0\0", "grant_type=x&client_secret="] {
+        let encoded = STANDARD.encode(format!("{before}{secret}"));
+        let of_before = (before.len() * 8).div_ceil(6);
+        let shown = Secret::new(secret).scrub(&encoded);
+        assert!(shown.starts_with(&format!("{}{REDACTED}", &encoded[..of_before])), "{before:?}: {shown}");
+    }
+    let (base64, hex) = (STANDARD.encode(secret), hex(secret));
+    for (written, recognizable) in [(base64, 8), (hex, 12)] {
+        for start in (0..written.len() - recognizable).step_by(recognizable) {
+            let piece = &written[start..start + recognizable];
+            assert_eq!(Secret::new(secret).scrub(piece), REDACTED);
+            assert_eq!(Secret::new(secret).scrub(&piece[1..]), piece[1..]);
+            assert_eq!(Secret::new(secret).scrub(&piece[..recognizable - 1]), piece[..recognizable - 1]);
+        }
+    }
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02X}")).collect()
 }
 
 #[test]
