@@ -301,6 +301,9 @@ fn a_jwt_is_told_wherever_it_stands() {
             assert!(!shown.contains("eyJ") && !shown.contains(&jwt[30..36]), "{text}: {shown}");
         }
     }
+    assert_eq!(scrub_jwts(&format!("old {jwt}, new {}", token(10))), "old [redacted], new [redacted]");
+    let names = "PrimaryKeyJoinTable and KeyJoinsacrossdatabases";
+    assert_eq!(scrub_jwts(names), names);
     assert_eq!(scrub_jwts("the JWT eyJ0eXAiOi is cut"), "the JWT [redacted] is cut");
     assert_eq!(scrub_jwts("of eyJ0eXAi, too little is left"), "of eyJ0eXAi, too little is left");
 }
@@ -424,4 +427,5 @@ fn a_token_that_nobody_knows_is_blanked_behind_half_an_escape_and_across_what_ca
     }
     // What follows a token on the next line is no part of it.
     assert_eq!(scrub_jwts(&format!("{TOKEN}\nexpired on Monday")), "[redacted]\nexpired on Monday");
+    assert_eq!(scrub_jwts(&format!("{TOKEN}\u{fffd} expired")), "[redacted]\u{fffd} expired");
 }

@@ -98,7 +98,7 @@ fn jwt(text: &str) -> usize {
         // A line may be broken behind a token as well as within it.
         let is_break = foreign.chars().all(|c| c.is_ascii_whitespace());
         let goes_on = !is_break || (next.len() >= RANDOM_BESIDE && is_random(next));
-        if foreign.is_empty() || next.is_empty() || !goes_on {
+        if next.is_empty() || !goes_on {
             return end;
         }
         end += foreign.len() + next.len();

@@ -250,6 +250,20 @@ async fn without_a_valid_token_an_outage_is_over_when_the_provider_is_back() {
     }
 }
 
+/// The settings' own delays, which are longer, count no more; what is drawn spreads the clients that wait.
+#[tokio::test(start_paused = true)]
+async fn without_a_valid_token_nobody_waits_longer_than_the_refresh_interval_and_a_quarter() {
+    let script = Script::new([Act::Token(MINUTE), Act::Transient]);
+    let slow = RetryPolicy::new().delay(HOUR).max_delay(HOUR);
+    let (mut tokens, _) = start(&script, config().min_refresh_interval(8 * SECOND).retry_policy(slow));
+    tokens.current().await.unwrap();
+    sleep(MINUTE + 30 * SECOND).await;
+    let before = script.gaps().len();
+    sleep(HOUR).await;
+    let longest = script.gaps()[before..].iter().copied().max().unwrap();
+    assert!(longest > 9 * SECOND && longest < 10 * SECOND + SECOND / 100, "{longest:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_that_dies_during_a_hanging_request_is_announced_in_time() {
     let script = Script::new([Act::Token(10 * SECOND), Act::Hang]);
