@@ -1,13 +1,17 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients lint features doc audit bench bench-peers fuzz mutants redis-server openssl
+.PHONY: test test-clients lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke mutants redis-server openssl
+
+# Where fuzz/ and benches/peers, which are workspaces of their own, share what is built for the library.
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 test: redis-server openssl
 	cargo test --all-features
 
-# Clients in other languages on the emulator: redis-py with redis-entraid, and Azure's identity library, for Python;
-# @redis/entraid and @azure/identity for Node. Needs Python 3 with venv, Node 20 with npm, PyPI and npm's registry.
-test-clients:
+# Clients in other languages on the emulator: redis-py with redis-entraid, alone and on a cluster, and Azure's identity
+# library, for Python; @redis/entraid and @azure/identity for Node. Needs Python 3 with venv, Node 20 with npm, PyPI and
+# npm's registry.
+test-clients: redis-server
 	python3 -m venv target/clients
 	target/clients/bin/pip install --quiet redis-entraid azure-identity
 	npm install --prefix target/clients --no-audit --no-fund --no-save --silent @azure/identity @redis/client @redis/entraid
@@ -19,24 +23,55 @@ lint:
 	cargo clippy -- -D warnings
 	cargo clippy --all-features --all-targets -- -D warnings
 
-# Each feature without the others: what one of them needs must not come from another one.
+# The oldest Rust, as far as one toolchain can tell: no dependency asks for a newer one than `rust-version`, which clippy
+# (`incompatible_msrv`, in `make lint`) holds the library's own use of the standard library against.
+msrv:
+	@cargo metadata --locked --format-version 1 \
+	  | grep -o '"name":"[^"]*","version":"[^"]*"\|"rust_version":"[^"]*"' \
+	  | sed 's/"//g; s/name:\(.*\),version:/\1 /' \
+	  | awk -v ours="$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" ' \
+	      function number(version, part) { split(version, part, "."); return part[1] * 1000 + part[2] } \
+	      !sub(/^rust_version:/, "") { package = $$0; next } \
+	      { seen++; if (number($$0) > number(ours)) { print package " needs Rust " $$0 ", and we say " ours; newer = 1 } } \
+	      END { if (!seen) { print "no rust-version was found"; exit 1 }; exit newer }'
+
+# Each feature without the others: what one of them needs must not come from another one. Then what a build says that
+# does not read PKCS#12: `make test` has all features.
+FEATURES = $(shell sed -n '/^\[features\]/,/^\[dependencies\]/s/^\([a-z0-9-]*\) = .*/\1/p' Cargo.toml)
+
 features:
-	@for feature in emulator metrics azure-core streaming-credentials bench-api; do \
+	@for feature in $(filter-out default,$(FEATURES)); do \
 	  echo "feature $$feature alone"; \
 	  cargo clippy --no-default-features --features $$feature -- -D warnings || exit 1; \
 	done
+	cargo test --lib -- credential::certificate
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 
-# Licences, sources and duplicates of everything below the crate, by deny.toml. Needs cargo-deny (`cargo install cargo-deny`),
-# whose build takes minutes: a step of a release.
+# What `cargo publish` would upload: that it holds what it should, and builds.
+package:
+	.ci/package
+
+# Licences, sources and duplicates of everything below the crate, by deny.toml; and what changed for users of the API since
+# the last release. Needs cargo-deny and cargo-semver-checks (`cargo install cargo-deny cargo-semver-checks`), whose
+# builds take minutes: a step of a release.
 audit:
 	cargo deny --all-features check bans licenses sources
+	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || tag=; \
+	if [ -n "$$tag" ]; then \
+	  echo "cargo semver-checks --baseline-rev $$tag"; cargo semver-checks --baseline-rev "$$tag"; \
+	else \
+	  echo "cargo semver-checks is skipped: no tag v* names a release to compare with"; \
+	fi
 
 # A minute for each of fuzz/'s targets, on a stable toolchain; fuzz/README.md has the engine that coverage guides.
 fuzz:
 	cargo run --release --manifest-path fuzz/Cargo.toml -- smoke --seconds 60
+
+# Some seconds for each of them.
+fuzz-smoke:
+	cargo run --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- smoke --seconds 2
 
 # What no test notices of a file or a room (FILE='src/token/*.rs'), by those unit tests whose names hold TESTS.
 mutants: export CARGO_PROFILE_DEV_DEBUG = false
@@ -45,7 +80,12 @@ mutants:
 	CARGO_TARGET_DIR=$(CURDIR)/target/mutants cargo mutants --all-features --file '$(FILE)' -- --lib -- $(TESTS)
 
 bench: redis-server
-	cargo bench --features bench-api --bench throughput --bench micro --bench links
+	cargo bench -p entra-redis-benches
+
+# All benches compile. The peers are only checked: to build ten clients takes minutes.
+bench-build:
+	cargo clippy -p entra-redis-benches --all-targets -- -D warnings
+	cargo check --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET_DIR)
 
 # Beside the other clients; about half an hour. For the short one, add QUICK=--quick.
 bench-peers: redis-server

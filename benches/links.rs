@@ -1,9 +1,9 @@
 //! What connections cost: the time until the first reply, the memory of a link and of a handle, and whether reconnects
 //! resume their TLS session.
 //!
-//! `cargo bench --bench links`. Connecting is measured on the emulator, behind a relay that makes it look far away and
-//! with tokens that take their time; memory on a `redis-server` that it starts, in a process of its own for each
-//! transport.
+//! `cargo bench -p entra-redis-benches --bench links`. Connecting is measured on the emulator, behind a relay that
+//! makes it look far away and with tokens that take their time; memory on a `redis-server` that it starts, in a process
+//! of its own for each transport.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -134,12 +134,12 @@ async fn reconnecting() {
     let emulator = Emulator::builder().start().await.expect("the emulator");
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.expect("a connection");
     links_up(&redis, 4).await;
-    let first = emulator.gate().stats();
-    emulator.gate().cut_all();
+    let first = emulator.redis_front().stats();
+    emulator.redis_front().cut_all();
     let began = Instant::now();
     eventually("reconnects", ALL_UP, async || (redis.manager().counters().reconnects == 4).then_some(())).await;
     let took = began.elapsed();
-    let all = emulator.gate().stats();
+    let all = emulator.redis_front().stats();
     println!("TLS sessions resumed, of 4 links that are cut");
     row("when the pool came up", format!("{} of {}", first.resumed, first.accepted));
     row("reconnects", format!("{} of {}", all.resumed - first.resumed, all.accepted - first.accepted));

@@ -1,8 +1,8 @@
 //! What a command costs on this side, part by part: packing it, reading its reply, looking it up in the table of
 //! commands, finding it a link; and planning a token's renewal.
 //!
-//! `cargo bench --features bench-api --bench micro`. Packing and parsing are measured beside the redis crate's own, on
-//! the same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory,
+//! `cargo bench -p entra-redis-benches --bench micro`. Packing and parsing are measured beside the redis crate's own,
+//! on the same bytes. Picking is a command's way from the handle into a link's buffer; the answers come from memory,
 //! untimed.
 
 use criterion::{BenchmarkId, Criterion, Throughput};

@@ -1,8 +1,8 @@
 //! Throughput and latency of one shared handle, beside the redis crate's own `ConnectionManager`, in one run.
 //!
-//! `cargo bench --bench throughput` starts a `redis-server` over TLS, lets 256 tasks `GET` 64 bytes through each
-//! contender in turn, over several rounds, and prints medians and their ratios. Compare ratios of one run, never
-//! figures of two.
+//! `cargo bench -p entra-redis-benches --bench throughput` starts a `redis-server` over TLS, lets 256 tasks `GET` 64
+//! bytes through each contender in turn, over several rounds, and prints medians and their ratios. Compare ratios of
+//! one run, never figures of two.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

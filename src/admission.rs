@@ -130,6 +130,17 @@ impl Admission {
         self.in_flight.fetch_update(SeqCst, SeqCst, next).is_ok()
     }
 
+    /// Takes permits for all of `count` commands, or for none of them.
+    pub(crate) fn try_acquire_many(&self, count: usize) -> bool {
+        let next = |in_flight: usize| in_flight.checked_add(count).filter(|next| *next <= self.most);
+        self.in_flight.fetch_update(SeqCst, SeqCst, next).is_ok()
+    }
+
+    /// Whether so many may ever be under way.
+    pub(crate) fn has_room_for(&self, count: usize) -> bool {
+        count <= self.most
+    }
+
     pub(crate) fn release(&self, count: usize) {
         if count > 0 {
             self.in_flight.fetch_sub(count, SeqCst);

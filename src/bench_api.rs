@@ -3,7 +3,7 @@
 
 use crate::{
     admission::{Admission, Overload},
-    cluster::node::Node,
+    cluster::{discovery::Routing, node::Node},
     command::{guard, profile},
     error::Error,
     exec::{core::Core, order::Memory, request::CommandRequest},
@@ -68,7 +68,7 @@ impl Links {
         let filled = links.len();
         roster.publish(links, filled);
         Self(Core {
-            node: Node::without_keeper(pool),
+            routing: Routing::Single(Node::without_keeper(pool)),
             tokens,
             admission,
             overload: Overload::Refuse,
@@ -92,6 +92,8 @@ impl Links {
 
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Links").field("open", &self.0.node.pool().open_links()).finish_non_exhaustive()
+        f.debug_struct("Links")
+            .field("open", &self.0.nodes().iter().map(|node| node.pool().open_links()).sum::<usize>())
+            .finish_non_exhaustive()
     }
 }

@@ -30,6 +30,8 @@
 //!
 //! # Features
 //!
+//! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
+//!   it brings 69 crates.
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
@@ -38,6 +40,8 @@
 //!   example.
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a
 //!   cluster connection, say), as a `StreamingCredentialsProvider`.
+//!
+//! `cli` and `prometheus` build some of the examples, `bench-api` the benches; they add nothing to the API.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -67,15 +71,17 @@ mod secret;
 mod timer;
 mod token;
 mod transport;
+mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
 pub use client::{Config, ConnectionManager, EntraRedis};
+pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use observe::{
     event::{Counters, Event},
     health::Health,
-    stats::{LinkState, LinkStats, Stats, TokenFailure, TokenStats},
+    stats::{LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats},
 };
 pub use retry::RetryPolicy;
 pub use secret::Secret;

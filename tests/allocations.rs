@@ -13,12 +13,12 @@ const COMMANDS: u64 = 1_000;
 
 /// Two for a `GET`: the boxed future that `ConnectionLike` asks for, and the value itself.
 ///
-/// With the feature `metrics`, a recorder listens: its histograms take a piece of memory for some hundred values.
+/// With the feature `prometheus`, a recorder listens: its histograms take a piece of memory for some hundred values.
 ///
 /// Without TLS, whose records are rustls's business, and on one thread, so that the connection's task is counted too.
 #[test]
 fn a_get_costs_two_allocations_and_a_status_one() {
-    #[cfg(feature = "metrics")]
+    #[cfg(feature = "prometheus")]
     metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().unwrap();
     let server = Server::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

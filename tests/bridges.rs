@@ -12,7 +12,7 @@ use azure_core::{
 use common::{SECOND, by_ratio, eventually, logs, rotations};
 use entra_redis::{
     AccessToken, Config, Credential, EntraCredentials, EntraRedis, ErrorKind,
-    emulator::{Emulator, GateConnection, Identity, IdentityFault},
+    emulator::{Emulator, FrontConnection, Identity, IdentityFault},
 };
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, TlsCertificates, aio::MultiplexedConnection};
 use std::{
@@ -110,7 +110,7 @@ async fn connections_of_the_redis_crate_live_through_rotations_on_our_tokens() {
     let emulator = common::start(Emulator::builder().token_lifetime(LIFETIME)).await;
     let credentials = EntraCredentials::start(emulator.credential(), by_ratio(0.5)).unwrap();
     let authentications =
-        || -> Vec<u64> { emulator.gate().connections().iter().map(GateConnection::authentications).collect() };
+        || -> Vec<u64> { emulator.redis_front().connections().iter().map(FrontConnection::authentications).collect() };
     let mut connections = vec![connect(&emulator, &credentials).await.unwrap()];
     work_until(&emulator, 2, &mut connections).await;
     // The first token, the same again when it subscribes, the second.
@@ -125,7 +125,7 @@ async fn connections_of_the_redis_crate_live_through_rotations_on_our_tokens() {
     for connection in &mut connections {
         let _: () = connection.set("key", "value").await.unwrap();
     }
-    let stats = emulator.gate().stats();
+    let stats = emulator.redis_front().stats();
     assert_eq!((stats.accepted, stats.expired, stats.rejected), (2, 0, 0));
 }
 

@@ -243,8 +243,8 @@ async fn who_gives_up_while_waiting_leaves_room_for_others() {
     let config = emulator.config().max_in_flight(8).overload(Overload::Wait).command_timeout(20 * SECOND);
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     links_up(&redis, 4).await;
-    emulator.gate().refuse_connections(true);
-    emulator.gate().cut_all();
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().cut_all();
     eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
     let waiting = (0..20).map(|_| {
         let mut con = redis.clone();
@@ -258,7 +258,7 @@ async fn who_gives_up_while_waiting_leaves_room_for_others() {
         assert!(call.await.unwrap_err().is_cancelled());
     }
     assert_eq!(in_flight(), 0);
-    emulator.gate().refuse_connections(false);
+    emulator.redis_front().refuse_connections(false);
     let calls = (0..8).map(|n| {
         let mut con = redis.clone();
         tokio::spawn(async move { con.set::<_, _, ()>(n, n).await })
@@ -294,7 +294,9 @@ async fn a_connect_dropped_anywhere_leaves_nothing_behind() {
         }
     }
     assert!(dropped > 30 && connected > 10, "{dropped} dropped, {connected} connected: proves nothing");
-    eventually("connections are closed", 10 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
-        .await;
+    eventually("connections are closed", 10 * SECOND, async || {
+        (emulator.redis_front().connection_count() == 0).then_some(())
+    })
+    .await;
     eventually("tasks are gone", 10 * SECOND, async || (tasks() <= before).then_some(())).await;
 }

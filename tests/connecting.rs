@@ -54,14 +54,14 @@ async fn reconnects_resume_the_tls_session() {
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap();
     links_up(&redis, 4).await;
     for round in 1..=3 {
-        let before = emulator.gate().stats();
-        emulator.gate().cut_all();
+        let before = emulator.redis_front().stats();
+        emulator.redis_front().cut_all();
         eventually("reconnects", 10 * SECOND, async || {
             (redis.manager().counters().reconnects == 4 * round).then_some(())
         })
         .await;
         links_up(&redis, 4).await;
-        let after = emulator.gate().stats();
+        let after = emulator.redis_front().stats();
         let (accepted, resumed) = (after.accepted - before.accepted, after.resumed - before.resumed);
         assert_eq!((accepted, resumed), (4, 4), "connections, and those that resumed, in round {round}");
     }

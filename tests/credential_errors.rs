@@ -375,7 +375,7 @@ async fn redis_refuses_a_client_id_for_a_user_name_and_whoever_has_no_access_pol
     assert!(error.hint().is_some_and(|hint| hint.contains("object id (not its client id)")), "{text}");
 
     // The object id is right, the token good, and Redis knows nobody of that name.
-    emulator.gate().script_first_auth([AuthFault::WrongPass]);
+    emulator.redis_front().script_first_auth([AuthFault::WrongPass]);
     let error = connect(emulator.config()).await;
     let text = shown(&error);
     assert_eq!(error.kind(), ErrorKind::AuthenticationRejected, "{text}");

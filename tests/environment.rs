@@ -38,7 +38,7 @@ async fn check(emulator: &Emulator, cases: Vec<Case>) {
     for some in cases.chunks(4) {
         join_all(some.iter().map(|case| case.check(emulator))).await;
     }
-    assert_eq!(emulator.gate().stats().rejected, 0);
+    assert_eq!(emulator.redis_front().stats().rejected, 0);
 }
 
 fn with(variables: &[(&'static str, String)], more: &[(&'static str, &str)]) -> Variables {

@@ -12,7 +12,7 @@ use common::{
     server::{Server, free_port},
     within,
 };
-use entra_redis::{Config, EntraRedis, emulator::GateConnection};
+use entra_redis::{Config, EntraRedis, emulator::FrontConnection};
 use futures_util::{FutureExt, future::BoxFuture};
 use redis::{AsyncCommands, RedisResult, aio::ConnectionLike};
 use std::{
@@ -287,7 +287,7 @@ async fn a_lone_link_that_lost_its_authentication_is_replaced_whatever_meets_it(
     let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
     let config = emulator.config().pool_size(1).ping_interval(SECOND);
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
-    let deauthenticate = || emulator.gate().connections().iter().for_each(GateConnection::deauthenticate);
+    let deauthenticate = || emulator.redis_front().connections().iter().for_each(FrontConnection::deauthenticate);
     let mut con = redis.clone();
 
     deauthenticate();

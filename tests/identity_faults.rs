@@ -154,7 +154,7 @@ async fn concurrent_connections_share_one_initial_token() {
     let redis = connect(&emulator, emulator.config().pool_size(16)).await;
     links_up(&redis, 16).await;
     assert_eq!(emulator.identity().requests(), 1);
-    assert_eq!(emulator.gate().stats().authentications, 16);
+    assert_eq!(emulator.redis_front().stats().authentications, 16);
 }
 
 #[tokio::test]

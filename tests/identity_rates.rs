@@ -232,7 +232,7 @@ async fn five_seconds(tokens: TokenManagerConfig, expected: RangeInclusive<u64>)
     let asked = emulator.identity().requests() - before;
     drip.stop().await.assert_unharmed();
     assert!(expected.contains(&asked), "{asked} requests in {:?}, not {expected:?}", 2 * WINDOW);
-    assert_eq!(emulator.gate().stats().expired, 0);
+    assert_eq!(emulator.redis_front().stats().expired, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

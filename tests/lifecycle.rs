@@ -48,8 +48,10 @@ async fn a_connect_that_fails_or_is_cancelled_leaves_nothing_behind() {
     emulator.identity().script([IdentityFault::Hang]);
     let attempt = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config());
     tokio::time::timeout(SECOND / 2, attempt).await.unwrap_err();
-    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
-        .await;
+    eventually("connections are closed", 5 * SECOND, async || {
+        (emulator.redis_front().connection_count() == 0).then_some(())
+    })
+    .await;
     eventually("tasks are gone", 5 * SECOND, async || (tasks() <= before + 1).then_some(())).await;
 }
 
@@ -72,8 +74,10 @@ async fn shutdown_drains_and_can_be_called_again() {
         let text = failure.error.to_string();
         assert!(text.contains("shut down"), "a command in flight was lost: {text}");
     }
-    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
-        .await;
+    eventually("connections are closed", 5 * SECOND, async || {
+        (emulator.redis_front().connection_count() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,7 +160,7 @@ async fn nothing_that_can_be_printed_shows_a_secret() {
     let stats = redis.manager().stats();
     let shown = format!("{config:?} {redis:?} {:?} {stats:?} {token:?} {:?}", redis.manager(), token.secret());
     logs::check(&shown);
-    logs::check(&format!("{emulator:?} {:?} {:?}", emulator.identity(), emulator.gate()));
+    logs::check(&format!("{emulator:?} {:?} {:?}", emulator.identity(), emulator.redis_front()));
     assert!(shown.contains(emulator.client_id()), "{shown}");
 }
 
@@ -201,8 +205,10 @@ async fn in_flight(redis: &EntraRedis) {
 }
 
 async fn all_gone(emulator: &Emulator, tasks_before: usize) {
-    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
-        .await;
+    eventually("connections are closed", 5 * SECOND, async || {
+        (emulator.redis_front().connection_count() == 0).then_some(())
+    })
+    .await;
     eventually("tasks are gone", 5 * SECOND, async || (tasks() <= tasks_before).then_some(())).await;
 }
 
@@ -255,7 +261,7 @@ async fn a_resolver_that_panics_is_a_dial_that_failed() {
     let redis = EntraRedis::connect(emulator.host(), port, config).await.unwrap();
     links_up(&redis, 2).await;
     panics.store(true, std::sync::atomic::Ordering::SeqCst);
-    emulator.gate().cut_all();
+    emulator.redis_front().cut_all();
     eventually("dials fail", 5 * SECOND, async || (redis.manager().counters().dial_failures > 1).then_some(())).await;
     panics.store(false, std::sync::atomic::Ordering::SeqCst);
     links_up(&redis, 2).await;

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{SECOND, all_current, by_ratio, eventually, links_up, logs, rotations, server::Server};
-use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls, emulator::GateConnection};
+use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls, emulator::FrontConnection};
 use futures_util::{FutureExt, future::BoxFuture, poll};
 use redis::{AsyncCommands, Cmd, RedisResult, Value};
 use std::{
@@ -138,7 +138,7 @@ async fn what_follows_a_cancelled_command_stays_behind_it() {
     let config = emulator.config().token_manager(tokens);
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     links_up(&redis, 4).await;
-    let first = emulator.gate().connections().into_iter().min_by_key(GateConnection::id).unwrap();
+    let first = emulator.redis_front().connections().into_iter().min_by_key(FrontConnection::id).unwrap();
     for round in 0..3 {
         all_current(&redis).await;
         first.freeze();
@@ -171,7 +171,7 @@ async fn a_command_left_behind_on_a_dead_link_holds_its_handle_up_no_longer_than
     let mut redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     links_up(&redis, 4).await;
     let _: () = redis.set("key", 1).await.unwrap();
-    let first = emulator.gate().connections().into_iter().min_by_key(GateConnection::id).unwrap();
+    let first = emulator.redis_front().connections().into_iter().min_by_key(FrontConnection::id).unwrap();
     first.freeze();
     {
         let mut given_up: BoxFuture<'_, RedisResult<()>> = redis.set("key", 2).boxed();

@@ -5,7 +5,7 @@ mod common;
 use common::{SECOND, all_current, by_ratio, eventually, links_up, load::Load, logs, rotations, within};
 use entra_redis::{
     EntraRedis, ErrorKind, Event, LinkState, Stage,
-    emulator::{AuthFault, Emulator, GateConnection},
+    emulator::{AuthFault, Emulator, FrontConnection},
 };
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
@@ -18,7 +18,7 @@ async fn survives(fault: AuthFault, victim: usize) -> bool {
     let emulator = common::start(common::emulator(2 * SECOND)).await;
     let redis = connect(&emulator).await;
     links_up(&redis, 4).await;
-    let before = emulator.gate().connections();
+    let before = emulator.redis_front().connections();
     let load = Load::start(&redis, 64);
     before[victim].next_auth(fault);
     rotations(&redis, 10, 60 * SECOND).await;
@@ -28,12 +28,12 @@ async fn survives(fault: AuthFault, victim: usize) -> bool {
     all_current(&redis).await;
     load.stop().await.assert_unharmed();
 
-    assert_eq!(emulator.gate().stats().expired, 0, "a connection was cut with an expired token");
+    assert_eq!(emulator.redis_front().stats().expired, 0, "a connection was cut with an expired token");
     for (index, connection) in before.iter().enumerate() {
         assert!(index == victim || connection.is_open(), "connection {index} suffered with {victim}");
     }
     eventually("four connections, no more", 10 * SECOND, async || {
-        (emulator.gate().connection_count() == 4).then_some(())
+        (emulator.redis_front().connection_count() == 4).then_some(())
     })
     .await;
     before[victim].is_open()
@@ -73,7 +73,7 @@ async fn a_silent_auth_is_given_up_after_auth_timeout() {
     links_up(&redis, 4).await;
     let mut events = redis.manager().events();
     let load = Load::start(&redis, 16);
-    let victim = emulator.gate().connections().remove(1);
+    let victim = emulator.redis_front().connections().remove(1);
     victim.next_auth(AuthFault::Silent);
     redis.manager().refresh_token();
     let reason = within("the link is given up", 10 * SECOND, link_down(&mut events)).await;
@@ -92,7 +92,7 @@ async fn wrongpass_fetches_a_fresh_token_at_once() {
     let redis = connect(&emulator).await;
     links_up(&redis, 4).await;
     let load = Load::start(&redis, 16);
-    let victim = emulator.gate().connections().remove(1);
+    let victim = emulator.redis_front().connections().remove(1);
     victim.next_auth(AuthFault::WrongPass);
     let mut events = redis.manager().events();
     redis.manager().refresh_token();
@@ -114,7 +114,7 @@ async fn at_most_half_of_the_links_are_aside_at_once() {
     let emulator = common::start(common::emulator(HOUR)).await;
     let redis = connect(&emulator).await;
     links_up(&redis, 4).await;
-    emulator.gate().auth_delay(SECOND / 2);
+    emulator.redis_front().auth_delay(SECOND / 2);
     let load = Load::start(&redis, 16);
     redis.manager().refresh_token();
     let look = || {
@@ -142,7 +142,7 @@ async fn a_link_whose_auth_keeps_failing_is_replaced_before_its_token_dies() {
     let emulator = common::start(common::emulator(6 * SECOND)).await;
     let redis = connect(&emulator).await;
     links_up(&redis, 4).await;
-    let victim = emulator.gate().connections().remove(0);
+    let victim = emulator.redis_front().connections().remove(0);
     let mut events = redis.manager().events();
     let load = Load::start(&redis, 32);
     let broken = async || {
@@ -155,7 +155,7 @@ async fn a_link_whose_auth_keeps_failing_is_replaced_before_its_token_dies() {
     assert_eq!(within("it is told", SECOND, link_down(&mut events)).await, "replaced: its AUTH kept failing");
     links_up(&redis, 4).await;
     load.stop().await.assert_unharmed();
-    assert_eq!(emulator.gate().stats().expired, 0);
+    assert_eq!(emulator.redis_front().stats().expired, 0);
 }
 
 /// However many have to be replaced, there is one link more than places at most.
@@ -167,7 +167,7 @@ async fn links_that_all_have_to_be_replaced_are_replaced_without_a_crowd() {
     let redis =
         EntraRedis::connect(emulator.host(), emulator.port(), emulator.config().pool_size(PLACES)).await.unwrap();
     links_up(&redis, PLACES).await;
-    let old = emulator.gate().connections();
+    let old = emulator.redis_front().connections();
     let load = Load::start(&redis, 16);
     let mut most = 0;
     eventually("all of them are replaced", 30 * SECOND, async || {
@@ -184,7 +184,7 @@ async fn links_that_all_have_to_be_replaced_are_replaced_without_a_crowd() {
     links_up(&redis, PLACES).await;
     all_current(&redis).await;
     load.stop().await.assert_unharmed();
-    assert_eq!(emulator.gate().stats().expired, 0);
+    assert_eq!(emulator.redis_front().stats().expired, 0);
 }
 
 /// Tokens that are renewed in the last tenth of their life, and an `AUTH` that takes a good part of that.
@@ -193,11 +193,11 @@ async fn a_slow_auth_late_in_a_tokens_life_has_all_the_rest_of_it() {
     let _logs = logs::watch();
     let authenticates = async |auth: Duration, links: usize| {
         let emulator = common::start(common::emulator(10 * SECOND)).await;
-        emulator.gate().auth_delay(auth);
+        emulator.redis_front().auth_delay(auth);
         let config = emulator.config().pool_size(links).token_manager(by_ratio(1.0));
         let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
         links_up(&redis, links).await;
-        let before = emulator.gate().connections();
+        let before = emulator.redis_front().connections();
         let load = Load::start(&redis, 4);
         rotations(&redis, 2, 30 * SECOND).await;
         all_current(&redis).await;
@@ -205,8 +205,8 @@ async fn a_slow_auth_late_in_a_tokens_life_has_all_the_rest_of_it() {
         let counters = redis.manager().counters();
         assert_eq!((counters.links_lost, counters.reauth_failures), (0, 0), "{links} links, {auth:?}");
         assert!(counters.reauths >= 2 * links as u64, "{links} links, {auth:?}: {counters:?}");
-        assert!(before.iter().all(GateConnection::is_open), "{links} links, {auth:?}");
-        assert_eq!(emulator.gate().stats().expired, 0);
+        assert!(before.iter().all(FrontConnection::is_open), "{links} links, {auth:?}");
+        assert_eq!(emulator.redis_front().stats().expired, 0);
     };
     // With half a second there is no time for one after the other.
     let (some, half) = (SECOND / 4, SECOND / 2);
@@ -219,7 +219,7 @@ async fn links_whose_auth_is_never_answered_go_with_their_tokens_and_not_before(
     let _logs = logs::watch();
     let live_on = async |links: usize| {
         let emulator = common::start(common::emulator(4 * SECOND)).await;
-        emulator.gate().script_auth(vec![AuthFault::Silent; 100]);
+        emulator.redis_front().script_auth(vec![AuthFault::Silent; 100]);
         let config = emulator.config().pool_size(links).token_manager(by_ratio(0.7));
         let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
         links_up(&redis, links).await;
@@ -235,7 +235,7 @@ async fn links_whose_auth_is_never_answered_go_with_their_tokens_and_not_before(
         report.assert_unharmed();
         assert!(report.slowest < SECOND, "{links} links: a command took {:?}", report.slowest);
         assert!(most <= links + 1, "{most} links for {links} places");
-        assert_eq!(emulator.gate().stats().expired, 0);
+        assert_eq!(emulator.redis_front().stats().expired, 0);
         let mut unanswered = 0;
         while let Ok(event) = events.try_recv() {
             match event {
@@ -262,7 +262,7 @@ async fn a_link_that_serves_is_not_taken_out_before_its_successor_is_up() {
     let config = emulator.config().pool_size(2).token_manager(by_ratio(0.5));
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     links_up(&redis, 2).await;
-    let old = emulator.gate().connections();
+    let old = emulator.redis_front().connections();
     let load = Load::start(&redis, 4);
     let mut fewest = 2;
     eventually("both are replaced", 20 * SECOND, async || {
@@ -287,7 +287,7 @@ async fn a_lone_link_waits_for_its_stand_in() {
     let config = emulator.config().pool_size(1);
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     let mut events = redis.manager().events();
-    emulator.gate().refuse_connections(true);
+    emulator.redis_front().refuse_connections(true);
     redis.manager().refresh_token();
     let mut refused = 0;
     let mut stood_in = false;
@@ -296,7 +296,7 @@ async fn a_lone_link_waits_for_its_stand_in() {
             match events.recv().await.unwrap() {
                 Event::DialFailed { .. } => {
                     refused += 1;
-                    emulator.gate().refuse_connections(refused < 3);
+                    emulator.redis_front().refuse_connections(refused < 3);
                 }
                 Event::LinkUp { .. } => stood_in = true,
                 Event::Reauthenticated { .. } => break,
@@ -321,14 +321,14 @@ async fn lone_without_stand_in() -> bool {
     let emulator = common::start(common::emulator(2 * SECOND)).await;
     let config = emulator.config().pool_size(1).token_manager(by_ratio(0.5));
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
-    emulator.gate().refuse_connections(true);
+    emulator.redis_front().refuse_connections(true);
     let ended = async || {
         let counters = redis.manager().counters();
         (counters.reauths >= 5 || counters.links_lost > 0).then_some(counters)
     };
     let counters = eventually("five re-AUTHs, or a loss", 20 * SECOND, ended).await;
     assert!(counters.dial_failures > 0, "it has not looked for a stand-in");
-    counters.links_lost == 0 && emulator.gate().stats().expired == 0
+    counters.links_lost == 0 && emulator.redis_front().stats().expired == 0
 }
 
 /// Why the next link goes down.

@@ -11,7 +11,7 @@ use common::{
 };
 use entra_redis::{
     EntraRedis,
-    emulator::{Emulator, GateConnection},
+    emulator::{Emulator, FrontConnection},
 };
 use redis::{AsyncCommands, Cmd, Pipeline, RedisResult};
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ async fn what_has_not_left_goes_over_another_link_and_its_caller_does_not_notice
     let _logs = logs::watch();
     let emulator = common::start(common::emulator(HOUR)).await;
     let redis = two_links(&emulator, false).await;
-    let busy = emulator.gate().connections().remove(0);
+    let busy = emulator.redis_front().connections().remove(0);
     busy.freeze();
     let on_the_busy_one = |count: usize| {
         let redis = redis.clone();
@@ -141,10 +141,10 @@ async fn cut_on_its_way<T: Send + 'static>(
     request: impl Future<Output = RedisResult<T>> + Send + 'static,
 ) -> RedisResult<T> {
     links_up(redis, 2).await;
-    emulator.gate().connections().iter().for_each(GateConnection::freeze);
+    emulator.redis_front().connections().iter().for_each(FrontConnection::freeze);
     let call = sent(redis, request).await;
     let before = redis.manager().counters().links_lost;
-    emulator.gate().cut_all();
+    emulator.redis_front().cut_all();
     let result = within("the end of a request", 10 * SECOND, call).await.unwrap();
     // So that no later request meets the one of the two that was idle.
     let lost = async || (redis.manager().counters().links_lost >= before + 2).then_some(());
@@ -195,7 +195,7 @@ async fn a_lost_read_is_sent_again_if_that_is_wished_and_a_lost_write_never() {
     }
     let error = lost_pipeline(&emulator, &redis, &["GET key", "INCR count"]).await.unwrap_err();
     assert!(error.is_connection_dropped(), "{error}");
-    // They were held up at the gate, and had they been sent again, they would have run.
+    // They were held up at the front, and had they been sent again, they would have run.
     let mut con = redis.clone();
     let (value, count): (String, Option<u64>) =
         redis::pipe().get("key").get("count").query_async(&mut con).await.unwrap();
@@ -219,9 +219,9 @@ async fn a_read_that_is_lost_twice_is_not_sent_a_third_time() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder()).await;
     let redis = two_links(&emulator, true).await;
-    let connections = emulator.gate().connections();
-    connections.iter().for_each(GateConnection::freeze);
-    emulator.gate().refuse_connections(true);
+    let connections = emulator.redis_front().connections();
+    connections.iter().for_each(FrontConnection::freeze);
+    emulator.redis_front().refuse_connections(true);
     let before = redis.manager().stats().commands.sent;
     let mut con = redis.clone();
     let call = sent(&redis, async move { con.get::<_, Option<String>>("key").await }).await;
@@ -239,12 +239,12 @@ async fn noauth_on_every_link_is_told_after_one_retry() {
     let _logs = logs::watch();
     let emulator = common::start(Emulator::builder()).await;
     let redis = two_links(&emulator, false).await;
-    emulator.gate().refuse_connections(true);
-    emulator.gate().connections().iter().for_each(GateConnection::deauthenticate);
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().connections().iter().for_each(FrontConnection::deauthenticate);
     let error = redis.clone().get::<_, Option<String>>("key").await.unwrap_err();
     assert_eq!(error.code(), Some("NOAUTH"), "{error}");
     assert_eq!(redis.manager().stats().commands.retried, 1);
-    emulator.gate().refuse_connections(false);
+    emulator.redis_front().refuse_connections(false);
     links_up(&redis, 2).await;
     assert_eq!(redis.clone().get::<_, Option<String>>("key").await.unwrap(), None);
 }
@@ -256,8 +256,8 @@ async fn noauth_on_the_only_link_is_told_at_the_deadline() {
     let emulator = common::start(Emulator::builder()).await;
     let config = emulator.config().pool_size(1).command_timeout(SECOND);
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
-    emulator.gate().refuse_connections(true);
-    emulator.gate().connections().iter().for_each(GateConnection::deauthenticate);
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().connections().iter().for_each(FrontConnection::deauthenticate);
     let error = redis.clone().get::<_, Option<String>>("key").await.unwrap_err();
     assert_eq!(error.code(), Some("NOAUTH"), "{error}");
 }

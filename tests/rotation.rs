@@ -24,9 +24,9 @@ async fn sixty_four_tasks_notice_none_of_ten_rotations() {
     report.assert_unharmed();
 
     // Counted at the server: the same four connections all the time, each authenticated anew in each rotation.
-    let stats = emulator.gate().stats();
+    let stats = emulator.redis_front().stats();
     assert_eq!((stats.accepted, stats.expired, stats.rejected), (4, 0, 0));
-    for connection in emulator.gate().connections() {
+    for connection in emulator.redis_front().connections() {
         let expected = redis.manager().counters().tokens_fetched;
         let seen = connection.authentications();
         assert!(seen + 1 >= expected, "connection {}: {seen} of {expected} tokens", connection.id());
@@ -42,7 +42,7 @@ async fn no_command_waits_for_a_slow_auth() {
         let emulator = start(emulator(8 * SECOND)).await;
         let redis = connect(&emulator, emulator.config().pool_size(links).token_manager(by_ratio(0.2))).await;
         links_up(&redis, links).await;
-        emulator.gate().auth_delay(2 * SECOND);
+        emulator.redis_front().auth_delay(2 * SECOND);
         let load = Load::start(&redis, 16);
         rotations(&redis, 2, 30 * SECOND).await;
         common::eventually("links re-authenticated", 20 * SECOND, async || {
@@ -52,7 +52,7 @@ async fn no_command_waits_for_a_slow_auth() {
         let report = load.stop().await;
         report.assert_unharmed();
         assert!(report.slowest < SECOND, "pool of {links}: a command took {:?}", report.slowest);
-        assert_eq!(emulator.gate().stats().expired, 0);
+        assert_eq!(emulator.redis_front().stats().expired, 0);
     }
 }
 
@@ -91,7 +91,7 @@ async fn an_idle_handle_stays_authenticated() {
     links_up(&redis, 4).await;
     rotations(&redis, 5, 20 * SECOND).await;
     let _: () = redis.clone().set("key", 1).await.unwrap();
-    assert_eq!((emulator.gate().stats().accepted, emulator.gate().stats().expired), (4, 0));
+    assert_eq!((emulator.redis_front().stats().accepted, emulator.redis_front().stats().expired), (4, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,7 +102,7 @@ async fn a_link_opened_during_rotations_ends_on_the_newest_token() {
     links_up(&redis, 4).await;
     let tokens = redis.manager().counters().tokens_fetched;
     while redis.manager().counters().tokens_fetched < tokens + 4 {
-        emulator.gate().cut_all();
+        emulator.redis_front().cut_all();
         links_up(&redis, 4).await;
     }
     all_current(&redis).await;
@@ -120,6 +120,6 @@ async fn the_same_token_again_sends_no_auth() {
     redis.manager().refresh_token();
     common::eventually("a request", 5 * SECOND, async || (emulator.identity().requests() > before).then_some(())).await;
     let _: () = redis.clone().set("key", 1).await.unwrap();
-    assert_eq!(emulator.gate().stats().reauths, 0);
+    assert_eq!(emulator.redis_front().stats().reauths, 0);
     assert_eq!(redis.manager().counters().rotations, 0);
 }

@@ -8,7 +8,7 @@ mod common;
 use common::{SECOND, eventually, links_up, logs, within};
 use entra_redis::{
     EntraRedis,
-    emulator::{Emulator, GateConnection},
+    emulator::{Emulator, FrontConnection},
 };
 use futures_util::{FutureExt, future::BoxFuture, poll};
 use redis::{AsyncCommands, RedisResult};
@@ -105,7 +105,7 @@ async fn a_handle_is_as_its_last_command_was() {
     assert!(is_large(&handle).await, "its pipeline's replies were large together");
 
     // What got no reply says nothing about the next one.
-    emulator.gate().connections().iter().for_each(GateConnection::freeze);
+    emulator.redis_front().connections().iter().for_each(FrontConnection::freeze);
     let mut reader = handle.clone();
     let mut call = async move { (reader.get::<_, Vec<u8>>("large").await, reader) }.boxed();
     assert!(poll!(&mut call).is_pending());
@@ -113,7 +113,7 @@ async fn a_handle_is_as_its_last_command_was() {
         let before = redis.manager().stats().commands.sent;
         eventually("it is sent", 5 * SECOND, async || (redis.manager().stats().commands.sent > before).then_some(()))
             .await;
-        emulator.gate().cut_all();
+        emulator.redis_front().cut_all();
     };
     let ((result, reader), ()) = within("the loss", 10 * SECOND, async { tokio::join!(call, until_sent) }).await;
     assert!(result.is_err(), "it was not lost");

@@ -118,7 +118,7 @@ fn a_connection_whose_new_token_was_accepted_during_a_pause_stays() {
     let began = Instant::now();
     let redis = here.block_on(connect(&emulator, config));
     here.block_on(common::links_up(&redis, 2));
-    emulator.gate().auth_delay(SECOND / 2);
+    emulator.redis_front().auth_delay(SECOND / 2);
     let asked = async || {
         let links = redis.manager().stats().links;
         links.iter().find(|link| link.state == LinkState::Reauthenticating && link.in_flight > 0).map(|link| link.link)
@@ -149,7 +149,7 @@ fn a_connection_that_was_closed_during_a_pause_costs_no_command() {
     here.block_on(common::links_up(&redis, 4));
     for n in 1..=20 {
         thread::sleep(SECOND / 4);
-        emulator.gate().cut_all();
+        emulator.redis_front().cut_all();
         thread::sleep(SECOND / 20);
         assert_eq!(here.block_on(count(&redis)).unwrap(), n);
     }
@@ -261,14 +261,14 @@ fn commands_that_wait_for_a_connection_may_be_polled_anywhere() {
         let redis = there.block_on(connect(&emulator, config));
         there.block_on(common::links_up(&redis, 4));
         count(&redis).unwrap();
-        emulator.gate().refuse_connections(true);
-        emulator.gate().cut_all();
+        emulator.redis_front().refuse_connections(true);
+        emulator.redis_front().cut_all();
         let gone = async || (!redis.manager().ready()).then_some(());
         there.block_on(common::eventually("the outage is noticed", 5 * SECOND, gone));
         let (waited, took) = timed(|| count(&redis));
         assert_timed_out(&waited.unwrap_err(), "no connection to Redis");
         assert!(took >= SECOND / 2 && took < SECOND / 2 + GRACE, "{took:?}");
-        emulator.gate().refuse_connections(false);
+        emulator.redis_front().refuse_connections(false);
         let began = Instant::now();
         while count(&redis).is_err() {
             assert!(began.elapsed() < 10 * SECOND, "it does not heal");
@@ -368,8 +368,8 @@ fn commands_of_a_runtime_that_has_ended_say_so() {
         let redis = runtime.block_on(connect(&emulator, emulator.config()));
         runtime.block_on(common::links_up(&redis, 4));
         runtime.block_on(count(&redis)).unwrap();
-        emulator.gate().refuse_connections(true);
-        emulator.gate().cut_all();
+        emulator.redis_front().refuse_connections(true);
+        emulator.redis_front().cut_all();
         let gone = async || (!redis.manager().ready()).then_some(());
         runtime.block_on(common::eventually("the outage is noticed", 5 * SECOND, gone));
         let waiting = (0..4).map(|_| {
@@ -390,7 +390,7 @@ fn commands_of_a_runtime_that_has_ended_say_so() {
         }
         assert_eq!(redis.manager().health(), Health::Stopped);
         bare(redis.shutdown());
-        emulator.gate().refuse_connections(false);
+        emulator.redis_front().refuse_connections(false);
     }
 }
 

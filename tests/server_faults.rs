@@ -5,7 +5,7 @@ mod common;
 use common::{SECOND, eventually, links_up, load::Load, logs, scripted::Scripted, server::Server, within};
 use entra_redis::{
     AccessToken, Config, Credential, EntraRedis, Tls,
-    emulator::{Emulator, GateConnection},
+    emulator::{Emulator, FrontConnection},
 };
 use redis::AsyncCommands;
 use std::{
@@ -83,10 +83,10 @@ async fn a_half_open_connection_is_replaced_and_no_command_outlives_its_deadline
     eventually("load", 5 * SECOND, async || (load.commands() > 1000).then_some(())).await;
     for round in 1..=2 {
         // Three of four: the one that carries the load, and idle ones, which are found with it.
-        let connections = emulator.gate().connections();
+        let connections = emulator.redis_front().connections();
         let (first, last) = connections.split_at(if round == 1 { 3 } else { connections.len() - 3 });
         let frozen = if round == 1 { first } else { last };
-        frozen.iter().for_each(GateConnection::freeze);
+        frozen.iter().for_each(FrontConnection::freeze);
         eventually("all three are replaced", 15 * SECOND, async || {
             (redis.manager().counters().reconnects == 3 * round).then_some(())
         })
@@ -107,7 +107,7 @@ async fn an_idle_half_open_connection_is_found_by_ping() {
     let config = emulator.config().command_timeout(SECOND).ping_interval(SECOND);
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     links_up(&redis, 4).await;
-    let victim = emulator.gate().connections().remove(3);
+    let victim = emulator.redis_front().connections().remove(3);
     victim.freeze();
     eventually("it is replaced", 10 * SECOND, async || (redis.manager().counters().reconnects == 1).then_some(()))
         .await;
@@ -139,7 +139,7 @@ async fn nothing_that_may_have_run_is_sent_twice() {
     for _ in 0..50 {
         let before = calls.load(SeqCst);
         eventually("load", 5 * SECOND, async || (calls.load(SeqCst) > before + 50).then_some(())).await;
-        emulator.gate().cut_all();
+        emulator.redis_front().cut_all();
     }
     done.store(true, SeqCst);
     for task in tasks {
@@ -177,7 +177,7 @@ async fn noauth_is_healed_without_the_caller_noticing() {
     for round in 1..=5 {
         // The connection that the pool fills first, so that commands meet the refusal: the oldest, then its
         // replacement.
-        let connections = emulator.gate().connections();
+        let connections = emulator.redis_front().connections();
         let busy = if round == 1 { connections.first() } else { connections.last() };
         busy.unwrap().deauthenticate();
         eventually("it is replaced", 5 * SECOND, async || {
@@ -216,10 +216,10 @@ async fn a_server_that_closes_what_it_accepts_is_not_dialed_in_a_hot_loop() {
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config().pool_size(1)).await.unwrap();
     let begin = tokio::time::Instant::now();
     while begin.elapsed() < 3 * SECOND {
-        emulator.gate().cut_all();
+        emulator.redis_front().cut_all();
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let accepted = emulator.gate().stats().accepted;
+    let accepted = emulator.redis_front().stats().accepted;
     assert!((3..=30).contains(&accepted), "{accepted} connections in 3 s");
     links_up(&redis, 1).await;
 }
@@ -232,7 +232,7 @@ async fn a_half_open_connection_is_replaced_though_every_caller_gives_up_early()
     let config = emulator.config().pool_size(2).command_timeout(20 * SECOND);
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     links_up(&redis, 2).await;
-    emulator.gate().connections()[0].freeze();
+    emulator.redis_front().connections()[0].freeze();
     let impatient = async || {
         let mut con = redis.clone();
         let call = con.set::<_, _, ()>("key", 1);

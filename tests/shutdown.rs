@@ -12,7 +12,7 @@ use common::{
 };
 use entra_redis::{
     AccessToken, Config, Credential, EntraRedis, Error, ErrorKind, Event, LinkState, Overload,
-    emulator::{AuthFault, Emulator, GateConnection},
+    emulator::{AuthFault, Emulator, FrontConnection},
 };
 use futures_util::{FutureExt, future::join_all, poll};
 use redis::{AsyncCommands, RedisError, RedisResult};
@@ -98,7 +98,7 @@ async fn when_it_returns_every_task_has_ended() {
 async fn under_load_and_during_a_rotation_everything_in_flight_is_answered_and_nothing_runs_after() {
     let _logs = logs::watch();
     let emulator = common::start(common::emulator(2 * SECOND)).await;
-    emulator.gate().auth_delay(Duration::from_millis(200));
+    emulator.redis_front().auth_delay(Duration::from_millis(200));
     let before = tasks();
     let redis = connect(&emulator, emulator.config().token_manager(by_ratio(0.5))).await;
     let load = [("single", How::Single), ("pipeline", How::Pipeline), ("transaction", How::Transaction)];
@@ -129,8 +129,10 @@ async fn under_load_and_during_a_rotation_everything_in_flight_is_answered_and_n
     }
     let commands = redis.manager().stats().commands;
     assert_eq!((commands.in_flight, commands.failed.closed, commands.failed.total()), (0, refused, refused));
-    eventually("connections are closed", 5 * SECOND, async || (emulator.gate().connection_count() == 0).then_some(()))
-        .await;
+    eventually("connections are closed", 5 * SECOND, async || {
+        (emulator.redis_front().connection_count() == 0).then_some(())
+    })
+    .await;
     assert_ended(&redis, before).await;
 
     let reader = connect(&emulator, emulator.config()).await;
@@ -204,7 +206,7 @@ async fn a_rotation_that_hangs_does_not_hold_it_up() {
     let before = tasks();
     let config = emulator.config().command_timeout(SECOND).auth_timeout(30 * SECOND);
     let redis = connect(&emulator, config.token_manager(by_ratio(0.3))).await;
-    emulator.gate().script_auth(vec![AuthFault::Silent; 8]);
+    emulator.redis_front().script_auth(vec![AuthFault::Silent; 8]);
     eventually("a link is aside", 10 * SECOND, async || {
         redis.manager().stats().links.iter().any(|link| link.state == LinkState::Reauthenticating).then_some(())
     })
@@ -220,8 +222,8 @@ async fn during_a_reconnect_it_ends_at_once_for_everybody() {
     let emulator = common::start(Emulator::builder()).await;
     let before = tasks();
     let redis = connect(&emulator, emulator.config().command_timeout(30 * SECOND)).await;
-    emulator.gate().refuse_connections(true);
-    emulator.gate().cut_all();
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().cut_all();
     eventually("dials fail", 5 * SECOND, async || (redis.manager().counters().dial_failures > 0).then_some(())).await;
     eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
     let waiting = reads(&redis, 20);
@@ -247,7 +249,7 @@ async fn what_is_on_a_link_that_has_left_is_answered_too() {
     let config = emulator.config().pool_size(1).command_timeout(30 * SECOND);
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
     let mut events = redis.manager().events();
-    emulator.gate().auth_delay(2 * SECOND);
+    emulator.redis_front().auth_delay(2 * SECOND);
     redis.manager().refresh_token();
     let mut until = async |what, wished: fn(&Event) -> bool| {
         let wished = async { while !wished(&events.recv().await.unwrap()) {} };
@@ -283,7 +285,7 @@ async fn a_command_that_waits_behind_another_and_is_not_polled_does_not_hold_it_
     let tokens = by_ratio(0.9).min_refresh_interval(SECOND / 50);
     let config = emulator.config().token_manager(tokens).command_timeout(20 * SECOND).shutdown_timeout(SECOND / 2);
     let redis = connect(&emulator, config).await;
-    emulator.gate().connections().into_iter().min_by_key(GateConnection::id).unwrap().freeze();
+    emulator.redis_front().connections().into_iter().min_by_key(FrontConnection::id).unwrap().freeze();
     let mut writer = redis.clone();
     {
         let mut given_up = writer.set::<_, _, ()>("key", "old").boxed();
@@ -346,11 +348,13 @@ async fn an_authentication_that_hangs_does_not_hold_it_up() {
     let emulator = common::start(Emulator::builder()).await;
     let before = tasks();
     let redis = connect(&emulator, emulator.config().auth_timeout(30 * SECOND)).await;
-    emulator.gate().script_first_auth(vec![AuthFault::Silent; 8]);
-    let accepted = emulator.gate().stats().accepted;
-    emulator.gate().cut_all();
-    eventually("links are dialed", 5 * SECOND, async || (emulator.gate().stats().accepted > accepted).then_some(()))
-        .await;
+    emulator.redis_front().script_first_auth(vec![AuthFault::Silent; 8]);
+    let accepted = emulator.redis_front().stats().accepted;
+    emulator.redis_front().cut_all();
+    eventually("links are dialed", 5 * SECOND, async || {
+        (emulator.redis_front().stats().accepted > accepted).then_some(())
+    })
+    .await;
     eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
     within("shutdown", SECOND, redis.shutdown()).await;
     assert_ended(&redis, before).await;

@@ -51,7 +51,7 @@ impl Cache {
 
 /// Waits until commands pass.
 async fn load(emulator: &Emulator) {
-    let commands = || emulator.gate().stats().commands;
+    let commands = || emulator.redis_front().stats().commands;
     let before = commands();
     eventually("commands", 10 * SECOND, async || (commands() >= before + 500).then_some(())).await;
 }
@@ -120,7 +120,7 @@ async fn connections_that_are_lost_are_errors_unless_there_is_chaos() {
             .soak(&options, async |emulator| {
                 for _ in 0..3 {
                     load(emulator).await;
-                    emulator.gate().cut_all();
+                    emulator.redis_front().cut_all();
                 }
             })
             .await;
@@ -162,8 +162,8 @@ async fn chaos_does_not_explain_that_nothing_works_at_the_end() {
     let run = cache
         .soak(&["--chaos", "--recovery", "2", "--command-timeout", "500"], async |emulator| {
             load(emulator).await;
-            emulator.gate().refuse_connections(true);
-            emulator.gate().cut_all();
+            emulator.redis_front().refuse_connections(true);
+            emulator.redis_front().cut_all();
         })
         .await;
     assert_eq!(run.code, Some(1), "{} {}", run.output, run.complaint);

@@ -1,6 +1,6 @@
 //! What can go wrong in a year, within minutes: at random, by itself, and in several places at once.
 
-use entra_redis::emulator::{AuthFault, Emulator, IdentityFault};
+use entra_redis::emulator::{AuthFault, Emulator, FrontStats, IdentityFault, RedisFront};
 use fastrand::Rng;
 use serde_json::{Value, json};
 use std::{
@@ -37,7 +37,7 @@ impl<'a> Chaos<'a> {
 
     /// Lets things go wrong, for ever, from the moment that somebody has connected.
     pub(crate) async fn run(&self) {
-        while self.emulator.gate().stats().authentications == 0 {
+        while self.total(|stats| stats.authentications) == 0 {
             sleep(Duration::from_millis(100)).await;
         }
         let mut random = Rng::with_seed(self.seed);
@@ -51,35 +51,40 @@ impl<'a> Chaos<'a> {
 
     /// What happened, in one line.
     pub(crate) fn summary(&self) -> Value {
-        let (identity, gate) = (self.emulator.identity(), self.emulator.gate().stats());
+        let identity = self.emulator.identity();
         json!({
             "seed": self.seed,
             "seconds": self.began.elapsed().as_secs(),
             "faults": *self.counts.borrow(),
             "token_requests": identity.requests(),
             "tokens_issued": identity.tokens_issued(),
-            "connections": gate.accepted,
-            "resumed": gate.resumed,
-            "reauths": gate.reauths,
-            "rejected": gate.rejected,
-            "expired": gate.expired,
-            "commands": gate.commands,
+            "connections": self.total(|stats| stats.accepted),
+            "resumed": self.total(|stats| stats.resumed),
+            "reauths": self.total(|stats| stats.reauths),
+            "rejected": self.total(|stats| stats.rejected),
+            "expired": self.total(|stats| stats.expired),
+            "commands": self.total(|stats| stats.commands),
         })
+    }
+
+    /// Over the fronts of all nodes.
+    fn total(&self, figure: impl Fn(&FrontStats) -> u64) -> u64 {
+        self.emulator.redis_fronts().iter().map(|front| figure(&front.stats())).sum()
     }
 
     /// Cuts connections, or lets nothing through for a while.
     async fn connections(&self, mut random: Rng) {
-        let gate = self.emulator.gate();
         loop {
             breath(&mut random).await;
-            let open = gate.connections();
+            let fronts = self.emulator.redis_fronts();
+            let open: Vec<_> = fronts.iter().flat_map(RedisFront::connections).collect();
             let Some(one) = random.choice(&open) else {
                 continue;
             };
             match random.u8(..8) {
                 0 => {
                     self.note("cut_all", format_args!("{} connections", open.len()));
-                    gate.cut_all();
+                    fronts.iter().for_each(RedisFront::cut_all);
                 }
                 1..=4 => {
                     self.note("cut_one", format_args!("connection {}", one.id()));
@@ -96,19 +101,28 @@ impl<'a> Chaos<'a> {
         }
     }
 
-    /// Stops the redis-server where it stands, for a while; ends at once if the emulator has started none.
+    /// Stops a redis-server where it stands, for a while; ends at once if the emulator has started none.
     async fn server(&self, mut random: Rng) {
-        let Some(pid) = self.emulator.redis_pid() else {
-            return;
-        };
+        let pids = self.pids().await;
         loop {
             breath(&mut random).await;
+            let Some(pid) = random.choice(&pids).copied() else {
+                return;
+            };
             let time = up_to(LONGEST_PAUSE_MS, &mut random);
             self.note("pause_server", format_args!("for {time:?}"));
             if let Err(error) = pause(pid, time).await {
                 return eprintln!("no more pauses of the server: {error}");
             }
         }
+    }
+
+    async fn pids(&self) -> Vec<u32> {
+        let Ok(cluster) = self.emulator.cluster() else {
+            return self.emulator.redis_pid().into_iter().collect();
+        };
+        let nodes = cluster.nodes().await.unwrap_or_default();
+        nodes.iter().filter_map(|node| cluster.pid(node.index).ok().flatten()).collect()
     }
 
     /// Breaks the identity provider, for a while.
@@ -136,25 +150,28 @@ impl<'a> Chaos<'a> {
 
     /// Takes its time for `AUTH`s, refuses the next one that is sent on a connection in use, or never answers it.
     async fn authentication(&self, mut random: Rng) {
-        let gate = self.emulator.gate();
         loop {
             breath(&mut random).await;
+            let fronts = self.emulator.redis_fronts();
+            let Some(front) = random.choice(&fronts) else {
+                return;
+            };
             match random.u8(..3) {
                 0 => {
                     let delay = up_to(LONGEST_PAUSE_MS, &mut random);
                     let time = up_to(LONGEST_OUTAGE_MS, &mut random);
                     self.note("auth_delay", format_args!("of {delay:?} for {time:?}"));
-                    gate.auth_delay(delay);
+                    front.auth_delay(delay);
                     sleep(time).await;
-                    gate.auth_delay(Duration::ZERO);
+                    front.auth_delay(Duration::ZERO);
                 }
                 1 => {
                     self.note("auth_wrongpass", "for the next AUTH");
-                    gate.script_auth([AuthFault::WrongPass]);
+                    front.script_auth([AuthFault::WrongPass]);
                 }
                 _ => {
                     self.note("auth_silent", "for the next AUTH");
-                    gate.script_auth([AuthFault::Silent]);
+                    front.script_auth([AuthFault::Silent]);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Runs the emulator alone, for Redis clients in any language: `cargo run --example emulator`.
+//! Runs the emulator alone, for Redis clients in any language: `cargo run --example emulator --features cli`.
 //!
 //! It prints what a client needs as `export` lines, and runs until it is interrupted. Those select the client secret;
 //! with `--write-dir`, lines that are commented out follow, for the other kinds of credentials.
@@ -8,8 +8,8 @@
 mod chaos;
 
 use chaos::Chaos;
-use clap::Parser;
-use entra_redis::emulator::Emulator;
+use clap::{Parser, ValueEnum};
+use entra_redis::emulator::{Emulator, EmulatorBuilder};
 use std::{
     borrow::Cow,
     error::Error,
@@ -17,7 +17,7 @@ use std::{
     future::pending,
     io::{Write, stdout},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, TryFromFloatSecsError},
 };
 
 #[derive(Parser)]
@@ -31,6 +31,16 @@ struct Options {
     /// Starts a `redis-server` behind the emulator.
     #[arg(long, conflicts_with = "redis")]
     redis_server: bool,
+    /// Starts a Redis Cluster of so many primaries behind the emulator, each a `redis-server`.
+    #[arg(long, value_name = "N", conflicts_with_all = ["redis", "redis_server"])]
+    cluster: Option<usize>,
+    /// How many replicas each primary of the cluster has.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "cluster")]
+    replicas: usize,
+    /// Refuses what Azure Managed Redis does not have, such as READONLY and ASKING under either policy, and all of CLUSTER
+    /// under the Enterprise policy.
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<Policy>,
     /// Where to write a client certificate and a federated token, and Azure Arc's key files; the directory has to
     /// exist.
     #[arg(long, value_name = "DIR")]
@@ -46,20 +56,42 @@ struct Options {
     seed: Option<u64>,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Policy {
+    OssCluster,
+    Enterprise,
+}
+
+impl Options {
+    fn builder(&self) -> Result<EmulatorBuilder, TryFromFloatSecsError> {
+        let mut builder = Emulator::builder()
+            .token_lifetime(Duration::try_from_secs_f64(self.token_lifetime)?)
+            .replicas(self.replicas);
+        if let Some(address) = &self.redis {
+            builder = builder.redis_address(address);
+        }
+        if self.redis_server {
+            builder = builder.redis_server();
+        }
+        if let Some(primaries) = self.cluster {
+            builder = builder.cluster(primaries);
+        }
+        match self.policy {
+            Some(Policy::OssCluster) => builder = builder.amr_strict(),
+            Some(Policy::Enterprise) => builder = builder.enterprise_policy(),
+            None => {}
+        }
+        Ok(builder)
+    }
+}
+
 /// Nobody writes the federated token anew, as a cluster does: it is to last as long as the emulator may run.
 const FEDERATED_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let lifetime = Duration::try_from_secs_f64(options.token_lifetime)?;
-    let mut builder = Emulator::builder().token_lifetime(lifetime);
-    if let Some(address) = options.redis {
-        builder = builder.redis_address(address);
-    } else if options.redis_server {
-        builder = builder.redis_server();
-    }
-    let emulator = builder.start().await?;
+    let emulator = options.builder()?.start().await?;
 
     let ca_file = std::env::temp_dir().join(format!("entra-redis-emulator-{}.pem", emulator.port()));
     fs::write(&ca_file, emulator.ca_pem())?;
@@ -117,6 +149,13 @@ fn print_exports(emulator: &Emulator, ca_file: &Path, others: &[(&str, String)])
         writeln!(out, "export {name}={}", quoted(&value))?;
     }
     writeln!(out, "export REDIS_CA_CERT={}", quoted(&ca_file.display().to_string()))?;
+    if emulator.cluster().is_ok() {
+        writeln!(
+            out,
+            "# This is a cluster, whose nodes are named by their addresses: verify the certificates of all of them"
+        )?;
+        writeln!(out, "# for REDIS_HOST.")?;
+    }
     writeln!(
         out,
         "# MSAL and Azure's identity libraries (Node's, Python's and others) refuse http in AZURE_AUTHORITY_HOST. For"

@@ -2,6 +2,10 @@
 
 use crate::{
     admission::Overload,
+    cluster::{
+        discovery::Topology,
+        endpoint::{NodeEndpoint, NodeMap},
+    },
     config_check,
     credential::Credential,
     error::Error,
@@ -32,7 +36,10 @@ pub struct Config {
     pub(crate) token_manager: TokenManagerConfig,
     pub(crate) tls: Tls,
     pub(crate) protocol: ProtocolVersion,
-    pub(crate) pool_size: usize,
+    pub(crate) topology: Topology,
+    pub(crate) topology_refresh_interval: Duration,
+    pub(crate) node_map: NodeMap,
+    pub(crate) pool_size: Option<usize>,
     pub(crate) startup_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) auth_timeout: Duration,
@@ -48,6 +55,9 @@ pub struct Config {
 /// More links than this in one process are a mistake: Azure's largest caches take fewer connections per client.
 const LARGEST_POOL: usize = 10_000;
 
+/// Each client of a cluster asks as often.
+const SHORTEST_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+
 impl Config {
     /// The defaults named at each setter, with this credential.
     pub fn new(credential: Credential) -> Self {
@@ -57,7 +67,10 @@ impl Config {
             token_manager: TokenManagerConfig::default(),
             tls: Tls::default(),
             protocol: ProtocolVersion::RESP3,
-            pool_size: 4,
+            topology: Topology::Auto,
+            topology_refresh_interval: Duration::from_secs(30),
+            node_map: NodeMap::default(),
+            pool_size: None,
             startup_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             auth_timeout: Duration::from_secs(15),
@@ -104,12 +117,42 @@ impl Config {
         self
     }
 
-    /// How many connections are kept; 1 to 10,000, default 4.
+    /// Whether the cache is a cluster; by default the server is asked.
+    pub fn topology(mut self, topology: Topology) -> Self {
+        self.topology = topology;
+        self
+    }
+
+    /// How often a cluster is asked which node has which keys, without any sign that this has changed; from 1 s, default
+    /// 30 s, a tenth more or less at random. Signs are acted on at once: redirects, lost connections, slots without a
+    /// node.
+    pub fn topology_refresh_interval(mut self, interval: Duration) -> Self {
+        self.topology_refresh_interval = interval;
+        self
+    }
+
+    /// Where the nodes of a cluster are dialled, by the host and port that the topology calls them; default there.
+    ///
+    /// For port forwarding and the like. Certificates of nodes are verified by the name that `connect` was given (Azure
+    /// names IP addresses, and issues certificates for DNS names), unless this gives another one.
+    ///
+    /// ```
+    /// # use entra_redis::{Config, Credential, NodeEndpoint};
+    /// # let config = Config::new(Credential::developer_cli());
+    /// // Through a tunnel that forwards every node's port on this machine.
+    /// let config = config.node_address(|_host, port| NodeEndpoint::new("127.0.0.1", port));
+    /// ```
+    pub fn node_address(mut self, map: impl Fn(&str, u16) -> NodeEndpoint + Send + Sync + 'static) -> Self {
+        self.node_map = NodeMap::new(map);
+        self
+    }
+
+    /// How many connections are kept, in a cluster to each node; 1 to 10,000, default 4, and in a cluster 2.
     ///
     /// All commands share them. More than one lets traffic go around a connection whose `AUTH` is being validated or
     /// that is being replaced; with one, a second connection is opened for those moments.
     pub fn pool_size(mut self, links: usize) -> Self {
-        self.pool_size = links;
+        self.pool_size = Some(links);
         self
     }
 
@@ -192,7 +235,7 @@ impl Config {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        if self.pool_size == 0 || self.pool_size > LARGEST_POOL {
+        if self.pool_size.is_some_and(|links| links == 0 || links > LARGEST_POOL) {
             return Err(Error::config("pool_size", "must be between 1 and 10000"));
         }
         if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
@@ -201,7 +244,11 @@ impl Config {
         if self.max_in_flight == 0 {
             return Err(Error::config("max_in_flight", "must be at least 1"));
         }
+        if self.topology_refresh_interval < SHORTEST_REFRESH_INTERVAL {
+            return Err(Error::config("topology_refresh_interval", "must be at least 1 s"));
+        }
         for (setting, value) in [
+            ("topology_refresh_interval", self.topology_refresh_interval),
             ("startup_timeout", self.startup_timeout),
             ("connect_timeout", self.connect_timeout),
             ("auth_timeout", self.auth_timeout),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    cluster::node::Node,
+    cluster::discovery::Discovery,
     error::{Error, ErrorKind, Stage},
     exec::core::Core,
     link::Setup,
@@ -40,8 +40,8 @@ pub struct ConnectionManager {
     core: Core,
     sources: Sources,
     shutdown_timeout: Duration,
-    /// The token actor.
-    actor: Mutex<Tasks>,
+    /// The token actor, and the watch of a cluster.
+    background: Mutex<Tasks>,
     /// The tasks of the nodes.
     keepers: TaskTracker,
     /// The tasks of the connections, those that are just being opened included.
@@ -56,8 +56,8 @@ pub struct ConnectionManager {
 struct Tasks(Vec<JoinHandle<()>>);
 
 impl Tasks {
-    fn of(tasks: impl IntoIterator<Item = JoinHandle<()>>) -> Mutex<Self> {
-        Mutex::new(Self(tasks.into_iter().collect()))
+    fn extend(&mut self, tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+        self.0.extend(tasks);
     }
 
     /// Ends them, and waits until they have ended.
@@ -95,6 +95,7 @@ impl ConnectionManager {
                 resolver: config.resolver,
                 transport,
                 connect_timeout: config.connect_timeout,
+                hint: None,
             },
             node: format!("{host}:{port}").into(),
             pool: journal.name(),
@@ -119,23 +120,38 @@ impl ConnectionManager {
                 ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
             },
         };
-        let (node, ready) = Node::start(config.pool_size, setup, &shared, &keepers);
+        // Whatever ends this function early drops these, and with them the tasks.
+        let mut background = Tasks(vec![tokio::spawn(actor.run())]);
+        let timers_end = Tasks(vec![tokio::spawn(guard.hold())]);
+        let events = shared.journal.subscribe();
+        let discovery = Discovery {
+            topology: config.topology,
+            setup,
+            shared: shared.clone(),
+            keepers: keepers.clone(),
+            pool_size: config.pool_size,
+            node_map: config.node_map,
+            refresh_interval: config.topology_refresh_interval,
+        };
+        let (routing, watch) = match timeout(config.startup_timeout, discovery.start()).await {
+            Ok(found) => found?,
+            Err(_) => return Err(not_started(&shared, config.startup_timeout)),
+        };
         let Shared { tokens, journal, admission, availability, .. } = shared;
         let sources = Sources {
             journal: journal.clone(),
             tokens: tokens.clone(),
             admission: Arc::clone(&admission),
             availability: Arc::clone(&availability),
-            node: Arc::clone(&node),
+            routing: routing.clone(),
         };
         let stats = {
             let sources = sources.clone();
             move || sources.stats()
         };
-        let (operations, publishing) =
-            metrics::start((host, port), journal.name(), config.pool_size, stats, journal.subscribe());
+        let (operations, publishing) = metrics::start((host, port), journal.name(), stats, events);
         let core = Core {
-            node,
+            routing,
             tokens,
             admission,
             overload: config.overload,
@@ -145,38 +161,17 @@ impl ConnectionManager {
             retry_reads: config.retry_reads,
             operations,
         };
-        // Whatever ends this function early drops the manager, and with it the tasks.
-        let manager = Self {
+        background.extend(watch.map(|watch| tokio::spawn(watch.run())));
+        Ok(Self {
             core,
             sources,
             shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
-            actor: Tasks::of([tokio::spawn(actor.run())]),
+            background: Mutex::new(background),
             keepers,
             connections,
-            publishing: Tasks::of(publishing),
-            timers: Tasks::of([tokio::spawn(guard.hold())]),
-        };
-        match timeout(config.startup_timeout, ready).await {
-            Ok(outcome) => outcome.unwrap_or_else(|_| Err(Error::closed()))?,
-            Err(_) => return Err(manager.not_started(config.startup_timeout)),
-        }
-        Ok(manager)
-    }
-
-    fn not_started(&self, limit: Duration) -> Error {
-        let no_start = |what: &str| {
-            Error::new(
-                ErrorKind::Timeout(Stage::Startup),
-                format!("not connected within {limit:?} (`startup_timeout`): {what}"),
-            )
-        };
-        match (self.sources.journal.last_token_error(), self.core.tokens.live()) {
-            (Some(error), _) => {
-                no_start(&format!("no token yet; the last attempt: {}", error.message())).explained_by(error)
-            }
-            (None, None) => no_start("the token source has not answered"),
-            (None, Some(_)) => no_start("Redis has not answered"),
-        }
+            publishing: Mutex::new(Tasks(publishing.into_iter().collect())),
+            timers: Mutex::new(timers_end),
+        })
     }
 
     /// What calls need.
@@ -187,7 +182,7 @@ impl ConnectionManager {
     /// Whether commands can be sent right now: some link is up, and `shutdown` has not been called.
     #[must_use]
     pub fn ready(&self) -> bool {
-        !self.core.is_closed() && self.core.node.pool().open_links() > 0
+        !self.core.is_closed() && self.core.nodes().iter().any(|node| node.takes_commands())
     }
 
     /// What the connection manager is doing right now.
@@ -231,21 +226,23 @@ impl ConnectionManager {
     pub async fn shutdown(&self) {
         self.core.availability.close();
         // The lock makes a second caller wait until the first is through.
-        let mut actor = self.actor.lock().await;
-        self.core.node.end_keeper();
+        let mut background = self.background.lock().await;
+        // The watch first, so that there are no more nodes after these.
+        background.end().await;
+        let nodes = self.core.nodes();
+        nodes.iter().for_each(|node| node.end_keeper());
         self.keepers.close();
         self.keepers.wait().await;
-        actor.end().await;
-        let pool = self.core.node.pool();
         let deadline = Instant::now() + self.shutdown_timeout;
-        let drained = join_all(pool.all_links().into_iter().map(async |link| {
+        let links = nodes.iter().flat_map(|node| node.pool().all_links());
+        let drained = join_all(links.map(async |link| {
             link.retire("shut down");
             let drained = self.core.timers.timeout_at(deadline, link.drained()).await.is_some();
             (drained && !link.has_ended()).then(|| link.id())
         }))
         .await;
         // They close with their last owner.
-        pool.clear();
+        nodes.iter().for_each(|node| node.pool().clear());
         self.connections.close();
         self.connections.wait().await;
         for link in drained.into_iter().flatten() {
@@ -256,11 +253,28 @@ impl ConnectionManager {
     }
 }
 
+/// Why `connect` has not come to an end in time.
+fn not_started(shared: &Shared, limit: Duration) -> Error {
+    let no_start = |what: &str| {
+        Error::new(
+            ErrorKind::Timeout(Stage::Startup),
+            format!("not connected within {limit:?} (`startup_timeout`): {what}"),
+        )
+    };
+    match (shared.journal.last_token_error(), shared.tokens.live()) {
+        (Some(error), _) => {
+            no_start(&format!("no token yet; the last attempt: {}", error.message())).explained_by(error)
+        }
+        (None, None) => no_start("the token source has not answered"),
+        (None, Some(_)) => no_start("Redis has not answered"),
+    }
+}
+
 impl std::fmt::Debug for ConnectionManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConnectionManager")
             .field("ready", &self.ready())
-            .field("open_links", &self.core.node.pool().open_links())
+            .field("nodes", &self.core.nodes())
             .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         call::Call,
         order::Memory,
         request::{CommandRequest, PipelineRequest},
+        scatter,
     },
 };
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
@@ -96,7 +97,12 @@ impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         let profile = profile(cmd);
         match guard::check(profile) {
-            Ok(()) => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
+            Ok(()) => match self.manager.core().cluster() {
+                Some(cluster) if scatter::is_for_several(profile) => {
+                    Box::pin(scatter::command(self.manager.core(), cluster, &mut self.memory, cmd))
+                }
+                _ => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
+            },
             Err(error) => self.refuse(error),
         }
     }
@@ -107,11 +113,17 @@ impl ConnectionLike for EntraRedis {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        match guard::check_pipeline(pipeline) {
-            Ok(()) => {
-                Box::pin(Call::new(self.manager.core(), &mut self.memory, PipelineRequest { pipeline, offset, count }))
+        let core = self.manager.core();
+        let sendable = guard::check_pipeline(pipeline).and_then(|()| match core.cluster() {
+            Some(_) if pipeline.is_transaction() => scatter::check_transaction(pipeline),
+            _ => Ok(()),
+        });
+        match (sendable, core.cluster()) {
+            (Ok(()), Some(cluster)) if !pipeline.is_transaction() => {
+                Box::pin(scatter::pipeline(core, cluster, &mut self.memory, pipeline, (offset, count)))
             }
-            Err(error) => self.refuse(error),
+            (Ok(()), _) => Box::pin(Call::new(core, &mut self.memory, PipelineRequest { pipeline, offset, count })),
+            (Err(error), _) => self.refuse(error),
         }
     }
 

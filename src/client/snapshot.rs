@@ -2,17 +2,22 @@
 
 use crate::{
     admission::Admission,
-    cluster::node::Node,
+    cluster::{
+        discovery::Routing,
+        map::Member,
+        node::Node,
+        slot::{SLOTS, Slot},
+    },
     error::Error,
     observe::{
         health::Health,
         journal::Journal,
-        stats::{Stats, TokenFailure},
+        stats::{NodeStats, Stats, TokenFailure},
     },
     pool::Availability,
     token::Tokens,
 };
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 use tokio::time::Instant;
 
 /// Those who report.
@@ -22,12 +27,30 @@ pub(super) struct Sources {
     pub(super) tokens: Tokens,
     pub(super) admission: Arc<Admission>,
     pub(super) availability: Arc<Availability>,
-    pub(super) node: Arc<Node>,
+    pub(super) routing: Routing,
 }
 
+/// A node, and the slots that it owns.
+type Owner = (Arc<Node>, Vec<(u16, u16)>);
+
 impl Sources {
+    fn owners(&self) -> Vec<Owner> {
+        match &self.routing {
+            Routing::Single(node) => vec![(Arc::clone(node), Vec::new())],
+            Routing::Cluster(cluster) => {
+                let map = cluster.map();
+                let numbers = |(start, end): (Slot, Slot)| (start.number(), end.number());
+                let owner = |(at, member): (usize, &Member<Arc<Node>>)| {
+                    (Arc::clone(&member.node), map.ranges(at).into_iter().map(numbers).collect())
+                };
+                map.members().iter().enumerate().map(owner).collect()
+            }
+        }
+    }
+
     pub(super) fn stats(&self) -> Stats {
-        let pool = self.node.pool();
+        let owners = self.owners();
+        let pools = || owners.iter().map(|(node, _)| node.pool());
         let failure = |(error, at): (Error, Instant)| TokenFailure { error, ago: at.elapsed() };
         Stats {
             pool: self.journal.name().to_string(),
@@ -36,22 +59,27 @@ impl Sources {
             token: self.tokens.stats(),
             last_token_error: self.journal.last_token_error(),
             last_token_failure: self.journal.last_token_failure().map(failure),
-            links: pool.snapshot().iter().map(|link| link.stats()).collect(),
-            pool_size: pool.size(),
-            dialing: pool.dialing(),
-            draining: pool.draining(),
-            last_connect_error: pool.last_error(),
+            links: pools()
+                .flat_map(|pool| pool.snapshot().iter().map(|link| link.stats()).collect::<Vec<_>>())
+                .collect(),
+            pool_size: pools().map(|pool| pool.size()).sum(),
+            dialing: pools().map(|pool| pool.dialing()).sum(),
+            draining: pools().map(|pool| pool.draining()).sum(),
+            last_connect_error: pools().find_map(|pool| pool.last_error()),
+            nodes: owners.iter().map(node_stats).collect(),
         }
     }
 
     pub(super) fn health(&self) -> Health {
-        let pool = self.node.pool();
-        if self.availability.is_closed() || pool.has_ended() {
+        let owners = self.owners();
+        let ended = matches!(&self.routing, Routing::Single(node) if node.pool().has_ended());
+        if self.availability.is_closed() || ended {
             return Health::Stopped;
         }
-        let (open, wanted) = (pool.open_seats(), pool.size());
+        let sum = |count: fn(&Node) -> usize| owners.iter().map(|(node, _)| count(node)).sum::<usize>();
+        let (open, wanted) = (sum(|node| node.pool().open_seats()), sum(|node| node.pool().size()));
         let token_error = self.tokens.dead().or_else(|| self.journal.last_token_error());
-        let connect_error = pool.last_error();
+        let connect_error = owners.iter().find_map(|(node, _)| node.pool().last_error());
         let because = |error: &Option<Error>| error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
         match (&token_error, open) {
             (_, 0) => {
@@ -59,10 +87,45 @@ impl Sources {
                 Health::Down(format!("no connection{}", because(&reason)))
             }
             (Some(error), _) => Health::Degraded(format!("the token cannot be renewed: {error}")),
-            _ if open < wanted => {
-                Health::Degraded(format!("{open} of {wanted} connections{}", because(&connect_error)))
+            _ => {
+                let mut problems = self.cluster_problems(&owners);
+                if open < wanted {
+                    _ = write!(problems, "{open} of {wanted} connections{}", because(&connect_error));
+                }
+                if problems.is_empty() { Health::Healthy } else { Health::Degraded(problems) }
             }
-            _ => Health::Healthy,
         }
+    }
+
+    /// What is wrong with the whole of a cluster, with what separates it from what follows.
+    fn cluster_problems(&self, owners: &[Owner]) -> String {
+        let mut problems = String::new();
+        let Routing::Cluster(cluster) = &self.routing else {
+            return problems;
+        };
+        let covered = cluster.map().covered();
+        let slots = usize::from(SLOTS);
+        if covered < slots {
+            _ = write!(problems, "no node serves {} of {slots} slots; ", slots - covered);
+        }
+        let without_links: Vec<_> =
+            owners.iter().filter(|(node, _)| !node.takes_commands()).map(|(node, _)| node.name().to_string()).collect();
+        if !without_links.is_empty() {
+            _ = write!(problems, "no connection to {}; ", without_links.join(", "));
+        }
+        problems
+    }
+}
+
+fn node_stats((node, slots): &Owner) -> NodeStats {
+    let pool = node.pool();
+    let links = pool.snapshot();
+    NodeStats {
+        address: node.name().to_string(),
+        slots: slots.iter().map(|(start, end)| *start..=*end).collect(),
+        links: links.len(),
+        open_links: pool.open_links(),
+        in_flight: links.iter().map(|link| link.in_flight()).sum(),
+        last_connect_error: pool.last_error(),
     }
 }

@@ -154,15 +154,12 @@ fn maps(values: Vec<Value>) -> RedisResult<Value> {
                 _ => return Err(unexpected("maps with texts as keys")),
             };
             let value = number(&value)?;
-            match places.get(&key) {
-                Some(place) => {
-                    let sum = &mut sums[*place].1;
-                    *sum = sum.checked_add(value).ok_or_else(|| unexpected("smaller numbers"))?;
-                }
-                None => {
-                    places.insert(key.clone(), sums.len());
-                    sums.push((key, value));
-                }
+            if let Some(place) = places.get(&key) {
+                let sum = &mut sums[*place].1;
+                *sum = sum.checked_add(value).ok_or_else(|| unexpected("smaller numbers"))?;
+            } else {
+                places.insert(key.clone(), sums.len());
+                sums.push((key, value));
             }
         }
     }

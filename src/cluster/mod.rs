@@ -8,18 +8,22 @@
 //! - `split`: one command or pipeline in parts; `cross_slot`: those that may not be; `gather`: the replies of several
 //!   nodes as one; `partial`: a write that some of its keys have seen; `scan`: one cursor over all nodes.
 
-// The parts stand before the router that uses them.
-#![cfg_attr(not(test), expect(dead_code, reason = "nothing calls it before the router does"))]
-
 pub(crate) mod address;
+mod ask;
 pub(crate) mod cross_slot;
+pub(crate) mod discovery;
+pub(crate) mod endpoint;
 pub(crate) mod gather;
 pub(crate) mod map;
 pub(crate) mod node;
+pub(crate) mod nodes;
 pub(crate) mod pace;
 pub(crate) mod partial;
 pub(crate) mod reconcile;
 pub(crate) mod redirect;
+pub(crate) mod router;
+pub(crate) mod scan;
 pub(crate) mod slot;
 pub(crate) mod split;
 pub(crate) mod topology;
+pub(crate) mod watch;

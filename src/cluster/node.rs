@@ -1,5 +1,6 @@
 //! One server that commands are sent to: its address, the links to it, and their keeper.
 
+use super::address::NodeAddress;
 use crate::{
     error::Error,
     link::{Link, Setup},
@@ -11,8 +12,8 @@ use tokio_util::task::TaskTracker;
 
 /// Owns a pool and its keeper, which ends with it.
 pub(crate) struct Node {
-    /// Host and port, as they are shown.
-    address: Arc<str>,
+    /// What the topology calls it, and redirects do.
+    name: NodeAddress,
     pool: Arc<Pool>,
     keeper: AbortHandle,
 }
@@ -22,21 +23,26 @@ pub(crate) type Ready = oneshot::Receiver<Result<(), Error>>;
 
 impl Node {
     /// Starts the keeper of `size` links with this setup, in `keepers`. Must be called on a runtime.
-    pub(crate) fn start(size: usize, setup: Setup, shared: &Shared, keepers: &TaskTracker) -> (Arc<Self>, Ready) {
-        let address = Arc::clone(&setup.node);
+    pub(crate) fn start(
+        name: NodeAddress,
+        size: usize,
+        setup: Setup,
+        shared: &Shared,
+        keepers: &TaskTracker,
+    ) -> (Arc<Self>, Ready) {
         let (keeper, pool, ready) = Keeper::new(size, setup, shared.clone());
         let keeper = keepers.spawn(keeper.run()).abort_handle();
-        (Arc::new(Self { address, pool, keeper }), ready)
+        (Arc::new(Self { name, pool, keeper }), ready)
     }
 
     /// A node whose links stay as they are. Must be called on a runtime.
     #[cfg(feature = "bench-api")]
     pub(crate) fn without_keeper(pool: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { address: "none".into(), pool, keeper: tokio::spawn(async {}).abort_handle() })
+        Arc::new(Self { name: NodeAddress::new("none", 1), pool, keeper: tokio::spawn(async {}).abort_handle() })
     }
 
-    pub(crate) fn address(&self) -> &Arc<str> {
-        &self.address
+    pub(crate) fn name(&self) -> &NodeAddress {
+        &self.name
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
@@ -48,9 +54,16 @@ impl Node {
         self.keeper.abort();
     }
 
-    /// The link of this number, if its connection has not ended, in use or not.
-    pub(crate) fn any_link(&self, id: u64) -> Option<Arc<Link>> {
-        self.pool.any_link(id)
+    /// Whether some link is up.
+    pub(crate) fn takes_commands(&self) -> bool {
+        self.pool.open_links() > 0
+    }
+
+    /// A link that is up, to ask the node something.
+    pub(super) fn open_link(&self) -> Option<Arc<Link>> {
+        let links = self.pool.snapshot();
+        let is_well = |link: &&Arc<Link>| link.is_open() && !link.is_silent();
+        links.iter().find(is_well).or_else(|| links.iter().find(|link| link.is_open())).map(Arc::clone)
     }
 }
 
@@ -62,6 +75,6 @@ impl Drop for Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Node").field("name", &self.name).finish_non_exhaustive()
     }
 }

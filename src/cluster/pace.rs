@@ -28,7 +28,7 @@ const INTERVAL_JITTER: f64 = 0.1;
 pub(crate) struct Pace {
     interval: Duration,
     gap: Duration,
-    /// From when on a refresh may start that was asked for; none before the first one.
+    /// From when on the next one may start; none before the first one.
     earliest: Option<Instant>,
     /// From when on requests count as new ones, which begin with the shortest gap again.
     quiet: Option<Instant>,
@@ -63,8 +63,8 @@ impl Pace {
         if self.is_running {
             return None;
         }
-        let wanted = self.is_wanted.then(|| self.earliest.unwrap_or(now));
-        Some(wanted.map_or(self.periodic, |wanted| wanted.min(self.periodic)))
+        let due = if self.is_wanted { now.min(self.periodic) } else { self.periodic };
+        Some(self.earliest.map_or(due, |earliest| due.max(earliest)))
     }
 
     /// A refresh starts, if one is due and none runs.

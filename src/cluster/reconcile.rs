@@ -3,7 +3,8 @@
 //! A node answers as it sees the cluster, and nodes learn of changes one after the other. Four rules:
 //!
 //! 1. A `MOVED` that came a moment ago is newer than the answer of a node that has not heard of it. For [`HINT_LIFE`]
-//!    its word stands, unless the answer comes from the very node that it named: a node knows best what it owns itself.
+//!    its word stands, unless the answer comes from the very node that it named, which knows best what it owns itself, or
+//!    that node cannot be reached: a node that lags may name a primary that has died.
 //! 2. A slot that has no owner in the answer keeps the one that it had, until another node says the same, or this one
 //!    still says so after [`GAP_LIFE`]: a node that has just been reset or has just joined knows nobody. To keep an
 //!    owner too long costs nothing: it answers `MOVED` or `CLUSTERDOWN` itself.
@@ -62,6 +63,11 @@ impl Knowledge {
     /// Notes that a node has answered `MOVED`.
     pub(crate) fn moved(&mut self, slot: Slot, to: NodeAddress, at: Instant) {
         self.hints.insert(slot, Hint { to, at });
+    }
+
+    /// The node of this address cannot be reached: what `MOVED` said of it counts no more.
+    pub(crate) fn unreachable(&mut self, address: &NodeAddress) {
+        self.hints.retain(|_, hint| hint.to != *address);
     }
 
     /// Weighs an answer against the map and all that is known.

@@ -2,7 +2,7 @@
 
 use super::{address::NodeAddress, slot::Slot};
 use crate::retry::{Backoff, RetryPolicy};
-use redis::{RedisError, ServerError, ServerErrorKind};
+use redis::{RedisError, ServerError, ServerErrorKind, Value};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -84,6 +84,21 @@ fn target(details: &str, sent: Sent<'_>) -> Option<(Slot, NodeAddress)> {
     let slot = is_number.then(|| slot.parse().ok()).flatten().and_then(Slot::new)?;
     let to = NodeAddress::parse(address, sent.to)?;
     (sent.slot == Some(slot)).then_some((slot, to))
+}
+
+/// `MOVED` as it is told to somebody who took a cluster for a single endpoint; anything else as it is.
+pub(crate) fn explain_moved(value: Value) -> Value {
+    const WHAT_TO_DO: &str = "this server is a node of a cluster: connect with `Topology::Auto` or `Topology::OssCluster` \
+                              in place of `Topology::SingleEndpoint`";
+    match value {
+        Value::ServerError(error) if error.kind() == Some(ServerErrorKind::Moved) => {
+            let details = error.details().unwrap_or_default().replace(['\r', '\n'], " ");
+            // Only the redis crate makes such an error, out of a line.
+            let line = format!("-MOVED {details} ({WHAT_TO_DO})\r\n");
+            redis::parse_redis_value(line.as_bytes()).unwrap_or(Value::ServerError(error))
+        }
+        value => value,
+    }
 }
 
 /// How many `MOVED` and `ASK` one command follows at once. As many lead from the oldest map to the right node through

@@ -47,8 +47,11 @@ pub(crate) struct Part {
 
 /// Splits a command by the slots of its keys.
 pub(crate) fn split(cmd: &Cmd, layout: Layout) -> Split {
-    let arguments: Option<Vec<&[u8]>> = cmd.args_iter().map(simple).collect();
-    let Some(arguments) = arguments else {
+    let simple = |argument| match argument {
+        Arg::Simple(argument) => Some(argument),
+        _ => None,
+    };
+    let Some(arguments) = cmd.args_iter().map(simple).collect::<Option<Vec<&[u8]>>>() else {
         return Split::Whole(None);
     };
     let end = arguments.len().saturating_sub(layout.trailing);
@@ -66,20 +69,13 @@ pub(crate) fn split(cmd: &Cmd, layout: Layout) -> Split {
     let part = |group: Group<Slot>| {
         let unit = |key: &usize| &body[layout.step * key..layout.step * (key + 1)];
         let mut part = Cmd::with_capacity(head.len() + group.items.len() * layout.step + tail.len(), 0);
-        head.iter().for_each(|argument| _ = part.arg(*argument));
-        group.items.iter().flat_map(unit).for_each(|argument| _ = part.arg(*argument));
-        tail.iter().for_each(|argument| _ = part.arg(*argument));
+        for argument in head.iter().chain(group.items.iter().flat_map(unit)).chain(tail) {
+            part.arg(*argument);
+        }
         part.set_no_response(cmd.is_no_response());
         Part { slot: group.target, cmd: part, keys: group.items }
     };
     Split::Parts(groups(slots).into_iter().map(part).collect())
-}
-
-fn simple(argument: Arg<&[u8]>) -> Option<&[u8]> {
-    match argument {
-        Arg::Simple(argument) => Some(argument),
-        _ => None,
-    }
 }
 
 /// Items that go to the same place.

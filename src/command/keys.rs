@@ -58,9 +58,14 @@ impl Places {
 impl Keys {
     /// The keys of a command in their order; of one that is malformed, those that can be made out.
     pub(super) fn of(self, cmd: &Cmd) -> impl Iterator<Item = &[u8]> {
+        self.places_of(cmd).map(|(_, key)| key)
+    }
+
+    /// The same, each with its place among the arguments.
+    pub(super) fn places_of(self, cmd: &Cmd) -> impl Iterator<Item = (usize, &[u8])> + Clone {
         let places = self.places(cmd);
         let until = places.end.max(places.other + 1);
-        arguments(cmd).take(until).enumerate().filter_map(move |(at, key)| places.has(at).then_some(key))
+        arguments(cmd).take(until).enumerate().filter(move |(at, _)| places.has(*at))
     }
 
     fn places(self, cmd: &Cmd) -> Places {

@@ -1,7 +1,5 @@
 //! What a command is: one table, and one look into it for each command.
 
-#[cfg(all(test, unix))]
-mod against_server;
 pub(crate) mod aggregate;
 pub(crate) mod fan_out;
 pub(crate) mod guard;
@@ -19,6 +17,7 @@ pub(crate) use profile::{Profile, profile};
 /// A command by its name, a pipeline, or a transaction, as OpenTelemetry's conventions call them.
 #[derive(Clone, Copy)]
 pub(crate) enum Operation {
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only figures have names"))]
     Command(Profile),
     Pipeline,
     Transaction,

@@ -1,9 +1,12 @@
 //! Names of commands as numbers, which compare and hash in a few instructions, whatever their case.
 
-/// The first letters of every byte of a word.
-const EACH: u64 = 0x0101_0101_0101_0101;
+/// All bits of eight bytes but the one that lower case has and upper case has not.
+///
+/// Without it the characters that names have besides letters are the same as control characters, too. That does no
+/// harm: no server has a command with one of those, so that it refuses what is taken for another one here.
+const FOLD: u64 = !(0x20 * 0x0101_0101_0101_0101);
 
-/// A command's or a subcommand's name in upper case: eight bytes to a word, and zeros behind them.
+/// A command's or a subcommand's name: eight bytes to a word, without their case, and zeros behind them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Name([u64; 3]);
 
@@ -12,17 +15,22 @@ impl Name {
     pub(super) const LONGEST: usize = 22;
 
     /// None if it is longer than that of any command.
-    #[inline]
     pub(super) const fn of(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() <= 8 {
-            return Some(Self([upper(word(bytes)), 0, 0]));
+        if let Some(short) = Self::short(bytes) {
+            return Some(short);
         }
         if bytes.len() > Self::LONGEST {
             return None;
         }
         let (first, rest) = bytes.split_at(8);
         let (second, third) = if rest.len() <= 8 { rest.split_at(rest.len()) } else { rest.split_at(8) };
-        Some(Self([upper(word(first)), upper(word(second)), upper(word(third))]))
+        Some(Self([word(first), word(second), word(third)]))
+    }
+
+    /// As [`Self::of`], for one that a word holds; so short are nearly all names.
+    #[inline]
+    pub(super) const fn short(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() <= 8 { Some(Self([word(bytes), 0, 0])) } else { None }
     }
 
     /// The name of a subcommand of the command at this place in the table.
@@ -37,19 +45,20 @@ impl Name {
         let Self([first, second, third]) = self;
         // The product's upper bits depend on all bits of the factor. Of many odd numbers drawn, with this one no name of
         // the table is found with more than two looks, and the common ones with one.
-        (first ^ second.rotate_left(29) ^ third.rotate_left(43)).wrapping_mul(0x92d1_e314_18d2_7143)
+        (first ^ second.rotate_left(29) ^ third.rotate_left(43)).wrapping_mul(0x9fb7_5cc4_5796_8b53)
     }
 
+    #[inline]
     pub(super) const fn equals(self, other: Self) -> bool {
         let (Self(a), Self(b)) = (self, other);
         a[0] == b[0] && a[1] == b[1] && a[2] == b[2]
     }
 }
 
-/// Up to eight bytes, in which those that are read twice come to the same place.
+/// Up to eight bytes without their case. Those that are read twice come to the same place.
 #[inline]
 const fn word(bytes: &[u8]) -> u64 {
-    match (bytes.first_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
+    let word = match (bytes.first_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
         (Some(all), _, _) => u64::from_le_bytes(*all),
         (_, Some(first), Some(last)) => {
             u32::from_le_bytes(*first) as u64 | (u32::from_le_bytes(*last) as u64) << (8 * (bytes.len() - 4))
@@ -60,20 +69,8 @@ const fn word(bytes: &[u8]) -> u64 {
             [a] => a as u64,
             _ => 0,
         },
-    }
-}
-
-/// Eight bytes at once in upper case, if they are lower-case letters of ASCII.
-#[inline]
-const fn upper(word: u64) -> u64 {
-    // Seven bits of each byte, so that no sum carries into the next byte. The sums set the eighth bit from `a` on, and
-    // behind `z`.
-    let low = word & (EACH * 0x7f);
-    let from_a = low + EACH * (0x80 - b'a' as u64);
-    let behind_z = low + EACH * (0x7f - b'z' as u64);
-    let lower = (from_a & !behind_z & !word) & (EACH * 0x80);
-    // The eighth bit, two places down, is what lower case has and upper case has not.
-    word ^ (lower >> 2)
+    };
+    word & FOLD
 }
 
 #[cfg(test)]
@@ -81,19 +78,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_hold_their_bytes_in_upper_case() {
-        for byte in 0..=u8::MAX {
-            for len in 0..=8 {
-                let bytes = [byte; 8];
-                let mut expected = [0; 8];
-                expected[..len].fill(byte.to_ascii_uppercase());
-                assert_eq!(upper(word(&bytes[..len])).to_le_bytes(), expected, "{len} x {byte}");
-            }
-        }
+    fn words_hold_their_bytes_without_their_case() {
         for len in 0..=8 {
             let mut expected = [0; 8];
-            expected[..len].copy_from_slice(&b"aBcDeFg."[..len]);
-            assert_eq!(word(&expected[..len]).to_le_bytes(), expected);
+            expected[..len].copy_from_slice(&b"ABCDEFGH"[..len]);
+            for bytes in [b"ABCDEFGH", b"abcdefgh", b"aBcDeFgH"] {
+                assert_eq!(word(&bytes[..len]).to_le_bytes(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn characters_of_names_are_the_same_in_another_case_and_as_control_characters() {
+        let of_names = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"._-: ".contains(byte);
+        for byte in (0..=u8::MAX).filter(of_names) {
+            for other in 0..=u8::MAX {
+                let same = Name::of(&[byte]) == Name::of(&[other]);
+                assert!(!same || byte.eq_ignore_ascii_case(&other) || other.is_ascii_control(), "{byte} {other}");
+                assert!(same || !byte.eq_ignore_ascii_case(&other), "{byte} {other}");
+            }
         }
     }
 

@@ -24,14 +24,25 @@ pub(crate) fn profile(cmd: &Cmd) -> Profile {
     let Some(name) = arguments(cmd).next() else {
         return Profile(&table::EMPTY);
     };
-    match Name::of(name).and_then(table::find) {
+    let row = match Name::short(name) {
+        Some(name) => table::find(name),
+        None => by_long_name(name),
+    };
+    match row {
         Some(row) if row.words == Words::Name => Profile(row),
         Some(row) => Profile(by_word(row, cmd)),
         None => Profile(&table::UNKNOWN),
     }
 }
 
+// Apart, so that a short name pays nothing for it.
+#[inline(never)]
+fn by_long_name(name: &[u8]) -> Option<&'static Row> {
+    table::find(Name::of(name)?)
+}
+
 /// The row of what the command says besides its name, or else of its name.
+#[inline(never)]
 fn by_word(row: &'static Row, cmd: &Cmd) -> &'static Row {
     let word = row.words.of(cmd).and_then(Name::of);
     word.and_then(|word| table::find(word.under(row.command))).unwrap_or(row)
@@ -72,13 +83,16 @@ impl Profile {
     }
 
     /// Those of its arguments that decide which node of a cluster has it, in their order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a cluster asks, and there is none yet"))]
     pub(crate) fn keys(self, cmd: &Cmd) -> impl Iterator<Item = &[u8]> {
         self.0.keys.of(cmd)
     }
 
+    /// The same, each with the place that it has among the arguments, the name being at 0.
+    pub(crate) fn key_places(self, cmd: &Cmd) -> impl Iterator<Item = (usize, &[u8])> + Clone {
+        self.0.keys.places_of(cmd)
+    }
+
     /// Which nodes of a cluster it goes to, and what becomes of their replies.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a cluster asks, and there is none yet"))]
     pub(crate) fn fan_out(self) -> FanOut {
         self.0.fan_out
     }

@@ -1,3 +1,8 @@
+//! What the tests of this room share.
+
+#[cfg(unix)]
+mod against_server;
+
 use redis::Cmd;
 
 /// A command from its words.

@@ -1,7 +1,7 @@
 //! Commands that their name alone does not tell all about: those with subcommands, and those with an option on which
 //! it depends what they do to the connection.
 
-use super::keys::arguments;
+use super::{keys::arguments, name::Name};
 use redis::Cmd;
 use std::iter;
 
@@ -33,29 +33,39 @@ impl Words {
     }
 }
 
+const BLOCK: Option<Name> = Name::of(b"BLOCK");
+const STREAMS: Option<Name> = Name::of(b"STREAMS");
+
 fn asks_to_block(cmd: &Cmd, from: usize) -> bool {
-    let is = |option: &[u8], name: &[u8]| option.eq_ignore_ascii_case(name);
-    read_options(cmd, from)
-        .find(|(_, option)| is(option, b"BLOCK") || is(option, b"STREAMS"))
-        .is_some_and(|(_, option)| is(option, b"BLOCK"))
+    let found = read_options(cmd, from).find(|(_, option)| *option == BLOCK || *option == STREAMS);
+    matches!(found, Some((_, BLOCK)))
 }
 
 /// Where the keys of an `XREAD` or `XREADGROUP` begin, if it has some.
 pub(super) fn streams(cmd: &Cmd) -> Option<usize> {
-    let (at, _) = read_options(cmd, 1).find(|(_, option)| option.eq_ignore_ascii_case(b"STREAMS"))?;
+    let (at, _) = read_options(cmd, 1).find(|(_, option)| *option == STREAMS)?;
     Some(at + 1)
 }
 
 /// The options of an `XREAD`, `XREADGROUP` or `TS.READ` and their places, read as Redis reads them: in any order, each
 /// with the values that belong to it, whatever these are called. `STREAMS` is the last one: keys and ids follow it, and
 /// are taken for options here.
-fn read_options(cmd: &Cmd, from: usize) -> impl Iterator<Item = (usize, &[u8])> {
-    const OF_ONE_VALUE: [&[u8]; 6] = [b"BLOCK", b"COUNT", b"CLAIM", b"MAXCOUNT", b"MAXSIZE", b"MAX_COUNT"];
+fn read_options(cmd: &Cmd, from: usize) -> impl Iterator<Item = (usize, Option<Name>)> {
+    const GROUP: Option<Name> = Name::of(b"GROUP");
+    const COUNT: Option<Name> = Name::of(b"COUNT");
+    const CLAIM: Option<Name> = Name::of(b"CLAIM");
+    const MAXCOUNT: Option<Name> = Name::of(b"MAXCOUNT");
+    const MAXSIZE: Option<Name> = Name::of(b"MAXSIZE");
+    const MAX_COUNT: Option<Name> = Name::of(b"MAX_COUNT");
     let mut args = arguments(cmd).enumerate().skip(from);
     iter::from_fn(move || {
         let (at, option) = args.next()?;
-        let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
-        let values = if is(b"GROUP") { 2 } else { usize::from(OF_ONE_VALUE.into_iter().any(is)) };
+        let option = Name::of(option);
+        let values = match option {
+            GROUP => 2,
+            BLOCK | COUNT | CLAIM | MAXCOUNT | MAXSIZE | MAX_COUNT => 1,
+            _ => 0,
+        };
         args.by_ref().take(values).for_each(drop);
         Some((at, option))
     })

@@ -1,9 +1,15 @@
 //! A certificate with its private key, from wherever the user has it.
 
+#[cfg(feature = "pkcs12")]
 mod ber;
+#[cfg(feature = "pkcs12")]
 mod ciphers;
+#[cfg(feature = "pkcs12")]
 mod mac;
+#[cfg(feature = "pkcs12")]
 mod pkcs12;
+#[cfg(any(test, not(feature = "pkcs12")))]
+mod without_pkcs12;
 
 use super::hints;
 use crate::{error::Error, secret::Secret, transport::pem};
@@ -13,6 +19,8 @@ use rustls::{
     sign::SigningKey,
 };
 use std::{fmt, fs, path::PathBuf, sync::Arc};
+#[cfg(not(feature = "pkcs12"))]
+use without_pkcs12 as pkcs12;
 use zeroize::Zeroizing;
 
 /// The certificate of an app registration, with its RSA private key.
@@ -76,17 +84,20 @@ impl ClientCertificate {
     }
 
     /// PKCS#12 (also called PFX), with its password; an empty one if it has none.
+    ///
+    /// It is read with the feature `pkcs12`. Without it, `connect` gives an error that says so, for the other two calls
+    /// with a password as well.
     pub fn pkcs12(bytes: impl Into<Vec<u8>>, password: impl Into<Secret>) -> Self {
         Self::of(Self::bytes(bytes.into()), Format::Pkcs12(password.into()))
     }
 
-    /// The same from a file.
+    /// The same from a file; with the feature `pkcs12`, too.
     pub fn pkcs12_file(path: impl Into<PathBuf>, password: impl Into<Secret>) -> Self {
         Self::of(Content::File(path.into()), Format::Pkcs12(password.into()))
     }
 
     /// A file of either format, as `AZURE_CLIENT_CERTIFICATE_PATH` may name one: PEM if it looks like it, else PKCS#12
-    /// with this password.
+    /// with this password, which is read with the feature `pkcs12`.
     pub fn file(path: impl Into<PathBuf>, password: impl Into<Secret>) -> Self {
         Self::of(Content::File(path.into()), Format::Either(password.into()))
     }
@@ -171,7 +182,7 @@ fn from_pem(pem: &[u8]) -> Result<Parts, Error> {
 }
 
 /// BER as the DER that is read here, down to the bags of PKCS#12.
-#[cfg(feature = "bench-api")]
+#[cfg(all(feature = "bench-api", feature = "pkcs12"))]
 pub(super) fn der(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     ber::Element::first(bytes).map(|element| element.to_der(ber::Inside::Ber(3)))
 }

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, ErrorKind},
     secret::Secret,
     token::{TokenFuture, TokenSource},
+    uuid,
 };
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{
@@ -21,7 +22,6 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use uuid::Uuid;
 
 /// Entra ID accepts assertions of a few minutes; each is used once, at once.
 const ASSERTION_LIFETIME: Duration = Duration::from_secs(600);
@@ -78,11 +78,13 @@ impl Signer {
             let all = std::iter::once(&self.certificate).chain(chain);
             header["x5c"] = all.map(|certificate| Value::from(STANDARD.encode(certificate))).collect();
         }
+        let id = uuid::random()
+            .map_err(|_| Error::new(ErrorKind::CredentialUnavailable, "this machine gives no random numbers"))?;
         let claims = json!({
             "aud": audience,
             "iss": client_id,
             "sub": client_id,
-            "jti": Uuid::new_v4().to_string(),
+            "jti": id,
             "nbf": now.as_secs(),
             "iat": now.as_secs(),
             "exp": (now + ASSERTION_LIFETIME).as_secs(),
@@ -136,7 +138,7 @@ mod tests {
         assert_eq!(claims["sub"], "app");
         assert_eq!((&claims["nbf"], &claims["iat"]), (&json!(seconds), &json!(seconds)));
         assert_eq!(claims["exp"], seconds + 600);
-        assert!(Uuid::parse_str(claims["jti"].as_str().unwrap()).is_ok());
+        assert_eq!(claims["jti"].as_str().unwrap().split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
 
         let again = assertion(ClientCertificate::pem(pem.as_str()).send_chain(true));
         assert_eq!(decode_header(&again).unwrap().x5c_der().unwrap(), Some(vec![der.to_vec()]));

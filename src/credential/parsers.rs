@@ -1,7 +1,7 @@
 //! The parsers of this room for the fuzz targets: the same functions that a token request uses, without the request.
 
 use super::{
-    certificate::{self, ClientCertificate},
+    certificate::ClientCertificate,
     developer::{DeveloperSource, Tool, azd, azure_cli},
     expiry,
     http::{self, Answer},
@@ -9,11 +9,7 @@ use super::{
     process_env::ProcessEnv,
     token_response::{self, Issuer},
 };
-use crate::{
-    error::{Error, ErrorKind},
-    secret::Secret,
-    token::AccessToken,
-};
+use crate::{error::Error, secret::Secret, token::AccessToken};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -134,7 +130,8 @@ pub fn load_certificate(certificate: &ClientCertificate) -> Result<(), Error> {
 /// # Errors
 ///
 /// If it is no BER.
+#[cfg(feature = "pkcs12")]
 pub fn der(bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let der = certificate::der(bytes).ok_or_else(|| Error::new(ErrorKind::Configuration, "this is no BER"))?;
+    let der = super::certificate::der(bytes).ok_or_else(|| Error::config("certificate", "is no BER"))?;
     Ok(der.to_vec())
 }

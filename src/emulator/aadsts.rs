@@ -178,13 +178,13 @@ fn documented(code: u32) -> &'static Documented {
     DOCUMENTED.iter().find(|known| known.codes.contains(&code)).unwrap_or(&UNKNOWN)
 }
 
-/// The documented error body; `asked` is what the client said that is wrong.
-pub(super) fn refusal(code: u32, asked: &str) -> Refusal {
+/// The documented error body; `given` is what the client said that is wrong.
+pub(super) fn refusal(code: u32, given: &str) -> Refusal {
     let Documented { status, error, .. } = documented(code);
     let timestamp = Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
     let description = format!(
         "{}\r\nTrace ID: {TRACE_ID}\r\nCorrelation ID: {CORRELATION_ID}\r\nTimestamp: {timestamp}",
-        quoted(code, asked)
+        quoted(code, given)
     );
     let body = json!({
         "error": error, "error_description": description, "error_codes": [code], "timestamp": timestamp,
@@ -195,8 +195,8 @@ pub(super) fn refusal(code: u32, asked: &str) -> Refusal {
 }
 
 /// The refusal's first line alone, as other services quote it.
-pub(super) fn quoted(code: u32, asked: &str) -> String {
-    format!("AADSTS{code}: {}", documented(code).text.replace("{}", asked))
+pub(super) fn quoted(code: u32, given: &str) -> String {
+    format!("AADSTS{code}: {}", documented(code).text.replace("{}", given))
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! What is behind the gate: the embedded store, or a Redis server.
+//! What is behind the front: the embedded store, or a Redis server.
 
 use super::store::Store;
+use crate::lock::lock;
 use std::{
     io,
     process::Stdio,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -26,6 +28,8 @@ const PORT_ATTEMPTS: usize = 5;
 pub(super) enum Backend {
     Store(Store),
     Address(String),
+    /// The first of these that can be reached.
+    FirstOf(Arc<Mutex<Vec<Backend>>>),
 }
 
 /// A connection to either.
@@ -35,6 +39,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 impl Backend {
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
         match self {
+            Self::FirstOf(backends) => {
+                let backends = lock(backends).clone();
+                let mut last = io::Error::new(io::ErrorKind::ConnectionRefused, "nothing is behind the front");
+                for backend in backends {
+                    match Box::pin(backend.connect()).await {
+                        Ok(stream) => return Ok(stream),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
             Self::Address(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
@@ -120,7 +135,7 @@ async fn answers(port: u16) -> bool {
     ping.await.unwrap_or(false)
 }
 
-fn missing(error: &io::Error) -> io::Error {
+pub(super) fn missing(error: &io::Error) -> io::Error {
     let text =
         format!("cannot run redis-server ({error}): install it, with `apt-get install redis-server` for example");
     io::Error::new(io::ErrorKind::NotFound, text)

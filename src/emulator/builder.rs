@@ -3,13 +3,18 @@
 use super::{
     Emulator,
     backend::{Backend, Server},
-    certs::Certificates,
-    gate::Gate,
+    certs::{Certificates, LOCAL},
+    cluster::{Cluster, Plan, Servers},
     identity::Identity,
+    redis_front::{Policy, RedisFront},
     store::Store,
     tokens::Signer,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -20,6 +25,10 @@ pub struct EmulatorBuilder {
     token_lifetime: Duration,
     redis: Redis,
     client_certificates: bool,
+    policy: Policy,
+    replicas: usize,
+    node_timeout: Duration,
+    full_coverage: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -27,11 +36,20 @@ enum Redis {
     Embedded,
     Spawned,
     Address(String),
+    Cluster(usize),
 }
 
 impl Default for EmulatorBuilder {
     fn default() -> Self {
-        Self { token_lifetime: Duration::from_secs(3600), redis: Redis::Embedded, client_certificates: false }
+        Self {
+            token_lifetime: Duration::from_secs(3600),
+            redis: Redis::Embedded,
+            client_certificates: false,
+            policy: Policy::Open,
+            replicas: 0,
+            node_timeout: Duration::from_secs(1),
+            full_coverage: false,
+        }
     }
 }
 
@@ -42,15 +60,61 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Starts a `redis-server` from the `PATH` behind the gate, instead of the embedded store.
+    /// Starts a `redis-server` from the `PATH` behind the front, instead of the embedded store.
     pub fn redis_server(mut self) -> Self {
         self.redis = Redis::Spawned;
         self
     }
 
-    /// Uses the Redis server at this address (host:port, plain TCP) behind the gate, instead of the embedded store.
+    /// Uses the Redis server at this address (host:port, plain TCP) behind the front, instead of the embedded store.
     pub fn redis_address(mut self, address: impl Into<String>) -> Self {
         self.redis = Redis::Address(address.into());
+        self
+    }
+
+    /// Starts a Redis Cluster of so many primaries, each a `redis-server` from the `PATH` behind a front of its own,
+    /// instead of the embedded store; needs Redis 6.2 or newer, built with TLS.
+    ///
+    /// As in Azure Managed Redis under the OSS cluster policy, [`host`](Emulator::host) and [`port`](Emulator::port)
+    /// lead to one of the nodes, the topology names the nodes by IP address and port, and the certificate has a DNS name
+    /// alone, for which it is to be verified on all connections. [`Emulator::cluster`] has what can happen to the nodes.
+    pub fn cluster(mut self, primaries: usize) -> Self {
+        self.redis = Redis::Cluster(primaries);
+        self
+    }
+
+    /// How many replicas each primary of the [`cluster`](Self::cluster) has. Default none.
+    pub fn replicas(mut self, per_primary: usize) -> Self {
+        self.replicas = per_primary;
+        self
+    }
+
+    /// After what time without a sign of life the nodes of a [`cluster`](Self::cluster) take one of them for failed, and
+    /// promote a replica of it. Default a second.
+    pub fn node_timeout(mut self, timeout: Duration) -> Self {
+        self.node_timeout = timeout;
+        self
+    }
+
+    /// Whether all nodes of a [`cluster`](Self::cluster) answer `CLUSTERDOWN` while some slot is served by nobody,
+    /// instead of those that have no node alone. Default no.
+    pub fn full_coverage(mut self, required: bool) -> Self {
+        self.full_coverage = required;
+        self
+    }
+
+    /// Refuses what Azure Managed Redis does not have under the OSS cluster policy, with the errors that it has for it:
+    /// `READONLY`, `READWRITE`, `ASKING`, those of `CLUSTER` but `SLOTS`, `NODES`, `INFO`, `KEYSLOT` and `HELP`,
+    /// `CLIENT REPLY`, `SELECT` of another database than 0, and what else manages a server. Default no.
+    pub fn amr_strict(mut self) -> Self {
+        self.policy = Policy::AmrOssCluster;
+        self
+    }
+
+    /// Refuses all of `CLUSTER`, and the rest of what [`amr_strict`](Self::amr_strict) refuses, as Azure Managed Redis
+    /// does under the Enterprise policy: to clients it is a single endpoint. Default no.
+    pub fn enterprise_policy(mut self) -> Self {
+        self.policy = Policy::AmrEnterprise;
         self
     }
 
@@ -65,46 +129,56 @@ impl EmulatorBuilder {
     /// # Errors
     ///
     /// If no port can be had; if `redis-server` cannot be run, the error says what to install; if nothing listens at
-    /// [`redis_address`](Self::redis_address), it names that.
+    /// [`redis_address`](Self::redis_address), it names that; if the nodes do not become a cluster within half a minute.
     pub async fn start(self) -> io::Result<Emulator> {
-        let certificates = Certificates::generate()?;
+        let is_cluster = matches!(self.redis, Redis::Cluster(_));
+        let certificates = Certificates::generate(if is_cluster { &LOCAL[..1] } else { LOCAL })?;
         let identity_tls = TlsAcceptor::from(Arc::new(certificates.server_config(false)?));
-        let gate_tls = TlsAcceptor::from(Arc::new(certificates.server_config(self.client_certificates)?));
-        let (server, backend) = match self.redis {
-            Redis::Embedded => (None, Backend::Store(Store::default())),
-            Redis::Address(address) => {
-                let backend = Backend::Address(address.clone());
-                let unreachable = |error: io::Error| {
-                    io::Error::new(
-                        error.kind(),
-                        format!("no Redis server can be reached at `{address}` (host:port): {error}"),
-                    )
+        let front_tls = TlsAcceptor::from(Arc::new(certificates.server_config(self.client_certificates)?));
+        let signer = Arc::new(Signer::generate()?);
+        let (mut server, mut cluster) = (None, None);
+        let backend = match self.redis {
+            Redis::Embedded => Backend::Store(Store::default()),
+            Redis::Address(address) => reachable(address).await?,
+            Redis::Spawned => Backend::Address(server.insert(Server::spawn().await?).address()),
+            Redis::Cluster(primaries) => {
+                let plan = Plan {
+                    primaries,
+                    replicas: self.replicas,
+                    node_timeout: self.node_timeout,
+                    full_coverage: self.full_coverage,
                 };
-                backend.connect().await.map_err(unreachable)?;
-                (None, backend)
-            }
-            Redis::Spawned => {
-                let server = Server::spawn().await?;
-                let address = server.address();
-                (Some(server), Backend::Address(address))
+                let signer = Arc::clone(&signer);
+                let servers = Servers::start(&plan, &certificates, signer, front_tls.clone(), self.policy).await?;
+                let seed = servers.seed();
+                cluster = Some(Cluster::new(servers));
+                seed
             }
         };
-        let signer = Arc::new(Signer::generate()?);
         let identity = Identity::new(Arc::clone(&signer), self.token_lifetime);
-        let gate = Gate::new(signer, backend, gate_tls);
+        let front = RedisFront::new(signer, backend, front_tls, self.policy);
+        let listening = front.listen(0).await?;
         let identity_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let gate_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         Ok(Emulator {
             identity_address: identity_listener.local_addr()?,
-            gate_address: gate_listener.local_addr()?,
-            tasks: [
-                tokio::spawn(identity.clone().serve(identity_listener, identity_tls)).abort_handle(),
-                tokio::spawn(gate.clone().serve(gate_listener)).abort_handle(),
-            ],
+            identity_task: tokio::spawn(identity.clone().serve(identity_listener, identity_tls)).abort_handle(),
             identity,
-            gate,
+            front,
+            address: listening.address(),
+            listening: Mutex::new(Some(listening)),
             certificates,
             server,
+            cluster,
         })
     }
+}
+
+async fn reachable(address: String) -> io::Result<Backend> {
+    let backend = Backend::Address(address.clone());
+    let unreachable = |error: io::Error| {
+        let text = format!("no Redis server can be reached at `{address}` (host:port): {error}");
+        io::Error::new(error.kind(), text)
+    };
+    backend.connect().await.map_err(unreachable)?;
+    Ok(backend)
 }

@@ -1,4 +1,5 @@
-//! Certificates made on the spot: a CA, the gate's own, one for a client, and one of the application's.
+//! Certificates made on the spot: a CA, the front's own, one for a client, one for the nodes of a cluster, and one of
+//! the application's.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rcgen::{
@@ -12,6 +13,9 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use std::{fmt::Write as _, io, sync::Arc};
+
+/// The name and the addresses of loopback.
+pub(super) const LOCAL: &[&str] = &["localhost", "127.0.0.1", "::1"];
 
 /// A certificate and its key, in PEM.
 pub(super) struct Leaf {
@@ -34,10 +38,13 @@ pub(super) struct Certificates {
     pub(super) ca_pem: String,
     pub(super) server: Leaf,
     pub(super) client: Leaf,
+    /// For the servers of a cluster among themselves: each is the other's client, too.
+    pub(super) node: Leaf,
 }
 
 impl Certificates {
-    pub(super) fn generate() -> io::Result<Self> {
+    /// With a server's certificate for these names and addresses.
+    pub(super) fn generate(names: &[&str]) -> io::Result<Self> {
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,12 +54,17 @@ impl Certificates {
         let issuer = Issuer::new(ca, ca_key);
         Ok(Self {
             ca_pem,
-            server: signed(&issuer, &["localhost", "127.0.0.1", "::1"], ExtendedKeyUsagePurpose::ServerAuth)?,
-            client: signed(&issuer, &["client"], ExtendedKeyUsagePurpose::ClientAuth)?,
+            server: signed(&issuer, names, &[ExtendedKeyUsagePurpose::ServerAuth])?,
+            client: signed(&issuer, &["client"], &[ExtendedKeyUsagePurpose::ClientAuth])?,
+            node: signed(
+                &issuer,
+                &["node"],
+                &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+            )?,
         })
     }
 
-    /// TLS as the gate serves it; with `client_certificates`, to clients with a certificate of this CA only.
+    /// TLS as the front serves it; with `client_certificates`, to clients with a certificate of this CA only.
     pub(super) fn server_config(&self, client_certificates: bool) -> io::Result<ServerConfig> {
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -77,11 +89,11 @@ impl Certificates {
     }
 }
 
-fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], usage: ExtendedKeyUsagePurpose) -> io::Result<Leaf> {
+fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], usages: &[ExtendedKeyUsagePurpose]) -> io::Result<Leaf> {
     let key = KeyPair::generate().map_err(io::Error::other)?;
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
-    params.extended_key_usages = vec![usage];
+    params.extended_key_usages = usages.to_vec();
     params.use_authority_key_identifier_extension = true;
     params.distinguished_name.push(DnType::CommonName, "entra-redis emulator");
     let cert = params.signed_by(&key, issuer).map_err(io::Error::other)?;

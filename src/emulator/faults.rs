@@ -120,7 +120,7 @@ impl IdentityFault {
     }
 }
 
-/// What the gate does with an `AUTH` instead of answering it properly.
+/// What the front does with an `AUTH` instead of answering it properly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthFault {

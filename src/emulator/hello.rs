@@ -1,4 +1,4 @@
-//! `HELLO [version [AUTH user password] [SETNAME name]]`, which the gate reads and the store, too.
+//! `HELLO [version [AUTH user password] [SETNAME name]]`, which the front reads and the store, too.
 
 use super::resp::decimal;
 

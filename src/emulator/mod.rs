@@ -7,7 +7,7 @@
 //!
 //! Tokens are real JWTs, signed and checked; TLS is real, with a CA made on the spot; a connection whose token expires
 //! is cut, as in Azure. Everything listens on loopback ports of the operating system's choosing and ends with the
-//! [`Emulator`]. What can be scripted to go wrong: [`IdentityFault`], [`AuthFault`], [`GateConnection`].
+//! [`Emulator`]. What can be scripted to go wrong: [`IdentityFault`], [`AuthFault`], [`FrontConnection`].
 //!
 //! ```
 //! use entra_redis::{EntraRedis, emulator::Emulator};
@@ -27,15 +27,17 @@ mod answers;
 mod backend;
 mod builder;
 mod certs;
+mod cluster;
 mod expires_on;
 mod faults;
-mod gate;
 mod hello;
 mod identity;
 mod inline;
 #[cfg(feature = "bench-api")]
 pub(crate) mod parsers;
+mod redis_front;
 mod resp;
+mod slots;
 mod store;
 mod tokens;
 
@@ -43,34 +45,39 @@ use crate::{
     client::Config,
     credential::{Credential, ManagedIdentity},
     error::Error,
+    lock::lock,
     transport::tls::Tls,
 };
 use backend::Server;
 use certs::Certificates;
-use std::{fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
+use redis_front::Listening;
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
 use tokio::task::AbortHandle;
 
 pub use builder::EmulatorBuilder;
+pub use cluster::{Cluster, ClusterNode, Migration, NodeRole};
 pub use expires_on::ExpiresOn;
 pub use faults::{AuthFault, IdentityFault};
-pub use gate::{Gate, GateConnection, GateStats};
 pub use identity::Identity;
+pub use redis_front::{FrontConnection, FrontStats, RedisFront};
 pub use tokens::TokenClaims;
 
 /// A running emulator; it ends, with its connections and its server, when dropped.
 pub struct Emulator {
     identity: Identity,
     identity_address: SocketAddr,
-    gate: Gate,
-    gate_address: SocketAddr,
+    front: RedisFront,
+    address: SocketAddr,
+    listening: Mutex<Option<Listening>>,
     certificates: Certificates,
     server: Option<Server>,
-    tasks: [AbortHandle; 2],
+    cluster: Option<Cluster>,
+    identity_task: AbortHandle,
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.identity_task.abort();
     }
 }
 
@@ -80,7 +87,7 @@ impl Emulator {
         EmulatorBuilder::default()
     }
 
-    /// A [`Config`] with which `connect` works: the service principal, and the CA of the gate's certificate.
+    /// A [`Config`] with which `connect` works: the service principal, and the CA of the front's certificate.
     pub fn config(&self) -> Config {
         Config::new(self.credential()).tls(self.tls())
     }
@@ -97,21 +104,21 @@ impl Emulator {
             .authority_host(self.authority_host())
     }
 
-    /// TLS settings that trust the gate's certificate.
+    /// TLS settings that trust the front's certificate.
     pub fn tls(&self) -> Tls {
         Tls::new().ca_pem(self.ca_pem())
     }
 
-    /// The host name of the gate, for which its certificate is valid.
+    /// The host name of the front, for which its certificate is valid.
     #[must_use]
     pub fn host(&self) -> &'static str {
         "localhost"
     }
 
-    /// The port of the gate.
+    /// The port of the front.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.gate_address.port()
+        self.address.port()
     }
 
     /// The CA certificate, in PEM.
@@ -263,10 +270,42 @@ impl Emulator {
         &self.identity
     }
 
-    /// The front of Redis: its connections, counters and faults.
+    /// The front of Redis: its connections, counters and faults. Those of a cluster's nodes have
+    /// [fronts](Cluster::front) of their own.
     #[must_use]
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+    pub fn redis_front(&self) -> &RedisFront {
+        &self.front
+    }
+
+    /// All fronts: [that](Self::redis_front) of [`port`](Self::port), then those of a cluster's nodes by their index.
+    #[must_use]
+    pub fn redis_fronts(&self) -> Vec<RedisFront> {
+        let nodes = self.cluster.as_ref().map(Cluster::fronts).unwrap_or_default();
+        std::iter::once(self.front.clone()).chain(nodes).collect()
+    }
+
+    /// Closes [`port`](Self::port), and the connections that came by it, for good. The nodes of a cluster have ports of
+    /// their own, which stay.
+    pub fn stop_listening(&self) {
+        *lock(&self.listening) = None;
+    }
+
+    /// The cluster of [`EmulatorBuilder::cluster`]: its nodes, and what can happen to them.
+    ///
+    /// # Errors
+    ///
+    /// If the emulator was started without one.
+    pub fn cluster(&self) -> io::Result<&Cluster> {
+        self.cluster.as_ref().ok_or_else(|| io::Error::other("the emulator has not started a cluster"))
+    }
+
+    /// The nodes of the [`cluster`](Self::cluster), by their index.
+    ///
+    /// # Errors
+    ///
+    /// If there is no cluster, or its nodes do not agree on what it is.
+    pub async fn nodes(&self) -> io::Result<Vec<ClusterNode>> {
+        self.cluster()?.nodes().await
     }
 
     /// The environment variables with which clients in any language find it; the CA is in [`ca_pem`](Self::ca_pem).

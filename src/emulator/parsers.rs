@@ -1,7 +1,7 @@
 //! The emulator's parsers for the fuzz targets.
 
 use super::{
-    identity::{asked, assertion},
+    identity::{assertion, request},
     resp, store,
 };
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub fn reply_len(bytes: &[u8]) -> Result<Option<usize>, String> {
 /// The fields of a form.
 #[must_use]
 pub fn form(body: &[u8]) -> HashMap<String, String> {
-    asked::form(body)
+    request::form(body)
 }
 
 /// Who says that it has written an assertion.

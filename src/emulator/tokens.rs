@@ -1,4 +1,4 @@
-//! The tokens that the emulated identity provider signs, and that the gate verifies.
+//! The tokens that the emulated identity provider signs, and that the front verifies.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use rcgen::KeyPair;
@@ -131,7 +131,7 @@ struct Claims {
     ver: String,
 }
 
-/// Why the gate refuses a token, for its log only: a client learns no more than WRONGPASS.
+/// Why the front refuses a token, for its log only: a client learns no more than WRONGPASS.
 pub(super) struct Refused;
 
 /// The signing key of one emulator.

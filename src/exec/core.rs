@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     admission::{Admission, Overload},
-    cluster::node::Node,
+    cluster::{discovery::Routing, node::Node, router::Cluster},
     error::Error,
     link::{Access, Link},
     observe::metrics::Operations,
-    pool::{self, Availability},
+    pool::{self, Availability, Pool},
     timer::Timers,
     token::Tokens,
 };
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// Shared by all calls of a connection manager's, which owns what is behind it.
 pub(crate) struct Core {
-    pub(crate) node: Arc<Node>,
+    pub(crate) routing: Routing,
     pub(crate) tokens: Tokens,
     pub(crate) admission: Arc<Admission>,
     pub(crate) overload: Overload,
@@ -34,6 +34,15 @@ pub(crate) struct Core {
     pub(crate) operations: Operations,
 }
 
+/// The way of a request, where that is not the usual one.
+#[derive(Clone, Default)]
+pub(super) struct Way {
+    /// The node that it goes to, whoever owns its slot.
+    pub(super) to: Option<Arc<Node>>,
+    /// Whether it goes behind `ASKING`.
+    pub(super) asking: bool,
+}
+
 impl Core {
     /// Queues a request on a link if one is up, with the command timeout from now.
     ///
@@ -42,7 +51,10 @@ impl Core {
         if self.admission.has_queue() || !self.admission.try_acquire() {
             return None;
         }
-        let sent = self.route(request, None, memory);
+        let sent = match &self.routing {
+            Routing::Single(node) => self.offer(node.pool(), request, None, memory, false),
+            Routing::Cluster(cluster) => self.offer_to_owner(cluster, request, None, memory),
+        };
         if sent.is_none() {
             self.admission.release(1);
         }
@@ -53,17 +65,48 @@ impl Core {
     pub(super) fn route<R: Request>(
         &self,
         request: &R,
+        deadline: Instant,
+        memory: &mut Memory,
+        way: &Way,
+    ) -> Option<Sent> {
+        match (&way.to, &self.routing) {
+            (Some(node), _) => self.offer(node.pool(), request, Some(deadline), memory, way.asking),
+            (None, Routing::Single(node)) => self.offer(node.pool(), request, Some(deadline), memory, false),
+            (None, Routing::Cluster(cluster)) => self.offer_to_owner(cluster, request, Some(deadline), memory),
+        }
+    }
+
+    /// Queues a request on a link to the node that owns its slot; one without a slot goes to any node.
+    fn offer_to_owner<R: Request>(
+        &self,
+        cluster: &Cluster,
+        request: &R,
         deadline: Option<Instant>,
         memory: &mut Memory,
+    ) -> Option<Sent> {
+        match request.slot() {
+            Some(slot) => self.offer(cluster.map().get(slot)?.pool(), request, deadline, memory, false),
+            None => self.offer(cluster.any_node()?.pool(), request, deadline, memory, false),
+        }
+    }
+
+    #[inline]
+    fn offer<R: Request>(
+        &self,
+        pool: &Pool,
+        request: &R,
+        deadline: Option<Instant>,
+        memory: &mut Memory,
+        asking: bool,
     ) -> Option<Sent> {
         if self.availability.is_closed() {
             return None;
         }
-        let links = self.node.pool().snapshot();
-        let offer = |link: &Arc<Link>, access| Some(Sent::new(link, request.queue(link, access, deadline)?));
-        if let Some(unanswered) = &memory.unanswered {
-            match unanswered.next(&links) {
-                Next::Anywhere => memory.unanswered = None,
+        let links = pool.snapshot();
+        let offer = |link: &Arc<Link>, access| Some(Sent::new(link, request.queue(link, access, deadline, asking)?));
+        if !memory.unanswered.is_empty() {
+            match memory.next(&links) {
+                Next::Anywhere => {}
                 Next::Behind(link) => return offer(&link, Access::Open),
                 Next::Later => return None,
             }
@@ -71,28 +114,68 @@ impl Core {
         pool::choose(&links, memory.expects_large, offer)
     }
 
+    /// The nodes that there are.
+    pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
+        match &self.routing {
+            Routing::Single(node) => vec![Arc::clone(node)],
+            Routing::Cluster(cluster) => cluster.nodes.all(),
+        }
+    }
+
+    /// The cluster that commands go to, if it is one.
+    pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
+        match &self.routing {
+            Routing::Single(_) => None,
+            Routing::Cluster(cluster) => Some(cluster),
+        }
+    }
+
     /// The link of this number, if it is still in use.
     pub(super) fn link(&self, id: u64) -> Option<Arc<Link>> {
-        self.node.pool().link(id)
+        self.find(|node| node.pool().link(id))
     }
 
     /// The link of this number, if its connection has not ended, in use or not.
     pub(super) fn any_link(&self, id: u64) -> Option<Arc<Link>> {
-        self.node.any_link(id)
+        self.find(|node| node.pool().any_link(id))
     }
 
-    /// Has the keeper look at its links.
-    pub(super) fn wake_keeper(&self) {
-        self.node.pool().wake_keeper();
+    /// The node of the link of this number, if its connection has not ended.
+    pub(super) fn node_of(&self, id: u64) -> Option<Arc<Node>> {
+        self.find(|node| node.pool().any_link(id).map(|_| Arc::clone(node)))
+    }
+
+    fn find<T>(&self, find: impl Fn(&Arc<Node>) -> Option<T>) -> Option<T> {
+        match &self.routing {
+            Routing::Single(node) => find(node),
+            Routing::Cluster(cluster) => cluster.nodes.all().iter().find_map(find),
+        }
+    }
+
+    /// Has the keepers look at their links.
+    pub(super) fn wake_keepers(&self) {
+        match &self.routing {
+            Routing::Single(node) => node.pool().wake_keeper(),
+            Routing::Cluster(cluster) => cluster.nodes.all().iter().for_each(|node| node.pool().wake_keeper()),
+        }
     }
 
     /// Whether commands are refused: after `shutdown`, or because nobody opens links any more.
     pub(crate) fn is_closed(&self) -> bool {
-        self.availability.is_closed() || self.node.pool().has_ended()
+        self.availability.is_closed() || matches!(&self.routing, Routing::Single(node) if node.pool().has_ended())
     }
 
-    /// Why no link has come up.
-    pub(super) fn last_error(&self) -> Option<Error> {
-        self.node.pool().last_error()
+    /// Why no link to where the request goes has come up.
+    pub(super) fn last_error<R: Request>(&self, request: &R) -> Option<Error> {
+        match &self.routing {
+            Routing::Single(node) => node.pool().last_error(),
+            Routing::Cluster(cluster) => {
+                let owner = request.slot().and_then(|slot| cluster.map().get(slot).map(Arc::clone));
+                match owner.or_else(|| cluster.any_node()) {
+                    Some(node) => node.pool().last_error(),
+                    None => Some(crate::cluster::nodes::unserved()),
+                }
+            }
+        }
     }
 }

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 pub(crate) struct Memory {
     /// Whether the last command, or its reply, was large.
     pub(crate) expects_large: bool,
-    /// What has no answer yet, though nobody waits for it.
-    pub(crate) unanswered: Option<Unanswered>,
+    /// What has no answer yet, though nobody waits for it: for each link at most one.
+    pub(crate) unanswered: Vec<Unanswered>,
 }
 
 impl Memory {
@@ -28,10 +28,42 @@ impl Memory {
         // A link that is not known any more has ended, and with it the command.
         if let Some(link) = link {
             // The silence of a link counts from the first of them: each new one would begin it anew.
-            let first =
-                self.unanswered.as_ref().filter(|before| before.is_on(link) && !link.has_answered(before.through));
+            let first = self.unanswered.iter().find(|before| before.is_on(link) && !link.has_answered(before.through));
             let since = first.map_or_else(Instant::now, |before| before.since);
-            self.unanswered = Some(Unanswered { link: Arc::downgrade(link), through: link.commands_queued(), since });
+            self.unanswered.retain(|before| !before.is_on(link));
+            self.unanswered.push(Unanswered { link: Arc::downgrade(link), through: link.commands_queued(), since });
+        }
+    }
+
+    /// Takes in what another memory has, of a part of the same handle's commands.
+    pub(crate) fn join(&mut self, part: Self) {
+        for unanswered in part.unanswered {
+            self.unanswered.retain(|before| !before.link.ptr_eq(&unanswered.link));
+            self.unanswered.push(unanswered);
+        }
+    }
+
+    /// Where the next command may go, if it goes over one of these links. What has been answered is forgotten.
+    #[cold]
+    pub(super) fn next(&mut self, links: &[Arc<Link>]) -> Next {
+        self.unanswered.retain(|before| !before.is_over(links));
+        match &*self.unanswered {
+            [] => Next::Anywhere,
+            [before] => match before.link.upgrade() {
+                Some(link) if link.is_open() && links.iter().any(|other| Arc::ptr_eq(other, &link)) => {
+                    Next::Behind(link)
+                }
+                _ => Next::Later,
+            },
+            _ => Next::Later,
+        }
+    }
+
+    /// Waits until one of them is answered, or its link has ended.
+    pub(super) async fn settled(&self) {
+        match self.unanswered.first() {
+            Some(before) => before.settled().await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -61,16 +93,10 @@ impl Unanswered {
         std::ptr::eq(self.link.as_ptr(), Arc::as_ptr(link))
     }
 
-    /// Where the next command may go, of these links.
-    pub(crate) fn next(&self, links: &[Arc<Link>]) -> Next {
-        match self.link.upgrade() {
-            Some(link) if link.has_ended() || link.has_answered(self.through) || self.is_given_up(&link, links) => {
-                Next::Anywhere
-            }
-            Some(link) if link.is_open() => Next::Behind(link),
-            Some(_) => Next::Later,
-            None => Next::Anywhere,
-        }
+    /// Whether there is nothing under way that the next command could overtake.
+    fn is_over(&self, links: &[Arc<Link>]) -> bool {
+        let link = self.link.upgrade();
+        link.is_none_or(|link| link.has_ended() || link.has_answered(self.through) || self.is_given_up(&link, links))
     }
 
     /// Whether the link is taken for dead: it has been silent since, while another link was not.
@@ -79,11 +105,14 @@ impl Unanswered {
     /// within moments of each other, so another link's word counts only if it came well after this one's last.
     fn is_given_up(&self, link: &Link, links: &[Arc<Link>]) -> bool {
         let silent = link.since_heard().min(self.since.elapsed());
-        silent >= SILENCE && links.iter().any(|other| other.since_heard() + SILENCE / 2 < silent)
+        silent >= SILENCE && {
+            let same_node = links.iter().filter(|other| Arc::ptr_eq(other.node(), link.node()));
+            same_node.into_iter().any(|other| other.since_heard() + SILENCE / 2 < silent)
+        }
     }
 
-    /// Waits until they are answered, or their link has ended; meant for a link that is not open.
-    pub(crate) async fn settled(&self) {
+    /// Waits until they are answered, or their link has ended.
+    async fn settled(&self) {
         // The caller need not poll this again before it drops it: that must not keep the connection open.
         if let Some(queue) = self.link.upgrade().map(|link| Arc::clone(link.queue())) {
             queue.answered(self.through).await;

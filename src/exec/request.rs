@@ -2,7 +2,12 @@
 
 use super::exec_abort;
 use crate::{
-    command::{Operation, Profile, guard, profile},
+    cluster::{
+        address::NodeAddress,
+        redirect::{self, Redirect, Sent},
+        slot::Slot,
+    },
+    command::{Operation, Profile, fan_out::FanOut, guard, profile},
     link::{Access, Link, Queued, Refused},
 };
 use futures_util::future::BoxFuture;
@@ -15,7 +20,19 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     type Reply: Send;
 
     /// Queues it on `link`, with the command timeout if there is no `deadline`; none if that does not take it now.
-    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued>;
+    ///
+    /// `asking` lets it be served by a node that is just taking over its slot.
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>, asking: bool) -> Option<Queued>;
+
+    /// The slot of its keys, whose owner gets it in a cluster; none if it has no keys.
+    fn slot(&self) -> Option<Slot>;
+
+    /// Where the node `to`, which it was sent to, says that it is to be sent. Of a pipeline that is no transaction each
+    /// command has an answer of its own, and whoever has sent it looks at those.
+    fn redirect(&self, reply: &RedisResult<Self::Reply>, to: &NodeAddress) -> Option<Redirect>;
+
+    /// Tells what to do where Redis has answered `MOVED` to somebody who took it for a single endpoint.
+    fn explain_moved(&self, reply: RedisResult<Self::Reply>) -> RedisResult<Self::Reply>;
 
     /// Whether Redis's answer is, or may be, an error; a quick look.
     fn looks_bad(&self, value: &Value) -> bool;
@@ -53,8 +70,26 @@ pub(crate) struct CommandRequest<'a> {
 impl Request for CommandRequest<'_> {
     type Reply = Value;
 
-    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued> {
-        link.command(access, self.cmd, deadline)
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>, asking: bool) -> Option<Queued> {
+        link.command(access, self.cmd, deadline, asking)
+    }
+
+    fn slot(&self) -> Option<Slot> {
+        slot_of(self.cmd, self.profile)
+    }
+
+    fn redirect(&self, reply: &RedisResult<Value>, to: &NodeAddress) -> Option<Redirect> {
+        match reply {
+            Ok(Value::ServerError(error)) => {
+                let runs_script = self.profile.runs_script();
+                Redirect::of(error, Sent { slot: self.slot(), runs_script, to })
+            }
+            _ => None,
+        }
+    }
+
+    fn explain_moved(&self, reply: RedisResult<Value>) -> RedisResult<Value> {
+        reply.map(|value| if self.profile.runs_script() { value } else { redirect::explain_moved(value) })
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
@@ -105,15 +140,33 @@ pub(crate) struct PipelineRequest<'a> {
 impl Request for PipelineRequest<'_> {
     type Reply = Vec<Value>;
 
-    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>) -> Option<Queued> {
+    fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>, asking: bool) -> Option<Queued> {
         if self.pipeline.is_transaction() && link.must_ask_for_multi(|| guard::would_block(self.pipeline)) {
             return link.ask_for_multi(access, deadline);
         }
-        link.pipeline(access, self.pipeline, (self.offset, self.count), deadline)
+        link.pipeline(access, self.pipeline, (self.offset, self.count), deadline, asking)
+    }
+
+    fn slot(&self) -> Option<Slot> {
+        self.pipeline.cmd_iter().find_map(|cmd| slot_of(cmd, profile(cmd)))
+    }
+
+    fn redirect(&self, reply: &RedisResult<Vec<Value>>, to: &NodeAddress) -> Option<Redirect> {
+        let error = reply.as_ref().err().filter(|_| self.pipeline.is_transaction())?;
+        if exec_abort::is_without_multi(error) {
+            return None;
+        }
+        // While a transaction is queued no script runs.
+        Redirect::of_redis_error(error, Sent { slot: self.slot(), runs_script: false, to })
+    }
+
+    fn explain_moved(&self, reply: RedisResult<Vec<Value>>) -> RedisResult<Vec<Value>> {
+        reply.map(|values| values.into_iter().map(redirect::explain_moved).collect())
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
-        matches!(value, Value::Array(values) if matches!(values.first(), Some(Value::ServerError(_))))
+        let is_error = |value: &Value| matches!(value, Value::ServerError(_));
+        matches!(value, Value::Array(values) if values.iter().any(is_error))
     }
 
     fn reply(&self, value: Value) -> Vec<Value> {
@@ -166,6 +219,17 @@ impl Request for PipelineRequest<'_> {
             Value::ServerError(error) => Some(error),
             _ => None,
         })
+    }
+}
+
+/// The slot that decides which node gets a command.
+pub(super) fn slot_of(cmd: &Cmd, profile: Profile) -> Option<Slot> {
+    match profile.fan_out() {
+        FanOut::Slot(at) => match cmd.args_iter().nth(at.into())? {
+            redis::Arg::Simple(number) => str::from_utf8(number).ok()?.parse().ok().and_then(Slot::new),
+            _ => None,
+        },
+        _ => profile.keys(cmd).next().map(Slot::of),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::{
     call::{Attempt, leave_behind},
-    core::Core,
+    core::{Core, Way},
     order::Memory,
+    redirects::Redirects,
     request::Request,
     retry::{self, Remedy, Retries},
     waiting::{Sent, Turn},
@@ -47,19 +48,38 @@ impl SlowPath<'_> {
     /// to run it. What only reads is sent once more after a loss, too, if that is wished.
     ///
     /// `first` is the attempt that was made on the usual way.
-    pub(super) async fn run<R: Request>(&mut self, request: R, mut first: Option<Attempt>) -> RedisResult<R::Reply> {
+    pub(super) async fn run<R: Request>(&mut self, request: R, first: Option<Attempt>) -> RedisResult<R::Reply> {
         let limit = self.core.command_timeout;
         let deadline = first.as_ref().map_or_else(|| Instant::now() + limit, |first| first.answer.deadline);
-        let mut retries = Retries::new(deadline, &self.core.timers);
         // One that has not been sent found no link, or no room, at once.
+        let turn = if first.is_none() { Turn::First } else { Turn::Again };
+        self.run_from(request, first, turn, Way::default(), deadline).await
+    }
+
+    /// The same, for a request in this state.
+    pub(super) async fn run_from<R: Request>(
+        &mut self,
+        request: R,
+        mut first: Option<Attempt>,
+        mut turn: Turn,
+        mut way: Way,
+        deadline: Instant,
+    ) -> RedisResult<R::Reply> {
+        let mut retries = Retries::new(deadline, &self.core.timers);
+        let mut redirects = Redirects::new(self.core, deadline);
         let mut waits = first.is_none();
-        let mut turn = if waits { Turn::First } else { Turn::Again };
         let mut refused = None;
         loop {
             let Attempt { link, queued, answer, large } = match first.take() {
                 Some(first) => first,
                 None => match self
-                    .send(&request, deadline, std::mem::take(&mut waits), std::mem::replace(&mut turn, Turn::Again))
+                    .send(
+                        &request,
+                        deadline,
+                        std::mem::take(&mut waits),
+                        std::mem::replace(&mut turn, Turn::Again),
+                        way.clone(),
+                    )
                     .await
                 {
                     Ok(sent) => {
@@ -116,9 +136,19 @@ impl SlowPath<'_> {
                     Ok(request.reply(Value::Nil))
                 }
             };
+            if let Some(redirect) = redirects.of(&request, &reply, link) {
+                match redirects.follow(redirect, link).await {
+                    Some(next) => way = next,
+                    None => return reply,
+                }
+                refused = Some(reply);
+                self.core.admission.note_retry();
+                continue;
+            }
+            way = Way::default();
             let Some(remedy) = request.refusal(&reply).and_then(|error| retry::remedy(&error)) else {
                 self.memory.expects_large = large;
-                return reply;
+                return if self.core.cluster().is_none() { request.explain_moved(reply) } else { reply };
             };
             match remedy {
                 Remedy::Elsewhere => self.retire(link, NOAUTH),
@@ -140,12 +170,13 @@ impl SlowPath<'_> {
         deadline: Instant,
         waits: bool,
         turn: Turn,
+        way: Way,
     ) -> Result<Sent, Error> {
         let mut stopwatch = Stopwatch::default();
         if waits {
             stopwatch.start();
         }
-        let sent = self.core.send(request, deadline, self.memory, turn).await?;
+        let sent = self.core.send(request, deadline, self.memory, turn, way).await?;
         if let Some(took) = stopwatch.stop() {
             self.core.operations.record_wait(took);
         }
@@ -175,7 +206,7 @@ impl SlowPath<'_> {
         if let Some(link) = self.core.link(link) {
             link.retire(reason);
         }
-        self.core.wake_keeper();
+        self.core.wake_keepers();
     }
 
     fn lost(&self, reason: &'static str) -> RedisError {
@@ -196,7 +227,7 @@ impl SlowPath<'_> {
             } else {
                 link.suspect();
             }
-            self.core.wake_keeper();
+            self.core.wake_keepers();
         }
         Error::new(
             ErrorKind::Timeout(Stage::Command),

@@ -1,6 +1,10 @@
 //! Waiting for a permit and for a link, above the pools: what a command waits for may come up in another one.
 
-use super::{core::Core, order::Memory, request::Request};
+use super::{
+    core::{Core, Way},
+    order::Memory,
+    request::Request,
+};
 use crate::{
     admission::{Overload, Permit},
     error::{Error, ErrorKind, Stage},
@@ -52,6 +56,7 @@ impl Core {
         deadline: Instant,
         memory: &mut Memory,
         turn: Turn,
+        way: Way,
     ) -> Result<Sent, Error> {
         let _waiting = self.admission.wait();
         let was_sent = matches!(turn, Turn::Again);
@@ -60,7 +65,7 @@ impl Core {
             Turn::Unsent(None) | Turn::Again => self.permit(deadline, Overload::Wait, was_sent).await?,
             Turn::Unsent(Some(permit)) => permit,
         };
-        self.wait_for_link(permit, request, deadline, memory, was_sent).await
+        self.wait_for_link(permit, request, deadline, memory, was_sent, way).await
     }
 
     /// A permit for one command, if need be after those who came before.
@@ -112,6 +117,7 @@ impl Core {
         deadline: Instant,
         memory: &mut Memory,
         was_sent: bool,
+        mut way: Way,
     ) -> Result<Sent, Error> {
         loop {
             let changed = self.availability.changed();
@@ -121,25 +127,30 @@ impl Core {
             if self.is_closed() {
                 return Err(Error::closed());
             }
-            if let Some(sent) = self.route(request, Some(deadline), memory) {
+            if way.to.as_ref().is_some_and(|node| node.pool().last_error().is_some()) {
+                // It cannot be reached: whoever named it may have been behind the times.
+                way = Way::default();
+            }
+            if let Some(sent) = self.route(request, deadline, memory, &way) {
                 permit.hand_on();
                 return Ok(sent);
             }
             if let Some(error) = self.tokens.dead() {
                 return Err(error.for_want_of_a_token());
             }
-            let Some(before) = &memory.unanswered else {
+            self.doubt_if_unserved(request);
+            if memory.unanswered.is_empty() {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
-                    return Err(self.no_link());
+                    return Err(self.no_link(request));
                 }
                 continue;
-            };
+            }
             // Nobody is told when a link is given up.
             let look_again = deadline.min(Instant::now() + RECHECK);
             let settled = async {
                 tokio::select! {
                     () = changed => {}
-                    () = before.settled() => {}
+                    () = memory.settled() => {}
                 }
             };
             if self.timers.timeout_at(look_again, settled).await.is_none() && Instant::now() >= deadline {
@@ -158,7 +169,16 @@ impl Core {
         Error::new(ErrorKind::Timeout(Stage::Command), text)
     }
 
-    fn no_link(&self) -> Error {
+    /// A slot without an owner is a reason to ask for the topology.
+    fn doubt_if_unserved<R: Request>(&self, request: &R) {
+        if let Some(cluster) = self.cluster()
+            && request.slot().is_some_and(|slot| cluster.map().get(slot).is_none())
+        {
+            cluster.doubt();
+        }
+    }
+
+    fn no_link<R: Request>(&self, request: &R) -> Error {
         if self.is_closed() || self.timers.have_ended() {
             return Error::closed();
         }
@@ -167,7 +187,7 @@ impl Core {
             ErrorKind::Timeout(Stage::Command),
             "no connection to Redis came up within the command's deadline",
         );
-        match self.tokens.late().or_else(|| self.last_error()) {
+        match self.tokens.late().or_else(|| self.last_error(request)) {
             Some(source) => {
                 Error::new(error.kind(), format!("{error}; the last attempt: {source}")).with_source(source)
             }

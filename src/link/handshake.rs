@@ -21,13 +21,13 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
         hello
     };
     let deadline = Instant::now() + setup.auth_timeout;
-    let answer = wire.command(Access::Own, &hello, Some(deadline));
+    let answer = wire.command(Access::Own, &hello, Some(deadline), false);
     // Servers before 7.2 do not know SETINFO, and one that refuses the token may close at once: only the answer to
     // HELLO counts.
     for (field, value) in [("LIB-NAME", "entra-redis"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
         let mut name = redis::cmd("CLIENT");
         name.arg("SETINFO").arg(field).arg(value);
-        drop(wire.command(Access::Own, &name, Some(deadline)));
+        drop(wire.command(Access::Own, &name, Some(deadline), false));
     }
     let outcome = match answer {
         Some((reply, _)) => reply.await.outcome,

@@ -61,6 +61,8 @@ impl Authenticated {
 /// One multiplexed connection, and what the pool has to know about it.
 pub(crate) struct Link {
     id: u64,
+    /// The address of the server, as it is shown.
+    node: Arc<str>,
     wire: Wire,
     authenticated: Mutex<Authenticated>,
     last_used: AtomicU64,
@@ -89,7 +91,7 @@ impl Link {
         handshake::authenticate(&wire, setup, &current).await?;
         let authenticated = Authenticated::with(&current, asked.elapsed());
         wire.liveness.expires_at(authenticated.until);
-        let link = Self::new(setup.next_id(), wire, authenticated);
+        let link = Self::new(setup.next_id(), Arc::clone(&setup.node), wire, authenticated);
         link.touch();
         Ok(link)
     }
@@ -105,12 +107,14 @@ impl Link {
         let wire =
             Wire::start(stream, WireContext { keeper, admission, patience, record: 16 << 10, pool, tasks, multi });
         let until = Instant::now() + patience;
-        Self::new(id, wire, Authenticated { generation: 0, until, took: Duration::ZERO })
+        let authenticated = Authenticated { generation: 0, until, took: Duration::ZERO };
+        Self::new(id, Arc::from("none"), wire, authenticated)
     }
 
-    fn new(id: u64, wire: Wire, authenticated: Authenticated) -> Self {
+    fn new(id: u64, node: Arc<str>, wire: Wire, authenticated: Authenticated) -> Self {
         Self {
             id,
+            node,
             wire,
             authenticated: Mutex::new(authenticated),
             last_used: AtomicU64::new(0),
@@ -120,19 +124,22 @@ impl Link {
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
-    pub(crate) fn command(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
-        self.wire.command(access, cmd, deadline)
+    ///
+    /// `asking` lets it be served by a node that is just taking over its slot.
+    pub(crate) fn command(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>, asking: bool) -> Option<Queued> {
+        self.wire.command(access, cmd, deadline, asking)
     }
 
-    /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.
+    /// Queues a pipeline, which must not be empty, of whose replies `kept.1` are kept after the first `kept.0`.
     pub(crate) fn pipeline(
         &self,
         access: Access,
         pipeline: &Pipeline,
-        (offset, count): (usize, usize),
+        kept: (usize, usize),
         deadline: Option<Instant>,
+        asking: bool,
     ) -> Option<Queued> {
-        self.wire.pipeline(access, pipeline, (offset, count), deadline)
+        self.wire.pipeline(access, pipeline, kept, deadline, asking)
     }
 
     /// Whether the commands of a transaction must not follow `MULTI` before its reply is there.
@@ -147,6 +154,11 @@ impl Link {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The address of the server, as it is shown; the same one for all links of a node.
+    pub(crate) fn node(&self) -> &Arc<str> {
+        &self.node
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -195,6 +207,7 @@ impl Link {
         };
         LinkStats {
             link: self.id(),
+            node: self.node.to_string(),
             state,
             open: state == LinkState::Open,
             generation: self.generation(),
@@ -304,6 +317,11 @@ impl Link {
         self.touch();
         let claims = self.wire.liveness.take_claims();
         check::check(&self.wire, claims, limit).await
+    }
+
+    /// Asks something on behalf of this crate, in whatever condition the link is.
+    pub(crate) async fn ask(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
+        self.wire.own(cmd, deadline).await
     }
 
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.

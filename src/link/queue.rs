@@ -100,8 +100,9 @@ pub(crate) struct Queue {
     own: AtomicUsize,
     /// A large reply is on its way.
     congested: AtomicBool,
-    /// Rung whenever commands of a link that is not open are through.
+    /// Rung whenever commands are through for which somebody waits.
     departed: Notify,
+    watchers: AtomicUsize,
     /// Shared by all links.
     admission: Arc<Admission>,
 }
@@ -153,6 +154,7 @@ impl Queue {
             own: AtomicUsize::new(0),
             congested: AtomicBool::new(false),
             departed: Notify::new(),
+            watchers: AtomicUsize::new(0),
             admission,
         }
     }
@@ -254,7 +256,7 @@ impl Queue {
             self.commands.fetch_sub(commands, SeqCst);
         }
         self.admission.release(permits);
-        if commands > 0 && !self.is_open() {
+        if commands > 0 && self.watchers.load(SeqCst) > 0 {
             self.departed.notify_waiters();
         }
     }
@@ -352,20 +354,20 @@ impl Queue {
         }
     }
 
-    /// Waits until no command is in flight; meant for a link that is not open. An `AUTH` that is never answered keeps
+    /// Waits until no command is in flight. An `AUTH` that is never answered keeps
     /// nobody waiting.
     pub(crate) async fn drained(&self) {
         self.until(|queue| queue.commands.load(SeqCst) == 0).await;
     }
 
-    /// Waits until the first `count` commands are answered, or the connection is gone; meant for a link that is not
-    /// open.
+    /// Waits until the first `count` commands are answered, or the connection is gone.
     pub(crate) async fn answered(&self, count: u64) {
         self.until(|queue| queue.has_ended() || queue.has_answered(count)).await;
     }
 
-    /// Looks whenever commands are through, for as long as the link is not open.
+    /// Looks whenever commands are through.
     async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+        let _watching = Watching::new(&self.watchers);
         loop {
             let departed = self.departed.notified();
             tokio::pin!(departed);
@@ -376,6 +378,22 @@ impl Queue {
             }
             departed.await;
         }
+    }
+}
+
+/// Somebody who waits for commands to be through, until dropped.
+struct Watching<'a>(&'a AtomicUsize);
+
+impl<'a> Watching<'a> {
+    fn new(watchers: &'a AtomicUsize) -> Self {
+        watchers.fetch_add(1, SeqCst);
+        Self(watchers)
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
     }
 }
 

@@ -137,6 +137,10 @@ pub(super) struct Gather {
     multi: Option<Arc<Multi>>,
     /// Whether the commands are between `MULTI` and the end.
     sent: bool,
+    /// Replies to what was sent ahead of it, which is not part of it: `ASKING`.
+    ahead: usize,
+    /// Whether it is a single command, whose reply is no list.
+    single: bool,
     /// Replies that are passed over, then those that are kept.
     skip: usize,
     keep: usize,
@@ -155,7 +159,31 @@ impl Gather {
     /// Of `total` replies, `keep` after the first `skip`; those of a transaction if there is a `multi`.
     pub(super) fn new(multi: Option<Arc<Multi>>, total: usize, skip: usize, keep: usize) -> Self {
         let kept = Vec::with_capacity(keep.min(total));
-        Self { multi, sent: true, skip, keep, total, seen: 0, bytes: 0, kept, refused: Vec::new(), unreadable: None }
+        Self {
+            multi,
+            sent: true,
+            ahead: 0,
+            single: false,
+            skip,
+            keep,
+            total,
+            seen: 0,
+            bytes: 0,
+            kept,
+            refused: Vec::new(),
+            unreadable: None,
+        }
+    }
+
+    /// Of one command, behind `ASKING`.
+    pub(super) fn single_behind_asking() -> Self {
+        Self { ahead: 1, single: true, ..Self::new(None, 1, 0, 1) }
+    }
+
+    /// The same, behind `ASKING`. What that one is answered is passed over: a server that does not know it answers the
+    /// rest as if it had not been sent.
+    pub(super) fn behind_asking(self) -> Self {
+        Self { ahead: 1, ..self }
     }
 
     /// Of a `MULTI` and a `DISCARD`, which a transaction sends ahead.
@@ -165,9 +193,13 @@ impl Gather {
 
     /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
     pub(super) fn take(&mut self, value: Result<Value, Problem>, len: usize) -> Option<(Outcome, usize)> {
+        self.bytes += len;
+        if self.ahead > 0 {
+            self.ahead -= 1;
+            return None;
+        }
         let place = self.seen;
         self.seen += 1;
-        self.bytes += len;
         if let Some(multi) = &self.multi
             && place == 0
         {
@@ -186,6 +218,9 @@ impl Gather {
             Outcome::Aborted(Refused { errors: std::mem::take(&mut self.refused), sent: self.sent })
         } else if !self.sent {
             Outcome::HeldBack(None)
+        } else if self.single {
+            let problem = self.unreadable.map(|(_, problem)| problem);
+            Outcome::of(problem.map_or_else(|| Ok(self.kept.pop().unwrap_or_default()), Err))
         } else if let Some((place, problem)) = self.unreadable {
             // There is no value to put in its place: an error of the server's would be a word that it has not said.
             Outcome::Unreadable(self.multi.is_none().then_some(place), problem)

@@ -77,7 +77,12 @@ impl Wire {
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
-    pub(super) fn command(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
+    ///
+    /// `asking` lets it be served by a node that is just taking over its slot.
+    pub(super) fn command(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>, asking: bool) -> Option<Queued> {
+        if asking {
+            return self.command_behind_asking(access, cmd, deadline);
+        }
         let order = NewRequest { deadline, expect: Expect::One, quiet: cmd.is_no_response() };
         let size: usize = cmd.args_iter().map(|arg| if let Arg::Simple(bytes) = arg { bytes.len() } else { 0 }).sum();
         if size > PACKED_BEFORE {
@@ -87,6 +92,17 @@ impl Wire {
         self.queue.push(access, order, |bytes| pack::pack(cmd, bytes))
     }
 
+    /// In one piece, so that nothing comes between the two: `ASKING` is for the next command alone.
+    #[cold]
+    fn command_behind_asking(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
+        let expect = Expect::Many(Box::new(Gather::single_behind_asking()));
+        let packed = cmd.get_packed_command();
+        self.queue.push(access, NewRequest { deadline, expect, quiet: false }, |bytes| {
+            pack::pack(&redis::cmd("ASKING"), bytes);
+            bytes.extend_from_slice(&packed);
+        })
+    }
+
     /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.
     pub(super) fn pipeline(
         &self,
@@ -94,16 +110,24 @@ impl Wire {
         pipeline: &Pipeline,
         (offset, count): (usize, usize),
         deadline: Option<Instant>,
+        asking: bool,
     ) -> Option<Queued> {
         let transaction = pipeline.is_transaction();
         // MULTI and EXEC are answered, too.
         let total = pipeline.len() + if transaction { 2 } else { 0 };
         let multi = transaction.then(|| Arc::clone(&self.multi));
-        let expect = Expect::Many(Box::new(Gather::new(multi, total, offset, count)));
+        let gather = Gather::new(multi, total, offset, count);
+        let expect = Expect::Many(Box::new(if asking { gather.behind_asking() } else { gather }));
         // Packed before the lock is taken: it may be long.
         let packed = pipeline.get_packed_pipeline();
         let order = NewRequest { deadline, expect, quiet: false };
-        self.queue.push(access, order, |bytes| bytes.extend_from_slice(&packed))
+        self.queue.push(access, order, |bytes| {
+            if asking {
+                // It holds for the whole of a transaction.
+                pack::pack(&redis::cmd("ASKING"), bytes);
+            }
+            bytes.extend_from_slice(&packed);
+        })
     }
 
     /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
@@ -119,7 +143,7 @@ impl Wire {
 
     /// One of the link's own commands, sent in whatever condition the link is.
     pub(super) async fn own(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
-        match self.command(Access::Own, cmd, Some(deadline)) {
+        match self.command(Access::Own, cmd, Some(deadline), false) {
             Some((reply, _)) => reply.await.outcome,
             None => Outcome::Unsent(None),
         }

@@ -56,7 +56,6 @@ impl Operations {
 pub(crate) fn start(
     _: (&str, u16),
     _: Arc<str>,
-    _: usize,
     _: impl Fn() -> Stats + Send + 'static,
     _: Receiver<Event>,
 ) -> (Operations, Option<JoinHandle<()>>) {

@@ -1,7 +1,7 @@
 //! What the connection manager shows of itself.
 
 use crate::{admission::CommandStats, error::Error, observe::event::Counters};
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// A snapshot of what the connection manager is doing.
 #[derive(Clone, Debug)]
@@ -29,6 +29,26 @@ pub struct Stats {
     /// Links that were taken out of use, and have something in flight yet.
     pub draining: usize,
     /// The last error of opening a connection; none once one has been opened since.
+    pub last_connect_error: Option<Error>,
+    /// The nodes of the cluster that commands are sent to; of a single endpoint, that one.
+    pub nodes: Vec<NodeStats>,
+}
+
+/// One node of a cluster, or the single endpoint.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeStats {
+    /// What the topology calls it; of a single endpoint, what `connect` was given.
+    pub address: String,
+    /// The slots whose keys it has, as ranges; none of a single endpoint.
+    pub slots: Vec<RangeInclusive<u16>>,
+    /// The links to it.
+    pub links: usize,
+    /// Those of them that take commands, or do once an `AUTH` is answered.
+    pub open_links: usize,
+    /// Commands without a reply yet.
+    pub in_flight: usize,
+    /// The last error of opening a connection to it; none once one has been opened since.
     pub last_connect_error: Option<Error>,
 }
 
@@ -78,6 +98,8 @@ pub enum LinkState {
 pub struct LinkStats {
     /// The link's number, from 1 in order of connecting.
     pub link: u64,
+    /// The address of the node that it leads to, as in [`NodeStats::address`].
+    pub node: String,
     /// What it is good for.
     pub state: LinkState,
     /// Whether it takes commands; not while an `AUTH` is being answered.

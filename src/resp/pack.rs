@@ -6,7 +6,7 @@ use std::io::Write;
 /// Appends the command as [`Cmd::write_packed_command`] does; a `GET` in 0.55 of its time, which the queue is locked
 /// for.
 ///
-/// `cargo bench --features bench-api --bench micro -- pack`
+/// `cargo bench -p entra-redis-benches --bench micro -- pack`
 pub(crate) fn pack(cmd: &Cmd, bytes: &mut Vec<u8>) {
     let (args, before) = (cmd.args_iter(), bytes.len());
     head(bytes, b'*', args.len());

@@ -224,6 +224,9 @@ fn unknown_secrets_are_told_by_how_they_look() {
         let left: String = shown.replace(REDACTED, "").split_whitespace().collect();
         assert_eq!(left, "cannotuse''here", "{text}: {shown}");
     }
+    // The longest word is one of 100 characters.
+    assert_eq!(scrub_unknown(&"x".repeat(100)), "x".repeat(100));
+    assert_eq!(scrub_unknown(&"x".repeat(101)), REDACTED);
     for text in [
         "Index PrimaryKeyJoin of TheKeyJars",
         "app_11111111-2222-3333-4444-555555555555 beside/01234567-89ab-cdef-0123-456789abcdef.json",
@@ -306,6 +309,21 @@ fn a_jwt_is_told_wherever_it_stands() {
     assert_eq!(scrub_jwts(names), names);
     assert_eq!(scrub_jwts("the JWT eyJ0eXAiOi is cut"), "the JWT [redacted] is cut");
     assert_eq!(scrub_jwts("of eyJ0eXAi, too little is left"), "of eyJ0eXAi, too little is left");
+}
+
+/// An id is none where it is a part of something longer.
+#[test]
+fn ids_are_shown_wherever_they_stand_alone() {
+    const ID: &str = "a1b2c3d4-e5f6-a7b8-c9d0-e1f2a3b4c5d6";
+    for text in [ID.to_owned(), format!("app_{ID}"), format!("{ID}-b"), format!("{ID}_{ID}"), format!("by {ID}.json")] {
+        assert_eq!(scrub_unknown(&text), text);
+    }
+    for text in [format!("a{ID}"), format!("{ID}f"), format!("9{ID}e"), format!("{ID}{ID}"), ID.replace('-', "0")] {
+        assert_eq!(scrub_unknown(&text), REDACTED, "{text}");
+    }
+    let random = "z9Y8x7W6v5U4t3S2";
+    assert_eq!(scrub_unknown(&format!("{ID}_{random}")), REDACTED);
+    assert_eq!(scrub_unknown(&format!("{random}_{ID}")), REDACTED);
 }
 
 /// Of each, there is as much in a text as it may hold.

@@ -18,6 +18,8 @@ pub(crate) struct Dialer {
     pub(crate) resolver: Resolver,
     pub(crate) transport: Transport,
     pub(crate) connect_timeout: Duration,
+    /// What to look at if nothing answers, where that is known better than by the port.
+    pub(crate) hint: Option<&'static str>,
 }
 
 impl Dialer {
@@ -59,7 +61,7 @@ impl Dialer {
             }
             Err(_) => return Err(unreached(self.timed_out("no connection to", "").with_hint(self.port_hint()))),
         };
-        let Transport::Tls { config, server_name } = &self.transport else {
+        let Transport::Tls { config, server_name, .. } = &self.transport else {
             return Ok(Box::pin(tcp));
         };
         let connector = TlsConnector::from(config.clone());
@@ -97,7 +99,9 @@ impl Dialer {
 
     /// What to look at if nothing answers at this port.
     fn port_hint(&self) -> &'static str {
-        if self.port == 10_000 {
+        if let Some(hint) = self.hint {
+            hint
+        } else if self.port == 10_000 {
             "is the host name that of the cache, and may this machine reach it (private endpoint, firewall)?"
         } else {
             "Azure Managed Redis listens on port 10000, Azure Cache for Redis on 6380"

@@ -52,14 +52,42 @@ enum Pem {
     Bytes(Zeroizing<Vec<u8>>),
 }
 
+/// TLS sessions that are kept to be resumed with one node: more than it has links.
+const SESSIONS_OF_A_NODE: usize = 32;
+
 /// TLS as `dial` needs it: everything read and checked.
 #[derive(Clone)]
 pub(crate) enum Transport {
-    Tls { config: Arc<ClientConfig>, server_name: ServerName<'static> },
+    Tls {
+        config: Arc<ClientConfig>,
+        server_name: ServerName<'static>,
+        /// Whether the configuration is the user's own, and stays as it is.
+        is_users: bool,
+    },
     Plaintext,
 }
 
 impl Transport {
+    /// The same for one node of a cluster, whose certificate is verified by `server_name`, or else by the name that
+    /// this one has.
+    ///
+    /// Each node has sessions of its own: they are kept by server name, which is that of all nodes, and a node can
+    /// resume only what it has begun. (A configuration of the user's own stays as it is.)
+    pub(crate) fn for_node(&self, node_name: Option<&str>) -> Self {
+        match self {
+            Self::Plaintext => Self::Plaintext,
+            Self::Tls { config, server_name, is_users } => {
+                let own = node_name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
+                let mut config = Arc::clone(config);
+                if !is_users {
+                    Arc::make_mut(&mut config).resumption =
+                        rustls::client::Resumption::in_memory_sessions(SESSIONS_OF_A_NODE);
+                }
+                Self::Tls { config, server_name: own.unwrap_or_else(|| server_name.clone()), is_users: *is_users }
+            }
+        }
+    }
+
     /// Bytes that one record holds. A plain stream has no records; there it is as good a piece as any.
     pub(crate) fn record(&self) -> usize {
         const LARGEST: usize = 16 << 10;
@@ -159,7 +187,7 @@ impl Tls {
         };
         let server_name = ServerName::try_from(name.to_owned())
             .map_err(|source| Error::config(setting, "is neither a DNS name nor an IP address").with_source(source))?;
-        Ok(Transport::Tls { config, server_name })
+        Ok(Transport::Tls { config, server_name, is_users: matches!(self.mode, Mode::Custom(_)) })
     }
 
     fn verified_config(&self) -> Result<ClientConfig, Error> {

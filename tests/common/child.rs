@@ -112,6 +112,6 @@ fn program(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let program = profile.join("examples").join(name).with_extension(env::consts::EXE_EXTENSION);
-    assert!(program.is_file(), "{} is missing: build it with `cargo build --example {name}`", program.display());
+    assert!(program.is_file(), "{} is missing: it is built by `cargo test --all-features`", program.display());
     program
 }

@@ -1,4 +1,4 @@
-//! A man in the middle between a client and the emulator's gate. He ends TLS on both sides, so that he knows what each
+//! A man in the middle between a client and the emulator's front. He ends TLS on both sides, so that he knows what each
 //! message is about, and lets one thing go wrong at a time, at one stage.
 
 mod relay;
@@ -51,7 +51,7 @@ pub struct Proxy {
 
 struct Shared {
     address: SocketAddr,
-    gate: SocketAddr,
+    front: SocketAddr,
     acceptor: TlsAcceptor,
     connector: TlsConnector,
     refusing: Refusing,
@@ -70,15 +70,15 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// In front of the gate at this port, on the runtime that this is called on.
-    pub async fn start(gate_port: u16, gate_ca_pem: &str, seed: u64) -> Self {
+    /// Before the front at this port, on the runtime that this is called on.
+    pub async fn start(front_port: u16, front_ca_pem: &str, seed: u64) -> Self {
         let certificates = Certificates::for_name("localhost");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let shared = Arc::new(Shared {
             address: listener.local_addr().unwrap(),
-            gate: SocketAddr::from((Ipv4Addr::LOCALHOST, gate_port)),
+            front: SocketAddr::from((Ipv4Addr::LOCALHOST, front_port)),
             acceptor: acceptor(&certificates),
-            connector: connector(gate_ca_pem),
+            connector: connector(front_ca_pem),
             refusing: Refusing::new(),
             deaf: OnceLock::new(),
             fault: Mutex::new(None),
@@ -195,14 +195,14 @@ impl Shared {
         let Ok(client) = self.acceptor.accept(client).await else {
             return;
         };
-        let Ok(gate) = TcpStream::connect(self.gate).await else {
+        let Ok(front) = TcpStream::connect(self.front).await else {
             return;
         };
-        _ = gate.set_nodelay(true);
+        _ = front.set_nodelay(true);
         let name = ServerName::try_from("localhost").unwrap();
-        if let Ok(gate) = self.connector.connect(name, gate).await {
+        if let Ok(front) = self.connector.connect(name, front).await {
             // Whichever side breaks it off, the other one sees it end.
-            _ = self.relay(client, gate).await;
+            _ = self.relay(client, front).await;
         }
     }
 

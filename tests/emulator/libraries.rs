@@ -145,7 +145,7 @@ async fn certificates_are_taken_as_every_library_shows_them() {
         for (name, value) in [("aud", url.as_str()), ("iss", emulator.client_id()), ("sub", emulator.client_id())] {
             claims[name] = json!(value);
         }
-        claims["jti"] = json!(uuid::Uuid::new_v4().to_string());
+        claims["jti"] = json!(fastrand::u128(..).to_string());
         let assertion = certificate.sign(&header, &claims);
         let mut form = vec![
             ("client_id", emulator.client_id()),

@@ -3,9 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod differential;
-mod gate;
 mod identity;
 mod libraries;
+mod redis_front;
 
 use common::{SECOND, eventually, within};
 use entra_redis::emulator::{Emulator, EmulatorBuilder};

@@ -1,4 +1,4 @@
-//! Where one cell takes place: an emulator, the proxy before its gate, and the settings of a client.
+//! Where one cell takes place: an emulator, the proxy before its front, and the settings of a client.
 
 use super::cells::Cell;
 use crate::common::{
@@ -83,7 +83,7 @@ impl Ground {
             self.proxy.set(Some((stage, behaviour)));
         }
         if self.cell.cuts() {
-            self.emulator.gate().cut_all();
+            self.emulator.redis_front().cut_all();
         }
     }
 

@@ -178,7 +178,7 @@ pub async fn left_nothing(ground: &Ground) {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     eventually("all tasks are gone", 5 * SECOND, async || (tasks() == 0).then_some(())).await;
     eventually("all connections are gone", 5 * SECOND, async || {
-        (ground.proxy.connections() == 0 && ground.emulator.gate().connection_count() == 0).then_some(())
+        (ground.proxy.connections() == 0 && ground.emulator.redis_front().connection_count() == 0).then_some(())
     })
     .await;
 }

@@ -50,7 +50,7 @@ async fn a_lost_link_is_told_with_the_one_that_replaces_it() {
     let redis = connect(&emulator, emulator.config(), 2).await;
     let before = links(&redis);
     let mut events = redis.manager().events();
-    emulator.gate().connections()[0].cut();
+    emulator.redis_front().connections()[0].cut();
 
     let (lost, reason) = told(&mut events, "the loss", |event| match event {
         Event::LinkDown { link, reason } => Some((link, reason)),
@@ -163,8 +163,8 @@ async fn failures_are_told_with_their_reason_and_the_next_attempt() {
     })
     .await;
 
-    emulator.gate().refuse_connections(true);
-    emulator.gate().cut_all();
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().cut_all();
     let error = told(&mut events, "a dial fails", |event| match event {
         Event::DialFailed { error, retry_in } if retry_in < 30 * SECOND => Some(error),
         _ => None,

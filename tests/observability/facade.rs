@@ -84,7 +84,7 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
     // They fill one link.
     becomes(port, "db.client.connection.count", Some(("db_client_connection_state", "used")), 1.0).await;
     becomes(port, "db.client.connection.count", Some(("db_client_connection_state", "idle")), 1.0).await;
-    emulator.gate().cut_all();
+    emulator.redis_front().cut_all();
     for call in calls {
         within("a lost command", 5 * SECOND, call).await.unwrap().unwrap_err();
     }
@@ -172,13 +172,13 @@ async fn commands_are_timed_by_their_names_and_by_how_they_ended() {
     _ = call.await;
 
     // One that finds no link waits for one.
-    emulator.gate().refuse_connections(true);
-    emulator.gate().cut_all();
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().cut_all();
     eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
     let call = read(&redis);
     let waits = async || (redis.manager().stats().commands.waiting == 1).then_some(());
     eventually("it waits for a link", SECOND, waits).await;
-    emulator.gate().refuse_connections(false);
+    emulator.redis_front().refuse_connections(false);
     within("its answer", 5 * SECOND, call).await.unwrap().unwrap();
 
     let port = emulator.port().to_string();

@@ -41,8 +41,8 @@ async fn it_falls_and_rises_with_the_connections_and_ends_with_shutdown() {
     let redis = connect(&emulator, emulator.config(), 4).await;
     until_healthy(&redis).await;
 
-    emulator.gate().refuse_connections(true);
-    emulator.gate().connections()[0].cut();
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().connections()[0].cut();
     let shown = until_degraded(&redis).await;
     assert!(shown.starts_with("degraded: 3 of 4 connections"), "{shown}");
     let _: () = redis.clone().set("key", 1).await.unwrap();
@@ -50,11 +50,11 @@ async fn it_falls_and_rises_with_the_connections_and_ends_with_shutdown() {
     let told = async || redis.manager().health().to_string().contains("connections: TLS with").then_some(());
     eventually("it says why", 5 * SECOND, told).await;
 
-    emulator.gate().cut_all();
+    emulator.redis_front().cut_all();
     let shown = until_down(&redis).await;
     assert!(shown.starts_with("down: no connection: TLS with"), "{shown}");
 
-    emulator.gate().refuse_connections(false);
+    emulator.redis_front().refuse_connections(false);
     until_healthy(&redis).await;
     let _: () = redis.clone().set("key", 1).await.unwrap();
 

@@ -210,7 +210,7 @@ async fn rotations_and_reconnects() {
     let redis = connect(&emulator, emulator.config(), 1).await;
     let mut events = redis.manager().events();
 
-    emulator.gate().script_auth([AuthFault::Error("ERR temporary failure".to_owned())]);
+    emulator.redis_front().script_auth([AuthFault::Error("ERR temporary failure".to_owned())]);
     redis.manager().refresh_token();
     told(&mut events, "a re-AUTH fails", |event| matches!(event, Event::ReauthFailed { .. }).then_some(())).await;
     told(&mut events, "it is done", |event| matches!(event, Event::Reauthenticated { .. }).then_some(())).await;
@@ -225,11 +225,11 @@ async fn rotations_and_reconnects() {
     told(&mut events, "a new token", |event| matches!(event, Event::TokenRefreshed { .. }).then_some(())).await;
     told(&mut events, "its re-AUTH", |event| matches!(event, Event::Reauthenticated { .. }).then_some(())).await;
 
-    emulator.gate().refuse_connections(true);
-    emulator.gate().cut_all();
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().cut_all();
     told(&mut events, "a loss", |event| matches!(event, Event::LinkDown { .. }).then_some(())).await;
     told(&mut events, "a dial fails", |event| matches!(event, Event::DialFailed { .. }).then_some(())).await;
-    emulator.gate().refuse_connections(false);
+    emulator.redis_front().refuse_connections(false);
     told(&mut events, "it is replaced", |event| matches!(event, Event::LinkReplaced { .. }).then_some(())).await;
 }
 

@@ -5,7 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod events;
-#[cfg(feature = "metrics")]
+#[cfg(feature = "prometheus")]
 mod facade;
 mod health;
 mod log;
@@ -15,7 +15,7 @@ mod stats;
 use common::{SECOND, links_up, within};
 use entra_redis::{
     Config, EntraRedis, Event,
-    emulator::{Emulator, GateConnection},
+    emulator::{Emulator, FrontConnection},
 };
 use redis::{AsyncCommands, RedisResult};
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn read(redis: &EntraRedis) -> JoinHandle<RedisResult<Option<String>>> {
 }
 
 fn freeze_all(emulator: &Emulator) {
-    emulator.gate().connections().iter().for_each(GateConnection::freeze);
+    emulator.redis_front().connections().iter().for_each(FrontConnection::freeze);
 }
 
 /// Starts a read that Redis does not get to see, and waits until it has been sent.

@@ -7,7 +7,7 @@ use crate::{
 };
 use entra_redis::{
     CommandStats, EntraRedis, Error, ErrorKind, Event, LinkState,
-    emulator::{AuthFault, Emulator, GateConnection, IdentityFault},
+    emulator::{AuthFault, Emulator, FrontConnection, IdentityFault},
 };
 use redis::AsyncCommands;
 use std::{collections::BTreeSet, time::Duration};
@@ -125,7 +125,7 @@ async fn the_pool_is_shown_with_its_name_its_size_and_what_leaves_it() {
     let draining = async || (redis.manager().stats().draining == 1).then_some(());
     eventually("the link leaves", 15 * SECOND, draining).await;
     links_up(&redis, 1).await;
-    emulator.gate().connections().iter().for_each(GateConnection::thaw);
+    emulator.redis_front().connections().iter().for_each(FrontConnection::thaw);
     assert_eq!(within("its answer", 5 * SECOND, call).await.unwrap().unwrap(), None);
     let drained = async || (redis.manager().stats().draining == 0).then_some(());
     eventually("the link has left", 5 * SECOND, drained).await;
@@ -147,7 +147,7 @@ async fn each_link_is_shown_with_what_it_has_been_through() {
     for times in 1..=2 {
         let mut events = redis.manager().events();
         // The youngest: the one that has replaced the last.
-        emulator.gate().connections().last().unwrap().cut();
+        emulator.redis_front().connections().last().unwrap().cut();
         let new = told(&mut events, "a replacement", |event| match event {
             Event::LinkReplaced { by, .. } => Some(by),
             _ => None,
@@ -175,8 +175,8 @@ async fn links_that_are_being_opened_are_counted() {
     };
     eventually("the pool is full", 5 * SECOND, async || (look() == (3, 3, 0, 0)).then_some(())).await;
     // Its replacement waits for the answer to its first AUTH.
-    emulator.gate().script_first_auth([AuthFault::Silent]);
-    emulator.gate().connections().last().unwrap().cut();
+    emulator.redis_front().script_first_auth([AuthFault::Silent]);
+    emulator.redis_front().connections().last().unwrap().cut();
     eventually("another one is dialed", 10 * SECOND, async || (look() == (2, 3, 1, 0)).then_some(())).await;
 }
 
@@ -209,7 +209,7 @@ async fn commands_are_counted_by_how_they_ended() {
     assert_eq!(commands(&redis).in_flight, 2);
     let error = con.get::<_, Option<String>>("key").await.unwrap_err();
     assert_eq!(Error::from_redis(&error).map(Error::kind), Some(ErrorKind::Overloaded), "{error}");
-    emulator.gate().cut_all();
+    emulator.redis_front().cut_all();
     for call in calls {
         let error = within("a lost command", 2 * SECOND, call).await.unwrap().unwrap_err();
         assert!(error.is_connection_dropped(), "{error}");
@@ -224,21 +224,21 @@ async fn commands_are_counted_by_how_they_ended() {
     let call = held_up(&emulator, &redis).await;
     let error = within("a deadline", 5 * SECOND, call).await.unwrap().unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    emulator.gate().connections().iter().for_each(GateConnection::thaw);
+    emulator.redis_front().connections().iter().for_each(FrontConnection::thaw);
     links_up(&redis, 2).await;
     nothing_in_flight(&redis).await;
     expected.sent = 15;
     expected.failed.timed_out = 1;
     assert_eq!(commands(&redis), expected);
 
-    emulator.gate().refuse_connections(true);
-    emulator.gate().cut_all();
+    emulator.redis_front().refuse_connections(true);
+    emulator.redis_front().cut_all();
     eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
     let call = read(&redis);
     eventually("it waits for a link", SECOND, async || (commands(&redis).waiting == 1).then_some(())).await;
     let error = within("a deadline", 5 * SECOND, call).await.unwrap().unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    emulator.gate().refuse_connections(false);
+    emulator.redis_front().refuse_connections(false);
     links_up(&redis, 2).await;
     nothing_in_flight(&redis).await;
     expected.failed.timed_out = 2;
@@ -258,7 +258,7 @@ async fn what_is_sent_again_is_counted_and_no_failure() {
     let emulator = common::start(Emulator::builder()).await;
     let redis = connect(&emulator, emulator.config().retry_reads(true), 1).await;
     let call = held_up(&emulator, &redis).await;
-    emulator.gate().cut_all();
+    emulator.redis_front().cut_all();
     assert_eq!(within("the second answer", 5 * SECOND, call).await.unwrap().unwrap(), None);
     nothing_in_flight(&redis).await;
     let stats = commands(&redis);

@@ -1,6 +1,6 @@
 //! Latency through three rotations: ours beside redis-rs's `ConnectionManager` with a `StreamingCredentialsProvider`.
 //!
-//! Both go through the emulator's gate, which checks the tokens and lets each `AUTH` take as long as it is told to: not
+//! Both go through the emulator's front, which checks the tokens and lets each `AUTH` take as long as it is told to: not
 //! at all, or a second, as a service that validates tokens may. Emulator and clients share a process, so the latencies
 //! say nothing about throughput; they are there to be compared with each other.
 
@@ -140,8 +140,8 @@ async fn under_load<C: Contender>(
 ) -> Outcome<Vec<Bucket>> {
     store(&mut contender).await?;
     sleep(SETTLE).await;
-    emulator.gate().auth_delay(auth_takes);
-    let reauths = emulator.gate().stats().reauths;
+    emulator.redis_front().auth_delay(auth_takes);
+    let reauths = emulator.redis_front().stats().reauths;
     let began = Instant::now();
     let mut load = JoinSet::new();
     for task in 0..TASKS {
@@ -159,8 +159,8 @@ async fn under_load<C: Contender>(
             }
         }
     }
-    emulator.gate().auth_delay(Duration::ZERO);
-    let reauths = emulator.gate().stats().reauths - reauths;
+    emulator.redis_front().auth_delay(Duration::ZERO);
+    let reauths = emulator.redis_front().stats().reauths - reauths;
     if reauths < u64::from(ROTATIONS) {
         return Err(format!("{reauths} AUTHs reached the server in {ROTATIONS} rotations"));
     }

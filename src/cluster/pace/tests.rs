@@ -33,6 +33,11 @@ fn starts(begin: Instant, end: Duration, requests: &[Duration], took: Duration, 
     starts
 }
 
+/// From each start to the next.
+fn gaps(starts: &[Duration]) -> Vec<Duration> {
+    starts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
+}
+
 /// The most starts within any second.
 fn most_in_a_second(starts: &[Duration]) -> usize {
     let within = |from: &Duration| starts.iter().filter(|at| (*from..=*from + ms(1000)).contains(*at)).count();
@@ -59,7 +64,7 @@ fn ten_thousand_requests_in_a_second_make_few_refreshes() {
 fn requests_that_go_on_are_served_each_second() {
     let requests: Vec<_> = (0..20_000).map(ms).collect();
     let starts = starts(Instant::now(), ms(20_000), &requests, ms(1), true);
-    let gaps: Vec<_> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let gaps = gaps(&starts);
     for (index, gap) in [100, 200, 400, 800, 1000, 1000, 1000].into_iter().enumerate() {
         let drawn = gaps[index];
         assert!(drawn >= ms(gap) && drawn <= ms(gap * 5 / 4 + 2), "gap {index}: {drawn:?}");
@@ -79,14 +84,14 @@ fn after_a_quiet_time_the_gap_is_short_again() {
 
 #[test]
 fn without_requests_there_is_one_each_interval_give_or_take() {
-    let mut gaps = Vec::new();
+    let mut all = Vec::new();
     for _ in 0..20 {
         let starts = starts(Instant::now(), Duration::from_secs(310), &[], ms(1), true);
         assert!((9..=11).contains(&starts.len()), "{starts:?}");
-        gaps.extend(starts.windows(2).map(|pair| pair[1] - pair[0]));
+        all.extend(gaps(&starts));
     }
-    assert!(gaps.iter().all(|gap| *gap >= ms(27_000) && *gap <= ms(33_002)), "{gaps:?}");
-    assert!(gaps.iter().any(|gap| *gap < ms(29_000)) && gaps.iter().any(|gap| *gap > ms(31_000)), "{gaps:?}");
+    assert!(all.iter().all(|gap| *gap >= ms(27_000) && *gap <= ms(33_002)), "{all:?}");
+    assert!(all.iter().any(|gap| *gap < ms(29_000)) && all.iter().any(|gap| *gap > ms(31_000)), "{all:?}");
 }
 
 #[test]
@@ -101,6 +106,20 @@ fn a_request_while_one_runs_is_for_the_next() {
     let starts = starts(Instant::now(), ms(5000), &[ms(0), ms(10)], ms(400), true);
     assert_eq!(starts.len(), 2, "{starts:?}");
     assert!(starts[1] >= ms(400), "{starts:?}");
+}
+
+#[test]
+fn a_short_interval_does_not_shorten_the_gap() {
+    let begin = Instant::now();
+    let mut pace = Pace::new(begin, ms(1));
+    let mut starts = Vec::new();
+    for at in (0..1000).map(|at| begin + ms(at)) {
+        if pace.start(at) {
+            pace.finish(at, true);
+            starts.push(at - begin);
+        }
+    }
+    assert!((8..=10).contains(&starts.len()), "{starts:?}");
 }
 
 #[test]
@@ -119,16 +138,16 @@ proptest! {
 
     #[test]
     fn refreshes_are_few_and_no_request_is_forgotten(
-        gaps in vec(prop_oneof![5 => 0..5_u64, 2 => 0..300_u64, 1 => 0..4000_u64], 1..400),
+        pauses in vec(prop_oneof![5 => 0..5_u64, 2 => 0..300_u64, 1 => 0..4000_u64], 1..400),
         took in 0..600_u64,
         is_ok: bool,
     ) {
-        let requests: Vec<_> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(ms(*at)) }).collect();
+        let requests: Vec<_> = pauses.iter().scan(0, |at, pause| { *at += pause; Some(ms(*at)) }).collect();
         let last = *requests.last().unwrap();
         let starts = starts(Instant::now(), last + ms(3000), &requests, ms(took), is_ok);
         prop_assert!(most_in_a_second(&starts) <= 11, "{:?}", starts);
-        for pair in starts.windows(2) {
-            prop_assert!(pair[1] - pair[0] >= SHORTEST_GAP.max(ms(took)), "{:?}", starts);
+        for gap in gaps(&starts) {
+            prop_assert!(gap >= SHORTEST_GAP.max(ms(took)), "{:?}", starts);
         }
         for request in requests {
             let served = starts.iter().find(|start| **start >= request);

@@ -86,6 +86,16 @@ fn the_node_that_a_hint_names_knows_better() {
 }
 
 #[test]
+fn a_hint_that_leads_to_a_dead_node_is_dropped() {
+    let mut world = World::new(&[(0, 99, "a"), (100, 199, "b")]);
+    world.moved(5, "c");
+    world.moved(6, "b");
+    world.knowledge.unreachable(&address("c"));
+    world.answer("a", &[(0, 99, "a"), (100, 199, "b")]);
+    assert_eq!((world.owner(5), world.owner(6)), (Some("a"), Some("b")));
+}
+
+#[test]
 fn an_answer_that_agrees_with_a_hint_settles_it() {
     let mut world = World::new(&[(0, 99, "a"), (100, 199, "b")]);
     world.moved(5, "b");

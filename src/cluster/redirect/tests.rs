@@ -88,7 +88,7 @@ fn words_of_a_script_are_not_taken_for_redis_s() {
 }
 
 #[test]
-fn errors_of_transactions_are_read_by_their_first() {
+fn an_error_of_the_redis_crate_is_read_as_the_server_s() {
     let sent = Sent { slot: Some(slot(100)), runs_script: false, to: &here() };
     let error = RedisError::from(error("MOVED 100 host:1"));
     assert_eq!(Redirect::of_redis_error(&error, sent), Some(moved("host", 1)));

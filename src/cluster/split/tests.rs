@@ -12,9 +12,17 @@ fn cmd(line: &str) -> Cmd {
     cmd
 }
 
+fn arguments(cmd: &Cmd) -> Vec<Vec<u8>> {
+    let argument = |argument| match argument {
+        Arg::Simple(argument) => <[u8]>::to_vec(argument),
+        other => panic!("{other:?}"),
+    };
+    cmd.args_iter().map(argument).collect()
+}
+
 fn line(cmd: &Cmd) -> String {
-    let words = cmd.args_iter().map(|word| String::from_utf8_lossy(simple(word).unwrap()).into_owned());
-    words.collect::<Vec<_>>().join(" ")
+    let words: Vec<_> = arguments(cmd).iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    words.join(" ")
 }
 
 /// The parts as lines with their keys' numbers; one line without numbers for a whole one.
@@ -22,11 +30,10 @@ fn parts(text: &str, layout: Layout) -> Vec<(String, Vec<usize>)> {
     match split(&cmd(text), layout) {
         Split::Whole(_) => vec![(text.to_owned(), vec![])],
         Split::Parts(parts) => {
-            assert!(parts.iter().all(|part| part.keys.iter().all(|key| {
-                let argument =
-                    cmd(text).args_iter().nth(layout.argument(*key)).map(|arg| simple(arg).unwrap().to_vec());
-                Slot::of(&argument.unwrap()) == part.slot
-            })));
+            for part in &parts {
+                let is_in_slot = |key: &usize| Slot::of(&arguments(&cmd(text))[layout.argument(*key)]) == part.slot;
+                assert!(part.keys.iter().all(is_in_slot), "{part:?}");
+            }
             parts.into_iter().map(|part| (line(&part.cmd), part.keys)).collect()
         }
     }
@@ -67,8 +74,8 @@ fn what_needs_no_splitting_or_is_malformed_goes_as_it_is() {
     let [a, b] = ["a", "b"].map(|key| Some(Slot::of(key.as_bytes())));
     assert_eq!(whole("MGET a", KEYS), a);
     assert_eq!(whole("DEL {a}1 {a}2 a", KEYS), a);
-    assert_eq!(whole("MSET b 1 a", PAIRS), b);
-    assert_eq!(whole("JSON.MSET b $ 1 a $", TRIPLES), b);
+    assert_eq!(whole("MSET b 1 a 2 c", PAIRS), b);
+    assert_eq!(whole("JSON.MSET b $ 1 a $ 2 c $", TRIPLES), b);
     assert_eq!(whole("JSON.MGET a $", PATH), a);
     assert_eq!(whole("JSON.MGET $", PATH), None);
     assert_eq!(whole("MGET", KEYS), None);
@@ -121,7 +128,7 @@ proptest! {
         };
         // Each part answers with its own keys and what follows them.
         let answer = |part: &Part| {
-            let arguments: Vec<_> = part.cmd.args_iter().map(|arg| simple(arg).unwrap().to_vec()).collect();
+            let arguments = arguments(&part.cmd);
             assert_eq!(arguments.len(), 1 + part.keys.len() * step + trailing);
             let body = &arguments[1..arguments.len() - trailing];
             body.chunks(step).map(|unit| Value::BulkString(unit.concat())).collect::<Vec<_>>()

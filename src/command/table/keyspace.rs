@@ -3,7 +3,7 @@
 use super::{Row, Words::Subcommand, plain, read, write};
 use crate::command::aggregate::Aggregate::{AllSucceeded, Arrays, FirstNonEmpty, Sum};
 
-pub(super) const ROWS: [Row; 81] = [
+pub(super) const ROWS: [Row; 80] = [
     write("APPEND"),
     read("BITCOUNT"),
     write("BITFIELD"),
@@ -25,7 +25,6 @@ pub(super) const ROWS: [Row; 81] = [
     write("EXPIRE"),
     write("EXPIREAT"),
     read("EXPIRETIME"),
-    write("GCRA"),
     write("GEOADD"),
     read("GEODIST"),
     read("GEOHASH"),

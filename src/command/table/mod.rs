@@ -21,8 +21,9 @@ use super::{
 
 /// What is known of a command.
 ///
-/// A row of 64 bytes or a little more, so that a look meets few lines of the processor's cache.
+/// It fills one line of the processor's cache, so that a look fetches no more than this one and the one of the index.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Row {
     name: Name,
     /// The command's name, with the word that tells it from others of the same name if it has a row for that.
@@ -74,7 +75,7 @@ pub(super) fn find(name: Name) -> Option<&'static Row> {
     loop {
         // It ends: most places have no row.
         let row = ROWS.get(usize::from(INDEX[at % PLACES]))?;
-        if row.name == name {
+        if row.name.equals(name) {
             return Some(row);
         }
         at += 1;

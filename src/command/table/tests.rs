@@ -3,7 +3,7 @@ use super::*;
 /// How many rows are looked at until a name is found.
 fn looks(row: usize) -> usize {
     let first = place_of(ROWS[row].name);
-    (0..).find(|step| usize::from(INDEX[(first + step) % PLACES]) == row).unwrap() + 1
+    (0..PLACES).find(|step| usize::from(INDEX[(first + step) % PLACES]) == row).unwrap() + 1
 }
 
 fn at(text: &str) -> usize {
@@ -57,4 +57,9 @@ fn what_is_split_by_slot_has_keys_at_that_distance() {
             assert_eq!(row.keys, Keys::Range { first: 1, last: end, step: each }, "{}", row.text);
         }
     }
+}
+
+#[test]
+fn a_row_fits_into_a_line_of_the_cache() {
+    assert_eq!(size_of::<Row>(), 64);
 }

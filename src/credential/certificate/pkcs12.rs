@@ -122,3 +122,6 @@ fn is_not(bytes: &[u8], element: Option<&Element<'_>>) -> Error {
     };
     Error::config(SETTING, format_args!("is not PKCS#12, {what}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,9 @@
 
 use super::{
     Grant,
-    asked::Asked,
     assertion::{self, AppCertificates},
     federated,
+    request::TokenRequest,
     server::PUBLIC_CLOUD,
 };
 use crate::emulator::{
@@ -28,33 +28,33 @@ struct Shown {
 
 pub(super) fn grant(
     tenant: &str,
-    asked: &Asked,
+    request: &TokenRequest,
     signer: &Signer,
     certificates: &AppCertificates,
 ) -> Result<Grant, Refusal> {
     if !tenant.eq_ignore_ascii_case(TENANT_ID) {
         return Err(aadsts::refusal(90_002, tenant));
     }
-    let grant_type = required(asked, "grant_type")?;
+    let grant_type = required(request, "grant_type")?;
     if grant_type != "client_credentials" {
         return Err(aadsts::refusal(70_003, grant_type));
     }
-    let shown = shown(asked)?;
+    let shown = shown(request)?;
     if !shown.client_id.eq_ignore_ascii_case(CLIENT_ID) {
         return Err(aadsts::refusal(700_016, &shown.client_id));
     }
     match (shown.secret.as_str(), shown.assertion.as_str()) {
         ("", "") => return Err(aadsts::refusal(7_000_216, "")),
         ("", assertion) => {
-            if asked.parameter("client_assertion_type") != JWT_BEARER {
+            if request.parameter("client_assertion_type") != JWT_BEARER {
                 return Err(aadsts::refusal(900_144, "client_assertion_type"));
             }
-            check_assertion(assertion, asked, signer, certificates)?;
+            check_assertion(assertion, request, signer, certificates)?;
         }
         (CLIENT_SECRET, _) => {}
         _ => return Err(aadsts::refusal(7_000_215, "")),
     }
-    let scope = required(asked, "scope")?;
+    let scope = required(request, "scope")?;
     let mut scopes = scope.split_whitespace().filter(|scope| !OF_OPENID.contains(scope));
     let (Some(scope), None) = (scopes.next(), scopes.next()) else {
         return Err(aadsts::refusal(70_011, scope));
@@ -68,29 +68,29 @@ pub(super) fn grant(
     }
 }
 
-fn required<'a>(asked: &'a Asked, name: &str) -> Result<&'a str, Refusal> {
-    match asked.parameter(name) {
+fn required<'a>(request: &'a TokenRequest, name: &str) -> Result<&'a str, Refusal> {
+    match request.parameter(name) {
         "" => Err(aadsts::refusal(900_144, name)),
         value => Ok(value),
     }
 }
 
 /// Id and secret may be in a header (RFC 6749, section 2.3.1), and an assertion names its application itself.
-fn shown(asked: &Asked) -> Result<Shown, Refusal> {
-    let (basic_id, basic_secret) = asked.basic_authorization().unwrap_or_default();
-    let assertion = asked.parameter("client_assertion").to_owned();
+fn shown(request: &TokenRequest) -> Result<Shown, Refusal> {
+    let (basic_id, basic_secret) = request.basic_authorization().unwrap_or_default();
+    let assertion = request.parameter("client_assertion").to_owned();
     let either = |given: &str, basic: String| if given.is_empty() { basic } else { given.to_owned() };
-    let mut client_id = either(asked.parameter("client_id"), basic_id);
+    let mut client_id = either(request.parameter("client_id"), basic_id);
     if client_id.is_empty() {
         let issuer = assertion::issuer(&assertion).filter(|issuer| !issuer.contains("://"));
         client_id = issuer.ok_or_else(|| aadsts::refusal(900_144, "client_id"))?;
     }
-    Ok(Shown { client_id, secret: either(asked.parameter("client_secret"), basic_secret), assertion })
+    Ok(Shown { client_id, secret: either(request.parameter("client_secret"), basic_secret), assertion })
 }
 
 fn check_assertion(
     assertion: &str,
-    asked: &Asked,
+    request: &TokenRequest,
     signer: &Signer,
     certificates: &AppCertificates,
 ) -> Result<(), Refusal> {
@@ -101,13 +101,13 @@ fn check_assertion(
     if issuer.contains("://") {
         return Err(aadsts::refusal(700_211, &issuer));
     }
-    certificates.check(assertion, CLIENT_ID, &audiences(asked))
+    certificates.check(assertion, CLIENT_ID, &audiences(request))
 }
 
 /// The endpoint's own URL, or the tenant's. A client may have come to it through a proxy that speaks https for it, or
 /// under the name that the endpoint gives itself over http.
-fn audiences(asked: &Asked) -> Vec<String> {
-    let hosts = [format!("https://{}", asked.host()), format!("http://{}", asked.host()), PUBLIC_CLOUD.to_owned()];
+fn audiences(request: &TokenRequest) -> Vec<String> {
+    let hosts = [format!("https://{}", request.host()), format!("http://{}", request.host()), PUBLIC_CLOUD.to_owned()];
     let paths = ["oauth2/v2.0/token", "oauth2/token", "v2.0"];
     let urls = hosts.iter().flat_map(|host| paths.iter().map(move |path| format!("{host}/{TENANT_ID}/{path}")));
     urls.collect()
@@ -123,24 +123,24 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn asked() -> Asked {
-        Asked::post().with(&[
+    fn request() -> TokenRequest {
+        TokenRequest::post().with(&[
             ("client_id", CLIENT_ID),
             ("scope", "https://redis.azure.com/.default"),
             ("grant_type", "client_credentials"),
         ])
     }
 
-    fn with_secret() -> Asked {
-        asked().with(&[("client_secret", CLIENT_SECRET)])
+    fn with_secret() -> TokenRequest {
+        request().with(&[("client_secret", CLIENT_SECRET)])
     }
 
-    fn with_assertion(assertion: &str) -> Asked {
-        asked().with(&[("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)])
+    fn with_assertion(assertion: &str) -> TokenRequest {
+        request().with(&[("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)])
     }
 
-    fn grant_of(signer: &Signer, tenant: &str, asked: &Asked) -> Result<Grant, Refusal> {
-        grant(tenant, asked, signer, &AppCertificates::default())
+    fn grant_of(signer: &Signer, tenant: &str, request: &TokenRequest) -> Result<Grant, Refusal> {
+        grant(tenant, request, signer, &AppCertificates::default())
     }
 
     #[test]
@@ -195,8 +195,8 @@ mod tests {
     fn id_and_secret_may_be_in_a_header() {
         let signer = Signer::generate().unwrap();
         let with_basic = |text: &str| {
-            let asked = asked().with(&[("client_id", "")]);
-            asked.with_header("Authorization", &format!("Basic {}", STANDARD.encode(text)))
+            let request = request().with(&[("client_id", "")]);
+            request.with_header("Authorization", &format!("Basic {}", STANDARD.encode(text)))
         };
         // As a form has it.
         let secret = CLIENT_SECRET.replace('~', "%7E");

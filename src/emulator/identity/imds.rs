@@ -1,6 +1,6 @@
 //! The Instance Metadata Service of Azure's virtual machines.
 
-use super::{Grant, asked::Asked, managed};
+use super::{Grant, managed, request::TokenRequest};
 use crate::emulator::{
     answers::{Form, Refusal},
     tokens::{USER_ASSIGNED_CLIENT_ID, USER_ASSIGNED_OBJECT_ID, USER_ASSIGNED_RESOURCE_ID},
@@ -12,21 +12,21 @@ const SELECTORS: [(&str, &str); 3] = [
     ("msi_res_id", USER_ASSIGNED_RESOURCE_ID),
 ];
 
-pub(super) fn grant(asked: &Asked) -> Result<Grant, Refusal> {
-    grant_to(asked, &SELECTORS)
+pub(super) fn grant(request: &TokenRequest) -> Result<Grant, Refusal> {
+    grant_to(request, &SELECTORS)
 }
 
 /// As [`grant`], for an endpoint that knows its user-assigned identities by these names.
-pub(super) fn grant_to(asked: &Asked, selectors: &[(&str, &str)]) -> Result<Grant, Refusal> {
+pub(super) fn grant_to(request: &TokenRequest, selectors: &[(&str, &str)]) -> Result<Grant, Refusal> {
     let refused = |description: &str| Refusal::imds(400, "invalid_request", description);
-    if !asked.header("Metadata").eq_ignore_ascii_case("true") {
+    if !request.header("Metadata").eq_ignore_ascii_case("true") {
         return Err(refused("Required metadata header not specified"));
     }
-    if asked.parameter("api-version").is_empty() {
+    if request.parameter("api-version").is_empty() {
         return Err(refused("Required query variable 'api-version' is missing"));
     }
-    let resource = managed::resource(asked).map_err(|problem| Refusal::imds(400, "invalid_resource", &problem))?;
-    let claims = managed::identity(asked, selectors).ok_or_else(|| refused("Identity not found"))?;
+    let resource = managed::resource(request).map_err(|problem| Refusal::imds(400, "invalid_resource", &problem))?;
+    let claims = managed::identity(request, selectors).ok_or_else(|| refused("Identity not found"))?;
     Ok(Grant { form: Form::Imds, claims: claims.audience(resource) })
 }
 
@@ -36,32 +36,34 @@ mod tests {
     use crate::emulator::tokens::RESOURCE;
     use serde_json::json;
 
-    fn asked() -> Asked {
-        Asked::get().with(&[("api-version", "2018-02-01"), ("resource", RESOURCE)]).with_header("Metadata", "true")
+    fn request() -> TokenRequest {
+        TokenRequest::get()
+            .with(&[("api-version", "2018-02-01"), ("resource", RESOURCE)])
+            .with_header("Metadata", "true")
     }
 
     #[test]
     fn identities_are_selected_by_each_documented_name() {
-        assert!(grant(&asked()).is_ok());
+        assert!(grant(&request()).is_ok());
         for (name, id) in SELECTORS {
-            let grant = grant(&asked().with(&[(name, id)])).unwrap();
+            let grant = grant(&request().with(&[(name, id)])).unwrap();
             assert_eq!(grant.claims.client_id(), USER_ASSIGNED_CLIENT_ID);
         }
         // App Service's name for it is not ours.
-        let refusal = grant(&asked().with(&[("mi_res_id", USER_ASSIGNED_RESOURCE_ID)])).unwrap_err();
+        let refusal = grant(&request().with(&[("mi_res_id", USER_ASSIGNED_RESOURCE_ID)])).unwrap_err();
         assert_eq!((refusal.status(), &refusal.body()["error_description"]), (400, &json!("Identity not found")));
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let probe = Asked::get().with(&[("api-version", "2018-02-01"), ("resource", RESOURCE)]);
-        for (asked, error, text) in [
+        let probe = TokenRequest::get().with(&[("api-version", "2018-02-01"), ("resource", RESOURCE)]);
+        for (request, error, text) in [
             (probe, "invalid_request", "metadata header"),
-            (asked().with(&[("api-version", "")]), "invalid_request", "api-version"),
-            (asked().with(&[("resource", "")]), "invalid_resource", "resource"),
-            (asked().with(&[("resource", "https://vault.azure.net")]), "invalid_resource", "AADSTS500011"),
+            (request().with(&[("api-version", "")]), "invalid_request", "api-version"),
+            (request().with(&[("resource", "")]), "invalid_resource", "resource"),
+            (request().with(&[("resource", "https://vault.azure.net")]), "invalid_resource", "AADSTS500011"),
         ] {
-            let refusal = grant(&asked).unwrap_err();
+            let refusal = grant(&request).unwrap_err();
             assert_eq!((refusal.status(), &refusal.body()["error"]), (400, &json!(error)));
             assert!(refusal.body()["error_description"].as_str().unwrap().contains(text), "{refusal:?}");
         }

@@ -1,6 +1,6 @@
 //! What all endpoints for managed identities share: which identity is asked for, and for which resource.
 
-use super::asked::Asked;
+use super::request::TokenRequest;
 use crate::emulator::{
     aadsts,
     tokens::{CLIENT_ID, RESOURCE, RESOURCE_ID, TOKEN_EXCHANGE, TokenClaims},
@@ -17,12 +17,12 @@ const BY_CLIENT_ID: [&str; 2] = ["client_id", "clientid"];
 ///
 /// The client id that the emulator's environment variables name is another user-assigned one, with the rights of that
 /// app.
-pub(super) fn identity(asked: &Asked, known: &[(&str, &str)]) -> Option<TokenClaims> {
-    let mut given = SELECTORS.into_iter().filter(|name| asked.parameters.contains_key(*name));
+pub(super) fn identity(request: &TokenRequest, known: &[(&str, &str)]) -> Option<TokenClaims> {
+    let mut given = SELECTORS.into_iter().filter(|name| request.parameters.contains_key(*name));
     match (given.next(), given.next()) {
         (None, _) => Some(TokenClaims::new()),
         (Some(name), None) => {
-            let id = asked.parameter(name);
+            let id = request.parameter(name);
             let mut ours = known.iter().filter(|(known, _)| *known == name).map(|(_, ours)| ours).peekable();
             if ours.peek().is_some() && BY_CLIENT_ID.contains(&name) && id.eq_ignore_ascii_case(CLIENT_ID) {
                 return Some(TokenClaims::new());
@@ -34,8 +34,8 @@ pub(super) fn identity(asked: &Asked, known: &[(&str, &str)]) -> Option<TokenCla
 }
 
 /// The resource that is asked for, by the name that its tokens carry; otherwise what the endpoint says.
-pub(super) fn resource(asked: &Asked) -> Result<&'static str, String> {
-    let given = asked.parameter("resource");
+pub(super) fn resource(request: &TokenRequest) -> Result<&'static str, String> {
+    let given = request.parameter("resource");
     let resource = given.trim_end_matches('/');
     if resource.is_empty() {
         Err("The parameter 'resource' is missing".to_owned())
@@ -56,7 +56,8 @@ mod tests {
     fn an_identity_is_found_by_the_names_and_ids_that_the_endpoint_knows() {
         let known = [("client_id", USER_ASSIGNED_CLIENT_ID), ("mi_res_id", USER_ASSIGNED_RESOURCE_ID)];
         let found = |parameters: &[(&str, &str)]| {
-            identity(&Asked::get().with(parameters), &known).map(|claims| claims.client_id() == USER_ASSIGNED_CLIENT_ID)
+            identity(&TokenRequest::get().with(parameters), &known)
+                .map(|claims| claims.client_id() == USER_ASSIGNED_CLIENT_ID)
         };
         assert_eq!(found(&[]), Some(false));
         assert_eq!(found(&[("client_id", USER_ASSIGNED_CLIENT_ID)]), Some(true));
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_resource_is_known_by_each_of_its_names() {
-        let resource = |name: &str| resource(&Asked::get().with(&[("resource", name)]));
+        let resource = |name: &str| resource(&TokenRequest::get().with(&[("resource", name)]));
         assert_eq!(resource("https://redis.azure.com"), Ok(RESOURCE));
         assert_eq!(resource("https://redis.azure.com/"), Ok(RESOURCE));
         assert_eq!(resource(RESOURCE_ID), Ok(RESOURCE));

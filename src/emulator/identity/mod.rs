@@ -1,13 +1,13 @@
 //! Microsoft Entra ID's token endpoint and Azure's endpoints for managed identities, on a loopback port.
 
 mod arc;
-pub(super) mod asked;
 pub(super) mod assertion;
 mod entra;
 mod federated;
 mod imds;
 mod managed;
 mod msi;
+pub(super) mod request;
 mod server;
 
 use super::{
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::lock::lock;
 use arc::KeyFiles;
-use asked::Asked;
 use assertion::AppCertificates;
+use request::TokenRequest;
 use std::{
     collections::VecDeque,
     io,
@@ -167,7 +167,12 @@ impl Identity {
     }
 
     /// Lets a token request go wrong, or refuses it, or answers it with a token.
-    async fn answer(&self, endpoint: &Endpoint, asked: &Asked, fault: Option<IdentityFault>) -> io::Result<Answer> {
+    async fn answer(
+        &self,
+        endpoint: &Endpoint,
+        request: &TokenRequest,
+        fault: Option<IdentityFault>,
+    ) -> io::Result<Answer> {
         match &fault {
             Some(IdentityFault::Hang) => std::future::pending().await,
             Some(IdentityFault::Reset) => return Err(io::Error::other("a scripted reset")),
@@ -177,20 +182,20 @@ impl Identity {
         if let Some(answer) = fault.as_ref().and_then(IdentityFault::answer) {
             return Ok(answer);
         }
-        match self.grant(endpoint, asked) {
+        match self.grant(endpoint, request) {
             Ok(grant) => self.token(grant, fault.as_ref()),
             Err(refusal) => Ok(refusal.into_answer()),
         }
     }
 
-    fn grant(&self, endpoint: &Endpoint, asked: &Asked) -> Result<Grant, Refusal> {
+    fn grant(&self, endpoint: &Endpoint, request: &TokenRequest) -> Result<Grant, Refusal> {
         match endpoint {
-            Endpoint::Tenant(tenant) => entra::grant(tenant, asked, &self.shared.signer, &self.shared.certificates),
-            Endpoint::Metadata if asked.parameter("api-version") == arc::API_VERSION => {
-                arc::grant(asked, &self.shared.arc)
+            Endpoint::Tenant(tenant) => entra::grant(tenant, request, &self.shared.signer, &self.shared.certificates),
+            Endpoint::Metadata if request.parameter("api-version") == arc::API_VERSION => {
+                arc::grant(request, &self.shared.arc)
             }
-            Endpoint::Metadata => imds::grant(asked),
-            Endpoint::Msi => msi::grant(asked),
+            Endpoint::Metadata => imds::grant(request),
+            Endpoint::Msi => msi::grant(request),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `/msi/token`: the endpoints that Azure's hosting services name to their programs in the environment.
 
-use super::{Grant, asked::Asked, managed};
+use super::{Grant, managed, request::TokenRequest};
 use crate::emulator::{
     answers::{Form, Refusal},
     tokens::{IDENTITY_HEADER, USER_ASSIGNED_CLIENT_ID, USER_ASSIGNED_OBJECT_ID, USER_ASSIGNED_RESOURCE_ID},
@@ -18,55 +18,55 @@ const APP_SERVICE: [(&str, &str); 4] = [
 const AZURE_ML: [(&str, &str); 1] = [("clientid", USER_ASSIGNED_CLIENT_ID)];
 
 /// The service is told by the method, and by its own version of the protocol.
-pub(super) fn grant(asked: &Asked) -> Result<Grant, Refusal> {
-    if asked.method == Method::POST {
-        return cloud_shell(asked);
+pub(super) fn grant(request: &TokenRequest) -> Result<Grant, Refusal> {
+    if request.method == Method::POST {
+        return cloud_shell(request);
     }
-    match asked.parameter("api-version") {
-        "2019-08-01" => app_service(asked, "X-IDENTITY-HEADER", &APP_SERVICE),
-        "2017-09-01" => app_service(asked, "Secret", &AZURE_ML),
-        "2019-07-01-preview" => service_fabric(asked),
+    match request.parameter("api-version") {
+        "2019-08-01" => app_service(request, "X-IDENTITY-HEADER", &APP_SERVICE),
+        "2017-09-01" => app_service(request, "Secret", &AZURE_ML),
+        "2019-07-01-preview" => service_fabric(request),
         version => Err(Refusal::app_service(400, &format!("The api-version '{version}' is not supported."))),
     }
 }
 
 /// App Service, Functions and Container Apps; Azure ML has kept an earlier version of it.
-fn app_service(asked: &Asked, header: &str, selectors: &[(&str, &str)]) -> Result<Grant, Refusal> {
+fn app_service(request: &TokenRequest, header: &str, selectors: &[(&str, &str)]) -> Result<Grant, Refusal> {
     const NOT_FOUND: &str =
         "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
-    if asked.header(header) != IDENTITY_HEADER {
+    if request.header(header) != IDENTITY_HEADER {
         return Err(Refusal::app_service(401, &format!("The header '{header}' is missing or wrong.")));
     }
-    let resource = managed::resource(asked).map_err(|problem| Refusal::app_service(400, &problem))?;
-    let claims = managed::identity(asked, selectors).ok_or_else(|| Refusal::app_service(400, NOT_FOUND))?;
+    let resource = managed::resource(request).map_err(|problem| Refusal::app_service(400, &problem))?;
+    let claims = managed::identity(request, selectors).ok_or_else(|| Refusal::app_service(400, NOT_FOUND))?;
     Ok(Grant { form: Form::AppService, claims: claims.audience(resource) })
 }
 
 /// Codes of <https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code>.
-fn service_fabric(asked: &Asked) -> Result<Grant, Refusal> {
-    if !asked.https {
+fn service_fabric(request: &TokenRequest) -> Result<Grant, Refusal> {
+    if !request.https {
         return Err(Refusal::service_fabric(403, "HttpsRequired", "Service Fabric's endpoint speaks https only."));
     }
-    if asked.header("Secret") != IDENTITY_HEADER {
+    if request.header("Secret") != IDENTITY_HEADER {
         let text = "Secret is not found in the request headers.";
         return Err(Refusal::service_fabric(401, "SecretHeaderNotFound", text));
     }
     let resource =
-        managed::resource(asked).map_err(|problem| Refusal::service_fabric(400, "ArgumentNullOrEmpty", &problem))?;
-    let claims = managed::identity(asked, &[]).ok_or_else(|| {
+        managed::resource(request).map_err(|problem| Refusal::service_fabric(400, "ArgumentNullOrEmpty", &problem))?;
+    let claims = managed::identity(request, &[]).ok_or_else(|| {
         let text = "Managed identity not found for the specified application host.";
         Refusal::service_fabric(404, "ManagedIdentityNotFound", text)
     })?;
     Ok(Grant { form: Form::ServiceFabric, claims: claims.audience(resource) })
 }
 
-fn cloud_shell(asked: &Asked) -> Result<Grant, Refusal> {
-    if !asked.header("Metadata").eq_ignore_ascii_case("true") {
+fn cloud_shell(request: &TokenRequest) -> Result<Grant, Refusal> {
+    if !request.header("Metadata").eq_ignore_ascii_case("true") {
         return Err(Refusal::cloud_shell("BadRequest", "Required metadata header not specified"));
     }
     let resource =
-        managed::resource(asked).map_err(|problem| Refusal::cloud_shell("AudienceNotSupported", &problem))?;
-    let claims = managed::identity(asked, &[])
+        managed::resource(request).map_err(|problem| Refusal::cloud_shell("AudienceNotSupported", &problem))?;
+    let claims = managed::identity(request, &[])
         .ok_or_else(|| Refusal::cloud_shell("BadRequest", "There is no identity but the signed-in user's."))?;
     Ok(Grant { form: Form::Imds, claims: claims.audience(resource) })
 }
@@ -77,46 +77,48 @@ mod tests {
     use crate::emulator::tokens::RESOURCE;
     use serde_json::json;
 
-    fn asked(version: &str, header: &'static str) -> Asked {
-        Asked::get().with(&[("api-version", version), ("resource", RESOURCE)]).with_header(header, IDENTITY_HEADER)
+    fn request(version: &str, header: &'static str) -> TokenRequest {
+        TokenRequest::get()
+            .with(&[("api-version", version), ("resource", RESOURCE)])
+            .with_header(header, IDENTITY_HEADER)
     }
 
     #[test]
     fn app_service_selects_by_its_own_names() {
-        let asked = || asked("2019-08-01", "X-IDENTITY-HEADER");
-        assert_eq!(grant(&asked()).unwrap().form, Form::AppService);
+        let request = || request("2019-08-01", "X-IDENTITY-HEADER");
+        assert_eq!(grant(&request()).unwrap().form, Form::AppService);
         for selector in APP_SERVICE {
-            let grant = grant(&asked().with(&[selector])).unwrap();
+            let grant = grant(&request().with(&[selector])).unwrap();
             assert_eq!(grant.claims.client_id(), USER_ASSIGNED_CLIENT_ID);
         }
-        let refusal = grant(&asked().with(&[("msi_res_id", USER_ASSIGNED_RESOURCE_ID)])).unwrap_err();
+        let refusal = grant(&request().with(&[("msi_res_id", USER_ASSIGNED_RESOURCE_ID)])).unwrap_err();
         assert_eq!((refusal.status(), &refusal.body()["statusCode"]), (400, &json!(400)));
         assert!(refusal.body()["message"].as_str().unwrap().starts_with("No User Assigned"), "{refusal:?}");
-        let refusal = grant(&asked().with_header("X-IDENTITY-HEADER", "guessed")).unwrap_err();
+        let refusal = grant(&request().with_header("X-IDENTITY-HEADER", "guessed")).unwrap_err();
         assert_eq!((refusal.status(), &refusal.body()["statusCode"]), (401, &json!(401)));
-        let refusal = grant(&asked().with(&[("api-version", "2030-01-01")])).unwrap_err();
+        let refusal = grant(&request().with(&[("api-version", "2030-01-01")])).unwrap_err();
         assert_eq!(refusal.status(), 400);
     }
 
     #[test]
     fn azure_ml_wants_its_secret_and_selects_by_client_id_only() {
-        let asked = || asked("2017-09-01", "secret");
-        assert!(grant(&asked()).is_ok());
-        let selected = grant(&asked().with(&[("clientid", USER_ASSIGNED_CLIENT_ID)])).unwrap();
+        let request = || request("2017-09-01", "secret");
+        assert!(grant(&request()).is_ok());
+        let selected = grant(&request().with(&[("clientid", USER_ASSIGNED_CLIENT_ID)])).unwrap();
         assert_eq!(selected.claims.client_id(), USER_ASSIGNED_CLIENT_ID);
-        assert!(grant(&asked().with(&[("client_id", USER_ASSIGNED_CLIENT_ID)])).is_err());
-        assert_eq!(grant(&asked().with_header("secret", "guessed")).unwrap_err().status(), 401);
+        assert!(grant(&request().with(&[("client_id", USER_ASSIGNED_CLIENT_ID)])).is_err());
+        assert_eq!(grant(&request().with_header("secret", "guessed")).unwrap_err().status(), 401);
     }
 
     #[test]
     fn service_fabric_wants_https_and_its_secret_and_knows_one_identity() {
-        let asked = || Asked { https: true, ..asked("2019-07-01-preview", "secret") };
-        assert_eq!(grant(&asked()).unwrap().form, Form::ServiceFabric);
+        let request = || TokenRequest { https: true, ..request("2019-07-01-preview", "secret") };
+        assert_eq!(grant(&request()).unwrap().form, Form::ServiceFabric);
         for (wrong, status, code) in [
-            (Asked { https: false, ..asked() }, 403, "HttpsRequired"),
-            (asked().with_header("secret", ""), 401, "SecretHeaderNotFound"),
-            (asked().with(&[("resource", "")]), 400, "ArgumentNullOrEmpty"),
-            (asked().with(&[("client_id", USER_ASSIGNED_CLIENT_ID)]), 404, "ManagedIdentityNotFound"),
+            (TokenRequest { https: false, ..request() }, 403, "HttpsRequired"),
+            (request().with_header("secret", ""), 401, "SecretHeaderNotFound"),
+            (request().with(&[("resource", "")]), 400, "ArgumentNullOrEmpty"),
+            (request().with(&[("client_id", USER_ASSIGNED_CLIENT_ID)]), 404, "ManagedIdentityNotFound"),
         ] {
             let refusal = grant(&wrong).unwrap_err();
             assert_eq!((refusal.status(), &refusal.body()["error"]["code"]), (status, &json!(code)));
@@ -125,11 +127,11 @@ mod tests {
 
     #[test]
     fn cloud_shell_answers_forms_with_the_metadata_header() {
-        let asked = || Asked::post().with(&[("resource", RESOURCE)]).with_header("Metadata", "true");
-        assert_eq!(grant(&asked()).unwrap().form, Form::Imds);
-        assert!(grant(&Asked::post().with(&[("resource", RESOURCE)])).is_err());
-        let refusal = grant(&asked().with(&[("resource", "https://vault.azure.net")])).unwrap_err();
+        let request = || TokenRequest::post().with(&[("resource", RESOURCE)]).with_header("Metadata", "true");
+        assert_eq!(grant(&request()).unwrap().form, Form::Imds);
+        assert!(grant(&TokenRequest::post().with(&[("resource", RESOURCE)])).is_err());
+        let refusal = grant(&request().with(&[("resource", "https://vault.azure.net")])).unwrap_err();
         assert_eq!((refusal.status(), &refusal.body()["error"]["code"]), (400, &json!("AudienceNotSupported")));
-        assert!(grant(&asked().with(&[("client_id", USER_ASSIGNED_CLIENT_ID)])).is_err());
+        assert!(grant(&request().with(&[("client_id", USER_ASSIGNED_CLIENT_ID)])).is_err());
     }
 }

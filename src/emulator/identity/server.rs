@@ -1,6 +1,6 @@
 //! The identity provider's HTTP server, which tells its endpoints by their paths.
 
-use super::{Endpoint, Identity, arc, asked::Asked};
+use super::{Endpoint, Identity, arc, request::TokenRequest};
 use crate::emulator::{
     aadsts,
     accept::accept,
@@ -89,8 +89,8 @@ impl Identity {
             _ => return Ok(answers::json(404, &json!({"error": "not_found"}))),
         };
         let fault = self.next_fault(!is_challenged(&request, &url));
-        let asked = Asked::read(request, &url, https).await?;
-        self.answer(&endpoint, &asked, fault).await
+        let request = TokenRequest::read(request, &url, https).await?;
+        self.answer(&endpoint, &request, fault).await
     }
 }
 

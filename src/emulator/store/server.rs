@@ -32,14 +32,14 @@ pub(super) fn info(args: Args<'_>, keys: usize) -> Reply {
         ("Cluster", "cluster_enabled:0\r\n".to_owned()),
         ("Keyspace", keyspace),
     ];
-    let asked: Vec<_> = (0..args.len()).map(|at| args.option(at)).collect();
-    let is_asked = |name: &str| {
-        let named = |asked: &String| {
-            ["ALL", "DEFAULT", "EVERYTHING"].contains(&asked.as_str()) || asked.eq_ignore_ascii_case(name)
+    let wanted: Vec<_> = (0..args.len()).map(|at| args.option(at)).collect();
+    let is_requested = |name: &str| {
+        let named = |wanted: &String| {
+            ["ALL", "DEFAULT", "EVERYTHING"].contains(&wanted.as_str()) || wanted.eq_ignore_ascii_case(name)
         };
-        asked.is_empty() || asked.iter().any(named)
+        wanted.is_empty() || wanted.iter().any(named)
     };
-    let told = sections.iter().filter(|(name, _)| is_asked(name)).map(|(name, text)| format!("# {name}\r\n{text}"));
+    let told = sections.iter().filter(|(name, _)| is_requested(name)).map(|(name, text)| format!("# {name}\r\n{text}"));
     Reply::Text(told.collect::<Vec<_>>().join("\r\n"))
 }
 

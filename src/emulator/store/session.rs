@@ -201,7 +201,7 @@ impl Session {
             "ROLE" => Ok(server::role()),
             "PUBLISH" => Ok(count(lock(&self.store.hub).publish(args.at(0), args.at(1)))),
             "SELECT" => server::select(args),
-            // The gate in front has seen to AUTH; what is left is QUIT.
+            // The front has seen to AUTH; what is left is QUIT.
             _ => Ok(Reply::OK),
         }
     }
@@ -227,7 +227,7 @@ impl Session {
     }
 
     fn hello(&mut self, args: Args<'_>) -> Outcome {
-        // The gate in front has seen to the login.
+        // The front has seen to the login.
         let Hello { resp3, login: _, name, problem } = Hello::read(args.0);
         if let Some(name) = name {
             self.name = name.to_vec();

@@ -121,7 +121,7 @@ async fn a_command_that_had_not_left_keeps_its_place_until_its_caller_is_through
 async fn a_quiet_command_that_had_not_left_has_one_place_and_no_more() {
     let (wire, far, admission) = full(8, 3);
     let quiet = redis::cmd("SET").arg("key").arg("value").set_no_response(true).clone();
-    let send = |limit| wire.command(Access::Open, &quiet, Some(Instant::now() + limit)).unwrap().0;
+    let send = |limit| wire.command(Access::Open, &quiet, Some(Instant::now() + limit), false).unwrap().0;
     let (begun, waiting, hasty) = (send(60 * SECOND), send(60 * SECOND), send(SECOND));
     assert!(matches!(hasty.await.outcome, Outcome::TimedOut));
     drop(far);

@@ -32,7 +32,7 @@ pub(in crate::link) fn get(wire: &Wire, key: &str) -> Reply {
 }
 
 pub(in crate::link) fn send(wire: &Wire, cmd: &Cmd) -> Reply {
-    wire.command(Access::Open, cmd, None).expect("the link is open").0
+    wire.command(Access::Open, cmd, None, false).expect("the link is open").0
 }
 
 pub(in crate::link) async fn answered(reply: Reply) -> Value {
@@ -106,7 +106,7 @@ async fn what_had_not_left_is_told_from_what_had() {
     assert!(matches!(begun.await.outcome, Outcome::Lost("connection closed" | "connection broken")));
     assert!(matches!(waiting.await.outcome, Outcome::Unsent(_)));
     assert!(matches!(late.await.outcome, Outcome::Unsent(_)));
-    assert!(wire.command(Access::Own, &redis::cmd("PING"), None).is_none());
+    assert!(wire.command(Access::Own, &redis::cmd("PING"), None, false).is_none());
     assert_eq!(wire.queue.in_flight(), 0);
 }
 
@@ -114,8 +114,9 @@ async fn what_had_not_left_is_told_from_what_had() {
 async fn every_request_ends_by_its_own_deadline_and_late_replies_go_to_nobody() {
     let (wire, mut far) = wire(1024);
     let begin = Instant::now();
-    let with =
-        |key: &str, limit| wire.command(Access::Open, redis::cmd("GET").arg(key), Some(begin + limit)).expect("open").0;
+    let with = |key: &str, limit| {
+        wire.command(Access::Open, redis::cmd("GET").arg(key), Some(begin + limit), false).expect("open").0
+    };
     let (slow, fast, patient) = (with("a", 5 * SECOND), with("b", SECOND), with("c", HOUR));
     assert!(matches!(fast.await.outcome, Outcome::TimedOut));
     assert!(begin.elapsed() < 2 * SECOND, "{:?}", begin.elapsed());
@@ -130,7 +131,7 @@ async fn requests_that_cannot_even_be_written_end_by_their_deadline() {
     let (wire, _far) = wire(8);
     let deadline = Instant::now() + SECOND;
     let requests: Vec<_> = (0..50)
-        .map(|n| wire.command(Access::Open, redis::cmd("GET").arg(n), Some(deadline)).expect("open").0)
+        .map(|n| wire.command(Access::Open, redis::cmd("GET").arg(n), Some(deadline), false).expect("open").0)
         .collect();
     for request in requests {
         assert!(matches!(request.await.outcome, Outcome::TimedOut));
@@ -210,7 +211,7 @@ async fn a_pipeline_is_told_which_of_the_replies_that_it_wants_cannot_be_read() 
         (&atomic, (4, 1), "+OK\r\n#T\r\n+QUEUED\r\n+QUEUED\r\n*0\r\n", None),
         (&atomic, (4, 1), "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*1\r\n#T\r\n", Some(None)),
     ] {
-        let reply = wire.pipeline(Access::Open, pipeline, wanted, None).expect("open").0;
+        let reply = wire.pipeline(Access::Open, pipeline, wanted, None, false).expect("open").0;
         let next = get(&wire, "next");
         far.read_exact(&mut vec![0; pipeline.get_packed_pipeline().len()]).await.unwrap();
         expect(&mut far, &["next"]).await;
@@ -278,7 +279,7 @@ async fn a_large_reply_on_its_way_shows_until_it_is_through() {
 #[tokio::test]
 async fn a_link_takes_what_its_condition_admits() {
     let (wire, mut far) = wire(1024);
-    let try_as = |access| wire.command(access, redis::cmd("GET").arg("k"), None);
+    let try_as = |access| wire.command(access, redis::cmd("GET").arg("k"), None, false);
     assert!(try_as(Access::Reauthenticating).is_none());
     let first = get(&wire, "k");
     wire.queue.swap(Condition::Open, Condition::Reauthenticating);

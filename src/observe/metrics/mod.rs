@@ -161,17 +161,15 @@ impl Stopwatch {
     }
 }
 
-/// Starts a task that passes on the figures of the pool of this name, `pool_size` connections to `host` and `port`;
-/// and tells where durations go. Must be called on a runtime.
+/// Starts a task that passes on the figures of the pool of this name, connections to `host` and `port`; and tells where durations go. Must be called on a runtime.
 pub(crate) fn start(
     (host, port): (&str, u16),
     pool: Arc<str>,
-    pool_size: usize,
     stats: impl Fn() -> Stats + Send + 'static,
     events: Receiver<Event>,
 ) -> (Operations, Option<JoinHandle<()>>) {
     let labels = labels(host, port, pool);
-    let series = Series::new(&labels, pool_size);
+    let series = Series::new(&labels);
     (Operations::new(labels), Some(tokio::spawn(run(series, stats, events))))
 }
 
@@ -191,13 +189,12 @@ struct Series {
     /// With what has been counted so far: several managers, one after the other, may count there.
     counters: Vec<(Counter, Read<u64>, u64)>,
     most: Gauge,
-    pool_size: usize,
     create_time: Histogram,
 }
 
 impl Series {
     /// Registers everything with the recorder that is installed now, if any is.
-    fn new(labels: &[Label], pool_size: usize) -> Self {
+    fn new(labels: &[Label]) -> Self {
         let labelled = |label: Option<(&'static str, &'static str)>| -> Vec<Label> {
             let own = label.map(|(key, value)| Label::from_static_parts(key, value));
             labels.iter().cloned().chain(own).collect()
@@ -220,13 +217,12 @@ impl Series {
             gauges: GAUGES.iter().map(gauge_of).collect(),
             counters: COUNTERS.iter().map(counter_of).collect(),
             most: gauge!(MOST, labelled(None)),
-            pool_size,
             create_time: histogram!(CREATE_TIME, labelled(None)),
         }
     }
 
     fn hand_on(&mut self, stats: &Stats) {
-        self.most.set(self.pool_size as f64);
+        self.most.set(stats.pool_size as f64);
         for (gauge, read) in &self.gauges {
             gauge.set(read(stats));
         }

@@ -31,6 +31,7 @@ fn keeper() -> Keeper {
             resolver: config.resolver,
             transport: Transport::Plaintext,
             connect_timeout: HOUR,
+            hint: None,
         },
         protocol: ProtocolVersion::RESP3,
         auth_timeout: HOUR,

@@ -1,4 +1,4 @@
-//! The conversation of a client and the gate, message by message, and what goes wrong with one.
+//! The conversation of a client and the front, message by message, and what goes wrong with one.
 
 use super::{SCRIPTED, Shared, reset};
 use crate::common::{
@@ -11,14 +11,14 @@ use tokio::{
     net::TcpStream,
     time::sleep,
 };
-use tokio_rustls::{client::TlsStream as GateStream, server::TlsStream as ClientStream};
+use tokio_rustls::{client::TlsStream as FrontStream, server::TlsStream as ClientStream};
 
 impl Shared {
     /// Until either side ends it, or the fault does.
     pub(super) async fn relay(
         &self,
         mut client: ClientStream<TcpStream>,
-        mut gate: GateStream<TcpStream>,
+        mut front: FrontStream<TcpStream>,
     ) -> io::Result<()> {
         let (mut requests, mut replies) = (Vec::<u8>::with_capacity(16 << 10), Vec::<u8>::with_capacity(16 << 10));
         let mut expected = VecDeque::new();
@@ -42,10 +42,10 @@ impl Shared {
                         expected.push_back(stage);
                         batch.extend(request);
                     }
-                    gate.write_all(&batch).await?;
-                    gate.flush().await?;
+                    front.write_all(&batch).await?;
+                    front.flush().await?;
                 }
-                read = gate.read_buf(&mut replies) => {
+                read = front.read_buf(&mut replies) => {
                     if read? == 0 || self.answer(&mut client, &mut replies, &mut expected).await?.is_break() {
                         return Ok(());
                     }

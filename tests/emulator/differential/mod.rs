@@ -159,7 +159,7 @@ async fn the_store_answers_as_redis_does() {
     tokio::join!(compare_in("2"), compare_in("3"));
 }
 
-/// Commands that the gate in front answers itself, or that end the connection; and CLIENT, whose subcommands count.
+/// Commands that the front answers itself, or that end the connection; and CLIENT, whose subcommands count.
 const OTHERS: &[&str] = &["AUTH", "MONITOR", "QUIT", "RESET", "CLIENT", "CLIENT REPLY"];
 
 /// Of the commands that a server has, the store has those of the grammar and of the scripts, and refuses the others by

@@ -71,7 +71,7 @@ impl Signing {
 fn claims(changes: &Value) -> Value {
     let now = since_epoch(SystemTime::now()).as_secs();
     let mut claims = json!({
-        "iss": CLIENT_ID, "sub": CLIENT_ID, "aud": ENDPOINT, "jti": uuid::Uuid::new_v4().to_string(),
+        "iss": CLIENT_ID, "sub": CLIENT_ID, "aud": ENDPOINT, "jti": crate::uuid::random().unwrap(),
         "nbf": now, "iat": now, "exp": now + 600,
     });
     let fields = claims.as_object_mut().unwrap();

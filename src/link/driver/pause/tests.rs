@@ -60,7 +60,7 @@ fn a_driver_that_runs_seldom_runs_all_the_same() {
         assert!(matches!(answered, Ok(Outcome::Answered(Value::Int(1)))), "{answered:?}");
         // Deadlines are kept, too.
         let deadline = Instant::now() + LONG;
-        let late = wire.command(Access::Open, redis::cmd("GET").arg("b"), Some(deadline)).unwrap().0;
+        let late = wire.command(Access::Open, redis::cmd("GET").arg("b"), Some(deadline), false).unwrap().0;
         let late = ended(late).await;
         assert!(matches!(late, Ok(Outcome::TimedOut)), "{late:?}");
         slow.abort();
@@ -142,7 +142,7 @@ async fn a_token_that_was_not_accepted_in_time_does_not_count() {
     let (wire, _far) = wire(1024);
     wire.liveness.expires_at(Instant::now() + LONG);
     let _validating = wire.liveness.validate();
-    let _auth = wire.command(Access::Own, redis::cmd("AUTH").arg("a"), None);
+    let _auth = wire.command(Access::Own, redis::cmd("AUTH").arg("a"), None, false);
     turns().await;
     thread::sleep(2 * LONG);
     let reply = timeout(SECOND, get(&wire, "b")).await.expect("an outcome");

@@ -3,8 +3,8 @@
 use super::*;
 use crate::emulator::{
     backend::Backend,
-    certs::Certificates,
-    gate::Gate,
+    certs::{Certificates, LOCAL},
+    redis_front::{Policy, RedisFront},
     store::Store,
     tokens::{OBJECT_ID, Signer, TokenClaims},
 };
@@ -25,9 +25,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 static SIGNER: LazyLock<Arc<Signer>> = LazyLock::new(|| Arc::new(Signer::generate().unwrap()));
 
 /// In front of the embedded store.
-static GATE: LazyLock<Gate> = LazyLock::new(|| {
-    let tls = Certificates::generate().unwrap().server_config(false).unwrap();
-    Gate::new(Arc::clone(&SIGNER), Backend::Store(Store::default()), Arc::new(tls).into())
+static FRONT: LazyLock<RedisFront> = LazyLock::new(|| {
+    let tls = Certificates::generate(LOCAL).unwrap().server_config(false).unwrap();
+    RedisFront::new(Arc::clone(&SIGNER), Backend::Store(Store::default()), Arc::new(tls).into(), Policy::Open)
 });
 
 static GOOD: LazyLock<String> = LazyLock::new(|| token(&SIGNER, &TokenClaims::new()));
@@ -98,12 +98,12 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..20).prop_map(|pieces| pieces.concat())
 }
 
-/// A client's end of a new connection, what the gate knows of that, and its session.
+/// A client's end of a new connection, what the front knows of that, and its session.
 async fn connect() -> (DuplexStream, Arc<Control>, JoinHandle<()>) {
     let (ours, theirs) = duplex(1 << 20);
     let control = Arc::new(Control::new(1));
-    let backend = GATE.shared.backend.connect().await.unwrap();
-    let session = Session::new(Arc::clone(&GATE.shared), Arc::clone(&control));
+    let backend = FRONT.shared.backend.connect().await.unwrap();
+    let session = Session::new(Arc::clone(&FRONT.shared), Arc::clone(&control));
     (ours, control, tokio::spawn(session.run(theirs, backend)))
 }
 

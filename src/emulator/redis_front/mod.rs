@@ -2,9 +2,11 @@
 //! expire.
 
 mod connection;
+mod listening;
+mod policy;
 mod session;
 
-use super::{accept::accept, backend::Backend, faults::AuthFault, tokens::Signer};
+use super::{backend::Backend, faults::AuthFault, tokens::Signer};
 use crate::lock::lock;
 use connection::Control;
 use rustls::HandshakeKind;
@@ -17,21 +19,19 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
-pub use connection::GateConnection;
+pub use connection::FrontConnection;
+pub(super) use listening::Listening;
+pub(super) use policy::Policy;
 
 /// A client that connects and says nothing is not waited for longer.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The front that Redis clients connect to: what has come through it, and what it shall do wrong.
 #[derive(Clone)]
-pub struct Gate {
+pub struct RedisFront {
     shared: Arc<Shared>,
 }
 
@@ -39,6 +39,8 @@ struct Shared {
     signer: Arc<Signer>,
     backend: Backend,
     acceptor: TlsAcceptor,
+    policy: Policy,
+    frozen: watch::Sender<bool>,
     refuse: AtomicBool,
     totals: Totals,
     faults: Mutex<Faults>,
@@ -64,10 +66,10 @@ struct Totals {
     commands: AtomicU64,
 }
 
-/// What has come through the gate so far.
+/// What has come through the front so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct GateStats {
+pub struct FrontStats {
     /// Connections with which TLS was set up.
     pub accepted: u64,
     /// Connections with which it was not.
@@ -86,13 +88,15 @@ pub struct GateStats {
     pub commands: u64,
 }
 
-impl Gate {
-    pub(super) fn new(signer: Arc<Signer>, backend: Backend, acceptor: TlsAcceptor) -> Self {
+impl RedisFront {
+    pub(super) fn new(signer: Arc<Signer>, backend: Backend, acceptor: TlsAcceptor, policy: Policy) -> Self {
         Self {
             shared: Arc::new(Shared {
                 signer,
                 backend,
                 acceptor,
+                policy,
+                frozen: watch::Sender::new(false),
                 refuse: AtomicBool::new(false),
                 totals: Totals::default(),
                 faults: Mutex::default(),
@@ -103,10 +107,10 @@ impl Gate {
 
     /// The connections that are open, oldest first.
     #[must_use]
-    pub fn connections(&self) -> Vec<GateConnection> {
+    pub fn connections(&self) -> Vec<FrontConnection> {
         let mut connections = lock(&self.shared.connections);
         connections.retain(|control| control.is_open());
-        connections.iter().map(|control| GateConnection::new(Arc::clone(control))).collect()
+        connections.iter().map(|control| FrontConnection::new(Arc::clone(control))).collect()
     }
 
     /// How many connections are open.
@@ -117,9 +121,9 @@ impl Gate {
 
     /// Counters since the start.
     #[must_use]
-    pub fn stats(&self) -> GateStats {
+    pub fn stats(&self) -> FrontStats {
         let totals = &self.shared.totals;
-        GateStats {
+        FrontStats {
             accepted: totals.accepted.load(Relaxed),
             tls_failures: totals.tls_failures.load(Relaxed),
             resumed: totals.resumed.load(Relaxed),
@@ -153,26 +157,24 @@ impl Gate {
 
     /// Closes all connections at once.
     pub fn cut_all(&self) {
-        self.connections().iter().for_each(GateConnection::cut);
+        self.connections().iter().for_each(FrontConnection::cut);
     }
 
-    /// Serves clients until it is dropped.
-    pub(super) async fn serve(self, listener: TcpListener) {
-        let mut sessions = JoinSet::new();
-        loop {
-            let stream = accept(&listener).await;
-            if !self.shared.refuse.load(Relaxed) {
-                sessions.spawn(Arc::clone(&self.shared).session(stream));
-            }
-            // Those that are through are not kept.
-            while sessions.try_join_next().is_some() {}
-        }
+    /// Makes it and all its connections half-open: sockets stay and new ones are accepted, but nothing gets through in
+    /// either direction, no TLS handshake either.
+    pub fn freeze(&self) {
+        self.shared.frozen.send_replace(true);
+    }
+
+    /// Lets everything through again, what was held up included.
+    pub fn thaw(&self) {
+        self.shared.frozen.send_replace(false);
     }
 }
 
-impl std::fmt::Debug for Gate {
+impl std::fmt::Debug for RedisFront {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("RedisFront").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
@@ -180,6 +182,7 @@ impl Shared {
     async fn session(self: Arc<Self>, stream: TcpStream) {
         // Failing to set it costs speed only.
         _ = stream.set_nodelay(true);
+        self.flowing().await;
         let Ok(Ok(client)) = timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream)).await else {
             self.totals.tls_failures.fetch_add(1, Relaxed);
             return;
@@ -194,6 +197,13 @@ impl Shared {
         let control = Arc::new(Control::new(id));
         lock(&self.connections).push(Arc::clone(&control));
         Session::new(Arc::clone(&self), control).run(client, backend).await;
+    }
+
+    /// Waits until the front is not frozen.
+    async fn flowing(&self) {
+        if *self.frozen.borrow() {
+            _ = self.frozen.subscribe().wait_for(|frozen| !*frozen).await;
+        }
     }
 
     /// The delay and the fault of the next `AUTH`.

@@ -1,10 +1,11 @@
 //! What passes between a client and its backend: authentication is answered here, everything else passed on, in order.
 
 mod login;
+mod verdict;
 
 use super::{Shared, connection::Control};
 use crate::{
-    emulator::resp::{Reply, Request, frame_len, is_push, parse_request},
+    emulator::resp::{Reply, frame_len, is_push, parse_request},
     lock::lock,
 };
 use std::{
@@ -19,35 +20,31 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     sync::Notify,
 };
+use verdict::Verdict;
 
 const CHUNK: usize = 64 << 10;
 
 /// Requests that wait for their reply at most: a client that only writes is read no further.
 const MOST_PENDING: usize = 64 << 10;
 
-const NOAUTH: &str = "NOAUTH Authentication required.";
+/// Redis gets this in place of a command that the front refuses: it does not have it either, and so its transaction is
+/// spoilt by that as it should be.
+const REFUSED: &[u8] = b"*1\r\n$7\r\nREFUSED\r\n";
 
 /// What a request will be answered with.
 enum Pending {
     /// The backend's next reply.
     Forward,
-    /// This, by the gate itself.
+    /// This, by the front itself.
     Answer(Vec<u8>),
+    /// This, in place of the backend's next reply.
+    Replace(Vec<u8>),
     /// Nothing, and nothing after it.
     Never,
 }
 
-/// What to do with one request.
-enum Verdict {
-    Forward(Vec<u8>),
-    /// As `Forward`, for a request without a reply of its own.
-    ForwardUnanswered(Vec<u8>),
-    Answer(Reply),
-    Never,
-}
-
 pub(super) struct Session {
-    gate: Arc<Shared>,
+    front: Arc<Shared>,
     control: Arc<Control>,
     pending: Mutex<VecDeque<Pending>>,
     queued: Notify,
@@ -65,9 +62,9 @@ impl Drop for Session {
 }
 
 impl Session {
-    pub(super) fn new(gate: Arc<Shared>, control: Arc<Control>) -> Self {
+    pub(super) fn new(front: Arc<Shared>, control: Arc<Control>) -> Self {
         Self {
-            gate,
+            front,
             control,
             pending: Mutex::default(),
             queued: Notify::new(),
@@ -90,7 +87,7 @@ impl Session {
             _ = self.replies(from_backend, to_client) => {}
             () = self.control.closed() => {}
             () = self.control.expired() => {
-                self.gate.totals.expired.fetch_add(1, Relaxed);
+                self.front.totals.expired.fetch_add(1, Relaxed);
             }
         }
     }
@@ -105,7 +102,7 @@ impl Session {
             if client.read_buf(&mut buffer).await? == 0 {
                 return Ok(());
             }
-            self.control.flowing().await;
+            self.flowing().await;
             let mut forward = Vec::new();
             let mut done = 0;
             while let Some(request) = parse_request(&buffer[done..]).map_err(io::Error::other)? {
@@ -133,19 +130,19 @@ impl Session {
     fn note(&self, verdict: Verdict, forward: &mut Vec<u8>) {
         let pending = match verdict {
             Verdict::Forward(bytes) => {
-                self.gate.totals.commands.fetch_add(1, Relaxed);
+                self.front.totals.commands.fetch_add(1, Relaxed);
                 forward.extend_from_slice(&bytes);
                 Pending::Forward
             }
             Verdict::ForwardUnanswered(bytes) => {
-                self.gate.totals.commands.fetch_add(1, Relaxed);
+                self.front.totals.commands.fetch_add(1, Relaxed);
                 forward.extend_from_slice(&bytes);
                 return;
             }
-            Verdict::Answer(reply) => {
-                let mut bytes = Vec::new();
-                reply.write(self.resp3.load(Relaxed), &mut bytes);
-                Pending::Answer(bytes)
+            Verdict::Answer(reply) => Pending::Answer(self.written(&reply)),
+            Verdict::Refuse(problem) => {
+                forward.extend_from_slice(REFUSED);
+                Pending::Replace(self.written(&Reply::error(problem)))
             }
             Verdict::Never => Pending::Never,
         };
@@ -153,50 +150,20 @@ impl Session {
         self.queued.notify_one();
     }
 
+    fn written(&self, reply: &Reply) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        reply.write(self.resp3.load(Relaxed), &mut bytes);
+        bytes
+    }
+
+    async fn flowing(&self) {
+        self.front.flowing().await;
+        self.control.flowing().await;
+    }
+
     async fn wait_for_room(&self) {
         while lock(&self.pending).len() > MOST_PENDING {
             self.served.notified().await;
-        }
-    }
-
-    async fn judge(&self, request: &Request, raw: &[u8]) -> Verdict {
-        let error = |text: &str| Verdict::Answer(Reply::error(text));
-        let name = request.name();
-        match name.as_str() {
-            "HELLO" => self.hello(request).await,
-            "AUTH" if self.subscriber.load(Relaxed) => error(
-                "ERR Can't execute 'auth': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-            ),
-            "AUTH" => match (request.arg(1), request.arg(2)) {
-                (Some(user), Some(token)) => match self.authenticate(user, token).await {
-                    Ok(()) => Verdict::Answer(Reply::OK),
-                    Err(verdict) => verdict,
-                },
-                // A password alone is for the default user, which does not exist here.
-                (Some(_), None) => self.rejected(),
-                _ => error("ERR wrong number of arguments for 'auth' command"),
-            },
-            "QUIT" => Verdict::Forward(raw.to_vec()),
-            "RESET" => {
-                self.control.deauthenticate();
-                self.resp3.store(false, Relaxed);
-                self.subscriber.store(false, Relaxed);
-                Verdict::Forward(raw.to_vec())
-            }
-            _ if !self.control.is_authenticated() => error(NOAUTH),
-            "MONITOR" => error("ERR the emulator's gate does not pass on MONITOR"),
-            "CLIENT" if request.arg(1).is_some_and(|sub| sub.eq_ignore_ascii_case(b"REPLY")) => {
-                error("ERR the emulator's gate does not pass on CLIENT REPLY")
-            }
-            "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => {
-                let subscribes = !name.contains("UNSUB");
-                if subscribes && !self.resp3.load(Relaxed) {
-                    self.subscriber.store(true, Relaxed);
-                }
-                Verdict::ForwardUnanswered(raw.to_vec())
-            }
-            _ if self.subscriber.load(Relaxed) => Verdict::ForwardUnanswered(raw.to_vec()),
-            _ => Verdict::Forward(raw.to_vec()),
         }
     }
 
@@ -211,7 +178,7 @@ impl Session {
             let done = self.serve(&buffer, &mut out)?;
             buffer.drain(..done);
             if !out.is_empty() {
-                self.control.flowing().await;
+                self.flowing().await;
                 client.write_all(&out).await?;
                 client.flush().await?;
                 self.served.notify_one();
@@ -241,14 +208,15 @@ impl Session {
                 return Ok(done);
             };
             let frame = &buffer[done..done + len];
-            if !is_push(frame) {
-                // None is pending for what a subscriber gets in RESP2, and for errors of SUBSCRIBE.
-                pending.pop_front();
-            }
+            // None is pending for what a subscriber gets in RESP2, and for errors of SUBSCRIBE.
+            let answered = if is_push(frame) { None } else { pending.pop_front() };
             if is_last_unsubscription(frame) {
                 self.subscriber.store(false, Relaxed);
             }
-            out.extend_from_slice(frame);
+            match answered {
+                Some(Pending::Replace(bytes)) => out.extend_from_slice(&bytes),
+                _ => out.extend_from_slice(frame),
+            }
             done += len;
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 /// A handle to one connection of a client; it keeps nothing open.
 #[derive(Clone)]
-pub struct GateConnection {
+pub struct FrontConnection {
     control: Arc<Control>,
 }
 
@@ -97,7 +97,7 @@ impl Control {
     }
 }
 
-impl GateConnection {
+impl FrontConnection {
     pub(super) fn new(control: Arc<Control>) -> Self {
         Self { control }
     }
@@ -152,9 +152,9 @@ impl GateConnection {
     }
 }
 
-impl std::fmt::Debug for GateConnection {
+impl std::fmt::Debug for FrontConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GateConnection")
+        f.debug_struct("FrontConnection")
             .field("id", &self.id())
             .field("is_open", &self.is_open())
             .field("authentications", &self.authentications())

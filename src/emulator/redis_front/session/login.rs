@@ -1,6 +1,6 @@
-//! `AUTH` and `HELLO`, which the gate answers itself as far as they are about tokens.
+//! `AUTH` and `HELLO`, which the front answers itself as far as they are about tokens.
 
-use super::{Session, Verdict};
+use super::{Session, verdict::Verdict};
 use crate::emulator::{
     faults::AuthFault,
     hello::Hello,
@@ -14,7 +14,7 @@ const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already 
 const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
 impl Session {
-    /// The token is for the gate, the rest for the backend.
+    /// The token is for the front, the rest for the backend.
     pub(super) async fn hello(&self, request: &Request) -> Verdict {
         let args = request.args.get(1..).unwrap_or_default();
         let Hello { resp3, login, name, problem } = Hello::read(args);
@@ -42,7 +42,7 @@ impl Session {
 
     pub(super) async fn authenticate(&self, user: &[u8], token: &[u8]) -> Result<(), Verdict> {
         let reauth = self.control.is_authenticated();
-        let (delay, scripted) = self.gate.next_auth(reauth);
+        let (delay, scripted) = self.front.next_auth(reauth);
         tokio::time::sleep(delay).await;
         match self.control.take_fault().or(scripted) {
             Some(AuthFault::WrongPass) => return Err(self.rejected()),
@@ -51,15 +51,15 @@ impl Session {
             Some(AuthFault::Delay(delay)) => tokio::time::sleep(delay).await,
             None => {}
         }
-        let until: SystemTime = self.gate.signer.verify(user, token).map_err(|_| self.rejected())?;
+        let until: SystemTime = self.front.signer.verify(user, token).map_err(|_| self.rejected())?;
         self.control.authenticated(until);
-        self.gate.totals.authentications.fetch_add(1, Relaxed);
-        self.gate.totals.reauths.fetch_add(u64::from(reauth), Relaxed);
+        self.front.totals.authentications.fetch_add(1, Relaxed);
+        self.front.totals.reauths.fetch_add(u64::from(reauth), Relaxed);
         Ok(())
     }
 
     pub(super) fn rejected(&self) -> Verdict {
-        self.gate.totals.rejected.fetch_add(1, Relaxed);
+        self.front.totals.rejected.fetch_add(1, Relaxed);
         Verdict::Answer(Reply::error(WRONGPASS))
     }
 }

@@ -1,4 +1,4 @@
-//! The gate: who is let in, how long a connection lasts, and what goes through it.
+//! The front: who is let in, how long a connection lasts, and what goes through it.
 
 use crate::{
     Raw, auth,
@@ -36,7 +36,7 @@ async fn only_good_tokens_of_the_right_user_are_let_in() {
     }
     raw.expect(&auth(&emulator, &good), "+OK\r\n").await;
     raw.expect("GET key\r\n", "$-1\r\n").await;
-    assert_eq!(emulator.gate().stats().rejected, 10);
+    assert_eq!(emulator.redis_front().stats().rejected, 10);
 }
 
 /// What the wire looks like to a client: everything in order, whoever answers it.
@@ -61,7 +61,7 @@ async fn a_connection_is_cut_when_its_token_expires_unless_it_authenticates_agai
     let longer = emulator.identity().issue_token_with(&longer).unwrap();
     diligent.expect(&auth(&emulator, &longer), "+OK\r\n").await;
     idle.closed().await;
-    assert_eq!(emulator.gate().stats().expired, 1);
+    assert_eq!(emulator.redis_front().stats().expired, 1);
     diligent.expect("ECHO alive\r\n", "$5\r\nalive\r\n").await;
     // A wrong re-AUTH leaves a connection as it was.
     diligent.expect("AUTH somebody else\r\n", WRONGPASS).await;
@@ -139,8 +139,8 @@ async fn connections_can_be_disturbed_one_by_one() {
     let emulator = start(Emulator::builder()).await;
     let mut first = Raw::authenticated(&emulator).await;
     let mut second = Raw::authenticated(&emulator).await;
-    let gate = emulator.gate();
-    let [one, two] = &gate.connections()[..] else { panic!("two connections") };
+    let front = emulator.redis_front();
+    let [one, two] = &front.connections()[..] else { panic!("two connections") };
     assert_eq!((one.authentications(), one.is_open()), (1, true));
 
     one.freeze();
@@ -164,13 +164,13 @@ async fn connections_can_be_disturbed_one_by_one() {
     second.closed().await;
     first.expect("ECHO here\r\n", "$4\r\nhere\r\n").await;
 
-    gate.refuse_connections(true);
+    front.refuse_connections(true);
     let refused = TcpStream::connect((emulator.host(), emulator.port())).await;
     if let Ok(mut stream) = refused {
         // A reset is as good as an end.
         _ = within("closed at once", 5 * SECOND, stream.read(&mut byte)).await;
     }
-    assert_eq!(gate.connection_count(), 1);
+    assert_eq!(front.connection_count(), 1);
 }
 
 #[tokio::test]

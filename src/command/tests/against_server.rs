@@ -1,15 +1,15 @@
 //! The table beside what a real server says of its own commands (`COMMAND`, `COMMAND GETKEYS`).
 
-use super::{
+use super::cmd;
+use crate::command::{
     aggregate::Aggregate,
     fan_out::FanOut,
     lane::{Effect, Lane},
     profile::{Profile, profile},
-    tests::cmd,
 };
 use redis::{Cmd, Connection, Value};
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -196,7 +196,7 @@ impl Known {
 
     /// Where it says that the command is to be sent in a cluster.
     fn fan_out(&self) -> FanOut {
-        let gather = match self.tip("response_policy:") {
+        let aggregate = match self.tip("response_policy:") {
             Some("one_succeeded") => Some(Aggregate::FirstSuccess),
             Some("all_succeeded") => Some(Aggregate::AllSucceeded),
             Some("agg_sum") => Some(Aggregate::Sum),
@@ -207,10 +207,10 @@ impl Known {
             other => panic!("{}: {other:?}", self.name),
         };
         match self.tip("request_policy:") {
-            Some("all_nodes" | "all_shards") => FanOut::Primaries(gather.unwrap_or(Aggregate::Arrays)),
+            Some("all_nodes" | "all_shards") => FanOut::Primaries(aggregate.unwrap_or(Aggregate::Arrays)),
             Some("multi_shard") => {
                 let each = if self.name.starts_with("MSET") { 2 } else { 1 };
-                FanOut::Split { each, last: false, gather: gather.unwrap_or(Aggregate::Arrays) }
+                FanOut::Split { each, last: false, gather: aggregate.unwrap_or(Aggregate::Arrays) }
             }
             // By a cursor.
             Some("special") if self.name == "SCAN" => FanOut::Scan(1),
@@ -220,12 +220,15 @@ impl Known {
     }
 }
 
-/// Fails for commands that differ and are not listed, and for listed ones that do not differ.
-fn assert_listed<'a>(differ: impl IntoIterator<Item = &'a str>, listed: Differences, commands: &[Known]) {
-    let differ: BTreeSet<_> = differ.into_iter().collect();
-    let listed = listed.iter().flat_map(|(names, _)| names.split(", "));
-    let listed: BTreeSet<_> = listed.filter(|name| commands.iter().any(|command| command.name == *name)).collect();
-    assert_eq!(differ, listed);
+/// Fails for commands that differ, which come with what differs, and are not listed, and for listed ones that do not
+/// differ.
+fn assert_listed<'a>(differ: impl IntoIterator<Item = (&'a str, String)>, listed: Differences, commands: &[Known]) {
+    let mut differ: BTreeMap<_, _> = differ.into_iter().collect();
+    for name in listed.iter().flat_map(|(names, _)| names.split(", ")) {
+        let is_there = commands.iter().any(|command| command.name == name);
+        assert_eq!(differ.remove(name).is_some(), is_there, "{name} is listed");
+    }
+    assert!(differ.is_empty(), "{differ:#?}");
 }
 
 fn keys(cmd: &Cmd) -> Vec<String> {
@@ -246,14 +249,14 @@ fn every_command_of_a_server_is_in_the_table_and_reads_and_blocks_as_it_says() {
         assert_eq!(blocks.contains(&true), expected, "{}", command.name);
     }
     let differ = commands.iter().filter(|command| command.profile().only_reads() != command.has("readonly"));
-    assert_listed(differ.map(|command| &*command.name), READS, &commands);
+    assert_listed(differ.map(|command| (&*command.name, format!("{:?}", command.flags))), READS, &commands);
 }
 
 #[test]
 fn keys_are_where_a_server_finds_them() {
     let mut server = Server::start();
     let commands = server.commands();
-    let mut differ = BTreeSet::new();
+    let mut differ = BTreeMap::new();
     for command in &commands {
         let lines: Vec<_> = if command.has("movablekeys") {
             let own = |line: &&&str| line.split(' ').next() == Some(&command.name);
@@ -266,8 +269,7 @@ fn keys_are_where_a_server_finds_them() {
         for (line, theirs) in told {
             let ours = keys(&cmd(line));
             if ours != theirs {
-                println!("{line}: {ours:?}, the server: {theirs:?}");
-                differ.insert(command.name.as_str());
+                differ.insert(command.name.as_str(), format!("{line}: {ours:?}, the server: {theirs:?}"));
             }
         }
     }
@@ -278,7 +280,9 @@ fn keys_are_where_a_server_finds_them() {
 fn commands_go_to_the_nodes_that_a_server_names() {
     let mut server = Server::start();
     let commands = server.commands();
-    let differ = commands.iter().filter(|command| command.profile().fan_out() != command.fan_out());
-    let differ = differ.inspect(|command| println!("{command:?}: {:?}", command.profile().fan_out()));
-    assert_listed(differ.map(|command| &*command.name), FAN_OUT, &commands);
+    let differ = commands.iter().filter_map(|command| {
+        let (ours, theirs) = (command.profile().fan_out(), command.fan_out());
+        (ours != theirs).then(|| (&*command.name, format!("{ours:?}, the server: {theirs:?}")))
+    });
+    assert_listed(differ, FAN_OUT, &commands);
 }

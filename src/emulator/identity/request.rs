@@ -13,7 +13,7 @@ use std::{collections::HashMap, io};
 /// A token request is a form of a few hundred bytes, or a few kilobytes with an assertion.
 const LARGEST_REQUEST: usize = 64 << 10;
 
-pub(super) struct Asked {
+pub(super) struct TokenRequest {
     pub(super) method: Method,
     pub(super) https: bool,
     /// The form of a `POST`, the query of anything else.
@@ -21,7 +21,7 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
 }
 
-impl Asked {
+impl TokenRequest {
     pub(super) async fn read(request: Request<Incoming>, url: &Url, https: bool) -> io::Result<Self> {
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, LARGEST_REQUEST).collect().await.map_err(io::Error::other)?.to_bytes();
@@ -68,7 +68,7 @@ pub(in crate::emulator) fn form(body: &[u8]) -> HashMap<String, String> {
 }
 
 #[cfg(test)]
-impl Asked {
+impl TokenRequest {
     /// A `GET` without anything, to the host `emulator:1`.
     pub(super) fn get() -> Self {
         let mut headers = HeaderMap::new();

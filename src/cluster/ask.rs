@@ -1,0 +1,65 @@
+//! Asking a node how it sees the cluster.
+
+use super::{address::NodeAddress, topology::Topology};
+use crate::{
+    error::{Error, ErrorKind, Stage},
+    link::{Link, Outcome, Setup},
+    pool::Shared,
+};
+use redis::Value;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// Why there is no topology.
+pub(super) enum Refused {
+    /// The server has answered, and that it is no cluster, or may not be asked, or something that is no topology.
+    Said(String),
+    /// It has not answered.
+    Silent(Error),
+}
+
+impl Refused {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Said(what) => Error::new(ErrorKind::Connect, format!("this is no Redis Cluster: {what}")),
+            Self::Silent(error) => error,
+        }
+    }
+}
+
+/// Asks over a link that is up.
+pub(super) async fn ask(link: &Link, name: &NodeAddress, limit: Duration) -> Result<Topology, Refused> {
+    let mut cmd = redis::cmd("CLUSTER");
+    cmd.arg("SLOTS");
+    match link.ask(&cmd, Instant::now() + limit).await {
+        Outcome::Answered(Value::ServerError(error)) if is_for_a_while(error.code()) => {
+            Err(Refused::Silent(unanswered(&format!("Redis said {}", error.code()))))
+        }
+        Outcome::Answered(reply) => Topology::parse(&reply, name).map_err(Refused::Said),
+        Outcome::Unreadable(_, problem) => Err(Refused::Said(format!("its reply cannot be read ({problem})"))),
+        Outcome::TimedOut => Err(Refused::Silent(unanswered(&format!("no reply within {limit:?}")))),
+        _ => Err(Refused::Silent(unanswered("the connection was lost"))),
+    }
+}
+
+fn is_for_a_while(code: &str) -> bool {
+    matches!(code, "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "BUSY" | "NOAUTH")
+}
+
+fn unanswered(why: &str) -> Error {
+    Error::new(ErrorKind::Timeout(Stage::Connect), format!("CLUSTER SLOTS was not answered: {why}"))
+}
+
+/// Asks over a connection of its own, to where the name leads now.
+pub(super) async fn ask_anew(
+    setup: &Setup,
+    shared: &Shared,
+    name: &NodeAddress,
+    limit: Duration,
+) -> Result<Topology, Refused> {
+    let mut tokens = shared.tokens.clone();
+    let open = Link::open(setup, async { tokens.current().await }, Arc::default(), Arc::clone(&shared.admission));
+    let dialled = timeout_at(Instant::now() + setup.auth_timeout, open).await;
+    let link = dialled.unwrap_or_else(|_| Err(unanswered("no connection"))).map_err(Refused::Silent)?;
+    ask(&link, name, limit).await
+}

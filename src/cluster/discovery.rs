@@ -1,0 +1,156 @@
+//! Finding out at `connect` whether the endpoint is one server or a cluster.
+
+use super::{
+    address::NodeAddress,
+    ask::{Refused, ask},
+    endpoint::NodeMap,
+    map::SlotMap,
+    node::Node,
+    nodes::{LINKS_OF_A_NODE, Nodes},
+    router::Cluster,
+    topology::Topology as Slots,
+    watch::{Seed, Watch},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    link::Setup,
+    pool::Shared,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+/// Links to a single endpoint by default.
+const LINKS_OF_AN_ENDPOINT: usize = 4;
+
+/// How long a server may take to say whether it is a cluster, before it is asked again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whether the cache is a cluster of several nodes that clients send commands to, or has one endpoint for all.
+///
+/// In Azure Managed Redis this is the cluster policy: *OSS* (the default of a new cache) is a cluster; *Enterprise* and
+/// *non-clustered* are single endpoints. It is fixed when a cache is created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Topology {
+    /// The server is asked once, at `connect`, with `CLUSTER SLOTS`. One that refuses to answer, whatever the error is,
+    /// is a single endpoint.
+    #[default]
+    Auto,
+    /// One endpoint; nothing is asked. On a cluster, commands fail with an error that says so.
+    SingleEndpoint,
+    /// A cluster; `connect` fails if it is none.
+    OssCluster,
+}
+
+/// Where commands go.
+#[derive(Clone)]
+pub(crate) enum Routing {
+    /// All to this one.
+    Single(Arc<Node>),
+    /// Each to the owner of its keys' slot.
+    Cluster(Arc<Cluster>),
+}
+
+/// What is needed to find out.
+pub(crate) struct Discovery {
+    pub(crate) topology: Topology,
+    pub(crate) setup: Setup,
+    pub(crate) shared: Shared,
+    pub(crate) keepers: TaskTracker,
+    /// None: the default of an endpoint, or of a node.
+    pub(crate) pool_size: Option<usize>,
+    pub(crate) node_map: NodeMap,
+    pub(crate) refresh_interval: Duration,
+}
+
+impl Discovery {
+    /// Opens the first connection, and to a cluster one to each node, for at most the connect timeout. The watch is to
+    /// run for as long as the cluster is used. It waits for as long as it takes: whoever calls has a limit.
+    pub(crate) async fn start(self) -> Result<(Routing, Option<Watch>), Error> {
+        let of_an_endpoint = self.pool_size.unwrap_or(LINKS_OF_AN_ENDPOINT);
+        let is_known = self.topology == Topology::SingleEndpoint;
+        let size = if is_known { of_an_endpoint } else { 1 };
+        let name = NodeAddress::new(&self.setup.dialer.host, self.setup.dialer.port);
+        let (seed, ready) = Node::start(name.clone(), size, self.setup.clone(), &self.shared, &self.keepers);
+        ready.await.unwrap_or_else(|_| Err(Error::closed()))?;
+        if is_known {
+            return Ok((Routing::Single(seed), None));
+        }
+        match self.ask(&seed, &name).await {
+            Ok(slots) => self.cluster(seed, name, &slots).await,
+            Err(Refused::Said(_)) if self.topology == Topology::Auto => {
+                seed.pool().grow(of_an_endpoint);
+                Ok((Routing::Single(seed), None))
+            }
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
+
+    /// A connection that breaks is no answer.
+    async fn ask(&self, seed: &Node, name: &NodeAddress) -> Result<Slots, Refused> {
+        loop {
+            let changed = self.shared.availability.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let asked = Instant::now();
+            if let Some(link) = seed.open_link() {
+                match ask(&link, name, ANSWER_WITHIN).await {
+                    Err(Refused::Silent(_)) => link.suspect(),
+                    answer => return answer,
+                }
+            }
+            if seed.pool().has_ended() {
+                return Err(Refused::Silent(Error::closed()));
+            }
+            // A server that is just loading answers at once, and for some time.
+            _ = timeout_at(asked + ANSWER_WITHIN / 4, changed).await;
+        }
+    }
+
+    async fn cluster(
+        self,
+        seed: Arc<Node>,
+        name: NodeAddress,
+        slots: &Slots,
+    ) -> Result<(Routing, Option<Watch>), Error> {
+        let limit = Instant::now() + self.setup.dialer.connect_timeout;
+        let size = self.pool_size.unwrap_or(LINKS_OF_A_NODE);
+        let (setup, shared) = (self.setup, self.shared);
+        let nodes = Nodes::new(setup.clone(), shared.clone(), self.keepers, size, self.node_map);
+        if slots.primaries().contains(&&name) {
+            nodes.adopt(name.clone(), seed);
+        }
+        let cluster = Arc::new(Cluster::new(nodes));
+        cluster.publish(SlotMap::empty().rebuilt(slots, &[], |address| cluster.nodes.get(address)));
+        first_links(&cluster, &shared, limit).await?;
+        let watch = Watch::new(Arc::clone(&cluster), Seed { setup, name }, shared, self.refresh_interval);
+        Ok((Routing::Cluster(cluster), Some(watch)))
+    }
+}
+
+/// Waits until each node has a link, until `limit` at most. It is an error if none has one then.
+async fn first_links(cluster: &Cluster, shared: &Shared, limit: Instant) -> Result<(), Error> {
+    let nodes = cluster.nodes.all();
+    let is_up = |node: &&Arc<Node>| node.takes_commands();
+    loop {
+        let changed = shared.availability.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        // Dials that fail come back with errors; one more look at each when the time is over.
+        if nodes.iter().all(|node| node.takes_commands()) {
+            return Ok(());
+        }
+        if timeout_at(limit, changed).await.is_ok() {
+            continue;
+        }
+        if nodes.iter().any(|node| is_up(&node)) {
+            return Ok(());
+        }
+        let error = nodes.iter().find_map(|node| node.pool().last_error());
+        return Err(error.unwrap_or_else(|| {
+            Error::new(ErrorKind::Connect, "the cluster has nodes, and none of them has answered in time")
+                .with_hint(super::nodes::NODE_HINT)
+        }));
+    }
+}

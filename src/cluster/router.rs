@@ -1,0 +1,84 @@
+//! What commands read of a cluster, and how they tell what they have seen of it.
+
+use super::{address::NodeAddress, map::SlotMap, node::Node, nodes::Nodes, scan::Positions, slot::Slot};
+use crate::lock::lock;
+use arc_swap::{ArcSwap, Guard};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::Notify;
+
+/// The nodes of a cluster, by slots.
+pub(crate) type Map = SlotMap<Arc<Node>>;
+
+/// What a cluster is to those who send commands. It is kept right by the watch, the one task that asks for the topology.
+pub(crate) struct Cluster {
+    map: ArcSwap<Map>,
+    pub(crate) nodes: Nodes,
+    /// Where scans over all nodes stand.
+    pub(crate) positions: Mutex<Positions>,
+    news: Mutex<News>,
+    /// Rung when there are news for the watch.
+    bell: Notify,
+}
+
+/// What commands have seen of the cluster since the watch last looked.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) moved: HashMap<Slot, NodeAddress>,
+    /// Something else says that the topology has changed.
+    pub(super) in_doubt: bool,
+}
+
+impl Cluster {
+    pub(super) fn new(nodes: Nodes) -> Self {
+        Self {
+            map: ArcSwap::from_pointee(SlotMap::empty()),
+            nodes,
+            positions: Mutex::default(),
+            news: Mutex::default(),
+            bell: Notify::new(),
+        }
+    }
+
+    /// Who owns what, as it is known now.
+    #[inline]
+    pub(crate) fn map(&self) -> Guard<Arc<Map>> {
+        self.map.load()
+    }
+
+    /// Notes that a node has answered `MOVED`; the topology is asked for.
+    pub(crate) fn moved(&self, slot: Slot, to: &NodeAddress) {
+        lock(&self.news).moved.insert(slot, to.clone());
+        self.bell.notify_one();
+    }
+
+    /// Has the topology asked for: something does not go as it says.
+    pub(crate) fn doubt(&self) {
+        lock(&self.news).in_doubt = true;
+        self.bell.notify_one();
+    }
+
+    pub(super) fn take_news(&self) -> News {
+        std::mem::take(&mut *lock(&self.news))
+    }
+
+    /// Completes when there may be news.
+    pub(super) async fn news(&self) {
+        self.bell.notified().await;
+    }
+
+    pub(super) fn publish(&self, map: Map) {
+        self.map.store(Arc::new(map));
+    }
+
+    /// Any node that takes commands, for what has no key; or else any node.
+    pub(crate) fn any_node(&self) -> Option<Arc<Node>> {
+        let map = self.map();
+        let members = map.primaries();
+        let start = fastrand::usize(..members.len().max(1));
+        let in_turn = || members.iter().cycle().skip(start).take(members.len()).map(|member| &member.node);
+        in_turn().find(|node| node.takes_commands()).or_else(|| in_turn().next()).map(Arc::clone)
+    }
+}

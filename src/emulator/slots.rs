@@ -1,0 +1,43 @@
+//! Which slot of a cluster a key is in.
+
+/// How many slots there are.
+pub(super) const SLOTS: u16 = 16_384;
+
+/// The slot of a key: of what is in its first braces, if there is anything, otherwise of all of it.
+pub(super) fn slot_of(key: &[u8]) -> u16 {
+    let tag = || {
+        let open = key.iter().position(|byte| *byte == b'{')? + 1;
+        let len = key[open..].iter().position(|byte| *byte == b'}')?;
+        (len > 0).then(|| &key[open..open + len])
+    };
+    crc16(tag().unwrap_or(key)) % SLOTS
+}
+
+/// CRC16 as XMODEM has it: polynomial 0x1021, most significant bit first.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The check value of the algorithm, and what redis-server answers to `CLUSTER KEYSLOT`.
+    #[test]
+    fn keys_are_in_the_slots_that_redis_has_them_in() {
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        for (key, slot) in [
+            ("", 0),
+            ("foo", 12182),
+            ("{foo}bar", 12182),
+            ("bar{foo}", 12182),
+            ("foo{}{bar}", 8363),
+            ("foo{{bar}}zap", 4015),
+            ("foo{bar}{zap}", 5061),
+        ] {
+            assert_eq!(slot_of(key.as_bytes()), slot, "{key}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
+//! a single endpoint works there, and stays right while slots, nodes and tokens change.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod routing;
+
+use entra_redis::{
+    Config, Credential, EntraRedis,
+    emulator::{Cluster, Emulator, EmulatorBuilder},
+};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A cluster, and a handle to it.
+async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> (Emulator, Cluster, EntraRedis) {
+    let emulator = common::start(builder).await;
+    let cluster = emulator.cluster().expect("a cluster was asked for").clone();
+    let redis = connect(&emulator, set).await;
+    (emulator, cluster, redis)
+}
+
+async fn connect(emulator: &Emulator, set: impl FnOnce(Config) -> Config) -> EntraRedis {
+    let credential =
+        Credential::service_principal(emulator.client_id(), emulator.client_secret(), emulator.tenant_id())
+            .authority_host(emulator.authority_host());
+    let config = Config::new(credential).tls(emulator.tls()).token_manager(common::by_ratio(0.5));
+    EntraRedis::connect(emulator.host(), emulator.port(), set(config)).await.expect("the cluster takes connections")
+}
+
+/// Three primaries, tokens that live for an hour.
+async fn three() -> (Emulator, Cluster, EntraRedis) {
+    start(Emulator::builder().token_lifetime(HOUR).cluster(3), |config| config).await
+}
