@@ -1,10 +1,7 @@
 //! Events tell every step, and nobody waits for those who listen.
 
-use crate::{
-    HOUR,
-    common::{self, SECOND, all_current, by_ratio, load::Load, rotations},
-    connect, log, told,
-};
+use crate::{HOUR, start, told};
+use common::{SECOND, all_current, by_ratio, load::Load, rotations};
 use entra_redis::{
     EntraRedis, Event,
     emulator::{Emulator, IdentityFault},
@@ -18,9 +15,8 @@ fn links(redis: &EntraRedis) -> BTreeSet<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_is_told_step_by_step() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
-    let redis = connect(&emulator, emulator.config().token_manager(by_ratio(0.5)), 3).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = emulator.up(emulator.config().token_manager(by_ratio(0.5)), 3).await;
     let mut events = redis.manager().events();
     redis.manager().refresh_token();
 
@@ -45,9 +41,8 @@ async fn a_rotation_is_told_step_by_step() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_link_is_told_with_the_one_that_replaces_it() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder()).await;
-    let redis = connect(&emulator, emulator.config(), 2).await;
+    let emulator = start(Emulator::builder()).await;
+    let redis = emulator.up(emulator.config(), 2).await;
     let before = links(&redis);
     let mut events = redis.manager().events();
     emulator.redis_front().connections()[0].cut();
@@ -81,9 +76,8 @@ async fn a_lost_link_is_told_with_the_one_that_replaces_it() {
 /// A lone link has a stand-in for its re-AUTH, which goes again, once what was sent on it is answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stand_in_is_told_from_its_connection_to_its_end() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
-    let redis = connect(&emulator, emulator.config(), 1).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = emulator.up(emulator.config(), 1).await;
     let lone = links(&redis);
     let load = Load::start(&redis, 8);
     let mut events = redis.manager().events();
@@ -110,9 +104,8 @@ async fn a_stand_in_is_told_from_its_connection_to_its_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscriber_that_never_reads_slows_nothing() {
     const LINKS: usize = 64;
-    let _logs = log::watch();
-    let emulator = common::start(common::emulator(4 * SECOND)).await;
-    let redis = connect(&emulator, emulator.config().token_manager(by_ratio(0.3)), LINKS).await;
+    let emulator = start(common::emulator(4 * SECOND)).await;
+    let redis = emulator.up(emulator.config().token_manager(by_ratio(0.3)), LINKS).await;
     let mut lazy = redis.manager().events();
     let mut eager = redis.manager().events();
     let counted = tokio::spawn(async move {
@@ -142,9 +135,8 @@ async fn a_subscriber_that_never_reads_slows_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_are_told_with_their_reason_and_the_next_attempt() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
-    let redis = connect(&emulator, emulator.config().token_manager(by_ratio(0.5)), 2).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = emulator.up(emulator.config().token_manager(by_ratio(0.5)), 2).await;
     let mut events = redis.manager().events();
     emulator.identity().script(vec![IdentityFault::Status(503); 2]);
     redis.manager().refresh_token();
