@@ -1,12 +1,9 @@
 //! How many commands are under way, how many may be, and how they ended.
 
 use crate::error::{Error, ErrorKind};
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
 };
 use tokio::sync::Notify;
 
@@ -261,12 +258,6 @@ impl Drop for Permit {
         if let Some(admission) = self.0.take() {
             admission.release(1);
         }
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Permit")
     }
 }
 

@@ -48,6 +48,20 @@ fn those_who_came_first_get_their_places_first() {
     assert!(poll(&mut third));
 }
 
+/// Nobody is woken for a permit that is not there: it would stand behind the others afterwards.
+#[test]
+fn who_comes_second_stays_second_when_the_first_is_served() {
+    let admission = Admission::new(1);
+    assert!(admission.try_acquire());
+    let mut waiting = [admission.acquire(), admission.acquire(), admission.acquire()].map(Box::pin);
+    assert!(waiting.iter_mut().all(|one| !poll(one)));
+    for served in 0..waiting.len() {
+        admission.release(1);
+        assert!(poll(&mut waiting[served]), "{served}");
+        assert!(waiting[served + 1..].iter_mut().all(|one| !poll(one)), "{served}");
+    }
+}
+
 /// Two places, one ring: whoever takes the first one sees to it that somebody takes the second.
 #[test]
 fn a_place_that_is_left_over_goes_to_the_next_one() {
