@@ -77,7 +77,7 @@ fuzz-smoke:
 mutants: export CARGO_PROFILE_DEV_DEBUG = false
 mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
 mutants:
-	CARGO_TARGET_DIR=$(CURDIR)/target/mutants cargo mutants --all-features --file '$(FILE)' -- --lib -- $(TESTS)
+	CARGO_TARGET_DIR='$(CURDIR)/target/mutants' cargo mutants --all-features --file '$(FILE)' -- --lib -- $(TESTS)
 
 bench: redis-server
 	cargo bench -p entra-redis-benches
