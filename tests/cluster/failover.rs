@@ -9,7 +9,7 @@ use redis::AsyncCommands;
 use std::time::Instant;
 
 /// Three primaries with a replica each, of which one is promoted half a second after its primary is gone.
-async fn with_replicas(set: impl FnOnce(Config) -> Config) -> (Emulator, Cluster, EntraRedis) {
+async fn with_replicas(set: impl FnOnce(Config) -> Config) -> (common::Azure, Cluster, EntraRedis) {
     let builder = Emulator::builder().token_lifetime(HOUR).cluster(3).replicas(1);
     start(builder.node_timeout(Duration::from_millis(500)), set).await
 }
