@@ -253,6 +253,12 @@ impl Permit {
     }
 }
 
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Permit")
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(admission) = self.0.take() {

@@ -11,6 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 /// How a request ended.
+#[derive(Debug)]
 pub(crate) enum Outcome {
     /// Redis answered; a pipeline's answers come as one array.
     Answered(Value),
