@@ -18,7 +18,7 @@ test-clients: redis-server
 	tests/clients/run.sh
 
 lint:
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --no-default-features -- -D warnings
 	cargo clippy -- -D warnings
 	cargo clippy --all-features --all-targets -- -D warnings

@@ -31,7 +31,7 @@
 //! # Features
 //!
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
-//!   it brings some sixty crates.
+//!   it brings 69 crates.
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
@@ -40,6 +40,8 @@
 //!   example.
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a
 //!   cluster connection, say), as a `StreamingCredentialsProvider`.
+//!
+//! `cli` and `prometheus` build some of the examples, `bench-api` the benches; they add nothing to the API.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]

@@ -34,6 +34,9 @@ struct Options {
     /// Starts a Redis Cluster of so many primaries behind the emulator, each a `redis-server`.
     #[arg(long, value_name = "N", conflicts_with_all = ["redis", "redis_server"])]
     cluster: Option<usize>,
+    /// The same of embedded stores: nothing has to be installed.
+    #[arg(long, value_name = "N", conflicts_with_all = ["redis", "redis_server", "cluster"])]
+    embedded_cluster: Option<usize>,
     /// How many replicas each primary of the cluster has.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "cluster")]
     replicas: usize,
@@ -75,6 +78,9 @@ impl Options {
         }
         if let Some(primaries) = self.cluster {
             builder = builder.cluster(primaries);
+        }
+        if let Some(nodes) = self.embedded_cluster {
+            builder = builder.embedded_cluster(nodes);
         }
         match self.policy {
             Some(Policy::OssCluster) => builder = builder.amr_strict(),

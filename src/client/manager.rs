@@ -240,15 +240,15 @@ impl ConnectionManager {
         let drained = join_all(links.map(async |link| {
             link.retire("shut down");
             let drained = self.core.timers.timeout_at(deadline, link.drained()).await.is_some();
-            (drained && !link.has_ended()).then(|| link.id())
+            (drained && !link.has_ended()).then(|| (link.id(), Arc::clone(link.node())))
         }))
         .await;
         // They close with their last owner.
         nodes.iter().for_each(|node| node.pool().clear());
         self.connections.close();
         self.connections.wait().await;
-        for link in drained.into_iter().flatten() {
-            self.sources.journal.record(Event::LinkDrained { link });
+        for (link, node) in drained.into_iter().flatten() {
+            self.sources.journal.record(Event::LinkDrained { node, link });
         }
         self.publishing.lock().await.end().await;
         self.timers.lock().await.end().await;

@@ -240,7 +240,7 @@ impl Credential {
     /// |---|---|
     /// | `AZURE_TOKEN_CREDENTIALS` | the [default chain](Self::default_chain), or what it names |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET` | service principal with a secret |
-    /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH` | service principal with a certificate: a PEM or PKCS#12 file, with `AZURE_CLIENT_CERTIFICATE_PASSWORD`; its chain is sent if `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` is `1` or `true` |
+    /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH` | service principal with a certificate: a PEM file or, with the feature `pkcs12`, a PKCS#12 file, with `AZURE_CLIENT_CERTIFICATE_PASSWORD`; its chain is sent if `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` is `1` or `true` |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_FEDERATED_TOKEN_FILE` | workload identity |
     /// | `AZURE_CLIENT_ID` | user-assigned managed identity with this client id |
     /// | none of them | system-assigned managed identity |

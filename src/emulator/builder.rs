@@ -4,9 +4,9 @@ use super::{
     Emulator,
     backend::{Backend, Server},
     certs::{Certificates, LOCAL},
-    cluster::{Cluster, Plan, Servers},
+    cluster::{Cluster, Embedded, Fronts, Kind, Plan, Servers},
     identity::Identity,
-    redis_front::{Policy, RedisFront},
+    redis_front::Policy,
     store::Store,
     tokens::Signer,
 };
@@ -37,6 +37,7 @@ enum Redis {
     Spawned,
     Address(String),
     Cluster(usize),
+    EmbeddedCluster(usize),
 }
 
 impl Default for EmulatorBuilder {
@@ -80,6 +81,14 @@ impl EmulatorBuilder {
     /// alone, for which it is to be verified on all connections. [`Emulator::cluster`] has what can happen to the nodes.
     pub fn cluster(mut self, primaries: usize) -> Self {
         self.redis = Redis::Cluster(primaries);
+        self
+    }
+
+    /// As [`cluster`](Self::cluster), of embedded stores: nothing has to be installed, and a hundred nodes fit into one
+    /// process. There are no replicas; slots, `MOVED`, `ASK`, `CROSSSLOT` and `CLUSTER SLOTS`, `NODES`, `INFO`, `KEYSLOT`
+    /// and `COUNTKEYSINSLOT` are as in Redis, and messages reach the subscribers of all nodes.
+    pub fn embedded_cluster(mut self, nodes: usize) -> Self {
+        self.redis = Redis::EmbeddedCluster(nodes);
         self
     }
 
@@ -131,11 +140,12 @@ impl EmulatorBuilder {
     /// If no port can be had; if `redis-server` cannot be run, the error says what to install; if nothing listens at
     /// [`redis_address`](Self::redis_address), it names that; if the nodes do not become a cluster within half a minute.
     pub async fn start(self) -> io::Result<Emulator> {
-        let is_cluster = matches!(self.redis, Redis::Cluster(_));
+        let is_cluster = matches!(self.redis, Redis::Cluster(_) | Redis::EmbeddedCluster(_));
         let certificates = Certificates::generate(if is_cluster { &LOCAL[..1] } else { LOCAL })?;
         let identity_tls = TlsAcceptor::from(Arc::new(certificates.server_config(false)?));
         let front_tls = TlsAcceptor::from(Arc::new(certificates.server_config(self.client_certificates)?));
         let signer = Arc::new(Signer::generate()?);
+        let fronts = Fronts { signer: Arc::clone(&signer), acceptor: front_tls, policy: self.policy };
         let (mut server, mut cluster) = (None, None);
         let backend = match self.redis {
             Redis::Embedded => Backend::Store(Store::default()),
@@ -148,15 +158,16 @@ impl EmulatorBuilder {
                     node_timeout: self.node_timeout,
                     full_coverage: self.full_coverage,
                 };
-                let signer = Arc::clone(&signer);
-                let servers = Servers::start(&plan, &certificates, signer, front_tls.clone(), self.policy).await?;
-                let seed = servers.seed();
-                cluster = Some(Cluster::new(servers));
-                seed
+                let servers = Servers::start(&plan, &certificates, fronts.clone()).await?;
+                cluster.insert(Cluster::new(Kind::Servers(servers))).seed()
+            }
+            Redis::EmbeddedCluster(nodes) => {
+                let embedded = Embedded::start(nodes, fronts.clone()).await?;
+                cluster.insert(Cluster::new(Kind::Embedded(embedded))).seed()
             }
         };
-        let identity = Identity::new(Arc::clone(&signer), self.token_lifetime);
-        let front = RedisFront::new(signer, backend, front_tls, self.policy);
+        let identity = Identity::new(signer, self.token_lifetime);
+        let front = fronts.front(backend);
         let listening = front.listen(0).await?;
         let identity_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         Ok(Emulator {

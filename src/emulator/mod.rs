@@ -9,6 +9,9 @@
 //! is cut, as in Azure. Everything listens on loopback ports of the operating system's choosing and ends with the
 //! [`Emulator`]. What can be scripted to go wrong: [`IdentityFault`], [`AuthFault`], [`FrontConnection`].
 //!
+//! A cluster of redis-servers, or of embedded stores, is started by [`EmulatorBuilder::cluster`] and
+//! [`EmulatorBuilder::embedded_cluster`]; what can happen to its nodes are methods of [`Cluster`].
+//!
 //! ```
 //! use entra_redis::{EntraRedis, emulator::Emulator};
 //! use std::time::Duration;
@@ -78,6 +81,9 @@ pub struct Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         self.identity_task.abort();
+        if let Some(cluster) = &self.cluster {
+            cluster.end();
+        }
     }
 }
 

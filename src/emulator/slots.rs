@@ -1,7 +1,23 @@
 //! Which slot of a cluster a key is in.
 
+use std::{io, ops::RangeInclusive};
+
 /// How many slots there are.
 pub(super) const SLOTS: u16 = 16_384;
+
+/// The slots, in so many equal parts.
+pub(super) fn shares(parts: usize) -> impl Iterator<Item = RangeInclusive<u16>> {
+    let start = move |part: usize| u16::try_from(part * usize::from(SLOTS) / parts).unwrap_or(SLOTS);
+    (0..parts).map(move |part| start(part)..=start(part + 1) - 1)
+}
+
+/// Whether each of so many primaries has a slot.
+pub(super) fn check_parts(primaries: usize) -> io::Result<()> {
+    if (1..=usize::from(SLOTS)).contains(&primaries) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("a cluster has 1 to {SLOTS} primaries")))
+}
 
 /// The slot of a key: of what is in its first braces, if there is anything, otherwise of all of it.
 pub(super) fn slot_of(key: &[u8]) -> u16 {
@@ -23,6 +39,13 @@ fn crc16(bytes: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shares_cover_all_slots_once() {
+        for parts in [1, 2, 3, 6, 7, 100, usize::from(SLOTS)] {
+            assert!(shares(parts).flatten().eq(0..SLOTS), "{parts}");
+        }
+    }
 
     /// The check value of the algorithm, and what redis-server answers to `CLUSTER KEYSLOT`.
     #[test]

@@ -1,6 +1,6 @@
 //! A client of one node that knows nothing but sockets and redis-rs's reader of replies.
 
-use crate::common::{SECOND, within};
+use common::{SECOND, within};
 use entra_redis::emulator::Emulator;
 use redis::{Cmd, ErrorKind, FromRedisValue, ServerErrorKind, Value};
 use rustls::{
@@ -56,6 +56,11 @@ impl Client {
     pub async fn reply(&mut self, cmd: &Cmd) -> io::Result<Value> {
         self.stream.write_all(&cmd.get_packed_command()).await?;
         self.stream.flush().await?;
+        self.next().await
+    }
+
+    /// What comes next.
+    pub async fn next(&mut self) -> io::Result<Value> {
         loop {
             if let Some((value, len)) = whole(&self.buffer) {
                 self.buffer.drain(..len);

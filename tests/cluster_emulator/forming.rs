@@ -1,11 +1,7 @@
 //! How the cluster is when it has started, and that nothing is left of it.
 
-use crate::{
-    FOO,
-    client::Client,
-    common::{SECOND, eventually, within},
-    owner, start, three,
-};
+use crate::{FOO, both, client::Client, owner, start, three};
+use common::{SECOND, eventually, within};
 use entra_redis::emulator::{Emulator, NodeRole};
 use redis::Value;
 use std::path::Path;
@@ -16,81 +12,89 @@ type Named = (String, u16, String, Value);
 
 #[tokio::test]
 async fn three_primaries_share_the_slots_and_name_their_fronts() {
-    let (emulator, cluster) = three().await;
-    let nodes = cluster.nodes().await.unwrap();
-    assert_eq!(nodes.len(), 3);
-    assert!(nodes.iter().all(|node| node.role == NodeRole::Primary && node.is_live));
-    let slots: Vec<_> = nodes.iter().flat_map(|node| node.slots.clone()).flatten().collect();
-    assert_eq!(slots, (0..16_384).collect::<Vec<_>>());
+    for builder in both() {
+        let (emulator, cluster) = start(builder).await;
+        let nodes = cluster.nodes().await.unwrap();
+        assert_eq!(nodes.len(), 3);
+        assert!(nodes.iter().all(|node| node.role == NodeRole::Primary && node.is_live));
+        let slots: Vec<_> = nodes.iter().flat_map(|node| node.slots.clone()).flatten().collect();
+        assert_eq!(slots, (0..16_384).collect::<Vec<_>>());
 
-    for node in &nodes {
-        let mut client = Client::of_node(&emulator, node.index).await;
-        let info: String = client.run("CLUSTER INFO").await;
-        assert!(info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384"), "{info}");
-        let topology: Vec<(u16, u16, Named)> = client.run("CLUSTER SLOTS").await;
-        let mut named: Vec<_> = topology.iter().map(|(first, last, node)| (*first..=*last, node.1)).collect();
-        named.sort_unstable_by_key(|(range, _)| *range.start());
-        let told: Vec<_> = nodes.iter().map(|node| (node.slots[0].clone(), node.address.port())).collect();
-        assert_eq!(named, told, "CLUSTER SLOTS of {}", node.index);
-        assert!(topology.iter().all(|(.., node)| node.0 == "127.0.0.1"));
+        for node in &nodes {
+            let mut client = Client::of_node(&emulator, node.index).await;
+            let info: String = client.run("CLUSTER INFO").await;
+            assert!(info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384"), "{info}");
+            let topology: Vec<(u16, u16, Named)> = client.run("CLUSTER SLOTS").await;
+            let mut named: Vec<_> = topology.iter().map(|(first, last, node)| (*first..=*last, node.1)).collect();
+            named.sort_unstable_by_key(|(range, _)| *range.start());
+            let told: Vec<_> = nodes.iter().map(|node| (node.slots[0].clone(), node.address.port())).collect();
+            assert_eq!(named, told, "CLUSTER SLOTS of {}", node.index);
+            assert!(topology.iter().all(|(.., node)| node.0 == "127.0.0.1"));
+        }
     }
 }
 
 #[tokio::test]
 async fn a_wrong_node_names_the_front_of_the_right_one() {
-    let (emulator, cluster) = three().await;
-    let (slot, key) = FOO;
-    let right = owner(&cluster, slot).await;
-    for wrong in [0, 1, 2] {
-        let mut client = Client::of_node(&emulator, wrong).await;
-        if wrong == right {
-            client.run::<()>(&format!("SET {key} 1")).await;
-        } else {
-            let port = cluster.address(right).unwrap().port();
-            assert_eq!(client.redirection(&format!("GET {key}")).await, Some(("MOVED".to_owned(), port)));
+    for builder in both() {
+        let (emulator, cluster) = start(builder).await;
+        let (slot, key) = FOO;
+        let right = owner(&cluster, slot).await;
+        for wrong in [0, 1, 2] {
+            let mut client = Client::of_node(&emulator, wrong).await;
+            if wrong == right {
+                client.run::<()>(&format!("SET {key} 1")).await;
+            } else {
+                let port = cluster.address(right).unwrap().port();
+                assert_eq!(client.redirection(&format!("GET {key}")).await, Some(("MOVED".to_owned(), port)));
+            }
         }
+        let mut seed = Client::of_seed(&emulator).await;
+        let topology: Vec<Value> = seed.run("CLUSTER SLOTS").await;
+        assert_eq!(topology.len(), 3);
     }
-    let mut seed = Client::of_seed(&emulator).await;
-    let topology: Vec<Value> = seed.run("CLUSTER SLOTS").await;
-    assert_eq!(topology.len(), 3);
 }
 
 #[tokio::test]
 async fn the_certificate_is_for_the_name_and_not_for_the_addresses() {
-    let (emulator, cluster) = three().await;
-    for node in 0..3 {
-        let address = cluster.address(node).unwrap();
-        let by_address =
-            Client::dial(&emulator, address, "127.0.0.1").await.err().expect("the certificate names no IP");
-        assert!(by_address.to_string().contains("certificate"), "{by_address}");
-        assert!(Client::dial(&emulator, address, "localhost").await.is_ok());
+    for builder in both() {
+        let (emulator, cluster) = start(builder).await;
+        for node in 0..3 {
+            let address = cluster.address(node).unwrap();
+            let by_address =
+                Client::dial(&emulator, address, "127.0.0.1").await.err().expect("the certificate names no IP");
+            assert!(by_address.to_string().contains("certificate"), "{by_address}");
+            assert!(Client::dial(&emulator, address, "localhost").await.is_ok());
+        }
     }
 }
 
 #[tokio::test]
 async fn each_node_counts_and_disturbs_its_own_connections() {
-    let (emulator, cluster) = three().await;
-    let mut first = Client::of_node(&emulator, 0).await;
-    let mut second = Client::of_node(&emulator, 1).await;
-    first.run::<Value>("CLUSTER INFO").await;
-    let counts = |node: usize| {
-        let front = cluster.front(node).unwrap();
-        (front.connection_count(), front.stats().authentications)
-    };
-    assert_eq!([0, 1, 2].map(counts), [(1, 1), (1, 1), (0, 0)]);
-    assert_eq!(emulator.redis_front().connection_count(), 0);
+    for builder in both() {
+        let (emulator, cluster) = start(builder).await;
+        let mut first = Client::of_node(&emulator, 0).await;
+        let mut second = Client::of_node(&emulator, 1).await;
+        first.run::<Value>("CLUSTER INFO").await;
+        let counts = |node: usize| {
+            let front = cluster.front(node).unwrap();
+            (front.connection_count(), front.stats().authentications)
+        };
+        assert_eq!([0, 1, 2].map(counts), [(1, 1), (1, 1), (0, 0)]);
+        assert_eq!(emulator.redis_front().connection_count(), 0);
 
-    let front = cluster.front(0).unwrap();
-    front.freeze();
-    let late = tokio::spawn(async move { first.run::<String>("PING").await });
-    let dialled = Client::dial(&emulator, cluster.address(0).unwrap(), "localhost");
-    assert!(tokio::time::timeout(SECOND / 5, dialled).await.is_err(), "a frozen front set up TLS");
-    assert_eq!(second.run::<String>("PING").await, "PONG");
-    assert!(!late.is_finished());
-    front.thaw();
-    assert_eq!(within("the reply comes", 5 * SECOND, late).await.unwrap(), "PONG");
-    cluster.front(1).unwrap().cut_all();
-    second.closed().await;
+        let front = cluster.front(0).unwrap();
+        front.freeze();
+        let late = tokio::spawn(async move { first.run::<String>("PING").await });
+        let dialled = Client::dial(&emulator, cluster.address(0).unwrap(), "localhost");
+        assert!(tokio::time::timeout(SECOND / 5, dialled).await.is_err(), "a frozen front set up TLS");
+        assert_eq!(second.run::<String>("PING").await, "PONG");
+        assert!(!late.is_finished());
+        front.thaw();
+        assert_eq!(within("the reply comes", 5 * SECOND, late).await.unwrap(), "PONG");
+        cluster.front(1).unwrap().cut_all();
+        second.closed().await;
+    }
 }
 
 #[tokio::test]

@@ -1,30 +1,34 @@
 //! The emulator's clusters behave as Redis Cluster does behind Azure Managed Redis, seen from raw sockets.
 
 mod client;
-#[path = "../common/mod.rs"]
-mod common;
+mod embedded;
 mod forming;
 mod membership;
 mod migration;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod outages;
 mod policies;
 mod ports;
 
-use common::logs;
 use entra_redis::emulator::{Cluster, Emulator, EmulatorBuilder};
 
 /// A slot, and a key in it.
 const FOO: (u16, &str) = (12_182, "foo");
 
-async fn start(builder: EmulatorBuilder) -> (Emulator, Cluster) {
-    let _logs = logs::watch();
+async fn start(builder: EmulatorBuilder) -> (common::Azure, Cluster) {
     let emulator = common::start(builder).await;
     let cluster = emulator.cluster().unwrap().clone();
     (emulator, cluster)
 }
 
-async fn three() -> (Emulator, Cluster) {
+async fn three() -> (common::Azure, Cluster) {
     start(Emulator::builder().cluster(3)).await
+}
+
+/// Of redis-servers, and of embedded stores, which is to be seen by nothing.
+fn both() -> [EmulatorBuilder; 2] {
+    [Emulator::builder().cluster(3), Emulator::builder().embedded_cluster(3)]
 }
 
 /// Who serves the slot, as the cluster sees it.

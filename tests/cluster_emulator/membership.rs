@@ -1,7 +1,7 @@
 //! Nodes that are added, removed and replaced.
 
-use crate::{FOO, client::Client, owner, start, three};
-use entra_redis::emulator::{Emulator, NodeRole};
+use crate::{FOO, both, client::Client, owner, start, three};
+use entra_redis::emulator::NodeRole;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -32,24 +32,27 @@ async fn a_node_is_added_gets_slots_and_is_removed() {
 
 #[tokio::test]
 async fn every_node_is_replaced_one_after_the_other() {
-    let (emulator, cluster) = start(Emulator::builder().cluster(3).node_timeout(Duration::from_millis(500))).await;
-    let (slot, key) = FOO;
-    let from = owner(&cluster, slot).await;
-    Client::of_node(&emulator, from).await.run::<()>(&format!("SET {key} kept")).await;
-    let before = cluster.nodes().await.unwrap();
-    for node in 0..3 {
-        assert_eq!(cluster.replace_node(node).await.unwrap(), node + 3);
+    let node_timeout = Duration::from_millis(500);
+    for builder in both().map(|builder| builder.node_timeout(node_timeout)) {
+        let (emulator, cluster) = start(builder).await;
+        let (slot, key) = FOO;
+        let from = owner(&cluster, slot).await;
+        Client::of_node(&emulator, from).await.run::<()>(&format!("SET {key} kept")).await;
+        let before = cluster.nodes().await.unwrap();
+        for node in 0..3 {
+            assert_eq!(cluster.replace_node(node).await.unwrap(), node + 3);
+        }
+        let nodes = cluster.nodes().await.unwrap();
+        assert_eq!(nodes.iter().map(|node| node.index).collect::<Vec<_>>(), [3, 4, 5]);
+        for (old, new) in before.iter().zip(&nodes) {
+            assert_eq!(old.slots, new.slots);
+            assert_ne!(old.address, new.address);
+        }
+        let mut client = Client::of_seed(&emulator).await;
+        client.run::<redis::Value>("CLUSTER SLOTS").await;
+        let mut client = Client::of_node(&emulator, owner(&cluster, slot).await).await;
+        assert_eq!(client.run::<String>(&format!("GET {key}")).await, "kept");
     }
-    let nodes = cluster.nodes().await.unwrap();
-    assert_eq!(nodes.iter().map(|node| node.index).collect::<Vec<_>>(), [3, 4, 5]);
-    for (old, new) in before.iter().zip(&nodes) {
-        assert_eq!(old.slots, new.slots);
-        assert_ne!(old.address, new.address);
-    }
-    let mut client = Client::of_seed(&emulator).await;
-    client.run::<redis::Value>("CLUSTER SLOTS").await;
-    let mut client = Client::of_node(&emulator, owner(&cluster, slot).await).await;
-    assert_eq!(client.run::<String>(&format!("GET {key}")).await, "kept");
 }
 
 #[tokio::test]

@@ -305,7 +305,7 @@ fn brackets_without_end_are_given_up_soon() {
         assert!(source(&azure_cli::TOOL).read(output.as_bytes()).is_err());
     }
     // It was minutes, one per bracket looked at up to the end.
-    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     let warned = format!("{}\n{}", "[WARNING] {x} ".repeat(20), json!({"accessToken": jwt()}));
     assert!((azure_cli::TOOL.read)(&warned).is_some());
 }

@@ -1,15 +1,23 @@
 //! A cluster of nodes, each behind a front of its own, as Azure Managed Redis is under the OSS cluster policy.
 //!
 //! - `servers`: of redis-servers that the emulator starts
-//! - `ports`: where nodes listen
+//! - `embedded`: of embedded stores
+//! - `site`: where clients reach a node; `ports`: ports that are free
+//! - `migration`: slots on their way, held where they are
 
+mod embedded;
+mod migration;
 mod ports;
 mod servers;
+mod site;
 
-use super::redis_front::RedisFront;
+use super::{backend::Backend, redis_front::RedisFront};
 use std::{fmt, io, net::SocketAddr, ops::RangeInclusive};
 
+pub(super) use embedded::Embedded;
+pub use migration::Migration;
 pub(super) use servers::{Plan, Servers};
+pub(super) use site::Fronts;
 
 /// A node, as the cluster itself sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +55,34 @@ pub enum NodeRole {
 /// is a handle; the cluster ends with the [`Emulator`](super::Emulator).
 #[derive(Clone)]
 pub struct Cluster {
-    servers: Servers,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+pub(super) enum Kind {
+    Servers(Servers),
+    Embedded(Embedded),
 }
 
 impl Cluster {
-    pub(super) fn new(servers: Servers) -> Self {
-        Self { servers }
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind }
+    }
+
+    /// The way to a node that lives.
+    pub(super) fn seed(&self) -> Backend {
+        match &self.kind {
+            Kind::Servers(servers) => servers.seed(),
+            Kind::Embedded(embedded) => embedded.seed(),
+        }
+    }
+
+    /// Ends all nodes.
+    pub(super) fn end(&self) {
+        match &self.kind {
+            Kind::Servers(servers) => servers.end(),
+            Kind::Embedded(embedded) => embedded.end(),
+        }
     }
 
     /// The nodes, by their index.
@@ -61,7 +91,10 @@ impl Cluster {
     ///
     /// If the nodes do not agree on what the cluster is.
     pub async fn nodes(&self) -> io::Result<Vec<ClusterNode>> {
-        self.servers.describe().await
+        match &self.kind {
+            Kind::Servers(servers) => servers.describe().await,
+            Kind::Embedded(embedded) => Ok(embedded.describe()),
+        }
     }
 
     /// The front of a node: its connections, counters and faults.
@@ -70,11 +103,17 @@ impl Cluster {
     ///
     /// If there is no such node.
     pub fn front(&self, node: usize) -> io::Result<RedisFront> {
-        Ok(self.servers.node(node)?.front.clone())
+        match &self.kind {
+            Kind::Servers(servers) => Ok(servers.node(node)?.site.front.clone()),
+            Kind::Embedded(embedded) => Ok(embedded.node(node)?.site.front.clone()),
+        }
     }
 
     pub(super) fn fronts(&self) -> Vec<RedisFront> {
-        self.servers.all().iter().map(|node| node.front.clone()).collect()
+        match &self.kind {
+            Kind::Servers(servers) => servers.all().iter().map(|node| node.site.front.clone()).collect(),
+            Kind::Embedded(embedded) => embedded.all().iter().map(|node| node.site.front.clone()).collect(),
+        }
     }
 
     /// Where clients reach a node.
@@ -83,7 +122,10 @@ impl Cluster {
     ///
     /// If there is no such node.
     pub fn address(&self, node: usize) -> io::Result<SocketAddr> {
-        Ok(self.servers.node(node)?.address())
+        match &self.kind {
+            Kind::Servers(servers) => Ok(servers.node(node)?.site.address()),
+            Kind::Embedded(embedded) => Ok(embedded.node(node)?.site.address()),
+        }
     }
 
     /// The process id of a node's redis-server; none if it does not run.
@@ -92,7 +134,10 @@ impl Cluster {
     ///
     /// If there is no such node.
     pub fn pid(&self, node: usize) -> io::Result<Option<u32>> {
-        Ok(self.servers.node(node)?.server.pid())
+        match &self.kind {
+            Kind::Servers(servers) => Ok(servers.node(node)?.server.pid()),
+            Kind::Embedded(embedded) => embedded.node(node).map(|_| None),
+        }
     }
 
     /// The address at which a node's own redis-server listens, without TLS and without authentication: for a test that
@@ -102,7 +147,10 @@ impl Cluster {
     ///
     /// If there is no such node.
     pub fn redis_address(&self, node: usize) -> io::Result<SocketAddr> {
-        Ok(([127, 0, 0, 1], self.servers.node(node)?.server.ports.plain).into())
+        match &self.kind {
+            Kind::Servers(servers) => Ok(([127, 0, 0, 1], servers.node(node)?.server.ports.plain).into()),
+            Kind::Embedded(_) => Err(not_embedded()),
+        }
     }
 
     /// Kills a node as a crash would (`SIGKILL`): its connections break, and its port refuses new ones.
@@ -113,7 +161,10 @@ impl Cluster {
     ///
     /// If there is no such node.
     pub async fn kill(&self, node: usize) -> io::Result<()> {
-        self.servers.kill(node).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.kill(node).await,
+            Kind::Embedded(embedded) => embedded.kill(node).await,
+        }
     }
 
     /// Starts a node again that was killed, on the same ports, and without its data unless it gets that from a primary.
@@ -122,7 +173,10 @@ impl Cluster {
     ///
     /// If it does not start, or the others do not take it in.
     pub async fn restart(&self, node: usize) -> io::Result<()> {
-        self.servers.restart(node).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.restart(node).await,
+            Kind::Embedded(embedded) => embedded.restart(node).await,
+        }
     }
 
     /// Stops a node where it stands (`SIGSTOP`), with its connections open: nothing is answered any more, and new
@@ -134,7 +188,10 @@ impl Cluster {
     ///
     /// If there is no such node, or it does not run.
     pub async fn freeze(&self, node: usize) -> io::Result<()> {
-        self.servers.freeze(node).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.freeze(node).await,
+            Kind::Embedded(embedded) => embedded.freeze(node),
+        }
     }
 
     /// Lets a frozen node go on, and waits until the others have it back.
@@ -143,7 +200,10 @@ impl Cluster {
     ///
     /// If there is no such node, or it does not run.
     pub async fn thaw(&self, node: usize) -> io::Result<()> {
-        self.servers.thaw(node).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.thaw(node).await,
+            Kind::Embedded(embedded) => embedded.thaw(node),
+        }
     }
 
     /// Waits until a replica of this primary, which was killed or frozen, serves its slots; returns that one's index.
@@ -152,7 +212,10 @@ impl Cluster {
     ///
     /// If none does.
     pub async fn promoted(&self, node: usize) -> io::Result<usize> {
-        self.servers.promoted(node).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.promoted(node).await,
+            Kind::Embedded(_) => Err(not_embedded()),
+        }
     }
 
     /// A planned failover (`CLUSTER FAILOVER`): a replica of this primary takes over its slots without loss, and the
@@ -162,7 +225,10 @@ impl Cluster {
     ///
     /// If it has no replica, or that one does not take over.
     pub async fn fail_over(&self, node: usize) -> io::Result<usize> {
-        self.servers.fail_over(node).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.fail_over(node).await,
+            Kind::Embedded(_) => Err(not_embedded()),
+        }
     }
 
     /// Moves the slots to a node, one after the other with the keys in them, as `redis-cli --cluster reshard` does.
@@ -171,7 +237,10 @@ impl Cluster {
     ///
     /// If a slot has no owner, or a node refuses.
     pub async fn move_slots(&self, slots: RangeInclusive<u16>, to: usize) -> io::Result<()> {
-        self.servers.move_slots(slots, to).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.move_slots(slots, to).await,
+            Kind::Embedded(embedded) => embedded.move_slots(slots, to),
+        }
     }
 
     /// Begins to move the slots to a node: until it is [finished](Migration::finish), their keys are served by either
@@ -181,8 +250,10 @@ impl Cluster {
     ///
     /// If a slot has no owner, or a node refuses.
     pub async fn begin_migration(&self, slots: RangeInclusive<u16>, to: usize) -> io::Result<Migration> {
-        let moves = self.servers.begin_moves(slots, to).await?;
-        Ok(Migration { servers: self.servers.clone(), moves })
+        match &self.kind {
+            Kind::Servers(servers) => Migration::of_servers(servers, slots, to).await,
+            Kind::Embedded(embedded) => Migration::of_embedded(embedded, slots, to),
+        }
     }
 
     /// Adds a primary without slots; returns its index.
@@ -191,7 +262,10 @@ impl Cluster {
     ///
     /// If it does not start, or the others do not take it in.
     pub async fn add_node(&self) -> io::Result<usize> {
-        self.servers.add_node().await
+        match &self.kind {
+            Kind::Servers(servers) => servers.add_node().await,
+            Kind::Embedded(embedded) => embedded.add_node().await,
+        }
     }
 
     /// Adds a replica of a primary; returns its index.
@@ -200,7 +274,10 @@ impl Cluster {
     ///
     /// If it does not start, or the primary does not take it in.
     pub async fn add_replica(&self, of: usize) -> io::Result<usize> {
-        self.servers.add_replica(of).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.add_replica(of).await,
+            Kind::Embedded(_) => Err(not_embedded()),
+        }
     }
 
     /// Moves a node's slots to the other primaries, then lets all forget it and ends it. A replica of it follows another
@@ -210,7 +287,10 @@ impl Cluster {
     ///
     /// If it was the last primary, or a slot cannot be moved.
     pub async fn remove_node(&self, node: usize) -> io::Result<()> {
-        self.servers.remove_node(node).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.remove_node(node).await,
+            Kind::Embedded(embedded) => embedded.remove_node(node).await,
+        }
     }
 
     /// Replaces a node as patching does: another one, at another port, gets its slots, and it is removed. Returns the
@@ -220,7 +300,10 @@ impl Cluster {
     ///
     /// As for [`add_node`](Self::add_node) and [`remove_node`](Self::remove_node).
     pub async fn replace_node(&self, node: usize) -> io::Result<usize> {
-        self.servers.replace_node(node).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.replace_node(node).await,
+            Kind::Embedded(embedded) => embedded.replace_node(node).await,
+        }
     }
 
     /// Gives a node another port, and waits until all nodes announce it. Its connections are cut.
@@ -229,7 +312,10 @@ impl Cluster {
     ///
     /// If there is no such node, or it does not run.
     pub async fn change_port(&self, node: usize) -> io::Result<()> {
-        self.servers.change_ports(&[node]).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.change_ports(&[node]).await,
+            Kind::Embedded(embedded) => embedded.change_ports(&[node]).await,
+        }
     }
 
     /// Gives every node that runs another port, all at once.
@@ -238,58 +324,41 @@ impl Cluster {
     ///
     /// If the nodes do not agree on them.
     pub async fn change_all_ports(&self) -> io::Result<()> {
-        let live = self.servers.live().iter().map(|node| node.index).collect::<Vec<_>>();
-        self.servers.change_ports(&live).await
+        match &self.kind {
+            Kind::Servers(servers) => servers.change_all_ports().await,
+            Kind::Embedded(embedded) => embedded.change_all_ports().await,
+        }
     }
 }
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses: Vec<_> = self.servers.all().iter().map(|node| node.address()).collect();
-        f.debug_struct("Cluster").field("addresses", &addresses).finish_non_exhaustive()
+        let kind = match &self.kind {
+            Kind::Servers(_) => "redis-servers",
+            Kind::Embedded(_) => "embedded stores",
+        };
+        f.debug_struct("Cluster").field("of", &kind).finish_non_exhaustive()
     }
 }
 
-/// Slots on their way from the nodes that own them to another one.
-///
-/// Dropped, it stays as far as it has come.
-#[must_use]
-pub struct Migration {
-    servers: Servers,
-    moves: servers::Moves,
+fn no_node(index: usize) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("the cluster has no node {index}"))
 }
 
-impl Migration {
-    /// Moves this key, if it is in one of the slots and has not been moved; returns whether it was.
-    ///
-    /// # Errors
-    ///
-    /// If a node refuses.
-    pub async fn move_key(&self, key: impl AsRef<[u8]>) -> io::Result<bool> {
-        self.servers.move_key(&self.moves, key.as_ref()).await
-    }
-
-    /// Moves as many keys as are there, up to this number; returns how many it moved.
-    ///
-    /// # Errors
-    ///
-    /// If a node refuses.
-    pub async fn move_keys(&self, at_most: usize) -> io::Result<usize> {
-        self.servers.move_keys(&self.moves, at_most).await
-    }
-
-    /// Moves what is left, and makes the node the slots' owner.
-    ///
-    /// # Errors
-    ///
-    /// If a node refuses, or the nodes do not agree on the new owner.
-    pub async fn finish(self) -> io::Result<()> {
-        self.servers.finish_moves(&self.moves).await
-    }
+fn no_owner(slot: u16) -> io::Error {
+    io::Error::other(format!("no node owns the slot {slot}"))
 }
 
-impl fmt::Debug for Migration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migration").field("moves", &self.moves).finish_non_exhaustive()
-    }
+fn runs(index: usize) -> io::Error {
+    io::Error::other(format!("the node {index} runs"))
+}
+
+fn last_primary() -> io::Error {
+    io::Error::other("the last primary of a cluster cannot be removed")
+}
+
+fn not_embedded() -> io::Error {
+    let text =
+        "an embedded cluster has no replicas and no redis-servers: start the emulator with `.cluster(…)` for those";
+    io::Error::new(io::ErrorKind::Unsupported, text)
 }

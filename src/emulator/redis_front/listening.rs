@@ -5,18 +5,25 @@ use crate::emulator::accept::accept;
 use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed};
 use tokio::{
     net::TcpListener,
-    task::{AbortHandle, JoinSet},
+    task::{JoinHandle, JoinSet},
 };
 
 /// A front that takes in connections; they end with this, and the port is closed.
 pub(in crate::emulator) struct Listening {
     address: SocketAddr,
-    task: AbortHandle,
+    task: JoinHandle<()>,
 }
 
 impl Listening {
     pub(in crate::emulator) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends it; the port is closed then.
+    pub(in crate::emulator) async fn end(mut self) {
+        self.task.abort();
+        // It has nothing to tell but that it was ended.
+        _ = (&mut self.task).await;
     }
 }
 
@@ -31,7 +38,7 @@ impl RedisFront {
     pub(in crate::emulator) async fn listen(&self, port: u16) -> io::Result<Listening> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
-        Ok(Listening { address, task: tokio::spawn(self.clone().serve(listener)).abort_handle() })
+        Ok(Listening { address, task: tokio::spawn(self.clone().serve(listener)) })
     }
 
     async fn serve(self, listener: TcpListener) {

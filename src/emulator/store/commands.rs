@@ -91,8 +91,10 @@ const COMMANDS: &[(&str, i8, Run)] = &[
 
 /// Those on the connection, with their arity.
 const OF_CONNECTIONS: &[(&str, i8)] = &[
+    ("ASKING", 1),
     ("AUTH", -2),
     ("CLIENT", -2),
+    ("CLUSTER", -2),
     ("DISCARD", 1),
     ("EXEC", 1),
     ("HELLO", -1),
@@ -103,6 +105,8 @@ const OF_CONNECTIONS: &[(&str, i8)] = &[
     ("PUBLISH", 3),
     ("PUNSUBSCRIBE", -1),
     ("QUIT", -1),
+    ("READONLY", 1),
+    ("READWRITE", 1),
     ("RESET", 1),
     ("ROLE", 1),
     ("SELECT", 2),
@@ -112,6 +116,16 @@ const OF_CONNECTIONS: &[(&str, i8)] = &[
 
 const OF_CLIENT: &[(&str, i8)] =
     &[("GETNAME", 2), ("ID", 2), ("NO-EVICT", 3), ("NO-TOUCH", 3), ("SETINFO", 4), ("SETNAME", 3)];
+
+const OF_CLUSTER: &[(&str, i8)] = &[
+    ("COUNTKEYSINSLOT", 3),
+    ("GETKEYSINSLOT", 4),
+    ("INFO", 2),
+    ("KEYSLOT", 3),
+    ("MYID", 2),
+    ("NODES", 2),
+    ("SLOTS", 2),
+];
 
 /// A command that the store has, with as many arguments as it takes.
 pub(super) struct Known {
@@ -132,14 +146,23 @@ pub(super) fn find(name: &str, args: Args<'_>) -> Result<Known, Problem> {
     if !fits(arity, args) {
         return Err(wrong_number(&full_name));
     }
-    let full_name = if name == "CLIENT" { of_client(args)? } else { full_name };
+    let full_name = match name {
+        "CLIENT" => within(name, OF_CLIENT, args)?,
+        "CLUSTER" => within(name, OF_CLUSTER, args)?,
+        _ => full_name,
+    };
     Ok(Known { full_name, run: on_data.map(|(.., run)| *run) })
 }
 
-fn of_client(args: Args<'_>) -> Result<String, Problem> {
+/// Whether it works on data, of which keys are a part.
+pub(super) fn is_on_data(name: &str) -> bool {
+    COMMANDS.iter().any(|(known, ..)| *known == name)
+}
+
+fn within(container: &str, commands: &[(&str, i8)], args: Args<'_>) -> Result<String, Problem> {
     let name = args.option(0);
-    let arity = of(OF_CLIENT, &name).ok_or_else(|| missing("subcommand", args.at(0), "CLIENT "))?;
-    let full_name = format!("client|{}", name.to_ascii_lowercase());
+    let arity = of(commands, &name).ok_or_else(|| missing("subcommand", args.at(0), &format!("{container} ")))?;
+    let full_name = format!("{}|{}", container.to_ascii_lowercase(), name.to_ascii_lowercase());
     if fits(*arity, args) { Ok(full_name) } else { Err(wrong_number(&full_name)) }
 }
 

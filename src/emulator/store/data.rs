@@ -1,7 +1,7 @@
 //! Keys, their values, and when they expire.
 
-use super::args::Problem;
-use crate::emulator::{resp::Reply, tokens::since_epoch};
+use super::{Handed, args::Problem};
+use crate::emulator::{resp::Reply, slots::slot_of, tokens::since_epoch};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::SystemTime,
@@ -132,6 +132,26 @@ impl Data {
         let now = now();
         self.entries.retain(|_, entry| entry.expires.is_none_or(|at| at >= now));
         self.entries.keys().cloned().collect()
+    }
+
+    /// Those of a slot.
+    pub(super) fn keys_in(&mut self, slot: u16) -> Vec<Bytes> {
+        self.keys().into_iter().filter(|key| slot_of(key) == slot).collect()
+    }
+
+    /// Moves keys to another database; returns how many there were.
+    pub(super) fn hand_over(&mut self, to: &mut Self, keys: &Handed<'_>) -> usize {
+        let handed: Vec<_> = match keys {
+            Handed::Key(key) => self.entries.remove_entry(*key).into_iter().collect(),
+            Handed::Some(slots, at_most) => {
+                let wanted = |key: &&Bytes| slots.contains(&slot_of(key));
+                let keys: Vec<_> = self.entries.keys().filter(wanted).take(*at_most).cloned().collect();
+                keys.iter().filter_map(|key| self.entries.remove_entry(key)).collect()
+            }
+        };
+        let count = handed.len();
+        to.entries.extend(handed);
+        count
     }
 
     pub(super) fn clear(&mut self) {

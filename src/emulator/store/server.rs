@@ -6,13 +6,17 @@ use crate::emulator::{hello::is_plain, resp::Reply};
 /// The version of Azure Managed Redis.
 const VERSION: &str = "7.4.0";
 
-pub(super) fn hello(resp3: bool, id: u64) -> Reply {
+fn mode(is_node: bool) -> &'static str {
+    if is_node { "cluster" } else { "standalone" }
+}
+
+pub(super) fn hello(resp3: bool, id: u64, is_node: bool) -> Reply {
     let fields = [
         ("server", Reply::bulk("redis")),
         ("version", Reply::bulk(VERSION)),
         ("proto", Reply::Int(if resp3 { 3 } else { 2 })),
         ("id", Reply::Int(i64::try_from(id).unwrap_or(i64::MAX))),
-        ("mode", Reply::bulk("standalone")),
+        ("mode", Reply::bulk(mode(is_node))),
         ("role", Reply::bulk("master")),
         ("modules", Reply::Array(Vec::new())),
     ];
@@ -24,12 +28,13 @@ pub(super) fn role() -> Reply {
 }
 
 /// The sections of `INFO` that are asked for; all of them if none is.
-pub(super) fn info(args: Args<'_>, keys: usize) -> Reply {
+pub(super) fn info(args: Args<'_>, keys: usize, is_node: bool) -> Reply {
+    let mode = mode(is_node);
     let keyspace = if keys == 0 { String::new() } else { format!("db0:keys={keys},expires=0,avg_ttl=0\r\n") };
     let sections = [
-        ("Server", format!("redis_version:{VERSION}\r\nredis_mode:standalone\r\n")),
+        ("Server", format!("redis_version:{VERSION}\r\nredis_mode:{mode}\r\n")),
         ("Replication", "role:master\r\nconnected_slaves:0\r\n".to_owned()),
-        ("Cluster", "cluster_enabled:0\r\n".to_owned()),
+        ("Cluster", format!("cluster_enabled:{}\r\n", u8::from(is_node))),
         ("Keyspace", keyspace),
     ];
     let wanted: Vec<_> = (0..args.len()).map(|at| args.option(at)).collect();

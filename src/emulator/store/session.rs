@@ -3,8 +3,9 @@
 use super::{
     Store,
     args::{Args, Outcome, Problem, SYNTAX},
+    cluster,
     commands::{self, Known},
-    data::{Bytes, count},
+    data::{Bytes, Data, count},
     hub::{Mailbox, Topic},
     server,
 };
@@ -15,7 +16,7 @@ use crate::{
     },
     lock::lock,
 };
-use std::io;
+use std::{io, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
@@ -33,6 +34,8 @@ pub(super) struct Session {
     resp3: bool,
     name: Bytes,
     transaction: Option<Transaction>,
+    /// It may use a slot that the node is about to get: for one command, or for one transaction.
+    asking: bool,
 }
 
 #[derive(Default)]
@@ -52,7 +55,7 @@ impl Session {
     pub(super) fn new(store: Store) -> Self {
         let (mailbox, mail) = unbounded_channel();
         let id = lock(&store.hub).register();
-        Self { store, id, mailbox, mail, resp3: false, name: Bytes::new(), transaction: None }
+        Self { store, id, mailbox, mail, resp3: false, name: Bytes::new(), transaction: None, asking: false }
     }
 
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite) -> io::Result<()> {
@@ -114,19 +117,29 @@ impl Session {
 
     /// The replies to one request: one, save for the confirmations of subscriptions.
     fn execute(&mut self, name: &str, request: Request) -> Vec<Reply> {
+        // Nobody else sees it half done, a transaction included, nor are its keys moved to another node meanwhile.
+        let data = Arc::clone(&self.store.data);
+        let mut data = lock(&data);
+        let replies = self.execute_on(&mut data, name, request);
+        self.asking &= name == "ASKING" || self.transaction.is_some();
+        replies
+    }
+
+    fn execute_on(&mut self, data: &mut Data, name: &str, request: Request) -> Vec<Reply> {
         let args = Args(&request.args).from(1);
         let topic = if name.contains("PSUB") || name.contains("PUNSUB") { Topic::Pattern } else { Topic::Channel };
-        match (name, self.allowed(name, args)) {
+        match (name, self.allowed(data, name, args)) {
             (_, Err(problem)) => vec![problem.into_reply()],
             ("SUBSCRIBE" | "PSUBSCRIBE", Ok(_)) => args.iter().map(|name| self.subscribe(topic, name)).collect(),
             ("UNSUBSCRIBE" | "PUNSUBSCRIBE", Ok(_)) => self.unsubscribe(topic, args),
-            (_, Ok(known)) => vec![self.outcome(name, request, &known).unwrap_or_else(Problem::into_reply)],
+            (_, Ok(known)) => vec![self.outcome(data, name, request, &known).unwrap_or_else(Problem::into_reply)],
         }
     }
 
     /// Refuses what the store does not have, and what is not for now; in a transaction, that spoils it.
-    fn allowed(&mut self, name: &str, args: Args<'_>) -> Result<Known, Problem> {
+    fn allowed(&mut self, data: &mut Data, name: &str, args: Args<'_>) -> Result<Known, Problem> {
         let known = commands::find(name, args).and_then(|known| self.fits_in(name, known));
+        let known = known.and_then(|known| self.is_here(data, &cluster::keys(name, args)).map(|()| known));
         match (known, &mut self.transaction) {
             // Whatever is wrong with it, it ends the transaction.
             (Err(problem), transaction) if name == "EXEC" => {
@@ -153,19 +166,19 @@ impl Session {
         Err(format!("ERR Can't execute '{}': {SUBSCRIBED}", known.full_name).into())
     }
 
-    fn outcome(&mut self, name: &str, request: Request, known: &Known) -> Outcome {
+    fn outcome(&mut self, data: &mut Data, name: &str, request: Request, known: &Known) -> Outcome {
         match (name, &mut self.transaction) {
             ("MULTI", Some(_)) => Err("ERR MULTI calls can not be nested".into()),
             ("MULTI", None) => {
                 self.transaction = Some(Transaction::default());
                 Ok(Reply::OK)
             }
-            ("EXEC", _) => self.exec(),
+            ("EXEC", _) => self.exec(data),
             ("DISCARD", transaction) => {
                 transaction.take().ok_or("ERR DISCARD without MULTI")?;
                 Ok(Reply::OK)
             }
-            ("QUIT" | "RESET", _) | (_, None) => self.now(name, &request, known),
+            ("QUIT" | "RESET", _) | (_, None) => self.now(data, name, &request, known),
             (_, Some(transaction)) => {
                 transaction.queued.push(request);
                 Ok(Reply::Simple("QUEUED"))
@@ -173,31 +186,41 @@ impl Session {
         }
     }
 
-    fn exec(&mut self) -> Outcome {
+    /// Whether the keys are this node's, if it is one of a cluster.
+    fn is_here(&self, data: &mut Data, keys: &[&[u8]]) -> Result<(), Problem> {
+        self.store.member.as_ref().map_or(Ok(()), |member| member.check(keys, data, self.asking))
+    }
+
+    fn exec(&mut self, data: &mut Data) -> Outcome {
         let transaction = self.transaction.take().ok_or("ERR EXEC without MULTI")?;
         if transaction.spoilt {
             return Err("EXECABORT Transaction discarded because of previous errors.".into());
         }
+        let queued = transaction.queued.iter();
+        let keys: Vec<_> =
+            queued.flat_map(|request| cluster::keys(&request.name(), Args(&request.args).from(1))).collect();
+        self.is_here(data, &keys)?;
         let replies = transaction.queued.iter().map(|request| {
             let name = request.name();
             let outcome = commands::find(&name, Args(&request.args).from(1));
-            outcome.and_then(|known| self.now(&name, request, &known)).unwrap_or_else(Problem::into_reply)
+            outcome.and_then(|known| self.now(data, &name, request, &known)).unwrap_or_else(Problem::into_reply)
         });
         Ok(Reply::Array(replies.collect()))
     }
 
     /// Runs a command outside a transaction, or one whose turn has come.
-    fn now(&mut self, name: &str, request: &Request, known: &Known) -> Outcome {
+    fn now(&mut self, data: &mut Data, name: &str, request: &Request, known: &Known) -> Outcome {
         let args = Args(&request.args).from(1);
         if let Some(run) = known.run {
-            return run(&mut lock(&self.store.data), args);
+            return run(data, args);
         }
         match name {
             "PING" => self.ping(args),
             "HELLO" => self.hello(args),
             "RESET" => Ok(self.reset()),
             "CLIENT" => self.client(args),
-            "INFO" => Ok(server::info(args, lock(&self.store.data).keys().len())),
+            "INFO" => Ok(server::info(args, data.keys().len(), self.store.member.is_some())),
+            "ASKING" | "CLUSTER" | "READONLY" | "READWRITE" => self.cluster(data, name, args),
             "ROLE" => Ok(server::role()),
             "PUBLISH" => Ok(count(lock(&self.store.hub).publish(args.at(0), args.at(1)))),
             "SELECT" => server::select(args),
@@ -223,6 +246,7 @@ impl Session {
         self.resp3 = false;
         self.name.clear();
         self.transaction = None;
+        self.asking = false;
         Reply::Simple("RESET")
     }
 
@@ -236,7 +260,20 @@ impl Session {
             return Err(problem.into());
         }
         self.resp3 = resp3.unwrap_or(self.resp3);
-        Ok(server::hello(self.resp3, self.id))
+        Ok(server::hello(self.resp3, self.id, self.store.member.is_some()))
+    }
+
+    fn cluster(&mut self, data: &mut Data, name: &str, args: Args<'_>) -> Outcome {
+        let member = self.store.member.as_ref().ok_or("ERR This instance has cluster support disabled")?;
+        match name {
+            "CLUSTER" => member.tell(args, data),
+            "ASKING" => {
+                self.asking = true;
+                Ok(Reply::OK)
+            }
+            // There are no replicas.
+            _ => Ok(Reply::OK),
+        }
     }
 
     fn client(&mut self, args: Args<'_>) -> Outcome {

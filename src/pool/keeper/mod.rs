@@ -188,10 +188,10 @@ impl Keeper {
         self.take_out(gone.iter().map(|(link, _)| link));
         self.shared.trouble.notify_one();
         for (link, reason) in gone {
-            self.shared.journal.record(Event::LinkDown { link: link.id(), reason });
+            self.shared.journal.record(Event::LinkDown { node: self.node(), link: link.id(), reason });
         }
         for (link, by) in self.seats.iter_mut().filter_map(Seat::replaced) {
-            self.shared.journal.record(Event::LinkReplaced { link, by });
+            self.shared.journal.record(Event::LinkReplaced { node: Arc::clone(&self.setup.node), link, by });
         }
         // What took one link may have taken others: better a PING finds out than the commands of somebody.
         self.suspect_all(now);
@@ -212,6 +212,11 @@ impl Keeper {
         links.clone().for_each(|link| self.pool.leaves(link));
         self.publish();
         links.for_each(|link| self.let_go(Arc::clone(link)));
+    }
+
+    /// The address of the node, as events name it.
+    fn node(&self) -> Arc<str> {
+        Arc::clone(&self.setup.node)
     }
 
     fn publish(&self) {
@@ -267,7 +272,7 @@ impl Keeper {
         } else if let Some(standby) = self.seats[index].standby.take() {
             standby.retire("stand-in not needed any more");
             self.take_out(std::iter::once(&standby));
-            self.shared.journal.record(Event::LinkRetired { link: standby.id() });
+            self.shared.journal.record(Event::LinkRetired { node: self.node(), link: standby.id() });
         }
         // One that waits for its `AUTH` is looked after meanwhile. One whose state is `Reauthenticating` has an
         // unanswered `AUTH`, and would not answer before that.
@@ -299,7 +304,8 @@ impl Keeper {
         let mut tokens = self.shared.tokens.clone();
         let (keeper, admission) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.shared.admission));
         let pool = &*self.shared.journal.name();
-        let span = info_span!(target: target::LINK, "dial", pool, seat = index, outcome = Empty);
+        let span =
+            info_span!(target: target::LINK, "dial", pool, node = &*self.setup.node, seat = index, outcome = Empty);
         let dial = async move {
             let mut generation = 0;
             let token = async {

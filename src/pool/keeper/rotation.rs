@@ -145,8 +145,9 @@ impl Keeper {
         let link = Arc::clone(link);
         let limit = self.shared.options.auth_timeout;
         let generation = current.generation;
-        let pool = &*self.shared.journal.name();
-        let span = info_span!(target: target::LINK, "reauth", pool, link = link.id(), generation, outcome = Empty);
+        let (pool, node) = (&*self.shared.journal.name(), &*self.setup.node);
+        let span =
+            info_span!(target: target::LINK, "reauth", pool, node, link = link.id(), generation, outcome = Empty);
         let reauth = async move {
             let result = link.reauthenticate(&current, limit).await;
             Span::current().record("outcome", outcome(&result));

@@ -83,7 +83,7 @@ fn common(live: &[Arc<Node>], mut views: Vec<View>) -> io::Result<Roll> {
         for other in live {
             let index = (node.index, other.index);
             let known = view.get(&other.id).ok_or_else(|| not_yet(format!("{} does not know {}", index.0, index.1)))?;
-            if !known.healthy || known.port != other.address().port() {
+            if !known.healthy || known.port != other.site.address().port() {
                 return Err(not_yet(format!("for {}, {} is not what it is", index.0, index.1)));
             }
         }

@@ -1,7 +1,6 @@
 //! The directory of a cluster's servers, and the process that cleans up after a program that has not ended by itself.
 
-use crate::lock::lock;
-use crate::uuid;
+use crate::{lock::lock, uuid};
 use std::{
     fs::{self, DirBuilder},
     io::{self, Write},
@@ -34,8 +33,8 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn new() -> io::Result<Self> {
-        let path =
-            std::env::temp_dir().join(format!("entra-redis-cluster-{}", uuid::random().map_err(io::Error::other)?));
+        let name = uuid::random().map_err(|_| io::Error::other("no random numbers can be had"))?;
+        let path = std::env::temp_dir().join(format!("entra-redis-cluster-{name}"));
         // It will hold private keys.
         private().create(&path)?;
         let mut command = Command::new("sh");

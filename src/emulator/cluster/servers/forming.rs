@@ -1,28 +1,29 @@
 //! How a cluster comes to be.
 
 use super::{
-    Fronts, Servers, Shared,
+    Servers, Shared,
     directory::Directory,
     node::Node,
     server::{Server, Settings},
     wait::Patience,
 };
 use crate::{
-    emulator::{backend::Backend, certs::Certificates, cluster::ports, redis_front::Policy, tokens::Signer},
+    emulator::{
+        backend::Backend,
+        certs::Certificates,
+        cluster::site::{Fronts, Site},
+        slots,
+    },
     lock::lock,
 };
 use std::{
     fs, io,
-    ops::RangeInclusive,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
-use tokio_rustls::TlsAcceptor;
-
-const SLOTS: usize = 16_384;
 
 /// Ports are chosen before they are used, so that another program may come first.
 const ATTEMPTS: usize = 5;
@@ -42,19 +43,14 @@ impl Servers {
     pub(in crate::emulator) async fn start(
         plan: &Plan,
         certificates: &Certificates,
-        signer: Arc<Signer>,
-        acceptor: TlsAcceptor,
-        policy: Policy,
+        fronts: Fronts,
     ) -> io::Result<Self> {
-        if !(1..=SLOTS).contains(&plan.primaries) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a cluster has 1 to 16384 primaries"));
-        }
+        slots::check_parts(plan.primaries)?;
         let directory = Directory::new()?;
         let files = [("node.pem", &certificates.node.cert_pem), ("node.key", &certificates.node.key_pem)];
         for (name, text) in files.into_iter().chain([("ca.pem", &certificates.ca_pem)]) {
             fs::write(directory.path().join(name), text)?;
         }
-        let fronts = Fronts { signer, acceptor, policy };
         let shared = Shared {
             nodes: Mutex::default(),
             next_index: AtomicUsize::new(0),
@@ -83,7 +79,7 @@ impl Servers {
             let epoch = position + 1;
             node.server.ask::<()>(redis::cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(epoch)).await?;
         }
-        for (node, slots) in primaries.iter().zip(shares(plan.primaries)) {
+        for (node, slots) in primaries.iter().zip(slots::shares(plan.primaries)) {
             let slots: Vec<_> = slots.collect();
             node.server.ask::<()>(redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots)).await?;
         }
@@ -108,11 +104,11 @@ impl Servers {
         let index = shared.next_index.fetch_add(1, Relaxed);
         let backend = Arc::new(Mutex::new(Vec::new()));
         let front = shared.fronts.front(Backend::FirstOf(Arc::clone(&backend)));
-        let listening = ports::listen(&front).await?;
+        let site = Site::open(front).await?;
         let mut attempts = ATTEMPTS;
         let server = loop {
             attempts -= 1;
-            let port = listening.address().port();
+            let port = site.address().port();
             match Server::start(&shared.directory, &index.to_string(), port, &shared.settings).await {
                 Ok(server) => break server,
                 Err(error) if attempts == 0 || error.kind() == io::ErrorKind::NotFound => return Err(error),
@@ -121,7 +117,7 @@ impl Servers {
         };
         *lock(&backend) = vec![server.backend()];
         let id: String = server.ask(redis::cmd("CLUSTER").arg("MYID")).await?;
-        Ok(Arc::new(Node::new(index, id, front, server, listening)))
+        Ok(Arc::new(Node::new(index, id, site, server)))
     }
 
     /// Makes two nodes known to each other.
@@ -141,23 +137,5 @@ impl Servers {
             patience.after(failure).await?;
         }
         Ok(())
-    }
-}
-
-/// The slots, in equal parts.
-fn shares(parts: usize) -> impl Iterator<Item = RangeInclusive<usize>> {
-    (0..parts).map(move |part| part * SLOTS / parts..=(part + 1) * SLOTS / parts - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shares_cover_all_slots_once() {
-        for parts in [1, 2, 3, 6, 7, 100, SLOTS] {
-            let slots: Vec<_> = shares(parts).flatten().collect();
-            assert_eq!(slots, (0..SLOTS).collect::<Vec<_>>(), "{parts}");
-        }
     }
 }

@@ -1,19 +1,14 @@
 //! Nodes that come and go, and take each other's place.
 
 use super::{Roll, Servers, moving::MANY, node::Node, wait::not_yet};
-use crate::lock::lock;
+use crate::{emulator::cluster::last_primary, lock::lock};
 use redis::cmd;
 use std::{io, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 /// Redis gives up a planned failover after five seconds, and it has to be told again.
 const FAILOVER: Duration = Duration::from_secs(6);
 const FAILOVER_ATTEMPTS: usize = 4;
-
-/// A node that is removed stays until no command has come to it for so long, but no longer than that: clients have
-/// learned from `MOVED` by then where its slots are.
-const SILENCE: Duration = Duration::from_millis(100);
-const LONGEST_DRAIN: Duration = Duration::from_secs(2);
 
 impl Servers {
     pub(super) fn by_id(&self, id: &str) -> Option<Arc<Node>> {
@@ -34,7 +29,7 @@ impl Servers {
         let _changing = self.shared.changing.lock().await;
         let old = self.node(index)?;
         let roll = self.agreed("the nodes agree on the replicas", |_| true).await?;
-        let replica = roll.replicas_of(&old.id).filter_map(|id| self.by_id(id)).find(|node| node.is_live());
+        let replica = roll.replicas_of(&old.id).filter_map(|id| self.by_id(id)).find(|node| node.site.is_live());
         let replica = replica.ok_or_else(|| io::Error::other(format!("the node {index} has no replica that lives")))?;
         let swapped = |roll: &Roll| {
             let follows = |node: &Node, primary: Option<&str>| {
@@ -76,7 +71,7 @@ impl Servers {
         let roll = self.agreed("the nodes agree on the cluster", |_| true).await?;
         let others: Vec<_> = self.primaries(&roll).into_iter().filter(|other| other.id != node.id).collect();
         if others.is_empty() {
-            return Err(io::Error::other("the last primary of a cluster cannot be removed"));
+            return Err(last_primary());
         }
         let slots = slots_of(&node, &roll);
         for (position, other) in others.iter().enumerate() {
@@ -111,7 +106,7 @@ impl Servers {
         lock(&self.shared.nodes).push(Arc::clone(&node));
         let joined = self.agreed("all nodes know the new one", |_| true).await;
         if let Err(error) = joined {
-            self.drop_node(&node);
+            self.drop_node(&node).await;
             return Err(error);
         }
         self.seed_follows();
@@ -120,30 +115,22 @@ impl Servers {
 
     /// Lets all others forget a node without slots, and ends it. Its replicas follow another node.
     async fn leave(&self, node: &Arc<Node>, heir: &Node, roll: &Roll) -> io::Result<()> {
-        for replica in roll.replicas_of(&node.id).filter_map(|id| self.by_id(id)).filter(|node| node.is_live()) {
+        for replica in roll.replicas_of(&node.id).filter_map(|id| self.by_id(id)).filter(|node| node.site.is_live()) {
             self.reattach(&replica, heir).await?;
         }
-        let drained = Instant::now() + LONGEST_DRAIN;
-        let commands = || node.front.stats().commands;
-        let mut before = commands();
-        while Instant::now() < drained {
-            sleep(SILENCE).await;
-            if std::mem::replace(&mut before, commands()) == before {
-                break;
-            }
-        }
+        node.site.drained().await;
         // First of all: those who have not forgotten it would tell the others about it.
         lock(&self.shared.nodes).retain(|other| other.id != node.id);
         for other in self.live() {
             other.server.ask::<()>(cmd("CLUSTER").arg("FORGET").arg(&node.id)).await?;
         }
-        self.drop_node(node);
+        self.drop_node(node).await;
         self.agreed("all nodes have forgotten the one", |roll| roll.member(&node.id).is_none()).await.map(|_| ())
     }
 
-    fn drop_node(&self, node: &Node) {
+    async fn drop_node(&self, node: &Node) {
         lock(&self.shared.nodes).retain(|other| other.id != node.id);
-        node.kill();
+        node.kill().await;
         self.seed_follows();
     }
 

@@ -16,15 +16,8 @@ mod server;
 mod view;
 mod wait;
 
-use super::{ClusterNode, NodeRole};
-use crate::{
-    emulator::{
-        backend::Backend,
-        redis_front::{Policy, RedisFront},
-        tokens::Signer,
-    },
-    lock::lock,
-};
+use super::{ClusterNode, NodeRole, no_node, runs, site::Fronts};
+use crate::{emulator::backend::Backend, lock::lock};
 use agreement::Roll;
 use directory::Directory;
 use node::Node;
@@ -33,7 +26,6 @@ use std::{
     io,
     sync::{Arc, Mutex, atomic::AtomicUsize},
 };
-use tokio_rustls::TlsAcceptor;
 
 pub(in crate::emulator) use forming::Plan;
 pub(in crate::emulator::cluster) use moving::Moves;
@@ -56,17 +48,18 @@ struct Shared {
     changing: tokio::sync::Mutex<()>,
 }
 
-/// What the fronts of all nodes have in common.
-struct Fronts {
-    signer: Arc<Signer>,
-    acceptor: TlsAcceptor,
-    policy: Policy,
-}
-
 impl Servers {
     /// The way to a node that lives, whichever these are.
     pub(in crate::emulator) fn seed(&self) -> Backend {
         Backend::FirstOf(Arc::clone(&self.shared.seed))
+    }
+
+    pub(super) fn end(&self) {
+        let nodes = std::mem::take(&mut *lock(&self.shared.nodes));
+        for node in nodes {
+            node.begin_kill();
+        }
+        self.seed_follows();
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Node>> {
@@ -74,12 +67,12 @@ impl Servers {
     }
 
     pub(super) fn live(&self) -> Vec<Arc<Node>> {
-        self.all().into_iter().filter(|node| node.is_live()).collect()
+        self.all().into_iter().filter(|node| node.site.is_live()).collect()
     }
 
     pub(super) fn node(&self, index: usize) -> io::Result<Arc<Node>> {
         let node = lock(&self.shared.nodes).iter().find(|node| node.index == index).cloned();
-        node.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("the cluster has no node {index}")))
+        node.ok_or_else(|| no_node(index))
     }
 
     /// Lets the seed lead to nodes that live only.
@@ -96,7 +89,7 @@ impl Servers {
     pub(super) async fn kill(&self, index: usize) -> io::Result<()> {
         let node = self.node(index)?;
         node.note_slots().await;
-        node.kill();
+        node.kill().await;
         self.seed_follows();
         Ok(())
     }
@@ -104,7 +97,7 @@ impl Servers {
     pub(super) async fn restart(&self, index: usize) -> io::Result<()> {
         let node = self.node(index)?;
         if node.server.pid().is_some() {
-            return Err(io::Error::other(format!("the node {index} runs")));
+            return Err(runs(index));
         }
         node.restart().await?;
         self.back(&node).await
@@ -131,6 +124,11 @@ impl Servers {
         self.in_sync(node).await
     }
 
+    pub(super) async fn change_all_ports(&self) -> io::Result<()> {
+        let live: Vec<_> = self.live().iter().map(|node| node.index).collect();
+        self.change_ports(&live).await
+    }
+
     pub(super) async fn change_ports(&self, indices: &[usize]) -> io::Result<()> {
         let _changing = self.shared.changing.lock().await;
         for index in indices {
@@ -149,15 +147,9 @@ fn describe(node: &Node, roll: &Roll, all: &[Arc<Node>]) -> io::Result<ClusterNo
     let role = member.primary.as_ref().and_then(index_of).map_or(NodeRole::Primary, |of| NodeRole::Replica { of });
     Ok(ClusterNode {
         index: node.index,
-        address: node.address(),
+        address: node.site.address(),
         role,
         slots: member.slots.clone(),
-        is_live: node.is_live(),
+        is_live: node.site.is_live(),
     })
-}
-
-impl Fronts {
-    fn front(&self, backend: Backend) -> RedisFront {
-        RedisFront::new(Arc::clone(&self.signer), backend, self.acceptor.clone(), self.policy)
-    }
 }

@@ -1,7 +1,7 @@
 //! Slots that go from one node to another, as `redis-cli --cluster reshard` moves them.
 
 use super::{Roll, Servers, node::Node, server::Admin, wait::not_yet};
-use crate::emulator::slots::slot_of;
+use crate::emulator::{cluster::no_owner, slots::slot_of};
 use redis::{Cmd, cmd};
 use std::{fmt, io, sync::Arc};
 
@@ -55,7 +55,7 @@ impl Servers {
         let mut from: Vec<(Arc<Node>, Vec<u16>)> = Vec::new();
         for slot in slots {
             let owner = roll.owner(slot).and_then(|id| self.by_id(id));
-            let owner = owner.ok_or_else(|| io::Error::other(format!("no node owns the slot {slot}")))?;
+            let owner = owner.ok_or_else(|| no_owner(slot))?;
             match from.iter_mut().find(|(node, _)| node.id == owner.id) {
                 Some((_, slots)) => slots.push(slot),
                 None => from.push((owner, vec![slot])),

@@ -1,0 +1,138 @@
+//! Clusters of embedded stores: as Redis's, as far as they go, and many nodes at once.
+
+use crate::{FOO, client::Client, owner, start};
+use common::{SECOND, within};
+use entra_redis::emulator::Emulator;
+use redis::Value;
+use std::time::Instant;
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn keys_of_different_slots_do_not_go_together() {
+    // The same from redis-server.
+    for builder in [Emulator::builder().cluster(1), Emulator::builder().embedded_cluster(1)] {
+        let (emulator, _cluster) = start(builder).await;
+        let mut client = Client::of_node(&emulator, 0).await;
+        let crossslot = "CROSSSLOT Keys in request don't hash to the same slot";
+        for line in ["MSET a 1 b 2", "MGET a b", "RENAME a b", "DEL {x}a {y}a", "SINTER a b", "LMOVE a b LEFT LEFT"] {
+            assert_eq!(client.refusal(line).await, crossslot, "{line}");
+        }
+        client.run::<()>("MSET {x}a 1 {x}b 2").await;
+        assert_eq!(client.run::<Vec<u64>>("MGET {x}a {x}b").await, [1, 2]);
+        assert_eq!(client.run::<u64>("DBSIZE").await, 2);
+        client.run::<()>("MULTI").await;
+        assert_eq!(client.refusal("MGET a b").await, crossslot);
+        assert!(client.refusal("EXEC").await.starts_with("EXECABORT"));
+        client.run::<()>("SET c 1").await;
+        let slot: u16 = client.run("CLUSTER KEYSLOT c").await;
+        assert_eq!(client.run::<u64>(&format!("CLUSTER COUNTKEYSINSLOT {slot}")).await, 1);
+        assert_eq!(client.run::<Vec<String>>(&format!("CLUSTER GETKEYSINSLOT {slot} 10")).await, ["c"]);
+        for (line, refusal) in [
+            ("CLUSTER COUNTKEYSINSLOT 16384", "ERR Invalid slot"),
+            ("CLUSTER COUNTKEYSINSLOT x", "ERR value is not an integer or out of range"),
+            ("CLUSTER GETKEYSINSLOT 16384 1", "ERR Invalid slot or number of keys"),
+            ("CLUSTER GETKEYSINSLOT 1 -1", "ERR Invalid slot or number of keys"),
+            ("CLUSTER GETKEYSINSLOT 1 x", "ERR value is not an integer or out of range"),
+        ] {
+            assert_eq!(client.refusal(line).await, refusal, "{line}");
+        }
+        assert!(client.run::<String>("INFO cluster").await.contains("cluster_enabled:1"));
+        client.run::<()>("READONLY").await;
+    }
+}
+
+#[tokio::test]
+async fn transactions_follow_their_slot() {
+    for builder in [Emulator::builder().cluster(2), Emulator::builder().embedded_cluster(2)] {
+        let (emulator, cluster) = start(builder).await;
+        let (slot, key) = FOO;
+        let from = owner(&cluster, slot).await;
+        let mut source = Client::of_node(&emulator, from).await;
+        let mut target = Client::of_node(&emulator, 1 - from).await;
+        let migration = cluster.begin_migration(slot..=slot, 1 - from).await.unwrap();
+        let incr = format!("INCR {key}");
+        source.run::<()>("MULTI").await;
+        let port = cluster.address(1 - from).unwrap().port();
+        assert_eq!(source.redirection(&incr).await, Some(("ASK".to_owned(), port)));
+        assert!(source.refusal("EXEC").await.starts_with("EXECABORT"));
+        // One ASKING is for the whole transaction.
+        target.run::<()>("ASKING").await;
+        target.run::<()>("MULTI").await;
+        for _ in 0..2 {
+            assert_eq!(target.run::<String>(&incr).await, "QUEUED");
+        }
+        assert_eq!(target.run::<Vec<u64>>("EXEC").await, [1, 2]);
+        let back = cluster.address(from).unwrap().port();
+        assert_eq!(target.redirection(&incr).await, Some(("MOVED".to_owned(), back)), "it is for no more than that");
+
+        // What was queued before the slot went is not run after that.
+        target.run::<()>("ASKING").await;
+        target.run::<()>("MULTI").await;
+        target.run::<()>(&incr).await;
+        migration.finish().await.unwrap();
+        cluster.move_slots(slot..=slot, from).await.unwrap();
+        assert_eq!(target.redirection("EXEC").await, Some(("MOVED".to_owned(), back)));
+        assert_eq!(source.run::<u64>(&format!("GET {key}")).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn messages_reach_the_subscribers_of_all_nodes() {
+    let (emulator, _cluster) = start(Emulator::builder().embedded_cluster(2)).await;
+    let mut subscriber = Client::of_node(&emulator, 0).await;
+    subscriber.run::<Value>("SUBSCRIBE news").await;
+    let mut publisher = Client::of_node(&emulator, 1).await;
+    publisher.run::<()>("PUBLISH news yes").await;
+    let message = within("a message", 5 * SECOND, subscriber.next()).await.unwrap();
+    assert_eq!(redis::from_redis_value::<Vec<String>>(message).unwrap(), ["message", "news", "yes"]);
+}
+
+#[tokio::test]
+async fn nodes_die_and_come_back_empty() {
+    let (emulator, cluster) = start(Emulator::builder().embedded_cluster(2)).await;
+    let (slot, key) = FOO;
+    let node = owner(&cluster, slot).await;
+    let mut client = Client::of_node(&emulator, node).await;
+    client.run::<()>(&format!("SET {key} 1")).await;
+    cluster.kill(node).await.unwrap();
+    client.closed().await;
+    assert!(TcpStream::connect(cluster.address(node).unwrap()).await.is_err());
+    assert!(!cluster.nodes().await.unwrap()[node].is_live);
+    let mut seed = Client::of_seed(&emulator).await;
+    assert_eq!(seed.run::<Vec<Value>>("CLUSTER SLOTS").await.len(), 2);
+    cluster.restart(node).await.unwrap();
+    let mut client = Client::of_node(&emulator, node).await;
+    assert_eq!(client.run::<Value>(&format!("GET {key}")).await, Value::Nil);
+    cluster.freeze(node).await.unwrap();
+    let silent = tokio::time::timeout(SECOND / 5, client.run::<Value>("PING")).await;
+    assert!(silent.is_err(), "a frozen node answered");
+    cluster.thaw(node).await.unwrap();
+    for unsupported in [cluster.fail_over(0).await, cluster.promoted(0).await, cluster.add_replica(0).await] {
+        assert!(unsupported.unwrap_err().to_string().contains("`.cluster(…)`"));
+    }
+    assert_eq!(cluster.pid(0).unwrap(), None);
+    assert!(cluster.redis_address(0).is_err());
+}
+
+#[tokio::test]
+async fn a_hundred_nodes_are_there_at_once() {
+    let began = Instant::now();
+    let (emulator, cluster) = start(Emulator::builder().embedded_cluster(100).amr_strict()).await;
+    assert!(began.elapsed() < 5 * SECOND, "{:?}", began.elapsed());
+    let mut seed = Client::of_seed(&emulator).await;
+    let topology: Vec<Value> = seed.run("CLUSTER SLOTS").await;
+    assert_eq!(topology.len(), 100);
+    assert_eq!(seed.run::<String>("CLUSTER NODES").await.lines().count(), 100);
+    let (slot, key) = FOO;
+    let right = owner(&cluster, slot).await;
+    let port = cluster.address(right).unwrap().port();
+    for node in (0..100).step_by(7) {
+        let mut client = Client::of_node(&emulator, node).await;
+        if node != right {
+            assert_eq!(client.redirection(&format!("GET {key}")).await, Some(("MOVED".to_owned(), port)));
+        }
+    }
+    assert_eq!(emulator.redis_fronts().len(), 101);
+    let replaced = cluster.replace_node(right).await.unwrap();
+    assert_eq!((replaced, owner(&cluster, slot).await), (100, 100));
+}
