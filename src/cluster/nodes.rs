@@ -10,11 +10,9 @@ use crate::{
     link::Setup,
     lock::lock,
     pool::{Availability, Shared},
-    transport::resolve::Resolver,
 };
 use std::{
     collections::HashMap,
-    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, Weak},
     time::Duration,
@@ -156,14 +154,7 @@ impl Nodes {
         let endpoint = catch_unwind(AssertUnwindSafe(|| self.map.endpoint(address))).ok();
         let endpoint = endpoint.unwrap_or_else(|| NodeEndpoint::new(address.host(), address.port()));
         let mut setup = self.setup.clone();
-        if endpoint.host.parse::<IpAddr>().is_ok() {
-            // The user's resolver knows names, and may well have the addresses of the cache for whatever it is asked.
-            setup.dialer.resolver = Resolver::default();
-        }
-        setup.dialer.host = endpoint.host;
-        setup.dialer.port = endpoint.port;
-        setup.dialer.hint = Some(NODE_HINT);
-        setup.dialer.transport = setup.dialer.transport.for_node(endpoint.server_name.as_deref());
+        setup.dialer = setup.dialer.for_node(endpoint.host, endpoint.port, endpoint.server_name.as_deref(), NODE_HINT);
         setup.node = address.to_string().into();
         let _entered = self.runtime.enter();
         Node::start(address.clone(), self.pool_size, setup, &self.shared, &self.keepers).0

@@ -1,8 +1,13 @@
 //! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
 //! a single endpoint works there, and stays right while slots, nodes and tokens change.
 
+mod discovery;
+mod ending;
 mod failover;
+mod membership;
+mod rotation;
 mod routing;
+mod security;
 mod traffic;
 
 use entra_redis::{
@@ -32,4 +37,14 @@ async fn connect(emulator: &Emulator, set: impl FnOnce(Config) -> Config) -> Ent
 /// Three primaries, tokens that live for an hour.
 async fn three() -> (common::Azure, Cluster, EntraRedis) {
     start(Emulator::builder().token_lifetime(HOUR).cluster(3), |config| config).await
+}
+
+/// Waits until so many nodes serve slots, and all have both their links.
+async fn nodes_up(redis: &EntraRedis, count: usize) {
+    common::eventually("all nodes are up", 10 * common::SECOND, async || {
+        let stats = redis.manager().stats();
+        let is_up = stats.nodes.len() == count && stats.nodes.iter().all(|node| node.open_links == 2);
+        is_up.then_some(())
+    })
+    .await;
 }
