@@ -5,7 +5,10 @@
 //! after a command that wants none (`set_no_response`), and after one whose caller has given up on it. Until that one
 //! is answered, the next commands of the handle follow it over the same connection.
 
-use crate::link::{Link, SILENCE};
+use crate::{
+    cluster::node::Node,
+    link::{Link, SILENCE},
+};
 use std::{
     fmt,
     sync::{Arc, Weak},
@@ -24,19 +27,18 @@ pub(crate) struct Memory {
 impl Memory {
     /// Notes that a command on this link has no answer yet, and that its caller does not wait for one.
     #[cold]
-    pub(crate) fn leave_behind(&mut self, link: Option<&Arc<Link>>) {
-        // A link that is not known any more has ended, and with it the command.
-        if let Some(link) = link {
-            // The silence of a link counts from the first of them: each new one would begin it anew.
-            let first = self.unanswered.iter().find(|before| before.is_on(link) && !link.has_answered(before.through));
-            let since = first.map_or_else(Instant::now, |before| before.since);
-            self.unanswered.retain(|before| !before.is_on(link));
-            self.unanswered.push(Unanswered { link: Arc::downgrade(link), through: link.commands_queued(), since });
-        }
+    pub(crate) fn leave_behind(&mut self, node: &Arc<Node>, link: &Arc<Link>) {
+        // The silence of a link counts from the first of them: each new one would begin it anew.
+        let first = self.unanswered.iter().find(|before| before.is_on(link) && !link.has_answered(before.through));
+        let since = first.map_or_else(Instant::now, |before| before.since);
+        self.unanswered.retain(|before| !before.is_on(link));
+        let (node, through) = (Arc::downgrade(node), link.commands_queued());
+        self.unanswered.push(Unanswered { node, link: Arc::downgrade(link), through, since });
     }
 
     /// Takes in what another memory has, of a part of the same handle's commands.
     pub(crate) fn join(&mut self, part: Self) {
+        self.expects_large |= part.expects_large;
         for unanswered in part.unanswered {
             self.unanswered.retain(|before| !before.link.ptr_eq(&unanswered.link));
             self.unanswered.push(unanswered);
@@ -46,7 +48,7 @@ impl Memory {
     /// Where the next command may go, if it goes over one of these links. What has been answered is forgotten.
     #[cold]
     pub(super) fn next(&mut self, links: &[Arc<Link>]) -> Next {
-        self.unanswered.retain(|before| !before.is_over(links));
+        self.forget_answered();
         match &*self.unanswered {
             [] => Next::Anywhere,
             [before] => match before.link.upgrade() {
@@ -57,6 +59,11 @@ impl Memory {
             },
             _ => Next::Later,
         }
+    }
+
+    /// Forgets what the next command cannot overtake any more.
+    pub(super) fn forget_answered(&mut self) {
+        self.unanswered.retain(|before| !before.is_over());
     }
 
     /// Waits until one of them is answered, or its link has ended.
@@ -71,6 +78,7 @@ impl Memory {
 /// Commands on one link without an answer, for which nobody waits.
 #[derive(Clone)]
 pub(crate) struct Unanswered {
+    node: Weak<Node>,
     link: Weak<Link>,
     /// How many commands the link has to answer before all of them are.
     through: u64,
@@ -84,7 +92,7 @@ pub(crate) enum Next {
     Anywhere,
     /// Over this link, behind the ones before.
     Behind(Arc<Link>),
-    /// Nowhere until those are answered: their link takes no commands now.
+    /// Nowhere until those are answered: their link takes no commands now, or leads to another node.
     Later,
 }
 
@@ -94,21 +102,19 @@ impl Unanswered {
     }
 
     /// Whether there is nothing under way that the next command could overtake.
-    fn is_over(&self, links: &[Arc<Link>]) -> bool {
+    fn is_over(&self) -> bool {
         let link = self.link.upgrade();
-        link.is_none_or(|link| link.has_ended() || link.has_answered(self.through) || self.is_given_up(&link, links))
+        link.is_none_or(|link| link.has_ended() || link.has_answered(self.through) || self.is_given_up(&link))
     }
 
-    /// Whether the link is taken for dead: it has been silent since, while another link was not.
+    /// Whether the link is taken for dead: it has been silent since, while another link of its node was not.
     ///
-    /// While all links are silent, the server is slow, and what was sent over this one may yet run. They fall silent
+    /// While all of them are silent, the server is slow, and what was sent over this one may yet run. They fall silent
     /// within moments of each other, so another link's word counts only if it came well after this one's last.
-    fn is_given_up(&self, link: &Link, links: &[Arc<Link>]) -> bool {
+    fn is_given_up(&self, link: &Link) -> bool {
         let silent = link.since_heard().min(self.since.elapsed());
-        silent >= SILENCE && {
-            let same_node = links.iter().filter(|other| Arc::ptr_eq(other.node(), link.node()));
-            same_node.into_iter().any(|other| other.since_heard() + SILENCE / 2 < silent)
-        }
+        let is_heard = |other: &Arc<Link>| other.since_heard() + SILENCE / 2 < silent;
+        silent >= SILENCE && self.node.upgrade().is_some_and(|node| node.pool().snapshot().iter().any(is_heard))
     }
 
     /// Waits until they are answered, or their link has ended.

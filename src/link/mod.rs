@@ -156,11 +156,6 @@ impl Link {
         self.id
     }
 
-    /// The address of the server, as it is shown; the same one for all links of a node.
-    pub(crate) fn node(&self) -> &Arc<str> {
-        &self.node
-    }
-
     pub(crate) fn generation(&self) -> u64 {
         self.authenticated().generation
     }

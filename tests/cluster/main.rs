@@ -1,7 +1,11 @@
 //! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
 //! a single endpoint works there, and stays right while slots, nodes and tokens change.
 
+mod migration;
+mod order;
+mod partial;
 mod routing;
+mod scan;
 
 use entra_redis::{
     Config, Credential, EntraRedis,
@@ -30,4 +34,22 @@ async fn connect(emulator: &Emulator, set: impl FnOnce(Config) -> Config) -> Ent
 /// Three primaries, tokens that live for an hour.
 async fn three() -> (common::Azure, Cluster, EntraRedis) {
     start(Emulator::builder().token_lifetime(HOUR).cluster(3), |config| config).await
+}
+
+/// The node that serves a slot.
+async fn owner(cluster: &Cluster, slot: u16) -> usize {
+    let nodes = cluster.nodes().await.unwrap();
+    let owns = |node: &&entra_redis::emulator::ClusterNode| node.slots.iter().any(|range| range.contains(&slot));
+    nodes.iter().find(owns).expect("all slots are served").index
+}
+
+/// The slot of the keys `{foo}…`.
+const FOO: u16 = 12182;
+
+/// Nothing is under way any more.
+async fn idle(redis: &EntraRedis) {
+    common::eventually("all permits are back", 10 * common::SECOND, async || {
+        (redis.manager().stats().commands.in_flight == 0).then_some(())
+    })
+    .await;
 }
