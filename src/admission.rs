@@ -88,6 +88,8 @@ pub(crate) struct Admission {
     /// Rung once for each permit that becomes free while somebody waits for one.
     room: Notify,
     waiting_for_room: AtomicUsize,
+    /// Held by whoever has some of the permits that it needs.
+    gathering: tokio::sync::Mutex<()>,
     waiting: AtomicUsize,
     sent: AtomicU64,
     retried: AtomicU64,
@@ -107,6 +109,7 @@ impl Admission {
             in_flight: AtomicUsize::new(0),
             room: Notify::new(),
             waiting_for_room: AtomicUsize::new(0),
+            gathering: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -175,6 +178,18 @@ impl Admission {
         }
     }
 
+    /// Permits for all of `count` commands, in turn.
+    pub(crate) async fn acquire_many(self: &Arc<Self>, count: usize) -> Vec<Permit> {
+        // Two that had some permits each, and waited for more, would wait for each other.
+        let _alone = self.gathering.lock().await;
+        let mut permits = Vec::with_capacity(count);
+        while permits.len() < count {
+            self.acquire().await;
+            permits.push(Permit::acquired(self));
+        }
+        permits
+    }
+
     pub(crate) fn note_sent(&self, count: usize) {
         self.sent.fetch_add(count as u64, Relaxed);
     }
@@ -216,6 +231,15 @@ impl Admission {
 
     pub(crate) fn overloaded(&self) -> Error {
         let text = format!("{} commands are in flight already (`max_in_flight`); this one was not sent", self.most);
+        Error::new(ErrorKind::Overloaded, text)
+    }
+
+    pub(crate) fn too_many(&self, count: usize) -> Error {
+        let text = format!(
+            "it has parts for {count} slots or nodes, and no more than {} commands may be in flight (`max_in_flight`); it \
+             was not sent",
+            self.most
+        );
         Error::new(ErrorKind::Overloaded, text)
     }
 

@@ -67,6 +67,8 @@ struct Inner {
     message: String,
     hint: Option<&'static str>,
     transient: bool,
+    /// Of a command's error: it has certainly not run.
+    not_run: bool,
     status: Option<u16>,
     aadsts: Option<u32>,
     correlation_id: Option<String>,
@@ -84,6 +86,7 @@ impl Error {
             message: message.into(),
             hint: None,
             transient,
+            not_run: kind == ErrorKind::Overloaded,
             status: None,
             aadsts: None,
             correlation_id: None,
@@ -130,6 +133,16 @@ impl Error {
     /// connection was lost, that it came after `shutdown`, that it was not answered in time.
     pub(crate) fn for_want_of_a_token(self) -> Self {
         self.edit(|inner| inner.kind = ErrorKind::TokenEndpoint)
+    }
+
+    /// The same error, of a command that has certainly not run.
+    pub(crate) fn not_run(self) -> Self {
+        self.edit(|inner| inner.not_run = true)
+    }
+
+    /// Whether the command with this error may have run.
+    pub(crate) fn may_have_run(&self) -> bool {
+        !self.0.not_run
     }
 
     /// The same error, told differently.
@@ -183,6 +196,18 @@ impl Error {
     pub fn kind_of(error: &redis::RedisError) -> Option<ErrorKind> {
         let is_closed = || error.kind() == redis::ErrorKind::Client && error.detail() == Some(CLOSED);
         Self::from_redis(error).map(Self::kind).or_else(|| is_closed().then_some(ErrorKind::Closed))
+    }
+
+    /// Whether a command that ended with this error, which is not Redis's answer, may have run.
+    pub(crate) fn leaves_open(error: &redis::RedisError) -> bool {
+        match Self::from_redis(error) {
+            Some(error) => error.may_have_run(),
+            // Without a token, and after `shutdown`, nothing is sent.
+            None => {
+                error.kind() != redis::ErrorKind::AuthenticationFailed
+                    && Self::kind_of(error) != Some(ErrorKind::Closed)
+            }
+        }
     }
 
     /// What kind of thing failed.

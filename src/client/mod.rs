@@ -98,7 +98,7 @@ impl ConnectionLike for EntraRedis {
         let profile = profile(cmd);
         match guard::check(profile) {
             Ok(()) => match self.manager.core().cluster() {
-                Some(cluster) if scatter::is_for_several(profile) => {
+                Some(cluster) if scatter::is_for_several(cmd, profile) => {
                     Box::pin(scatter::command(self.manager.core(), cluster, &mut self.memory, cmd))
                 }
                 _ => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),

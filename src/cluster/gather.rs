@@ -8,10 +8,26 @@ use std::collections::HashMap;
 /// The reply of one node to its share.
 #[derive(Debug)]
 pub(crate) struct Reply<'a> {
-    pub(crate) by: &'a NodeAddress,
-    /// Which of the caller's keys it is about, if the command was split by keys.
-    pub(crate) keys: Option<&'a [usize]>,
+    pub(crate) about: About<'a>,
     pub(crate) outcome: RedisResult<Value>,
+}
+
+/// What a reply is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum About<'a> {
+    /// The node of this address.
+    Node(&'a NodeAddress),
+    /// These of the caller's keys.
+    Keys(&'a [usize]),
+}
+
+impl<'a> About<'a> {
+    fn keys(self) -> Option<&'a [usize]> {
+        match self {
+            Self::Keys(keys) => Some(keys),
+            Self::Node(_) => None,
+        }
+    }
 }
 
 /// One reply of several, in the order of the nodes or parts. An error that Redis answered stays a
@@ -102,13 +118,16 @@ fn by_node(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
             Err(error) => Value::ServerError(error.try_into()?),
             Ok(value) => value,
         };
-        Ok::<_, RedisError>((Value::BulkString(reply.by.to_string().into_bytes()), value))
+        match reply.about {
+            About::Node(by) => Ok((Value::BulkString(by.to_string().into_bytes()), value)),
+            About::Keys(_) => Err(unexpected("replies")),
+        }
     };
     replies.into_iter().map(pair).collect::<RedisResult<_>>().map(Value::Map)
 }
 
 fn arrays(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
-    let keys: Option<Vec<&[usize]>> = replies.iter().map(|reply| reply.keys).collect();
+    let keys: Option<Vec<&[usize]>> = replies.iter().map(|reply| reply.about.keys()).collect();
     let values = match succeeded(replies) {
         Ok(values) => values,
         Err(failure) => return failure,

@@ -1,4 +1,5 @@
-//! A write over several slots of which a part failed: what has become of each key.
+//! Something for several nodes of which a part failed: what has become of each key of a write, or of each command of a
+//! pipeline.
 
 use crate::error::Error;
 use redis::{RedisError, RedisResult, ServerError, Value};
@@ -14,42 +15,68 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    /// The fate of a part with this outcome. `was_sent` counts only where there is no answer: whether any of it may have
-    /// reached a node.
-    pub(crate) fn of(outcome: &RedisResult<Value>, was_sent: bool) -> Self {
+    /// The fate of a part of a write with this outcome.
+    pub(crate) fn of(outcome: &RedisResult<Value>) -> Self {
         match outcome {
             // The commands that are split do all or nothing of a part.
             Ok(Value::ServerError(_)) => Self::NotDone,
             Ok(_) => Self::Done,
             Err(error) if error.clone().into_server_errors().is_some() => Self::NotDone,
-            Err(_) if was_sent => Self::Unknown,
-            Err(_) => Self::NotDone,
+            Err(error) => Self::without_answer(error),
         }
+    }
+
+    /// The fate of a command of a pipeline: one that Redis has answered is done, whatever the answer is.
+    pub(crate) fn of_command(outcome: &RedisResult<Value>) -> Self {
+        outcome.as_ref().err().map_or(Self::Done, Self::without_answer)
+    }
+
+    fn without_answer(error: &RedisError) -> Self {
+        if Error::leaves_open(error) { Self::Unknown } else { Self::NotDone }
     }
 }
 
-/// Which keys of a command a write was done for, each by the argument that it is (the command's name is argument 0). Keys
-/// themselves may be private.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct PartialWrite {
+/// What the numbers stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Keys of a write, each by the argument that it is (the command's name is argument 0). Keys themselves may be private.
+    Keys,
+    /// Commands of a pipeline, counted from 0 as the redis crate counts them.
+    Commands,
+}
+
+/// What was done of something, and what was not.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Partial {
+    of: Of,
     done: Vec<usize>,
     not_done: Vec<usize>,
     unknown: Vec<usize>,
 }
 
-impl PartialWrite {
-    /// Notes the fate of a part with keys at these arguments.
-    pub(crate) fn add(&mut self, fate: Fate, arguments: impl IntoIterator<Item = usize>) {
+impl Partial {
+    /// Of a write, by the arguments that its keys are.
+    pub(crate) fn of_keys() -> Self {
+        Self { of: Of::Keys, done: Vec::new(), not_done: Vec::new(), unknown: Vec::new() }
+    }
+
+    /// Of a pipeline, by the numbers of its commands.
+    pub(crate) fn of_commands() -> Self {
+        Self { of: Of::Commands, ..Self::of_keys() }
+    }
+
+    /// Notes the fate of a part with these numbers.
+    pub(crate) fn add(&mut self, fate: Fate, numbers: impl IntoIterator<Item = usize>) {
         let list = match fate {
             Fate::Done => &mut self.done,
             Fate::NotDone => &mut self.not_done,
             Fate::Unknown => &mut self.unknown,
         };
-        list.extend(arguments);
+        list.extend(numbers);
         list.sort_unstable();
     }
 
-    /// The error of the first part that failed, with what has become of each key. If all parts have the same fate it is
+    /// The error of the first part that failed, with what has become of all of it. If all parts have the same fate it is
     /// the error as it is: it says that nothing was done, or that all may have been.
     ///
     /// The kind stays: a refusal of Redis's with its code, an error of this crate's, the kind of anything else.
@@ -66,7 +93,11 @@ impl PartialWrite {
         {
             return error.into();
         }
-        (cause.kind(), "a write over several slots failed in part", format!("{cause}; {self}")).into()
+        let what = match self.of {
+            Of::Keys => "a write over several slots failed in part",
+            Of::Commands => "a pipeline for several nodes failed in part",
+        };
+        (cause.kind(), what, format!("{cause}; {self}")).into()
     }
 
     fn explained(&self, error: &ServerError) -> Option<ServerError> {
@@ -80,16 +111,19 @@ impl PartialWrite {
     }
 }
 
-impl fmt::Display for PartialWrite {
+impl fmt::Display for Partial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lists = [
-            ("it was done", &self.done),
-            ("it was not done", &self.not_done),
-            ("it may have been done", &self.unknown),
-        ];
-        for (index, (what, arguments)) in lists.iter().filter(|(_, arguments)| !arguments.is_empty()).enumerate() {
-            let (comma, s) = (if index == 0 { "" } else { ", " }, if arguments.len() == 1 { "" } else { "s" });
-            write!(f, "{comma}{what} for the key{s} at argument{s} {}", Numbers(arguments))?;
+        let lists = match self.of {
+            Of::Keys => ["it was done", "it was not done", "it may have been done"],
+            Of::Commands => ["answered:", "certainly not run:", "may have run:"],
+        };
+        let lists = lists.into_iter().zip([&self.done, &self.not_done, &self.unknown]);
+        for (index, (what, list)) in lists.filter(|(_, list)| !list.is_empty()).enumerate() {
+            let (comma, s) = (if index == 0 { "" } else { ", " }, if list.len() == 1 { "" } else { "s" });
+            match self.of {
+                Of::Keys => write!(f, "{comma}{what} for the key{s} at argument{s} {}", Numbers(list))?,
+                Of::Commands => write!(f, "{comma}{what} command{s} {} (from 0)", Numbers(list))?,
+            }
         }
         Ok(())
     }

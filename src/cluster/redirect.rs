@@ -69,12 +69,6 @@ impl Redirect {
             Self::TryAgain | Self::ClusterDown | Self::CrossSlot => None,
         }
     }
-
-    /// Whether a node names itself as the owner of what it refuses. Then the link does not lead to the node that its
-    /// address means by now: it is to be retired, and the command sent on another one.
-    pub(crate) fn is_circle(&self, sent: Sent<'_>) -> bool {
-        matches!(self, Self::Moved { to, .. } if to == sent.to)
-    }
 }
 
 /// `slot host:port`, for the command's own slot.

@@ -1,13 +1,17 @@
 //! What commands read of a cluster, and how they tell what they have seen of it.
 
-use super::{address::NodeAddress, map::SlotMap, node::Node, nodes::Nodes, scan::Positions, slot::Slot};
+use super::{address::NodeAddress, ask::ask, map::SlotMap, node::Node, nodes::Nodes, scan::Positions, slot::Slot};
 use crate::lock::lock;
 use arc_swap::{ArcSwap, Guard};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::sync::Notify;
+
+/// How long a node may take to say which slots it has.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// The nodes of a cluster, by slots.
 pub(crate) type Map = SlotMap<Arc<Node>>;
@@ -71,6 +75,26 @@ impl Cluster {
 
     pub(super) fn publish(&self, map: Map) {
         self.map.store(Arc::new(map));
+    }
+
+    /// Asks a node whether it still has all slots that are its by `map`; what it has lost is news. One that does not answer
+    /// has lost none.
+    pub(crate) async fn has_lost_slots(&self, node: &Node, map: &Map) -> bool {
+        let Some(link) = node.open_link() else {
+            return false;
+        };
+        let Ok(topology) = ask(&link, node.name(), ANSWER_WITHIN).await else {
+            return false;
+        };
+        let had = |slot: &Slot| map.owner(*slot).is_some_and(|owner| owner.address == *node.name());
+        let mut has_lost = false;
+        for slot in Slot::all().filter(had) {
+            if let Some(owner) = topology.owner(slot).filter(|owner| *owner != node.name()) {
+                self.moved(slot, owner);
+                has_lost = true;
+            }
+        }
+        has_lost
     }
 
     /// Any node that takes commands, for what has no key; or else any node.

@@ -20,12 +20,13 @@
 //! As with one node: a key that is there from the beginning to the end of the scan is returned at least once, and may be
 //! returned several times. This holds while slots get other owners, by failover or by resharding: at a position all slots
 //! below it are done, and when the owners have changed since, all nodes that own slots from there on are scanned from
-//! their beginning. (A node's own cursor means nothing to another node, nor to a replica that takes its place.) It does
+//! their beginning. (A node's own cursor means nothing to another node, nor to a replica that takes its place.) At the
+//! end of its turn a node is asked which slots it has: of those that have moved away nobody else may have told. It does
 //! not hold for keys that move from a node whose turn is yet to come to one whose turn is over, in a slot that still has
-//! its old owner. Of changes the 12 bits of the fingerprint miss one in 4,096.
+//! its old owner at the end of that one's turn. Of changes the 12 bits of the fingerprint miss one in 4,096.
 
 use super::{map::SlotMap, slot::Slot};
-use redis::{Arg, Cmd, ErrorKind, RedisError, RedisResult};
+use redis::{Arg, Cmd, ErrorKind, RedisError, RedisResult, Value};
 use std::collections::VecDeque;
 
 /// How many positions are remembered that do not fit a cursor; 32 bytes each.
@@ -99,6 +100,12 @@ impl Positions {
         next.map_or(0, |slot| self.encode(Position { slot, cursor: 0, ..position }))
     }
 
+    /// The cursor for the caller, after the position's node has answered that its turn is over, and has lost slots
+    /// meanwhile: it comes once more, until the map has other owners for them.
+    pub(crate) fn again(&mut self, position: Position) -> u64 {
+        self.encode(Position { cursor: 0, ..position })
+    }
+
     fn encode(&mut self, position: Position) -> u64 {
         let Position { slot, cursor, base, fingerprint } = position;
         let slot_bits = u64::from(slot.number()) << SLOT_SHIFT;
@@ -148,6 +155,31 @@ pub(crate) fn cursor_of(cmd: &Cmd) -> Option<u64> {
         Arg::Simple(cursor) => number(cursor),
         // The redis crate shows it only in the command as it is sent: `*n $4 SCAN $length cursor …`.
         _ => number(cmd.get_packed_command().split(|byte| *byte == b'\n').nth(4)?.strip_suffix(b"\r")?),
+    }
+}
+
+/// The cursor that a node has answered.
+pub(crate) fn answered(reply: &Value) -> Option<u64> {
+    let Value::Array(parts) = reply else {
+        return None;
+    };
+    match parts.first()? {
+        Value::BulkString(text) => number(text),
+        Value::SimpleString(text) => number(text.as_bytes()),
+        _ => None,
+    }
+}
+
+/// The reply of a node, with the cursor for the caller in place of the one that the node has answered.
+pub(crate) fn with_answer(reply: Value, cursor: u64) -> Value {
+    match reply {
+        Value::Array(mut parts) => {
+            if let Some(first) = parts.first_mut() {
+                *first = Value::BulkString(cursor.to_string().into_bytes());
+            }
+            Value::Array(parts)
+        }
+        reply => reply,
     }
 }
 

@@ -23,10 +23,6 @@ impl SlotRange {
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         (self.start.number()..=self.end.number()).filter_map(Slot::new)
     }
-
-    fn len(&self) -> usize {
-        self.end.index() - self.start.index() + 1
-    }
 }
 
 /// Who owns which slots, as one node saw it.
@@ -36,17 +32,6 @@ impl SlotRange {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Topology {
     ranges: Vec<SlotRange>,
-}
-
-/// What is different between two topologies. Replicas do not count.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct TopologyDiff {
-    /// Primaries that the old one does not have, in order.
-    pub(crate) added: Vec<NodeAddress>,
-    /// Primaries that the new one does not have, in order.
-    pub(crate) gone: Vec<NodeAddress>,
-    /// Slots with another owner, with one instead of none, or with none instead of one.
-    pub(crate) slots_changed: usize,
 }
 
 impl Topology {
@@ -80,11 +65,6 @@ impl Topology {
         &self.ranges
     }
 
-    /// How many slots have an owner.
-    pub(crate) fn covered(&self) -> usize {
-        self.ranges.iter().map(SlotRange::len).sum()
-    }
-
     /// Who owns `slot`.
     pub(crate) fn owner(&self, slot: Slot) -> Option<&NodeAddress> {
         let after = self.ranges.partition_point(|range| range.end < slot);
@@ -107,16 +87,6 @@ impl Topology {
             return self.clone();
         }
         Self::new(&ranges)
-    }
-
-    /// What has changed since `old`.
-    pub(crate) fn diff(&self, old: &Self) -> TopologyDiff {
-        let [now, before]: [BTreeSet<_>; 2] = [self, old].map(|topology| topology.primaries().into_iter().collect());
-        TopologyDiff {
-            added: now.difference(&before).copied().cloned().collect(),
-            gone: before.difference(&now).copied().cloned().collect(),
-            slots_changed: Slot::all().filter(|slot| self.owner(*slot) != old.owner(*slot)).count(),
-        }
     }
 }
 

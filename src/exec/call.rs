@@ -54,7 +54,7 @@ impl<'a, R: Request + 'a> Call<'a, R> {
         let (core, request) = (self.core, self.request);
         match self.memory.take() {
             Some(memory) => {
-                let mut slow_path = SlowPath { core, memory };
+                let mut slow_path = SlowPath::new(core, memory);
                 State::Slow(Box::pin(async move { slow_path.run(request, first).await }))
             }
             // It has been handed over before.
@@ -154,7 +154,10 @@ impl<R: Request> Drop for Call<'_, R> {
 #[cold]
 pub(super) fn leave_behind<R: Request>(core: &Core, memory: &mut Memory, request: &R, link: u64) {
     if !request.only_reads() {
-        memory.leave_behind(core.any_link(link).as_ref());
+        // A link that is not known any more has ended, and with it the request.
+        if let Some((node, link)) = core.any_link(link) {
+            memory.leave_behind(&node, &link);
+        }
     }
 }
 

@@ -34,13 +34,24 @@ pub(crate) struct Core {
     pub(crate) operations: Operations,
 }
 
-/// The way of a request, where that is not the usual one.
+/// The way of a request.
 #[derive(Clone, Default)]
-pub(super) struct Way {
-    /// The node that it goes to, whoever owns its slot.
-    pub(super) to: Option<Arc<Node>>,
+pub(super) enum Way {
+    /// To the owner of its slot; one without a slot goes to any node.
+    #[default]
+    Owner,
+    /// To the node that a redirect names, behind `ASKING` if it says so; to the owner, if that one cannot be reached.
+    Redirected { to: Arc<Node>, asking: bool },
+    /// It is the part that this node has of something for several nodes. Whoever has taken it apart decides what is to be
+    /// done when the node does not run it, or cannot be reached and has lost its slots.
+    Part { to: Arc<Node>, asking: bool },
+}
+
+impl Way {
     /// Whether it goes behind `ASKING`.
-    pub(super) asking: bool,
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self, Self::Redirected { asking: true, .. } | Self::Part { asking: true, .. })
+    }
 }
 
 impl Core {
@@ -69,10 +80,12 @@ impl Core {
         memory: &mut Memory,
         way: &Way,
     ) -> Option<Sent> {
-        match (&way.to, &self.routing) {
-            (Some(node), _) => self.offer(node.pool(), request, Some(deadline), memory, way.asking),
-            (None, Routing::Single(node)) => self.offer(node.pool(), request, Some(deadline), memory, false),
-            (None, Routing::Cluster(cluster)) => self.offer_to_owner(cluster, request, Some(deadline), memory),
+        match (way, &self.routing) {
+            (Way::Redirected { to, asking } | Way::Part { to, asking }, _) => {
+                self.offer(to.pool(), request, Some(deadline), memory, *asking)
+            }
+            (Way::Owner, Routing::Single(node)) => self.offer(node.pool(), request, Some(deadline), memory, false),
+            (Way::Owner, Routing::Cluster(cluster)) => self.offer_to_owner(cluster, request, Some(deadline), memory),
         }
     }
 
@@ -105,7 +118,7 @@ impl Core {
         let links = pool.snapshot();
         let offer = |link: &Arc<Link>, access| Some(Sent::new(link, request.queue(link, access, deadline, asking)?));
         if !memory.unanswered.is_empty() {
-            match memory.next(&links) {
+            match memory.next(pool, &links) {
                 Next::Anywhere => {}
                 Next::Behind(link) => return offer(&link, Access::Open),
                 Next::Later => return None,
@@ -143,14 +156,9 @@ impl Core {
         self.find(|node| node.pool().link(id))
     }
 
-    /// The link of this number, if its connection has not ended, in use or not.
-    pub(super) fn any_link(&self, id: u64) -> Option<Arc<Link>> {
-        self.find(|node| node.pool().any_link(id))
-    }
-
-    /// The node of the link of this number, if its connection has not ended.
-    pub(super) fn node_of(&self, id: u64) -> Option<Arc<Node>> {
-        self.find(|node| node.pool().any_link(id).map(|_| Arc::clone(node)))
+    /// The link of this number, if its connection has not ended, in use or not; and its node.
+    pub(super) fn any_link(&self, id: u64) -> Option<(Arc<Node>, Arc<Link>)> {
+        self.find(|node| node.pool().any_link(id).map(|link| (Arc::clone(node), link)))
     }
 
     fn find<T>(&self, find: impl Fn(&Arc<Node>) -> Option<T>) -> Option<T> {

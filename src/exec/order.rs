@@ -3,9 +3,13 @@
 //! Commands of one handle take effect in the order in which they were sent. While its caller waits for each reply, that
 //! is so by itself: the next command is sent when the one before has run. It takes care where nobody waits for a reply:
 //! after a command that wants none (`set_no_response`), and after one whose caller has given up on it. Until that one
-//! is answered, the next commands of the handle follow it over the same connection.
+//! is answered, the next commands of the handle to the same node follow it over the same connection.
 
-use crate::link::{Link, SILENCE};
+use crate::{
+    cluster::node::Node,
+    link::{Link, SILENCE},
+    pool::Pool,
+};
 use std::{
     fmt,
     sync::{Arc, Weak},
@@ -19,58 +23,58 @@ pub(crate) struct Memory {
     pub(crate) expects_large: bool,
     /// What has no answer yet, though nobody waits for it: for each link at most one.
     pub(crate) unanswered: Vec<Unanswered>,
+    /// Whether the command that was offered last waits for that.
+    pub(super) is_held_up: bool,
 }
 
 impl Memory {
     /// Notes that a command on this link has no answer yet, and that its caller does not wait for one.
     #[cold]
-    pub(crate) fn leave_behind(&mut self, link: Option<&Arc<Link>>) {
-        // A link that is not known any more has ended, and with it the command.
-        if let Some(link) = link {
-            // The silence of a link counts from the first of them: each new one would begin it anew.
-            let first = self.unanswered.iter().find(|before| before.is_on(link) && !link.has_answered(before.through));
-            let since = first.map_or_else(Instant::now, |before| before.since);
-            self.unanswered.retain(|before| !before.is_on(link));
-            self.unanswered.push(Unanswered { link: Arc::downgrade(link), through: link.commands_queued(), since });
-        }
+    pub(crate) fn leave_behind(&mut self, node: &Arc<Node>, link: &Arc<Link>) {
+        // The silence of a link counts from the first of them: each new one would begin it anew.
+        let first = self.unanswered.iter().find(|before| before.is_on(link) && !link.has_answered(before.through));
+        let since = first.map_or_else(Instant::now, |before| before.since);
+        self.unanswered.retain(|before| !before.is_on(link));
+        let (node, through) = (Arc::downgrade(node), link.commands_queued());
+        self.unanswered.push(Unanswered { node, link: Arc::downgrade(link), through, since });
     }
 
     /// Takes in what another memory has, of a part of the same handle's commands.
     pub(crate) fn join(&mut self, part: Self) {
+        self.expects_large |= part.expects_large;
         for unanswered in part.unanswered {
             self.unanswered.retain(|before| !before.link.ptr_eq(&unanswered.link));
             self.unanswered.push(unanswered);
         }
     }
 
-    /// Where the next command may go, if it goes over one of these links, all of one node. What has been answered is
+    /// Where the next command may go, if it goes over one of these links of this pool. What has been answered is
     /// forgotten.
     ///
     /// What is under way to another node is not waited for. Its keys are others: a node never answers for keys that
     /// another one has, and what one node has left unanswered must not keep a handle from all the others.
     #[cold]
-    pub(super) fn next(&mut self, links: &[Arc<Link>]) -> Next {
-        self.unanswered.retain(|before| !before.is_over(links));
-        let is_here = |before: &&Unanswered| {
-            let link = before.link.upgrade();
-            links.is_empty() || link.is_some_and(|link| links.iter().any(|other| other.node() == link.node()))
-        };
-        match &*self.unanswered.iter().filter(is_here).collect::<Vec<_>>() {
-            [] => Next::Anywhere,
-            [before] => match before.link.upgrade() {
+    pub(super) fn next(&mut self, pool: &Pool, links: &[Arc<Link>]) -> Next {
+        self.forget_answered();
+        let mut here = self.unanswered.iter().filter(|before| before.is_for(pool));
+        let next = match (here.next(), here.next()) {
+            (None, _) => Next::Anywhere,
+            (Some(before), None) => match before.link.upgrade() {
                 Some(link) if link.is_open() && links.iter().any(|other| Arc::ptr_eq(other, &link)) => {
                     Next::Behind(link)
                 }
                 _ => Next::Later,
             },
-            _ => Next::Later,
-        }
+            (Some(_), Some(_)) => Next::Later,
+        };
+        self.is_held_up = matches!(next, Next::Later);
+        next
     }
 
-    /// Whether something has no answer yet; what has been answered is forgotten.
-    pub(super) fn has_unanswered(&mut self) -> bool {
-        self.unanswered.retain(|before| !before.is_over(&[]));
-        !self.unanswered.is_empty()
+    /// Forgets what the next command cannot overtake any more.
+    pub(super) fn forget_answered(&mut self) {
+        self.unanswered.retain(|before| !before.is_over());
+        self.is_held_up = false;
     }
 
     /// Waits until one of them is answered, or its link has ended.
@@ -85,6 +89,7 @@ impl Memory {
 /// Commands on one link without an answer, for which nobody waits.
 #[derive(Clone)]
 pub(crate) struct Unanswered {
+    node: Weak<Node>,
     link: Weak<Link>,
     /// How many commands the link has to answer before all of them are.
     through: u64,
@@ -103,26 +108,28 @@ pub(crate) enum Next {
 }
 
 impl Unanswered {
+    fn is_for(&self, pool: &Pool) -> bool {
+        self.node.upgrade().is_some_and(|node| std::ptr::eq(Arc::as_ptr(node.pool()), pool))
+    }
+
     fn is_on(&self, link: &Arc<Link>) -> bool {
         std::ptr::eq(self.link.as_ptr(), Arc::as_ptr(link))
     }
 
     /// Whether there is nothing under way that the next command could overtake.
-    fn is_over(&self, links: &[Arc<Link>]) -> bool {
+    fn is_over(&self) -> bool {
         let link = self.link.upgrade();
-        link.is_none_or(|link| link.has_ended() || link.has_answered(self.through) || self.is_given_up(&link, links))
+        link.is_none_or(|link| link.has_ended() || link.has_answered(self.through) || self.is_given_up(&link))
     }
 
-    /// Whether the link is taken for dead: it has been silent since, while another link was not.
+    /// Whether the link is taken for dead: it has been silent since, while another link of its node was not.
     ///
-    /// While all links are silent, the server is slow, and what was sent over this one may yet run. They fall silent
+    /// While all of them are silent, the server is slow, and what was sent over this one may yet run. They fall silent
     /// within moments of each other, so another link's word counts only if it came well after this one's last.
-    fn is_given_up(&self, link: &Link, links: &[Arc<Link>]) -> bool {
+    fn is_given_up(&self, link: &Link) -> bool {
         let silent = link.since_heard().min(self.since.elapsed());
-        silent >= SILENCE && {
-            let same_node = links.iter().filter(|other| Arc::ptr_eq(other.node(), link.node()));
-            same_node.into_iter().any(|other| other.since_heard() + SILENCE / 2 < silent)
-        }
+        let is_heard = |other: &Arc<Link>| other.since_heard() + SILENCE / 2 < silent;
+        silent >= SILENCE && self.node.upgrade().is_some_and(|node| node.pool().snapshot().iter().any(is_heard))
     }
 
     /// Waits until they are answered, or their link has ended.

@@ -5,71 +5,91 @@ use super::{
     request::Request,
 };
 use crate::cluster::{
-    node::Node,
     redirect::{Redirect, RedirectBudget},
+    router::Cluster,
 };
 use redis::RedisResult;
-use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Why a link goes whose server names its own address as that of the slot's owner: the connection leads to a process
 /// that is not the one that has the address now.
 const CIRCLE: &str = "its node says that the node of this address is another one";
 
-/// What one request may still follow.
+/// What one request, or the parts of one, may still follow.
 pub(super) struct Redirects<'a> {
     core: &'a Core,
+    cluster: &'a Cluster,
     deadline: Instant,
     budget: RedirectBudget,
 }
 
 impl<'a> Redirects<'a> {
-    pub(super) fn new(core: &'a Core, deadline: Instant) -> Self {
-        Self { core, deadline, budget: RedirectBudget::default() }
+    pub(super) fn new(core: &'a Core, cluster: &'a Cluster, deadline: Instant) -> Self {
+        Self { core, cluster, deadline, budget: RedirectBudget::default() }
     }
 
-    /// What the reply says of where the request is to go; none on a single endpoint.
-    pub(super) fn of<R: Request>(&self, request: &R, reply: &RedisResult<R::Reply>, link: u64) -> Option<Redirect> {
-        self.core.cluster()?;
-        let node = self.core.node_of(link).or_else(|| self.owner(request))?;
-        request.redirect(reply, node.name())
-    }
-
-    fn owner<R: Request>(&self, request: &R) -> Option<Arc<Node>> {
-        self.core.cluster()?.map().get(request.slot()?).map(Arc::clone)
-    }
-
-    /// The way of the next attempt, when it is time for it; none if there is to be none.
-    pub(super) async fn follow(&mut self, redirect: Redirect, link: u64) -> Option<Way> {
-        let cluster = self.core.cluster()?;
-        let delay = self.budget.next_delay(&redirect, Instant::now(), self.deadline);
-        let way = match &redirect {
-            Redirect::Moved { slot, to } => {
-                cluster.moved(*slot, to);
-                if self.core.node_of(link).is_some_and(|node| node.name() == to) {
-                    self.retire(link);
-                }
-                Way { to: Some(cluster.nodes.get(to)), asking: false }
-            }
-            Redirect::Ask { to, .. } => Way { to: Some(cluster.nodes.get(to)), asking: true },
-            Redirect::TryAgain => Way::default(),
-            Redirect::ClusterDown => {
-                cluster.doubt();
-                Way::default()
-            }
-            Redirect::CrossSlot => return None,
+    /// What the reply, which came over this link, says of where the request is to go.
+    pub(super) fn of<R: Request>(
+        &self,
+        request: &R,
+        reply: &RedisResult<R::Reply>,
+        link: u64,
+        way: &Way,
+    ) -> Option<Redirect> {
+        let node = match self.core.any_link(link) {
+            Some((node, _)) => node,
+            // Its connection has ended since. Only a redirect without a host depends on who said it.
+            None => self.cluster.map().get(request.slot()?)?.clone(),
         };
-        let delay = delay?;
-        if !delay.is_zero() {
-            self.core.timers.sleep_until(Instant::now() + delay).await;
-        }
-        Some(way)
+        let redirect = request.redirect(reply, node.name()).filter(|redirect| *redirect != Redirect::CrossSlot)?;
+        Some(self.read(redirect, way.is_asking()))
     }
 
-    fn retire(&self, link: u64) {
-        if let Some(link) = self.core.link(link) {
-            link.retire(CIRCLE);
+    /// What a redirect means for a request that was sent behind `ASKING`, or was not.
+    ///
+    /// A node that does not know `ASKING`, as in Azure Managed Redis, sends the request back to the slot's owner, which
+    /// sends it here again for as long as the slot is on its way.
+    pub(super) fn read(&self, redirect: Redirect, asking: bool) -> Redirect {
+        match &redirect {
+            Redirect::Moved { slot, to } if asking => {
+                let is_back = self.cluster.map().owner(*slot).is_some_and(|owner| owner.address == *to);
+                if is_back { Redirect::TryAgain } else { redirect }
+            }
+            _ => redirect,
         }
-        self.core.wake_keepers();
+    }
+
+    /// Takes note of a redirect that came over `link`, if that is known; returns where it leads.
+    pub(super) fn heed(&self, redirect: &Redirect, link: Option<u64>) -> Way {
+        match redirect {
+            Redirect::Moved { slot, to } => {
+                self.cluster.moved(*slot, to);
+                if let Some((node, link)) = link.and_then(|link| self.core.any_link(link))
+                    && node.name() == to
+                {
+                    link.retire(CIRCLE);
+                    node.pool().wake_keeper();
+                }
+                Way::Redirected { to: self.cluster.nodes.get(to), asking: false }
+            }
+            Redirect::Ask { to, .. } => Way::Redirected { to: self.cluster.nodes.get(to), asking: true },
+            Redirect::ClusterDown => {
+                self.cluster.doubt();
+                Way::Owner
+            }
+            Redirect::TryAgain | Redirect::CrossSlot => Way::Owner,
+        }
+    }
+
+    /// Waits until the request may be sent again; false if it may not.
+    pub(super) async fn allow(&mut self, redirect: &Redirect) -> bool {
+        let now = Instant::now();
+        let Some(delay) = self.budget.next_delay(redirect, now, self.deadline) else {
+            return false;
+        };
+        if !delay.is_zero() {
+            self.core.timers.sleep_until(now + delay).await;
+        }
+        true
     }
 }

@@ -23,6 +23,14 @@ use tokio::time::Instant;
 pub(super) struct SlowPath<'a> {
     pub(super) core: &'a Core,
     pub(super) memory: &'a mut Memory,
+    /// The link that carried the last attempt.
+    pub(super) link: Option<u64>,
+}
+
+impl<'a> SlowPath<'a> {
+    pub(super) fn new(core: &'a Core, memory: &'a mut Memory) -> Self {
+        Self { core, memory, link: None }
+    }
 }
 
 /// A request that [`SlowPath`] waits for; if that is given up, it may run yet.
@@ -66,7 +74,7 @@ impl SlowPath<'_> {
         deadline: Instant,
     ) -> RedisResult<R::Reply> {
         let mut retries = Retries::new(deadline, &self.core.timers);
-        let mut redirects = Redirects::new(self.core, deadline);
+        let mut redirects = self.core.cluster().map(|cluster| Redirects::new(self.core, cluster, deadline));
         let mut waits = first.is_none();
         let mut refused = None;
         loop {
@@ -101,6 +109,7 @@ impl SlowPath<'_> {
                     }
                 },
             };
+            self.link = Some(link);
             let reply = match answer.outcome {
                 Outcome::Answered(value) => Ok(request.reply(value)),
                 Outcome::Aborted(errors) => request.aborted(errors).await,
@@ -130,26 +139,36 @@ impl SlowPath<'_> {
                     return Err(self.failed(self.timed_out(link, queued, "the command may have run")));
                 }
                 Outcome::TimedOutHeldBack => {
-                    return Err(self.failed(self.timed_out(link, queued, "the transaction was not sent")));
+                    return Err(self.failed(self.timed_out(link, queued, "the transaction was not sent").not_run()));
                 }
                 Outcome::Written => {
                     self.leave_behind(&request, link);
                     Ok(request.reply(Value::Nil))
                 }
             };
-            if let Some(redirect) = redirects.of(&request, &reply, link) {
-                match redirects.follow(redirect, link).await {
-                    Some(next) => way = next,
-                    None => return reply,
+            if let (Some(redirects), Way::Owner | Way::Redirected { .. }) = (&mut redirects, &way)
+                && let Some(redirect) = redirects.of(&request, &reply, link, &way)
+            {
+                way = redirects.heed(&redirect, Some(link));
+                if !redirects.allow(&redirect).await {
+                    return reply;
                 }
                 refused = Some(reply);
                 self.core.admission.note_retry();
                 continue;
             }
-            way = Way::default();
-            let Some(remedy) = request.refusal(&reply).and_then(|error| retry::remedy(&error)) else {
+            let remedy = request.refusal(&reply).and_then(|error| retry::remedy(&error));
+            let remedy = match way {
+                // The rest is up to whoever has taken it apart.
+                Way::Part { .. } => remedy.filter(|remedy| *remedy == Remedy::Elsewhere),
+                Way::Owner | Way::Redirected { .. } => {
+                    way = Way::Owner;
+                    remedy
+                }
+            };
+            let Some(remedy) = remedy else {
                 self.memory.expects_large = large;
-                return if self.core.cluster().is_none() { request.explain_moved(reply) } else { reply };
+                return if redirects.is_none() { request.explain_moved(reply) } else { reply };
             };
             match remedy {
                 Remedy::Elsewhere => self.retire(link, NOAUTH),
@@ -212,7 +231,7 @@ impl SlowPath<'_> {
 
     /// Whom a link leads to, in words: on a single endpoint there is no other.
     fn server(&self, link: u64) -> String {
-        let node = self.core.cluster().and_then(|_| self.core.node_of(link));
+        let node = self.core.cluster().and_then(|_| self.core.any_link(link)).map(|(node, _)| node);
         node.map_or_else(|| "Redis".to_owned(), |node| format!("Redis at {}", node.name()))
     }
 

@@ -26,6 +26,22 @@ pub(super) enum Turn {
     Again,
 }
 
+/// Whether the last try to open a link to the node has failed, or nobody tries any more.
+fn is_unreachable(node: &Node) -> bool {
+    node.pool().last_error().is_some() || node.pool().has_ended()
+}
+
+/// The error of a part whose node has lost its slots to others before it was sent.
+#[cold]
+fn strayed() -> Error {
+    Error::new(ErrorKind::Connect, "the node has left the cluster before the command was sent").not_run()
+}
+
+/// Whether an error says that a part was not sent because its node has lost its slots.
+pub(super) fn has_strayed(error: &redis::RedisError) -> bool {
+    Error::from_redis(error).is_some_and(|error| error.kind() == ErrorKind::Connect && !error.may_have_run())
+}
+
 /// What became of a request that is given up before it is sent: in both cases it has not run since.
 fn unsent(was_sent: bool) -> &'static str {
     if was_sent { "it was not sent again" } else { "it was not sent" }
@@ -80,9 +96,35 @@ impl Core {
                 Err(self.admission.overloaded())
             };
         }
+        let permit = async {
+            self.admission.acquire().await;
+            Permit::acquired(&self.admission)
+        };
+        self.in_turn(permit, deadline, was_sent).await
+    }
+
+    /// Permits for all of `count` parts, before any of them is sent.
+    pub(super) async fn permits(&self, count: usize, deadline: Instant) -> Result<Vec<Permit>, Error> {
+        let _waiting = self.admission.wait();
+        if !self.admission.has_room_for(count) {
+            return Err(self.admission.too_many(count));
+        }
+        if self.overload == Overload::Refuse {
+            return if !self.admission.has_queue() && self.admission.try_acquire_many(count) {
+                Ok((0..count).map(|_| Permit::acquired(&self.admission)).collect())
+            } else if self.is_closed() {
+                Err(Error::closed())
+            } else {
+                Err(self.admission.overloaded())
+            };
+        }
+        self.in_turn(self.admission.acquire_many(count), deadline, false).await
+    }
+
+    async fn in_turn<T>(&self, permit: impl Future<Output = T>, deadline: Instant, was_sent: bool) -> Result<T, Error> {
         let turn = async {
             tokio::select! {
-                () = self.admission.acquire() => Ok(Permit::acquired(&self.admission)),
+                permit = permit => Ok(permit),
                 () = self.until_closed() => Err(Error::closed()),
             }
         };
@@ -94,7 +136,7 @@ impl Core {
             let unsent = unsent(was_sent);
             let text =
                 format!("too many commands were in flight (`max_in_flight`) until this one's deadline; {unsent}");
-            Err(Error::new(ErrorKind::Timeout(Stage::Command), text))
+            Err(Error::new(ErrorKind::Timeout(Stage::Command), text).not_run())
         })
     }
 
@@ -128,12 +170,14 @@ impl Core {
             if self.is_closed() {
                 return Err(Error::closed());
             }
-            let is_of_use = |node: &Arc<Node>| !node.pool().has_ended() && node.pool().last_error().is_none();
-            if request.slot().is_some() && way.to.as_ref().is_some_and(|node| !is_of_use(node)) {
-                // It cannot be reached, or is gone: whoever named it may have been behind the times. What has no slot is
-                // for this very node.
-                way = Way::default();
+            match &way {
+                // Whoever named it may have been behind the times.
+                Way::Redirected { to, .. } if is_unreachable(to) => way = Way::Owner,
+                Way::Part { to, .. } if is_unreachable(to) && !self.owns_slots(to) => return Err(strayed()),
+                _ => {}
             }
+            // Also where no link is offered it, so that nobody waits for what has been answered.
+            memory.forget_answered();
             if let Some(sent) = self.route(request, deadline, memory, &way) {
                 permit.hand_on();
                 return Ok(sent);
@@ -142,7 +186,7 @@ impl Core {
                 return Err(error.for_want_of_a_token());
             }
             self.doubt_if_unserved(request);
-            if !memory.has_unanswered() {
+            if !memory.is_held_up {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
                     return Err(self.no_link(request));
                 }
@@ -169,7 +213,15 @@ impl Core {
             "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may not \
              overtake it; {unsent}"
         );
-        Error::new(ErrorKind::Timeout(Stage::Command), text)
+        Error::new(ErrorKind::Timeout(Stage::Command), text).not_run()
+    }
+
+    /// Whether the node is one that commands are sent to, by what is known now.
+    fn owns_slots(&self, node: &Arc<Node>) -> bool {
+        self.cluster().is_none_or(|cluster| {
+            let map = cluster.map();
+            map.primaries().iter().any(|member| Arc::ptr_eq(&member.node, node))
+        })
     }
 
     /// A slot without an owner is a reason to ask for the topology.
@@ -189,10 +241,11 @@ impl Core {
         let error = Error::new(
             ErrorKind::Timeout(Stage::Command),
             "no connection to Redis came up within the command's deadline",
-        );
+        )
+        .not_run();
         match self.tokens.late().or_else(|| self.last_error(request)) {
             Some(source) => {
-                Error::new(error.kind(), format!("{error}; the last attempt: {source}")).with_source(source)
+                Error::new(error.kind(), format!("{error}; the last attempt: {source}")).not_run().with_source(source)
             }
             None => error,
         }

@@ -156,7 +156,7 @@ impl Link {
         self.id
     }
 
-    /// The address of the server, as it is shown; the same one for all links of a node.
+    /// The address of the server, as it is shown.
     pub(crate) fn node(&self) -> &Arc<str> {
         &self.node
     }

@@ -137,8 +137,9 @@ pub(super) struct Gather {
     multi: Option<Arc<Multi>>,
     /// Whether the commands are between `MULTI` and the end.
     sent: bool,
-    /// Replies to what was sent ahead of it, which is not part of it: `ASKING`.
-    ahead: usize,
+    /// Whether `ASKING` is ahead of it, whose reply is not part of it, and of each command of a pipeline.
+    asking: bool,
+    asking_each: bool,
     /// Whether it is a single command, whose reply is no list.
     single: bool,
     /// Replies that are passed over, then those that are kept.
@@ -162,7 +163,8 @@ impl Gather {
         Self {
             multi,
             sent: true,
-            ahead: 0,
+            asking: false,
+            asking_each: false,
             single: false,
             skip,
             keep,
@@ -177,13 +179,13 @@ impl Gather {
 
     /// Of one command, behind `ASKING`.
     pub(super) fn single_behind_asking() -> Self {
-        Self { ahead: 1, single: true, ..Self::new(None, 1, 0, 1) }
+        Self { single: true, ..Self::new(None, 1, 0, 1).behind_asking() }
     }
 
-    /// The same, behind `ASKING`. What that one is answered is passed over: a server that does not know it answers the
-    /// rest as if it had not been sent.
+    /// The same, behind `ASKING`; each command of it, if it is no transaction. What that one is answered is passed over: a
+    /// server that does not know it answers the rest as if it had not been sent.
     pub(super) fn behind_asking(self) -> Self {
-        Self { ahead: 1, ..self }
+        Self { asking: true, asking_each: self.multi.is_none(), ..self }
     }
 
     /// Of a `MULTI` and a `DISCARD`, which a transaction sends ahead.
@@ -194,10 +196,10 @@ impl Gather {
     /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
     pub(super) fn take(&mut self, value: Result<Value, Problem>, len: usize) -> Option<(Outcome, usize)> {
         self.bytes += len;
-        if self.ahead > 0 {
-            self.ahead -= 1;
+        if std::mem::replace(&mut self.asking, false) {
             return None;
         }
+        self.asking = self.asking_each;
         let place = self.seen;
         self.seen += 1;
         if let Some(multi) = &self.multi

@@ -119,15 +119,9 @@ impl Wire {
         let gather = Gather::new(multi, total, offset, count);
         let expect = Expect::Many(Box::new(if asking { gather.behind_asking() } else { gather }));
         // Packed before the lock is taken: it may be long.
-        let packed = pipeline.get_packed_pipeline();
+        let packed = if asking { behind_asking(pipeline) } else { pipeline.get_packed_pipeline() };
         let order = NewRequest { deadline, expect, quiet: false };
-        self.queue.push(access, order, |bytes| {
-            if asking {
-                // It holds for the whole of a transaction.
-                pack::pack(&redis::cmd("ASKING"), bytes);
-            }
-            bytes.extend_from_slice(&packed);
-        })
+        self.queue.push(access, order, |bytes| bytes.extend_from_slice(&packed))
     }
 
     /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
@@ -148,4 +142,19 @@ impl Wire {
             None => Outcome::Unsent(None),
         }
     }
+}
+
+/// A pipeline with `ASKING`, which holds for one command, or for the whole of a transaction.
+#[cold]
+fn behind_asking(pipeline: &Pipeline) -> Vec<u8> {
+    let asking = redis::cmd("ASKING").get_packed_command();
+    if pipeline.is_transaction() {
+        return [asking, pipeline.get_packed_pipeline()].concat();
+    }
+    let mut bytes = Vec::new();
+    for cmd in pipeline.cmd_iter() {
+        bytes.extend_from_slice(&asking);
+        pack::pack(cmd, &mut bytes);
+    }
+    bytes
 }

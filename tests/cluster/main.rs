@@ -5,8 +5,12 @@ mod discovery;
 mod ending;
 mod failover;
 mod membership;
+mod migration;
+mod order;
+mod partial;
 mod rotation;
 mod routing;
+mod scan;
 mod security;
 mod traffic;
 
@@ -45,6 +49,24 @@ async fn nodes_up(redis: &EntraRedis, count: usize) {
         let stats = redis.manager().stats();
         let is_up = stats.nodes.len() == count && stats.nodes.iter().all(|node| node.open_links == 2);
         is_up.then_some(())
+    })
+    .await;
+}
+
+/// The node that serves a slot.
+async fn owner(cluster: &Cluster, slot: u16) -> usize {
+    let nodes = cluster.nodes().await.unwrap();
+    let owns = |node: &&entra_redis::emulator::ClusterNode| node.slots.iter().any(|range| range.contains(&slot));
+    nodes.iter().find(owns).expect("all slots are served").index
+}
+
+/// The slot of the keys `{foo}…`.
+const FOO: u16 = 12182;
+
+/// Nothing is under way any more.
+async fn idle(redis: &EntraRedis) {
+    common::eventually("all permits are back", 10 * common::SECOND, async || {
+        (redis.manager().stats().commands.in_flight == 0).then_some(())
     })
     .await;
 }

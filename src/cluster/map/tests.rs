@@ -102,7 +102,8 @@ proptest! {
             given.iter().map(|(start, length, host)| (*start, (start + length).min(16_383), &**host)).collect();
         let topology = topology(&ranges);
         let map = map(&ranges);
-        prop_assert_eq!(map.covered(), topology.covered());
+        let covered = Slot::all().filter(|slot| topology.owner(*slot).is_some()).count();
+        prop_assert_eq!(map.covered(), covered);
         for slot in Slot::all() {
             prop_assert_eq!(map.owner(slot).map(|owner| &owner.address), topology.owner(slot));
         }

@@ -8,8 +8,8 @@ fn server_error(line: &str) -> ServerError {
     }
 }
 
-fn mixed() -> PartialWrite {
-    let mut partial = PartialWrite::default();
+fn mixed() -> Partial {
+    let mut partial = Partial::of_keys();
     partial.add(Fate::Done, [1, 5]);
     partial.add(Fate::NotDone, [3]);
     partial.add(Fate::Done, [2, 6]);
@@ -23,7 +23,7 @@ const FATES: &str = "it was done for the keys at arguments 1-2, 5-6, it was not 
 #[test]
 fn what_became_of_each_key_is_told_in_words() {
     assert_eq!(mixed().to_string(), FATES);
-    let mut many = PartialWrite::default();
+    let mut many = Partial::of_keys();
     many.add(Fate::Done, (1..2001).step_by(2));
     many.add(Fate::NotDone, [2]);
     let text = many.to_string();
@@ -34,11 +34,32 @@ fn what_became_of_each_key_is_told_in_words() {
 fn outcomes_have_fates() {
     let refused = || server_error("OOM command not allowed");
     let lost = || RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-    assert_eq!(Fate::of(&Ok(Value::Okay), true), Fate::Done);
-    assert_eq!(Fate::of(&Ok(Value::ServerError(refused())), true), Fate::NotDone);
-    assert_eq!(Fate::of(&Err(refused().into()), true), Fate::NotDone);
-    assert_eq!(Fate::of(&Err(lost()), true), Fate::Unknown);
-    assert_eq!(Fate::of(&Err(lost()), false), Fate::NotDone);
+    let timeout = || Error::new(ErrorKind::Timeout(Stage::Command), "x");
+    assert_eq!(Fate::of(&Ok(Value::Okay)), Fate::Done);
+    assert_eq!(Fate::of(&Ok(Value::ServerError(refused()))), Fate::NotDone);
+    assert_eq!(Fate::of_command(&Ok(Value::ServerError(refused()))), Fate::Done);
+    assert_eq!(Fate::of(&Err(refused().into())), Fate::NotDone);
+    for (error, fate) in [
+        (lost(), Fate::Unknown),
+        (timeout().into(), Fate::Unknown),
+        (timeout().not_run().into(), Fate::NotDone),
+        (Error::new(ErrorKind::Overloaded, "x").into(), Fate::NotDone),
+        (Error::closed().into(), Fate::NotDone),
+        (Error::new(ErrorKind::TokenEndpoint, "x").into(), Fate::NotDone),
+    ] {
+        assert_eq!((Fate::of(&Err(error.clone())), Fate::of_command(&Err(error))), (fate, fate));
+    }
+}
+
+#[test]
+fn a_pipelines_commands_are_numbered_from_zero() {
+    let mut partial = Partial::of_commands();
+    partial.add(Fate::Done, [0, 2]);
+    partial.add(Fate::Unknown, [1]);
+    partial.add(Fate::NotDone, [3, 4]);
+    let text =
+        "answered: commands 0, 2 (from 0), certainly not run: commands 3-4 (from 0), may have run: command 1 (from 0)";
+    assert_eq!(partial.to_string(), text);
 }
 
 #[test]
@@ -72,7 +93,7 @@ fn other_errors_keep_the_kind_that_callers_look_at() {
 fn an_error_that_holds_for_all_keys_stays_as_it_is() {
     let cause = RedisError::from(server_error("OOM command not allowed"));
     for fate in [Fate::NotDone, Fate::Unknown] {
-        let mut partial = PartialWrite::default();
+        let mut partial = Partial::of_keys();
         partial.add(fate, [1, 2, 3]);
         assert_eq!(partial.explain(&cause), cause);
     }

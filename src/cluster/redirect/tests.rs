@@ -97,15 +97,10 @@ fn an_error_of_the_redis_crate_is_read_as_the_server_s() {
 }
 
 #[test]
-fn a_node_that_names_itself_is_a_circle() {
-    let here = here();
-    let sent = Sent { slot: Some(slot(100)), runs_script: false, to: &here };
-    for (line, is_circle) in [("MOVED 100 :8501", true), ("MOVED 100 HERE:8501", true), ("MOVED 100 :8502", false)] {
-        let redirect = of(line, false).unwrap();
-        assert_eq!(redirect.is_circle(sent), is_circle, "{line}");
-    }
-    assert!(!of("ASK 100 :8501", false).unwrap().is_circle(sent));
+fn some_redirects_lead_to_a_node() {
     assert_eq!(moved("two", 2).target(), Some(&NodeAddress::new("two", 2)));
+    assert_eq!(of("ASK 100 :8501", false).unwrap().target(), Some(&here()));
+    assert_eq!(Redirect::TryAgain.target(), None);
 }
 
 #[test]

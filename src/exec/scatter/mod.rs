@@ -8,9 +8,14 @@ mod assembly;
 mod plan;
 mod rounds;
 
-use super::{core::Core, order::Memory};
+use super::{core::Core, order::Memory, waiting::has_strayed};
 use crate::{
-    cluster::{cross_slot, router::Cluster, slot::Slot},
+    cluster::{
+        cross_slot::{KeyPlace, one_slot},
+        partial::{Fate, Partial},
+        router::Cluster,
+        slot::Slot,
+    },
     command::{Operation, Profile, fan_out::FanOut, profile},
     observe::metrics::{Failure, Stopwatch},
 };
@@ -18,33 +23,39 @@ use plan::Plan;
 use redis::{Cmd, Pipeline, RedisResult, Value};
 use rounds::Rounds;
 use std::slice::from_ref;
+use tokio::time::Instant;
 
 /// Whether a command may have to go to several nodes.
-pub(crate) fn is_for_several(profile: Profile) -> bool {
-    matches!(profile.fan_out(), FanOut::Split { .. } | FanOut::Primaries(_) | FanOut::Scan(_))
+pub(crate) fn is_for_several(cmd: &Cmd, profile: Profile) -> bool {
+    match profile.fan_out() {
+        FanOut::One | FanOut::Slot(_) => false,
+        FanOut::Split { .. } => {
+            let mut slots = profile.keys(cmd).map(Slot::of);
+            let first = slots.next();
+            slots.any(|slot| Some(slot) != first)
+        }
+        FanOut::Primaries(_) | FanOut::Scan(_) => true,
+    }
 }
 
 /// Sends one command to all nodes that it is for.
 pub(crate) async fn command(core: &Core, cluster: &Cluster, memory: &mut Memory, cmd: &Cmd) -> RedisResult<Value> {
     let profile = profile(cmd);
-    let mut stopwatch = Stopwatch::default();
-    stopwatch.start();
-    let result = async {
-        let plan = Plan::of(from_ref(&cmd), cluster)?;
-        let outcomes = Rounds::new(core, cluster, memory).run(&plan).await?;
-        let mut values = plan.assemble(outcomes, cluster);
-        values.pop().unwrap_or(Ok(Value::Nil))
-    }
-    .await;
-    if let Some(took) = stopwatch.stop() {
-        let failure = match &result {
-            Ok(Value::ServerError(error)) => Some(Failure::of_answer(error)),
-            Ok(_) => None,
-            Err(error) => Some(Failure::of_error(error)),
-        };
-        core.operations.record(Operation::Command(profile), took, failure);
-    }
-    result
+    let work = async {
+        let deadline = Instant::now() + core.command_timeout;
+        loop {
+            let plan = Plan::of(from_ref(&cmd), cluster)?;
+            let outcomes = Rounds::new(core, cluster, memory, deadline).run(&plan).await?;
+            match plan.assemble(outcomes, cluster).await.pop().unwrap_or(Ok(Value::Nil)) {
+                // A scan goes on at another node when the one that it was at has left: by the map as it is now.
+                Err(error) if has_strayed(&error) && Instant::now() < deadline => {}
+                // Nobody waits for what the nodes have answered.
+                Ok(value) if cmd.is_no_response() && !is_error(&value) => return Ok(Value::Nil),
+                result => return result,
+            }
+        }
+    };
+    recorded(core, Operation::Command(profile), work, from_ref).await
 }
 
 /// Sends a pipeline that is no transaction; of the replies, `count` after the first `offset`.
@@ -55,25 +66,45 @@ pub(crate) async fn pipeline(
     pipeline: &Pipeline,
     (offset, count): (usize, usize),
 ) -> RedisResult<Vec<Value>> {
-    let mut stopwatch = Stopwatch::default();
-    stopwatch.start();
-    let result = async {
+    let work = async {
+        let deadline = Instant::now() + core.command_timeout;
         let commands: Vec<&Cmd> = pipeline.cmd_iter().collect();
         let plan = Plan::of(&commands, cluster)?;
-        let outcomes = Rounds::new(core, cluster, memory).run(&plan).await?;
-        plan.assemble(outcomes, cluster).into_iter().skip(offset).take(count).collect::<RedisResult<Vec<_>>>()
-    }
-    .await;
+        let outcomes = Rounds::new(core, cluster, memory, deadline).run(&plan).await?;
+        let results = plan.assemble(outcomes, cluster).await;
+        if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
+            let mut partial = Partial::of_commands();
+            results.iter().enumerate().for_each(|(index, result)| partial.add(Fate::of_command(result), [index]));
+            return Err(partial.explain(error));
+        }
+        Ok(results.into_iter().flatten().skip(offset).take(count).collect())
+    };
+    recorded(core, Operation::Pipeline, work, Vec::as_slice).await
+}
+
+fn is_error(value: &Value) -> bool {
+    matches!(value, Value::ServerError(_))
+}
+
+/// Does the work, and records how long it took and how it ended; the first of its replies that is an error counts.
+async fn recorded<T>(
+    core: &Core,
+    operation: Operation,
+    work: impl Future<Output = RedisResult<T>>,
+    replies: impl Fn(&T) -> &[Value],
+) -> RedisResult<T> {
+    let mut stopwatch = Stopwatch::default();
+    stopwatch.start();
+    let result = work.await;
     if let Some(took) = stopwatch.stop() {
-        let is_error = |value: &Value| matches!(value, Value::ServerError(_));
         let failure = match &result {
-            Ok(values) => values.iter().find(|value| is_error(value)).and_then(|value| match value {
+            Ok(reply) => replies(reply).iter().find_map(|value| match value {
                 Value::ServerError(error) => Some(Failure::of_answer(error)),
                 _ => None,
             }),
             Err(error) => Some(Failure::of_error(error)),
         };
-        core.operations.record(Operation::Pipeline, took, failure);
+        core.operations.record(operation, took, failure);
     }
     result
 }
@@ -84,14 +115,13 @@ pub(crate) async fn pipeline(
 ///
 /// `CROSSSLOT`, with the slots of its keys.
 pub(crate) fn check_transaction(pipeline: &Pipeline) -> RedisResult<()> {
-    let places = pipeline.cmd_iter().enumerate().flat_map(|(command, cmd)| {
-        let profile = profile(cmd);
-        profile.key_places(cmd).map(move |(argument, key)| cross_slot::KeyPlace {
-            command,
-            argument,
-            slot: Slot::of(key),
+    let places: Vec<_> = pipeline
+        .cmd_iter()
+        .enumerate()
+        .flat_map(|(command, cmd)| {
+            let place = move |(argument, key)| KeyPlace { command, argument, slot: Slot::of(key) };
+            profile(cmd).key_places(cmd).map(place)
         })
-    });
-    let places: Vec<_> = places.collect();
-    cross_slot::one_slot(places.iter().copied()).map(drop)
+        .collect();
+    one_slot(places.iter().copied()).map(drop)
 }

@@ -3,11 +3,12 @@
 use super::assembly::{Assembly, Share};
 use crate::{
     cluster::{
+        map::Member,
         node::Node,
         router::Cluster,
         scan,
         slot::Slot,
-        split::{Layout, Split, split},
+        split::{Layout, Part, Split, split},
     },
     command::{Profile, aggregate::Aggregate, fan_out::FanOut, profile},
     exec::request::slot_of,
@@ -17,9 +18,15 @@ use redis::{Cmd, RedisResult, Value};
 use std::{borrow::Cow, sync::Arc};
 
 /// Where a unit goes.
-#[derive(Clone)]
 pub(super) enum To {
+    /// The owner of this slot.
     Slot(Slot),
+    /// This primary, or whoever has taken its place: then the owner of the lowest slot that it had.
+    Primary {
+        node: Arc<Node>,
+        lowest: Slot,
+    },
+    /// This node and no other one.
     Node(Arc<Node>),
     Any,
 }
@@ -59,9 +66,9 @@ impl<'a> Plan<'a> {
                 match split(cmd, layout) {
                     Split::Whole(slot) => Ok(self.one(cmd, profile, slot)),
                     Split::Parts(parts) => {
-                        let share = |part: crate::cluster::split::Part| {
-                            self.units.push(Unit { cmd: Cow::Owned(part.cmd), profile, to: To::Slot(part.slot) });
-                            Share { unit: self.units.len() - 1, slot: Some(part.slot), node: None, keys: part.keys }
+                        let share = |Part { slot, cmd, keys }| Share {
+                            unit: self.unit(Cow::Owned(cmd), profile, To::Slot(slot)),
+                            keys,
                         };
                         let shares = parts.into_iter().map(share).collect();
                         let writes = !profile.only_reads();
@@ -75,20 +82,23 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Notes a unit; returns its number.
+    fn unit(&mut self, cmd: Cow<'a, Cmd>, profile: Profile, to: To) -> usize {
+        self.units.push(Unit { cmd, profile, to });
+        self.units.len() - 1
+    }
+
     fn one(&mut self, cmd: &'a Cmd, profile: Profile, slot: Option<Slot>) -> Assembly {
-        self.units.push(Unit { cmd: Cow::Borrowed(cmd), profile, to: slot.map_or(To::Any, To::Slot) });
-        Assembly::One(self.units.len() - 1)
+        Assembly::One(self.unit(Cow::Borrowed(cmd), profile, slot.map_or(To::Any, To::Slot)))
     }
 
     fn all_primaries(&mut self, cmd: &'a Cmd, profile: Profile, gather: Aggregate, cluster: &Cluster) -> Assembly {
         let map = cluster.map();
-        let share = |member: &crate::cluster::map::Member<Arc<Node>>| {
-            let to = To::Node(Arc::clone(&member.node));
-            self.units.push(Unit { cmd: Cow::Borrowed(cmd), profile, to });
-            let unit = self.units.len() - 1;
-            Share { unit, slot: None, node: Some(Arc::clone(&member.node)), keys: Vec::new() }
+        let share = |member: &Member<Arc<Node>>| {
+            let to = To::Primary { node: Arc::clone(&member.node), lowest: member.lowest? };
+            Some((self.unit(Cow::Borrowed(cmd), profile, to), member.address.clone()))
         };
-        Assembly::Nodes { gather, shares: map.primaries().iter().map(share).collect() }
+        Assembly::Nodes { gather, shares: map.primaries().iter().filter_map(share).collect() }
     }
 
     /// `SCAN` goes to one node after the other, by its cursor.
@@ -101,13 +111,23 @@ impl<'a> Plan<'a> {
             let none = vec![Value::BulkString(b"0".to_vec()), Value::Array(Vec::new())];
             return Ok(Assembly::Known(Value::Array(none)));
         };
-        let cmd = Cow::Owned(scan::with_cursor(cmd, position.cursor));
-        self.units.push(Unit { cmd, profile, to: To::Slot(position.slot) });
-        Ok(Assembly::Scan { unit: self.units.len() - 1, position, map: Arc::clone(&map) })
+        // The cursor is that node's own, whoever owns the slot when the command is sent.
+        let node = map.get(position.slot).map(Arc::clone);
+        let to = node.clone().map_or(To::Slot(position.slot), To::Node);
+        let unit = self.unit(Cow::Owned(scan::with_cursor(cmd, position.cursor)), profile, to);
+        Ok(Assembly::Scan { unit, node, position, map: Arc::clone(&map) })
     }
 
     /// The replies to the commands, made from the outcomes of the units.
-    pub(super) fn assemble(self, mut outcomes: Vec<RedisResult<Value>>, cluster: &Cluster) -> Vec<RedisResult<Value>> {
-        self.commands.into_iter().map(|assembly| assembly.assemble(&mut outcomes, cluster)).collect()
+    pub(super) async fn assemble(
+        self,
+        mut outcomes: Vec<RedisResult<Value>>,
+        cluster: &Cluster,
+    ) -> Vec<RedisResult<Value>> {
+        let mut replies = Vec::with_capacity(self.commands.len());
+        for assembly in self.commands {
+            replies.push(assembly.assemble(&mut outcomes, cluster).await);
+        }
+        replies
     }
 }

@@ -2,38 +2,37 @@
 
 use super::plan::{Plan, To, Unit};
 use crate::{
-    admission::{Overload, Permit},
     cluster::{
         node::Node,
-        redirect::{Redirect, RedirectBudget, Sent},
-        router::Cluster,
+        redirect::{Redirect, Sent},
+        router::{Cluster, Map},
+        slot::Slot,
     },
     error::{Error, ErrorKind, Stage},
     exec::{
         core::{Core, Way},
         order::Memory,
+        redirects::Redirects,
         request::{CommandRequest, PipelineRequest},
+        retry::{Remedy, remedy},
         slow_path::SlowPath,
-        waiting::Turn,
+        waiting::{Turn, has_strayed},
     },
 };
 use futures_util::future::join_all;
-use redis::{Pipeline, RedisError, RedisResult, Value};
-use std::sync::Arc;
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use std::{collections::HashMap, sync::Arc};
 use tokio::time::Instant;
-
-/// How long a command waits between two looks for as many permits as it needs.
-const RECHECK: std::time::Duration = std::time::Duration::from_millis(5);
 
 pub(super) struct Rounds<'a> {
     core: &'a Core,
     cluster: &'a Cluster,
     memory: &'a mut Memory,
     deadline: Instant,
-    budget: RedirectBudget,
+    redirects: Redirects<'a>,
 }
 
-/// A unit that has no outcome yet, and where it was sent by a redirect.
+/// A unit that is to be sent, and where a redirect has sent it.
 struct Pending {
     unit: usize,
     way: Way,
@@ -43,7 +42,13 @@ struct Pending {
 struct Group {
     node: Arc<Node>,
     asking: bool,
-    units: Vec<usize>,
+    pending: Vec<Pending>,
+}
+
+/// What became of a group, and the link that carried it.
+struct Answered {
+    replies: RedisResult<Vec<Value>>,
+    link: Option<u64>,
 }
 
 /// What each group remembers of what it has sent. The handle's memory gets all of it, also if nobody waits any more.
@@ -61,131 +66,105 @@ impl Drop for Memories<'_> {
 }
 
 impl<'a> Rounds<'a> {
-    pub(super) fn new(core: &'a Core, cluster: &'a Cluster, memory: &'a mut Memory) -> Self {
-        let deadline = Instant::now() + core.command_timeout;
-        Self { core, cluster, memory, deadline, budget: RedirectBudget::default() }
+    pub(super) fn new(core: &'a Core, cluster: &'a Cluster, memory: &'a mut Memory, deadline: Instant) -> Self {
+        Self { core, cluster, memory, deadline, redirects: Redirects::new(core, cluster, deadline) }
     }
 
     /// The outcomes of all units, in order.
     ///
     /// # Errors
     ///
-    /// That there was no room for all of them, so that none was sent.
+    /// Why none of them was sent: there was no room for all, or no node for some.
     pub(super) async fn run(mut self, plan: &Plan<'_>) -> RedisResult<Vec<RedisResult<Value>>> {
         let units = &plan.units;
-        let mut outcomes: Vec<Option<RedisResult<Value>>> = units.iter().map(|_| None).collect();
-        let mut pending: Vec<_> = (0..units.len()).map(|unit| Pending { unit, way: Way::default() }).collect();
-        let mut is_first = true;
+        let pending = (0..units.len()).map(|unit| Pending { unit, way: Way::Owner }).collect();
+        let groups = self.groups(units, pending).await.map_err(|error| self.failed(error))?;
+        let permits = self.core.permits(groups.len(), self.deadline).await.map_err(|error| self.failed(error))?;
+        let turns = permits.into_iter().map(|permit| Turn::Unsent(Some(permit))).collect();
+        let answered = self.send(units, &groups, turns).await;
+
+        let mut outcomes: Vec<_> = units.iter().map(|_| Ok(Value::Nil)).collect();
+        let mut pending = self.settle(units, groups, answered, &mut outcomes).await;
         while !pending.is_empty() {
-            let groups = self.groups(units, &pending).await?;
-            let turns =
-                if is_first { self.permits(groups.len()).await? } else { groups.iter().map(|_| Turn::Again).collect() };
-            is_first = false;
-            let replies = self.send(units, &groups, turns).await;
-            pending = self.settle(units, &groups, replies, &mut outcomes).await;
+            // What was refused keeps that as its outcome if nobody serves it in time.
+            let Ok(groups) = self.groups(units, pending).await else {
+                break;
+            };
+            groups.iter().for_each(|_| self.core.admission.note_retry());
+            let turns = groups.iter().map(|_| Turn::Again).collect();
+            let answered = self.send(units, &groups, turns).await;
+            pending = self.settle(units, groups, answered, &mut outcomes).await;
         }
-        let none = || Err(RedisError::from(Error::closed()));
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(none)).collect())
+        Ok(outcomes)
+    }
+
+    fn failed(&self, error: Error) -> RedisError {
+        self.core.admission.note_failure(&error);
+        error.into()
     }
 
     /// Waits until each unit has a node, and puts those of the same node together.
-    async fn groups(&self, units: &[Unit<'_>], pending: &[Pending]) -> RedisResult<Vec<Group>> {
+    async fn groups(&self, units: &[Unit<'_>], pending: Vec<Pending>) -> Result<Vec<Group>, Error> {
         loop {
             let changed = self.core.availability.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
             if self.core.is_closed() {
-                return Err(Error::closed().into());
+                return Err(Error::closed());
             }
-            if let Some(groups) = self.try_groups(units, pending) {
-                return Ok(groups);
+            let map = self.cluster.map();
+            let targets = pending.iter().map(|pending| self.target(&map, &units[pending.unit], &pending.way));
+            if let Some(targets) = targets.collect::<Option<Vec<_>>>() {
+                return Ok(together(pending, targets));
             }
+            drop(map);
             self.cluster.doubt();
             if self.core.timers.timeout_at(self.deadline, changed).await.is_none() {
-                let error = Error::new(
-                    ErrorKind::Timeout(Stage::Command),
-                    "no node of the cluster served the slot of a key within the command's deadline; it was not sent",
-                );
                 self.core.admission.note_unserved();
-                self.core.admission.note_failure(&error);
-                return Err(error.into());
-            }
-        }
-    }
-
-    fn try_groups(&self, units: &[Unit<'_>], pending: &[Pending]) -> Option<Vec<Group>> {
-        let map = self.cluster.map();
-        let mut any = None;
-        let mut groups: Vec<Group> = Vec::new();
-        for Pending { unit, way } in pending {
-            let node = match (&way.to, &units[*unit].to) {
-                (Some(node), _) | (None, To::Node(node)) => Arc::clone(node),
-                (None, To::Slot(slot)) => Arc::clone(map.get(*slot)?),
-                // All of them to the same one.
-                (None, To::Any) => {
-                    if any.is_none() {
-                        any = self.cluster.any_node();
-                    }
-                    Arc::clone(any.as_ref()?)
-                }
-            };
-            // `ASKING` is for one command.
-            let group = groups.iter_mut().find(|group| !way.asking && !group.asking && Arc::ptr_eq(&group.node, &node));
-            match group {
-                Some(group) => group.units.push(*unit),
-                None => groups.push(Group { node, asking: way.asking, units: vec![*unit] }),
-            }
-        }
-        Some(groups)
-    }
-
-    /// Permits for all parts, before any of them is sent.
-    async fn permits(&self, count: usize) -> RedisResult<Vec<Turn>> {
-        let admission = &self.core.admission;
-        let refuse = |error: Error| {
-            admission.note_failure(&error);
-            RedisError::from(error)
-        };
-        let _waiting = admission.wait();
-        loop {
-            if !admission.has_queue() && admission.try_acquire_many(count) {
-                let permit = |_| Turn::Unsent(Some(Permit::acquired(admission)));
-                return Ok((0..count).map(permit).collect());
-            }
-            if self.core.is_closed() {
-                return Err(refuse(Error::closed()));
-            }
-            if self.core.overload == Overload::Refuse || !admission.has_room_for(count) {
-                return Err(refuse(admission.overloaded()));
-            }
-            let again = Instant::now() + RECHECK;
-            if again >= self.deadline {
-                admission.note_unserved();
                 let text =
-                    "too many commands were in flight (`max_in_flight`) until this one's deadline; it was not sent";
-                return Err(refuse(Error::new(ErrorKind::Timeout(Stage::Command), text)));
+                    "no node of the cluster served the slot of a key within the command's deadline; it was not sent";
+                return Err(Error::new(ErrorKind::Timeout(Stage::Command), text).not_run());
             }
-            self.core.timers.sleep_until(again).await;
         }
+    }
+
+    /// The node that a unit goes to, by what is known now; and whether behind `ASKING`.
+    fn target(&self, map: &Map, unit: &Unit<'_>, way: &Way) -> Option<(Arc<Node>, bool)> {
+        let node = match (way, &unit.to) {
+            (Way::Redirected { to, asking } | Way::Part { to, asking }, _) => return Some((Arc::clone(to), *asking)),
+            (Way::Owner, To::Node(node)) => Arc::clone(node),
+            (Way::Owner, To::Primary { node, lowest }) => {
+                let is_primary = map.primaries().iter().any(|member| Arc::ptr_eq(&member.node, node));
+                // Whoever has taken its place has its slots.
+                if is_primary { Arc::clone(node) } else { Arc::clone(map.get(*lowest)?) }
+            }
+            (Way::Owner, To::Slot(slot)) => Arc::clone(map.get(*slot)?),
+            (Way::Owner, To::Any) => self.cluster.any_node()?,
+        };
+        Some((node, false))
     }
 
     /// Sends all groups, and waits for all of them.
-    async fn send(&mut self, units: &[Unit<'_>], groups: &[Group], turns: Vec<Turn>) -> Vec<RedisResult<Vec<Value>>> {
+    async fn send(&mut self, units: &[Unit<'_>], groups: &[Group], turns: Vec<Turn>) -> Vec<Answered> {
         let (core, deadline) = (self.core, self.deadline);
         let parts = groups.iter().map(|_| self.memory.clone()).collect();
         let mut memories = Memories { whole: self.memory, parts };
         let sent = memories.parts.iter_mut().zip(groups).zip(turns).map(async |((memory, group), turn)| {
-            let way = Way { to: Some(Arc::clone(&group.node)), asking: group.asking };
-            let mut slow_path = SlowPath { core, memory };
-            if let [unit] = *group.units {
-                let Unit { cmd, profile, .. } = &units[unit];
-                let request = CommandRequest { cmd, profile: *profile };
-                return slow_path.run_from(request, None, turn, way, deadline).await.map(|value| vec![value]);
-            }
-            let mut pipeline = Pipeline::with_capacity(group.units.len());
-            group.units.iter().for_each(|unit| _ = pipeline.add_command(units[*unit].cmd.clone().into_owned()));
-            let request = PipelineRequest { pipeline: &pipeline, offset: 0, count: pipeline.len() };
-            slow_path.run_from(request, None, turn, way, deadline).await
+            let mut slow_path = SlowPath::new(core, memory);
+            let replies = match &*group.pending {
+                [only] => {
+                    let Unit { cmd, profile, .. } = &units[only.unit];
+                    let request = CommandRequest { cmd, profile: *profile };
+                    slow_path.run_from(request, None, turn, group.way(units), deadline).await.map(|value| vec![value])
+                }
+                several => {
+                    let mut pipeline = Pipeline::with_capacity(several.len());
+                    several.iter().for_each(|one| _ = pipeline.add_command(Cmd::clone(&units[one.unit].cmd)));
+                    let request = PipelineRequest { pipeline: &pipeline, offset: 0, count: pipeline.len() };
+                    slow_path.run_from(request, None, turn, group.way(units), deadline).await
+                }
+            };
+            Answered { replies, link: slow_path.link }
         });
         join_all(sent).await
     }
@@ -194,74 +173,88 @@ impl<'a> Rounds<'a> {
     async fn settle(
         &mut self,
         units: &[Unit<'_>],
-        groups: &[Group],
-        replies: Vec<RedisResult<Vec<Value>>>,
-        outcomes: &mut [Option<RedisResult<Value>>],
+        groups: Vec<Group>,
+        answered: Vec<Answered>,
+        outcomes: &mut [RedisResult<Value>],
     ) -> Vec<Pending> {
-        let mut refused: Vec<(Pending, Value, Redirect)> = Vec::new();
-        for (group, reply) in groups.iter().zip(replies) {
-            let values = match reply {
+        let mut refused: Vec<(Pending, Redirect)> = Vec::new();
+        for (group, Answered { replies, link }) in groups.into_iter().zip(answered) {
+            let is_part = matches!(group.way(units), Way::Part { .. });
+            let values: Vec<_> = match replies {
                 Ok(values) => values.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error); group.units.len()],
+                Err(error) => vec![Err(error); group.pending.len()],
             };
-            for (unit, outcome) in group.units.iter().zip(values) {
+            for (Pending { unit, .. }, outcome) in group.pending.iter().zip(values) {
                 // A command alone has followed its redirects already.
-                let redirect =
-                    if group.units.len() > 1 { redirect(&units[*unit], &group.node, &outcome) } else { None };
-                match (redirect, outcome) {
-                    (Some(redirect), Ok(value)) => {
-                        let way = self.way(&redirect, &group.node);
-                        refused.push((Pending { unit: *unit, way }, value, redirect));
-                    }
-                    (_, outcome) => outcomes[*unit] = Some(outcome),
+                if is_part && let Some(redirect) = self.refusal(&units[*unit], &group.node, group.asking, &outcome) {
+                    let way = self.redirects.heed(&redirect, link);
+                    refused.push((Pending { unit: *unit, way }, redirect));
                 }
+                outcomes[*unit] = outcome;
             }
         }
-        refused.sort_by_key(|(pending, ..)| pending.unit);
-        let Some((.., redirect)) = refused.iter().max_by_key(|(.., redirect)| redirect.target().is_none()) else {
+        // One that is to be sent later decides for all of them.
+        let Some((_, redirect)) = refused.iter().max_by_key(|(_, redirect)| redirect.target().is_none()) else {
             return Vec::new();
         };
-        match self.budget.next_delay(redirect, Instant::now(), self.deadline) {
-            Some(delay) => {
-                if !delay.is_zero() {
-                    self.core.timers.sleep_until(Instant::now() + delay).await;
-                }
-                self.core.admission.note_retry();
-                refused.into_iter().map(|(pending, ..)| pending).collect()
-            }
-            None => {
-                for (Pending { unit, .. }, value, _) in refused {
-                    outcomes[unit] = Some(Ok(value));
-                }
-                Vec::new()
-            }
-        }
+        if self.redirects.allow(redirect).await { in_order(units, refused) } else { Vec::new() }
     }
 
-    fn way(&self, redirect: &Redirect, node: &Node) -> Way {
-        match redirect {
-            Redirect::Moved { slot, to } => {
-                self.cluster.moved(*slot, to);
-                if node.name() == to {
-                    // Whichever of its links it was: all of them are looked at.
-                    node.pool().snapshot().iter().for_each(|link| link.suspect());
-                }
-                Way { to: Some(self.cluster.nodes.get(to)), asking: false }
+    /// Why a unit of several is to be sent again: its node has said, or nobody has asked it, so that it has not run.
+    fn refusal(&self, unit: &Unit<'_>, node: &Node, asking: bool, outcome: &RedisResult<Value>) -> Option<Redirect> {
+        let error = match outcome {
+            Ok(Value::ServerError(error)) => error,
+            // The node's cursor means nothing to another one.
+            Err(error) if has_strayed(error) && !matches!(unit.to, To::Node(_)) => return Some(Redirect::ClusterDown),
+            _ => return None,
+        };
+        let runs_script = unit.profile.runs_script();
+        if let To::Slot(slot) = unit.to {
+            let sent = Sent { slot: Some(slot), runs_script, to: node.name() };
+            let redirect = Redirect::of(error, sent).filter(|redirect| *redirect != Redirect::CrossSlot);
+            if let Some(redirect) = redirect {
+                return Some(self.redirects.read(redirect, asking));
             }
-            Redirect::Ask { to, .. } => Way { to: Some(self.cluster.nodes.get(to)), asking: true },
-            Redirect::ClusterDown => {
-                self.cluster.doubt();
-                Way::default()
-            }
-            Redirect::TryAgain | Redirect::CrossSlot => Way::default(),
+        }
+        match remedy(error).filter(|_| !runs_script)? {
+            // It is not ready, or not what it was: whoever has the slots then may be another one.
+            Remedy::Later | Remedy::Reconnect => Some(Redirect::ClusterDown),
+            Remedy::Elsewhere => None,
         }
     }
 }
 
-fn redirect(unit: &Unit<'_>, node: &Node, outcome: &RedisResult<Value>) -> Option<Redirect> {
-    let (Ok(Value::ServerError(error)), To::Slot(slot)) = (outcome, &unit.to) else {
-        return None;
-    };
-    let sent = Sent { slot: Some(*slot), runs_script: unit.profile.runs_script(), to: node.name() };
-    Redirect::of(error, sent).filter(|redirect| *redirect != Redirect::CrossSlot)
+impl Group {
+    fn way(&self, units: &[Unit<'_>]) -> Way {
+        match &*self.pending {
+            // It finds its way alone.
+            [only] if matches!(units[only.unit].to, To::Slot(_) | To::Any) => only.way.clone(),
+            _ => Way::Part { to: Arc::clone(&self.node), asking: self.asking },
+        }
+    }
+}
+
+/// Groups of the units that go to the same node.
+fn together(pending: Vec<Pending>, targets: Vec<(Arc<Node>, bool)>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (pending, (node, asking)) in pending.into_iter().zip(targets) {
+        match groups.iter_mut().find(|group| group.asking == asking && Arc::ptr_eq(&group.node, &node)) {
+            Some(group) => group.pending.push(pending),
+            None => groups.push(Group { node, asking, pending: vec![pending] }),
+        }
+    }
+    groups
+}
+
+/// What was refused, in order. Units of one slot go the way of the first one of them: none overtakes another.
+fn in_order(units: &[Unit<'_>], refused: Vec<(Pending, Redirect)>) -> Vec<Pending> {
+    let mut refused: Vec<_> = refused.into_iter().map(|(pending, _)| pending).collect();
+    refused.sort_unstable_by_key(|pending| pending.unit);
+    let mut ways: HashMap<Slot, Way> = HashMap::new();
+    for pending in &mut refused {
+        if let To::Slot(slot) = units[pending.unit].to {
+            pending.way = ways.entry(slot).or_insert_with(|| pending.way.clone()).clone();
+        }
+    }
+    refused
 }
