@@ -127,8 +127,10 @@ impl Core {
             if self.is_closed() {
                 return Err(Error::closed());
             }
-            if way.to.as_ref().is_some_and(|node| node.pool().last_error().is_some()) {
-                // It cannot be reached: whoever named it may have been behind the times.
+            let is_unreachable = || way.to.as_ref().is_some_and(|node| node.pool().last_error().is_some());
+            if request.slot().is_some() && is_unreachable() {
+                // Whoever named it may have been behind the times. One without keys is for this node and no other: another
+                // one's reply would be taken for its.
                 way = Way::default();
             }
             if let Some(sent) = self.route(request, deadline, memory, &way) {
@@ -141,7 +143,7 @@ impl Core {
             self.doubt_if_unserved(request);
             if memory.unanswered.is_empty() {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
-                    return Err(self.no_link(request));
+                    return Err(self.no_link(request, &way, was_sent));
                 }
                 continue;
             }
@@ -178,16 +180,19 @@ impl Core {
         }
     }
 
-    fn no_link<R: Request>(&self, request: &R) -> Error {
+    fn no_link<R: Request>(&self, request: &R, way: &Way, was_sent: bool) -> Error {
         if self.is_closed() || self.timers.have_ended() {
             return Error::closed();
         }
         self.admission.note_unserved();
-        let error = Error::new(
-            ErrorKind::Timeout(Stage::Command),
-            "no connection to Redis came up within the command's deadline",
-        );
-        match self.tokens.late().or_else(|| self.last_error(request)) {
+        let unsent = unsent(was_sent);
+        let text = format!("no connection to Redis came up within the command's deadline; {unsent}");
+        let error = Error::new(ErrorKind::Timeout(Stage::Command), text);
+        let last_error = || match &way.to {
+            Some(node) => node.pool().last_error(),
+            None => self.last_error(request),
+        };
+        match self.tokens.late().or_else(last_error) {
             Some(source) => {
                 Error::new(error.kind(), format!("{error}; the last attempt: {source}")).with_source(source)
             }

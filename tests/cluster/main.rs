@@ -1,7 +1,9 @@
 //! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
 //! a single endpoint works there, and stays right while slots, nodes and tokens change.
 
+mod all_nodes;
 mod routing;
+mod simulation;
 
 use entra_redis::{
     Config, Credential, EntraRedis,
