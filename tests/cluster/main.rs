@@ -2,8 +2,10 @@
 //! a single endpoint works there, and stays right while slots, nodes and tokens change.
 
 mod all_nodes;
+mod failover;
 mod routing;
 mod simulation;
+mod traffic;
 
 use entra_redis::{
     Config, Credential, EntraRedis,
