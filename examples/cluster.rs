@@ -2,8 +2,8 @@
 //! cluster`. Nothing in it but the keys in braces is there because of the cluster.
 //!
 //! It runs on the emulator's cluster of three nodes, in this process; or on a cache of yours, with `REDIS_HOST`,
-//! `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust it, and the credential from
-//! the `AZURE_*` variables.
+//! `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust it, and the credential
+//! from the `AZURE_*` variables.
 
 use entra_redis::{Config, EntraRedis, Tls, emulator::Emulator};
 use redis::{AsyncCommands, pipe};

@@ -8,8 +8,8 @@
 //! After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
 //! been started anew since.
 //!
-//! It runs on a cluster as it does on a single endpoint. `nodes` counts the nodes that keys went to, over the whole run:
-//! one that has taken another one's place counts, too.
+//! It runs on a cluster as it does on a single endpoint. `nodes` counts the nodes that keys went to, over the whole
+//! run: one that has taken another one's place counts, too.
 //!
 //! With `--chaos`, for a cache on which things go wrong, as on the emulator with its option of that name, the status is
 //! 0 if there was no wrong read, no error but those that this explains (deadlines that passed, connections that were

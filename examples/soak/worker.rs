@@ -86,8 +86,8 @@ fn names(info: Value) -> Names {
     }
 }
 
-/// Whether keys may be lost between the two looks: a server was started anew. With `chaos`, also if a node has gone: its
-/// replica may not have had all of its writes.
+/// Whether keys may be lost between the two looks: a server was started anew. With `chaos`, also if a node has gone:
+/// its replica may not have had all of its writes.
 fn may_have_lost(before: &Names, now: &Names, chaos: bool) -> bool {
     before.iter().any(|(node, name)| now.get(node).map_or(chaos, |newer| newer != name))
 }
