@@ -34,6 +34,9 @@ use tokio_util::task::TaskTracker;
 
 /// Owns the connections and the token, for as long as a handle exists.
 ///
+/// On a cluster it owns those to all nodes, which share the token, the pace of dials and `max_in_flight`;
+/// [`stats`](Self::stats) tells of each node, [`health`](Self::health) names nodes without connections.
+///
 /// Obtained from [`EntraRedis::manager`](crate::EntraRedis::manager).
 pub struct ConnectionManager {
     /// What calls need.
@@ -181,7 +184,8 @@ impl ConnectionManager {
         &self.core
     }
 
-    /// Whether commands can be sent right now: some link is up, and `shutdown` has not been called.
+    /// Whether commands can be sent right now: some link is up, on a cluster to some node, and `shutdown` has not been
+    /// called.
     #[must_use]
     pub fn ready(&self) -> bool {
         !self.core.is_closed() && self.core.nodes().iter().any(|node| node.takes_commands())

@@ -1,6 +1,7 @@
 //! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
 //! a single endpoint works there, and stays right while slots, nodes and tokens change.
 
+mod all_nodes;
 mod discovery;
 mod ending;
 mod failover;
@@ -12,6 +13,7 @@ mod rotation;
 mod routing;
 mod scan;
 mod security;
+mod simulation;
 mod traffic;
 
 use entra_redis::{
