@@ -1,14 +1,13 @@
 //! How many commands are under way, how many may be, and how they ended.
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    sync::{Arc, AtomicU64, AtomicUsize, Notify},
+};
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
-    },
+    sync::atomic::Ordering::{Relaxed, SeqCst},
 };
-use tokio::sync::Notify;
 
 /// What happens to a command that comes while `max_in_flight` others have no answer yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
