@@ -1,6 +1,6 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom redis-server openssl
+.PHONY: test test-clients lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom mutants redis-server openssl
 
 # Where fuzz/, loom/ and benches/peers, which are workspaces of their own, share what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
@@ -18,7 +18,7 @@ test-clients: redis-server
 	tests/clients/run.sh
 
 lint:
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --no-default-features -- -D warnings
 	cargo clippy -- -D warnings
 	cargo clippy --all-features --all-targets -- -D warnings
@@ -77,6 +77,12 @@ fuzz-smoke:
 # default two; CONTRIBUTING.md says how to search further. Not captured, because a model that fails may abort.
 loom:
 	cargo test --manifest-path loom/Cargo.toml --target-dir $(TARGET_DIR) --test models -- --nocapture
+
+# What no test notices of a file or a room (FILE='src/token/*.rs'), by those unit tests whose names hold TESTS.
+mutants: export CARGO_PROFILE_DEV_DEBUG = false
+mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
+mutants:
+	CARGO_TARGET_DIR='$(CURDIR)/target/mutants' cargo mutants --all-features --file '$(FILE)' -- --lib -- $(TESTS)
 
 bench: redis-server
 	cargo bench -p entra-redis-benches

@@ -5,9 +5,6 @@
 //! makes it look far away and with tokens that take their time; memory on a `redis-server` that it starts, in a process
 //! of its own for each transport.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
-
 use clap::{Parser, ValueEnum};
 use common::{distance::Distance, eventually, server::Server, tls};
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls, emulator::Emulator};
@@ -147,7 +144,7 @@ async fn reconnecting() {
 }
 
 async fn memory(transport: Transport, links: usize) {
-    let server = Server::start();
+    let server = Server::start_unwatched();
     let (name, port, tls) = match transport {
         Transport::Tcp => ("TCP", server.plain_port, Tls::dangerously_unencrypted()),
         Transport::Tls => ("TLS", server.port, Tls::new().ca_pem(&server.ca_pem)),
@@ -175,7 +172,7 @@ async fn memory(transport: Transport, links: usize) {
 async fn links_up(redis: &EntraRedis, links: usize) {
     eventually("all links are up", ALL_UP, async || {
         let stats = redis.manager().stats();
-        (stats.links.iter().filter(|link| link.open).count() == links).then_some(())
+        (stats.links.iter().filter(|link| link.is_open()).count() == links).then_some(())
     })
     .await;
 }

@@ -4,9 +4,6 @@
 //! bytes through each contender in turn, over several rounds, and prints medians and their ratios. Compare ratios of
 //! one run, never figures of two.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
-
 use clap::Parser;
 use common::server::Server;
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls, TokenManagerConfig};
@@ -48,7 +45,7 @@ fn main() {
 }
 
 async fn compare(options: &Options) {
-    let server = Server::start();
+    let server = Server::start_unwatched();
     let steady = entra(&server, Duration::from_secs(3600)).await;
     let rotating = entra(&server, Duration::from_secs(2)).await;
     let peer = connection_manager(&server).await;

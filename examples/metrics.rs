@@ -1,4 +1,4 @@
-//! A service that shows how it is: `cargo run --example metrics --features cli,prometheus`.
+//! A service that shows how it is: `cargo run --example metrics --features metrics`.
 //!
 //! It puts a light load on the emulator, whose tokens live ten seconds here, and serves Prometheus text at `/metrics`
 //! and probes for Kubernetes at `/ready` and `/alive`, on a loopback port that it prints.

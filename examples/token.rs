@@ -1,4 +1,4 @@
-//! Gets one token, shows what it says, and how long it is good for: `cargo run --example token --features cli -- --json`.
+//! Gets one token, shows what it says, and how long it is good for: `cargo run --example token -- --json`.
 //!
 //! The credential is the one that the `AZURE_*` variables describe, or the kind that `--credential` names. The token
 //! itself is shown with `--show-token` only; with it, `redis-cli` can be used by hand:

@@ -3,15 +3,13 @@
 
 #![cfg(all(feature = "azure-core", feature = "streaming-credentials"))]
 
-mod common;
-
 use azure_core::{
     credentials::{AccessToken as AzureToken, TokenCredential, TokenRequestOptions},
     time::OffsetDateTime,
 };
-use common::{SECOND, by_ratio, eventually, logs, rotations};
+use common::{Azure, SECOND, by_ratio, eventually, logs, rotations};
 use entra_redis::{
-    AccessToken, Config, Credential, EntraCredentials, EntraRedis, ErrorKind,
+    AccessToken, Config, Credential, EntraCredentials, ErrorKind,
     emulator::{Emulator, FrontConnection, Identity, IdentityFault},
 };
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, TlsCertificates, aio::MultiplexedConnection};
@@ -60,11 +58,10 @@ impl TokenCredential for SdkCredential {
 
 #[tokio::test]
 async fn a_credential_of_the_azure_sdk_is_one_of_ours() {
-    let _logs = logs::watch();
     let emulator = common::start(Emulator::builder().token_lifetime(LIFETIME)).await;
     let credential = Credential::azure_core(Arc::new(SdkCredential(emulator.identity().clone())));
     let config = Config::new(credential).tls(emulator.tls()).token_manager(by_ratio(0.2));
-    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    let redis = emulator.connect(config).await;
     let mut con = redis.clone();
     let _: () = con.set("key", "value").await.unwrap();
     assert_eq!(redis.manager().stats().token.unwrap().username, emulator.object_id());
@@ -80,7 +77,7 @@ fn choose_cryptography() {
 }
 
 /// A connection of the `redis` crate's, which gets its tokens from ours.
-async fn connect(emulator: &Emulator, credentials: &EntraCredentials) -> redis::RedisResult<MultiplexedConnection> {
+async fn connect(emulator: &Azure, credentials: &EntraCredentials) -> redis::RedisResult<MultiplexedConnection> {
     let url = format!("rediss://{}:{}/?protocol=resp3", emulator.host(), emulator.port());
     let certificates = TlsCertificates { client_tls: None, root_cert: Some(emulator.ca_pem().as_bytes().to_vec()) };
     let config = AsyncConnectionConfig::new()
@@ -91,7 +88,7 @@ async fn connect(emulator: &Emulator, credentials: &EntraCredentials) -> redis::
 }
 
 /// Sends commands on all connections until so many tokens have been asked for.
-async fn work_until(emulator: &Emulator, tokens: u64, connections: &mut [MultiplexedConnection]) {
+async fn work_until(emulator: &Azure, tokens: u64, connections: &mut [MultiplexedConnection]) {
     let deadline = Instant::now() + 30 * SECOND;
     while emulator.identity().requests() < tokens {
         assert!(Instant::now() < deadline, "{} tokens instead of {tokens}", emulator.identity().requests());
@@ -105,7 +102,6 @@ async fn work_until(emulator: &Emulator, tokens: u64, connections: &mut [Multipl
 
 #[tokio::test]
 async fn connections_of_the_redis_crate_live_through_rotations_on_our_tokens() {
-    let _logs = logs::watch();
     choose_cryptography();
     let emulator = common::start(Emulator::builder().token_lifetime(LIFETIME)).await;
     let credentials = EntraCredentials::start(emulator.credential(), by_ratio(0.5)).unwrap();
@@ -131,7 +127,6 @@ async fn connections_of_the_redis_crate_live_through_rotations_on_our_tokens() {
 
 #[tokio::test]
 async fn the_redis_crate_is_told_why_there_is_no_token() {
-    let _logs = logs::watch();
     choose_cryptography();
     let emulator = common::start(Emulator::builder()).await;
     emulator.identity().fault_all(Some(IdentityFault::WrongSecret));
@@ -151,7 +146,6 @@ async fn the_redis_crate_is_told_why_there_is_no_token() {
 /// A token that says nothing of its user.
 #[tokio::test]
 async fn the_user_name_can_be_given() {
-    let _logs = logs::watch();
     choose_cryptography();
     let emulator = common::start(Emulator::builder()).await;
     let jwt = emulator.identity().issue_token().unwrap();

@@ -1,4 +1,4 @@
-//! Runs the emulator alone, for Redis clients in any language: `cargo run --example emulator --features cli`.
+//! Runs the emulator alone, for Redis clients in any language: `cargo run --example emulator`.
 //!
 //! It prints what a client needs as `export` lines, and runs until it is interrupted. Those select the client secret;
 //! with `--write-dir`, lines that are commented out follow, for the other kinds of credentials.

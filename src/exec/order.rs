@@ -43,11 +43,19 @@ impl Memory {
         }
     }
 
-    /// Where the next command may go, if it goes over one of these links. What has been answered is forgotten.
+    /// Where the next command may go, if it goes over one of these links, all of one node. What has been answered is
+    /// forgotten.
+    ///
+    /// What is under way to another node is not waited for. Its keys are others: a node never answers for keys that
+    /// another one has, and what one node has left unanswered must not keep a handle from all the others.
     #[cold]
     pub(super) fn next(&mut self, links: &[Arc<Link>]) -> Next {
         self.unanswered.retain(|before| !before.is_over(links));
-        match &*self.unanswered {
+        let is_here = |before: &&Unanswered| {
+            let link = before.link.upgrade();
+            links.is_empty() || link.is_some_and(|link| links.iter().any(|other| other.node() == link.node()))
+        };
+        match &*self.unanswered.iter().filter(is_here).collect::<Vec<_>>() {
             [] => Next::Anywhere,
             [before] => match before.link.upgrade() {
                 Some(link) if link.is_open() && links.iter().any(|other| Arc::ptr_eq(other, &link)) => {
@@ -57,6 +65,12 @@ impl Memory {
             },
             _ => Next::Later,
         }
+    }
+
+    /// Whether something has no answer yet; what has been answered is forgotten.
+    pub(super) fn has_unanswered(&mut self) -> bool {
+        self.unanswered.retain(|before| !before.is_over(&[]));
+        !self.unanswered.is_empty()
     }
 
     /// Waits until one of them is answered, or its link has ended.

@@ -7,10 +7,11 @@ use super::{
 };
 use crate::{
     admission::{Overload, Permit},
+    cluster::node::Node,
     error::{Error, ErrorKind, Stage},
     link::{LARGE, Link, Queued, Reply},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How often a command looks again whose handle has something unanswered on a link that takes no commands.
@@ -127,8 +128,10 @@ impl Core {
             if self.is_closed() {
                 return Err(Error::closed());
             }
-            if way.to.as_ref().is_some_and(|node| node.pool().last_error().is_some()) {
-                // It cannot be reached: whoever named it may have been behind the times.
+            let is_of_use = |node: &Arc<Node>| !node.pool().has_ended() && node.pool().last_error().is_none();
+            if request.slot().is_some() && way.to.as_ref().is_some_and(|node| !is_of_use(node)) {
+                // It cannot be reached, or is gone: whoever named it may have been behind the times. What has no slot is
+                // for this very node.
                 way = Way::default();
             }
             if let Some(sent) = self.route(request, deadline, memory, &way) {
@@ -139,7 +142,7 @@ impl Core {
                 return Err(error.for_want_of_a_token());
             }
             self.doubt_if_unserved(request);
-            if memory.unanswered.is_empty() {
+            if !memory.has_unanswered() {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
                     return Err(self.no_link(request));
                 }

@@ -209,7 +209,6 @@ impl Link {
             link: self.id(),
             node: self.node.to_string(),
             state,
-            open: state == LinkState::Open,
             generation: self.generation(),
             in_flight: self.in_flight(),
             reauths: self.reauths(),

@@ -1,9 +1,14 @@
 //! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
 //! a single endpoint works there, and stays right while slots, nodes and tokens change.
 
-#[path = "../common/mod.rs"]
-mod common;
+mod discovery;
+mod ending;
+mod failover;
+mod membership;
+mod rotation;
 mod routing;
+mod security;
+mod traffic;
 
 use entra_redis::{
     Config, Credential, EntraRedis,
@@ -14,7 +19,7 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A cluster, and a handle to it.
-async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> (Emulator, Cluster, EntraRedis) {
+async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> (common::Azure, Cluster, EntraRedis) {
     let emulator = common::start(builder).await;
     let cluster = emulator.cluster().expect("a cluster was asked for").clone();
     let redis = connect(&emulator, set).await;
@@ -30,6 +35,16 @@ async fn connect(emulator: &Emulator, set: impl FnOnce(Config) -> Config) -> Ent
 }
 
 /// Three primaries, tokens that live for an hour.
-async fn three() -> (Emulator, Cluster, EntraRedis) {
+async fn three() -> (common::Azure, Cluster, EntraRedis) {
     start(Emulator::builder().token_lifetime(HOUR).cluster(3), |config| config).await
+}
+
+/// Waits until so many nodes serve slots, and all have both their links.
+async fn nodes_up(redis: &EntraRedis, count: usize) {
+    common::eventually("all nodes are up", 10 * common::SECOND, async || {
+        let stats = redis.manager().stats();
+        let is_up = stats.nodes.len() == count && stats.nodes.iter().all(|node| node.open_links == 2);
+        is_up.then_some(())
+    })
+    .await;
 }

@@ -1,6 +1,6 @@
 //! A client of one node that knows nothing but sockets and redis-rs's reader of replies.
 
-use crate::common::{SECOND, within};
+use common::{SECOND, within};
 use entra_redis::emulator::Emulator;
 use redis::{Cmd, ErrorKind, FromRedisValue, ServerErrorKind, Value};
 use rustls::{

@@ -1,11 +1,7 @@
 //! Clusters of embedded stores: as Redis's, as far as they go, and many nodes at once.
 
-use crate::{
-    FOO,
-    client::Client,
-    common::{SECOND, within},
-    owner, start,
-};
+use crate::{FOO, client::Client, owner, start};
+use common::{SECOND, within};
 use entra_redis::emulator::Emulator;
 use redis::Value;
 use std::time::Instant;

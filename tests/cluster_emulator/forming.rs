@@ -1,11 +1,7 @@
 //! How the cluster is when it has started, and that nothing is left of it.
 
-use crate::{
-    FOO, both,
-    client::Client,
-    common::{SECOND, eventually, within},
-    owner, start, three,
-};
+use crate::{FOO, both, client::Client, owner, start, three};
+use common::{SECOND, eventually, within};
 use entra_redis::emulator::{Emulator, NodeRole};
 use redis::Value;
 use std::path::Path;

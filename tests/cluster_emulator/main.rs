@@ -1,8 +1,6 @@
 //! The emulator's clusters behave as Redis Cluster does behind Azure Managed Redis, seen from raw sockets.
 
 mod client;
-#[path = "../common/mod.rs"]
-mod common;
 mod embedded;
 mod forming;
 mod membership;
@@ -13,20 +11,18 @@ mod outages;
 mod policies;
 mod ports;
 
-use common::logs;
 use entra_redis::emulator::{Cluster, Emulator, EmulatorBuilder};
 
 /// A slot, and a key in it.
 const FOO: (u16, &str) = (12_182, "foo");
 
-async fn start(builder: EmulatorBuilder) -> (Emulator, Cluster) {
-    let _logs = logs::watch();
+async fn start(builder: EmulatorBuilder) -> (common::Azure, Cluster) {
     let emulator = common::start(builder).await;
     let cluster = emulator.cluster().unwrap().clone();
     (emulator, cluster)
 }
 
-async fn three() -> (Emulator, Cluster) {
+async fn three() -> (common::Azure, Cluster) {
     start(Emulator::builder().cluster(3)).await
 }
 

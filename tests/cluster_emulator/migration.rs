@@ -1,11 +1,7 @@
 //! Slots that move, under load and half-way.
 
-use crate::{
-    FOO, both,
-    client::Client,
-    common::{SECOND, within},
-    owner, start,
-};
+use crate::{FOO, both, client::Client, owner, start};
+use common::{SECOND, within};
 use entra_redis::emulator::{Cluster, Emulator};
 use redis::Value;
 use std::sync::{

@@ -1,6 +1,6 @@
 //! A program that is killed leaves no servers and no files.
 
-use crate::common::{SECOND, child, eventually};
+use common::{SECOND, child, eventually};
 use std::{path::Path, process::Command};
 
 fn children(pid: u32) -> Vec<(u32, String)> {

@@ -1,16 +1,12 @@
 //! Nodes that die, stop, come back, and take each other's place.
 
-use crate::{
-    FOO,
-    client::Client,
-    common::{SECOND, within},
-    owner, start,
-};
+use crate::{FOO, client::Client, owner, start};
+use common::{SECOND, within};
 use entra_redis::emulator::{Cluster, Emulator, NodeRole};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-async fn with_replicas() -> (Emulator, Cluster) {
+async fn with_replicas() -> (common::Azure, Cluster) {
     start(Emulator::builder().cluster(3).replicas(1).node_timeout(Duration::from_millis(500))).await
 }
 
@@ -100,7 +96,7 @@ async fn what_is_not_there_is_told() {
     assert!(cluster.fail_over(0).await.unwrap_err().to_string().contains("has no replica"));
     assert!(cluster.remove_node(0).await.unwrap_err().to_string().contains("last primary"));
     assert!(cluster.promoted(0).await.unwrap_err().to_string().contains("neither killed nor frozen"));
-    let plain = crate::common::start(Emulator::builder()).await;
+    let plain = common::start(Emulator::builder()).await;
     assert!(plain.cluster().unwrap_err().to_string().contains("not started a cluster"));
     let none = Emulator::builder().cluster(0).start().await.unwrap_err();
     assert!(none.to_string().contains("1 to 16384 primaries"), "{none}");

@@ -59,7 +59,7 @@ async fn slots_move_behind_a_strict_front() {
 #[tokio::test]
 async fn under_the_enterprise_policy_nothing_is_seen_of_a_cluster() {
     for builder in [Emulator::builder(), Emulator::builder().redis_server()] {
-        let emulator = crate::common::start(builder.enterprise_policy()).await;
+        let emulator = common::start(builder.enterprise_policy()).await;
         let mut client = Client::of_seed(&emulator).await;
         for line in ["CLUSTER SLOTS", "CLUSTER INFO", "CLUSTER NODES", "CLUSTER KEYSLOT foo", "CLUSTER MYID"] {
             assert_eq!(client.refusal(line).await, "ERR command is not allowed", "{line}");

@@ -1,6 +1,7 @@
 //! What the emulator is too correct for: a server that gives everybody the same answer and notes what it was sent, and
 //! an address where nobody listens.
 
+use super::logs::{self, Watch};
 use reqwest::Url;
 use std::{
     net::SocketAddr,
@@ -16,6 +17,7 @@ pub struct Listener {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
+    _logs: Watch,
 }
 
 impl Listener {
@@ -27,7 +29,7 @@ impl Listener {
         let head = format!("HTTP/1.1 {status}\r\n{header}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let task = tokio::spawn(serve(listener, format!("{head}{body}"), Arc::clone(&seen)));
-        Self { address, seen, task }
+        Self { address, seen, task, _logs: logs::watch() }
     }
 
     pub fn url(&self) -> String {
@@ -86,13 +88,13 @@ pub fn form_field(request: &str, name: &str) -> Option<String> {
 }
 
 /// A port that nobody else gets and nobody listens on, for as long as this lives.
-pub struct Closed(TcpSocket);
+pub struct Closed(TcpSocket, Watch);
 
 impl Closed {
     pub fn port() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        Self(socket)
+        Self(socket, logs::watch())
     }
 
     pub fn url(&self) -> String {

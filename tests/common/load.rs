@@ -2,7 +2,7 @@
 
 use super::logs;
 use entra_redis::EntraRedis;
-use redis::{AsyncCommands, RedisError};
+use redis::{AsyncCommands, RedisError, RedisResult};
 use std::{
     sync::{
         Arc, Mutex,
@@ -12,9 +12,16 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
+/// After each round of a gentle load.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// After a round that failed: while there is no token commands fail at once, and would take all of a small machine.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
+
 /// A command that failed.
 pub struct Failure {
     pub error: RedisError,
+    pub began: Instant,
     pub at: Instant,
 }
 
@@ -22,6 +29,7 @@ pub struct Failure {
 struct Notes {
     stop: AtomicBool,
     commands: AtomicU64,
+    successes: AtomicU64,
     wrong_reads: AtomicU64,
     slowest_us: AtomicU64,
     failures: Mutex<Vec<Failure>>,
@@ -41,16 +49,33 @@ pub struct Report {
 }
 
 impl Load {
+    /// Tasks that send as much as Redis takes.
     pub fn start(redis: &EntraRedis, tasks: u64) -> Self {
-        let notes = Arc::new(Notes::default());
-        let tasks = (0..tasks).map(|task| tokio::spawn(work(redis.clone(), task, Arc::clone(&notes)))).collect();
-        Self { notes, tasks }
+        Self::with_pauses(redis, tasks, Duration::ZERO)
     }
 
+    /// Tasks with a pause after each round: many such loads leave a small machine free for the timers under test.
+    pub fn gentle(redis: &EntraRedis, tasks: u64) -> Self {
+        Self::with_pauses(redis, tasks, PAUSE)
+    }
+
+    fn with_pauses(redis: &EntraRedis, tasks: u64, pause: Duration) -> Self {
+        let notes = Arc::new(Notes::default());
+        let task = |task| tokio::spawn(work(redis.clone(), task, pause, Arc::clone(&notes)));
+        Self { tasks: (0..tasks).map(task).collect(), notes }
+    }
+
+    /// Commands that have ended so far.
     pub fn commands(&self) -> u64 {
         self.notes.commands.load(Relaxed)
     }
 
+    /// Commands that have succeeded so far.
+    pub fn successes(&self) -> u64 {
+        self.notes.successes.load(Relaxed)
+    }
+
+    /// Commands that have failed so far.
     pub fn failures(&self) -> usize {
         self.notes.failures.lock().unwrap().len()
     }
@@ -86,30 +111,45 @@ impl Report {
     }
 }
 
-async fn work(mut redis: EntraRedis, task: u64, notes: Arc<Notes>) {
-    let mut turn = 0_u64;
+impl Notes {
+    /// Runs a command; none if it fails.
+    async fn note<T>(&self, command: impl Future<Output = RedisResult<T>>) -> Option<T> {
+        let began = Instant::now();
+        let result = command.await;
+        self.slowest_us.fetch_max(u64::try_from(began.elapsed().as_micros()).unwrap(), Relaxed);
+        self.commands.fetch_add(1, Relaxed);
+        match result {
+            Ok(value) => {
+                self.successes.fetch_add(1, Relaxed);
+                Some(value)
+            }
+            Err(error) => {
+                logs::check(&format!("{error} {error:?}"));
+                self.failures.lock().unwrap().push(Failure { error, began, at: Instant::now() });
+                None
+            }
+        }
+    }
+}
+
+async fn work(mut redis: EntraRedis, task: u64, pause: Duration, notes: Arc<Notes>) {
+    let (mut turn, mut key) = (0_u64, format!("load:{task}"));
     while !notes.stop.load(Relaxed) {
         turn += 1;
-        let (key, value) = (format!("load:{task}"), format!("{task}:{turn}"));
-        let began = Instant::now();
-        let written = redis.set::<_, _, ()>(&key, &value).await;
-        let half = began.elapsed();
-        let read = redis.get::<_, Option<String>>(&key).await;
-        let slowest = half.max(began.elapsed().saturating_sub(half));
-        notes.slowest_us.fetch_max(u64::try_from(slowest.as_micros()).unwrap(), Relaxed);
-        notes.commands.fetch_add(2, Relaxed);
-        let failed = [written.as_ref().err(), read.as_ref().err()].into_iter().flatten().cloned().collect::<Vec<_>>();
-        if failed.is_empty() {
-            let wrong = read.ok().flatten() != Some(value);
-            notes.wrong_reads.fetch_add(u64::from(wrong), Relaxed);
+        let value = format!("{task}:{turn}");
+        let written = notes.note(redis.set::<_, _, ()>(&key, &value)).await;
+        let read = notes.note(redis.get::<_, Option<String>>(&key)).await;
+        if written.is_some()
+            && let Some(read) = read
+        {
+            notes.wrong_reads.fetch_add(u64::from(read != Some(value)), Relaxed);
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             continue;
         }
-        for error in failed {
-            logs::check(&format!("{error} {error:?}"));
-            let at = Instant::now();
-            notes.failures.lock().unwrap().push(Failure { error, at });
-        }
-        // While there is no token commands fail at once: a breath, so that the test machine is not all busy with that.
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // A write that failed may take effect later: nothing can be concluded from its key any more.
+        key = format!("load:{task}:{turn}");
+        tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
     }
 }

@@ -1,5 +1,6 @@
 //! The `openssl` program, which knows all about certificates and nothing about this crate.
 
+use super::logs::{self, Watch};
 use std::{
     fs,
     path::PathBuf,
@@ -7,12 +8,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// It works in a directory of its own.
-pub struct OpenSsl(TempDir);
+/// It works in a directory of its own. While it lives the logs are searched for secrets.
+pub struct OpenSsl(TempDir, Watch);
 
 impl OpenSsl {
     pub fn in_a_directory() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir().unwrap(), logs::watch())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -1,6 +1,12 @@
 //! A server that speaks TLS and answers each command with the bytes that a script says, sound or not.
 
-use super::{resp::message_len, server::Certificates, tls::acceptor};
+use super::{
+    links_up,
+    logs::{self, Watch},
+    resp::message_len,
+    server::Certificates,
+    tls::acceptor,
+};
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls};
 use futures_util::future::BoxFuture;
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
@@ -20,6 +26,7 @@ pub struct Scripted {
     port: u16,
     ca_pem: String,
     accepting: AbortHandle,
+    _logs: Watch,
 }
 
 impl Drop for Scripted {
@@ -40,7 +47,7 @@ impl Scripted {
         let port = listener.local_addr().unwrap().port();
         let script: Script = Arc::new(move |connection, words| Box::pin(script(connection, words)));
         let accepting = tokio::spawn(accept(listener, acceptor(&certificates), script)).abort_handle();
-        Self { port, ca_pem: certificates.ca, accepting }
+        Self { port, ca_pem: certificates.ca, accepting, _logs: logs::watch() }
     }
 
     pub fn config(&self) -> Config {
@@ -50,6 +57,13 @@ impl Scripted {
 
     pub async fn connect(&self, config: Config) -> EntraRedis {
         EntraRedis::connect("localhost", self.port, config).await.unwrap()
+    }
+
+    /// A handle, all of whose links are up.
+    pub async fn up(&self, config: Config, links: usize) -> EntraRedis {
+        let redis = self.connect(config.pool_size(links)).await;
+        links_up(&redis, links).await;
+        redis
     }
 }
 

@@ -1,5 +1,9 @@
 //! A real redis-server that speaks TLS, with a certificate made on the spot.
 
+use super::{
+    links_up,
+    logs::{self, Watch},
+};
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, Value, aio::MultiplexedConnection};
@@ -34,21 +38,27 @@ impl Certificates {
     }
 }
 
-/// A redis-server of this test's own, killed when dropped.
+/// A redis-server of this test's own, killed when dropped. While it lives the logs are searched for secrets.
 pub struct Server {
     child: Child,
-    dir: TempDir,
+    _dir: TempDir,
     pub port: u16,
     /// The same server without TLS.
     pub plain_port: u16,
     pub ca_pem: String,
     conf: String,
+    _logs: Option<Watch>,
 }
 
 impl Server {
     /// Starts a server that accepts any password for the user `tester`, over TLS.
     pub fn start() -> Self {
         Self::start_as(&Certificates::for_name("localhost"))
+    }
+
+    /// The same without the watch on the logs, which takes time and memory for each command.
+    pub fn start_unwatched() -> Self {
+        Self::launch(&Certificates::for_name("localhost"), false)
     }
 
     /// Two such servers that go by the same name, with certificates of one CA.
@@ -59,12 +69,16 @@ impl Server {
 
     /// Starts one with these certificates.
     pub fn start_as(certificates: &Certificates) -> Self {
+        Self::launch(certificates, true)
+    }
+
+    fn launch(certificates: &Certificates, watched: bool) -> Self {
         // Another program may take the port before redis-server does.
-        let started = (0..5).find_map(|_| Self::start_on(free_port(), free_port(), certificates));
+        let started = (0..5).find_map(|_| Self::start_on(free_port(), free_port(), certificates, watched));
         started.expect("redis-server does not start: run it by hand to see why")
     }
 
-    fn start_on(port: u16, plain_port: u16, certificates: &Certificates) -> Option<Self> {
+    fn start_on(port: u16, plain_port: u16, certificates: &Certificates, watched: bool) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path: PathBuf = dir.path().join(name);
@@ -84,7 +98,8 @@ impl Server {
         );
         let conf = file("redis.conf", &conf);
         let child = spawn(&conf, port)?;
-        Some(Self { child, dir, port, plain_port, ca_pem: certificates.ca.clone(), conf })
+        let ca_pem = certificates.ca.clone();
+        Some(Self { child, _dir: dir, port, plain_port, ca_pem, conf, _logs: watched.then(logs::watch) })
     }
 
     /// Kills the server as a crash would.
@@ -134,6 +149,13 @@ impl Server {
         EntraRedis::connect("localhost", self.port, config).await.unwrap()
     }
 
+    /// A handle, all of whose links are up.
+    pub async fn up(&self, config: Config, links: usize) -> EntraRedis {
+        let redis = self.connect(config.pool_size(links)).await;
+        links_up(&redis, links).await;
+        redis
+    }
+
     /// A connection beside all links: of another user, without TLS, without a timeout.
     pub async fn admin(&self) -> Admin {
         let client = Client::open(format!("redis://127.0.0.1:{}/", self.plain_port)).unwrap();
@@ -148,10 +170,7 @@ pub struct Admin(MultiplexedConnection);
 impl Admin {
     /// Runs a command, whose words are parted by single spaces.
     pub async fn ask<T: FromRedisValue>(&mut self, line: &str) -> T {
-        let mut words = line.split(' ');
-        let mut cmd = redis::cmd(words.next().unwrap());
-        words.for_each(|word| _ = cmd.arg(word));
-        let answer = cmd.query_async::<T>(&mut self.0).await;
+        let answer = super::cmd(line).query_async::<T>(&mut self.0).await;
         answer.unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 

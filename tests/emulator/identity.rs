@@ -1,6 +1,7 @@
 //! The identity provider: the token endpoint, and IMDS.
 
 use crate::{Raw, auth, start};
+use common::Azure;
 use entra_redis::emulator::{Emulator, IdentityFault};
 use reqwest::Client;
 use rustls::{ClientConfig, RootCertStore};
@@ -8,7 +9,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Asks for a token as an application does.
-async fn ask(emulator: &Emulator, tenant: &str, changes: &[(&str, &str)]) -> (u16, Value) {
+async fn ask(emulator: &Azure, tenant: &str, changes: &[(&str, &str)]) -> (u16, Value) {
     let mut form = vec![
         ("client_id", emulator.client_id()),
         ("client_secret", emulator.client_secret()),

@@ -13,6 +13,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD},
 };
+use common::Azure;
 use entra_redis::emulator::Emulator;
 use reqwest::Client;
 use rustls::{
@@ -31,7 +32,7 @@ const CAPABILITIES: &str = r#"{"access_token": {"xms_cc": {"values": ["CP1"]}}}"
 const NODE_CLAIMS: &str = r#"{"id_token":{"signin_state":{"essential":false},"login_hint":{"essential":false}},"access_token":{"xms_cc":{"values":["cp1"]}}}"#;
 
 /// As a library that insists on https, and trusts the emulator's CA.
-fn client(emulator: &Emulator) -> Client {
+fn client(emulator: &Azure) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(emulator.ca_pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -52,7 +53,7 @@ struct Certificate {
 }
 
 impl Certificate {
-    fn of(emulator: &Emulator) -> Self {
+    fn of(emulator: &Azure) -> Self {
         let pem = emulator.client_certificate_pem();
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).unwrap();
         let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
@@ -130,7 +131,7 @@ fn with_certificates(certificate: &Certificate, now: Duration) -> Vec<Recorded> 
     ]
 }
 
-async fn let_in(emulator: &Emulator, token: &Value) {
+async fn let_in(emulator: &Azure, token: &Value) {
     let mut raw = Raw::connect(emulator).await;
     raw.expect(&auth(emulator, token["access_token"].as_str().unwrap()), "+OK\r\n").await;
 }

@@ -1,13 +1,14 @@
 //! The emulator behaves as Microsoft Entra ID, IMDS and Azure Managed Redis do, seen from raw sockets.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod differential;
 mod identity;
 mod libraries;
+#[cfg(unix)]
+mod programs;
 mod redis_front;
+mod soak;
 
-use common::{SECOND, eventually, within};
+use common::{Azure, SECOND, eventually, within};
 use entra_redis::emulator::{Emulator, EmulatorBuilder};
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 struct Raw(TlsStream<TcpStream>);
 
 impl Raw {
-    async fn connect(emulator: &Emulator) -> Self {
+    async fn connect(emulator: &Azure) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(emulator.ca_pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -32,7 +33,7 @@ impl Raw {
         Self(TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap())
     }
 
-    async fn authenticated(emulator: &Emulator) -> Self {
+    async fn authenticated(emulator: &Azure) -> Self {
         let mut raw = Self::connect(emulator).await;
         raw.expect(&auth(emulator, &emulator.identity().issue_token().unwrap()), "+OK\r\n").await;
         raw
@@ -64,11 +65,11 @@ impl Raw {
     }
 }
 
-fn auth(emulator: &Emulator, token: &str) -> String {
+fn auth(emulator: &Azure, token: &str) -> String {
     format!("AUTH {} {token}\r\n", emulator.object_id())
 }
 
-async fn start(builder: EmulatorBuilder) -> Emulator {
+async fn start(builder: EmulatorBuilder) -> Azure {
     common::start(builder).await
 }
 

@@ -1,10 +1,7 @@
 //! The front: who is let in, how long a connection lasts, and what goes through it.
 
-use crate::{
-    Raw, auth,
-    common::{SECOND, eventually, within},
-    start,
-};
+use crate::{Raw, auth, start};
+use common::{SECOND, eventually, within};
 use entra_redis::emulator::{AuthFault, Emulator, TokenClaims};
 use std::time::Duration;
 use tokio::{io::AsyncReadExt, net::TcpStream};

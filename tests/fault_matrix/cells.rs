@@ -1,6 +1,6 @@
 //! The cells of the matrix: all there can be, and why the others cannot.
 
-use crate::common::{
+use common::{
     fault::{Behaviour, Stage},
     proxy::SCRIPTED,
 };

@@ -1,8 +1,8 @@
 //! Where one cell takes place: an emulator, the proxy before its front, and the settings of a client.
 
 use super::cells::Cell;
-use crate::common::{
-    self, SECOND,
+use common::{
+    self, Azure, SECOND,
     fault::{Behaviour, SLOW, Stage},
     proxy::Proxy,
 };
@@ -31,7 +31,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 pub struct Ground {
     pub cell: Cell,
-    pub emulator: Emulator,
+    pub emulator: Azure,
     pub proxy: Proxy,
     /// Token requests before the fault began.
     requests: AtomicU64,

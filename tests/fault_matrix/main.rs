@@ -8,14 +8,12 @@
 //! out.
 
 mod cells;
-#[path = "../common/mod.rs"]
-mod common;
 mod ground;
 mod scenario;
 mod watch;
 
 use cells::Cell;
-use common::{SECOND, logs, within};
+use common::{SECOND, within};
 use fastrand::Rng;
 use ground::Ground;
 use std::{
@@ -45,7 +43,6 @@ const SERVERS: &str = "servers";
 
 #[test]
 fn every_fault_at_every_stage_and_moment() {
-    let _logs = logs::watch();
     watch::note_panics();
     let (cells, left_out) = cells::product();
     assert_eq!((cells.len(), left_out.len()), CELLS);

@@ -5,12 +5,12 @@ use super::{
     ground::{COMMAND_TIMEOUT, Ground, STARTUP_TIMEOUT},
     watch,
 };
-use crate::common::{
-    SECOND, all_current,
-    drip::{Drip, Report},
-    eventually,
+use common::{
+    SECOND, all_current, eventually,
     fault::Stage,
-    links_up, logs, within,
+    links_up,
+    load::{Load, Report},
+    logs, within,
 };
 use entra_redis::EntraRedis;
 use fastrand::Rng;
@@ -41,8 +41,8 @@ pub async fn play(ground: &Ground, rng: &mut Rng) {
         links_up(&redis, ground.cell.pool()).await;
         match ground.cell.moment {
             Moment::FirstConnect => {
-                let drip = loaded(&redis).await;
-                drip.stop().await.assert_unharmed();
+                let load = loaded(&redis).await;
+                load.stop().await.assert_unharmed();
             }
             Moment::SteadyLoad | Moment::Rotation | Moment::Reconnect => under_load(ground, &redis, rng).await,
             Moment::Shutdown => shutdown(ground, &redis, rng).await,
@@ -78,7 +78,7 @@ async fn first_connect(ground: &Ground) -> EntraRedis {
 
 /// The fault begins under load, stands, and ends; the service is well again soon after.
 async fn under_load(ground: &Ground, redis: &EntraRedis, rng: &mut Rng) {
-    let drip = loaded(redis).await;
+    let load = loaded(redis).await;
     struck(ground, rng).await;
     let harmless = ground.cell.behaviour.is_harmless();
     if ground.cell.stage == Stage::Token && ground.cell.moment == Moment::Rotation && !harmless {
@@ -93,9 +93,9 @@ async fn under_load(ground: &Ground, redis: &EntraRedis, rng: &mut Rng) {
     if ground.cell.moment == Moment::Rotation {
         all_current(redis).await;
     }
-    let before = drip.successes();
-    eventually("service", 5 * SECOND, async || (drip.successes() >= before + 20).then_some(())).await;
-    let report = within("every command ends", COMMAND_TIMEOUT + GRACE, drip.stop()).await;
+    let before = load.successes();
+    eventually("service", 5 * SECOND, async || (load.successes() >= before + 20).then_some(())).await;
+    let report = within("every command ends", COMMAND_TIMEOUT + GRACE, load.stop()).await;
     judge(ground, &report);
     let late = report.failures.iter().find(|failure| failure.began >= well_since);
     assert!(late.is_none(), "a command failed after the recovery: {:?}", late.map(|failure| &failure.error));
@@ -103,21 +103,21 @@ async fn under_load(ground: &Ground, redis: &EntraRedis, rng: &mut Rng) {
 
 /// The service is shut down while the fault stands.
 async fn shutdown(ground: &Ground, redis: &EntraRedis, rng: &mut Rng) {
-    let drip = loaded(redis).await;
+    let load = loaded(redis).await;
     struck(ground, rng).await;
     sleep(Duration::from_millis(rng.u64(..200))).await;
     within("shutdown ends", COMMAND_TIMEOUT + GRACE, redis.shutdown()).await;
     assert!(!redis.manager().ready());
     let refused = within("a command after it", GRACE, redis.clone().set::<_, _, ()>("late", 1)).await.unwrap_err();
     assert_eq!(refused.kind(), redis::ErrorKind::Client, "{refused}");
-    let report = within("every command ends", COMMAND_TIMEOUT + GRACE, drip.stop()).await;
+    let report = within("every command ends", COMMAND_TIMEOUT + GRACE, load.stop()).await;
     judge(ground, &report);
 }
 
-async fn loaded(redis: &EntraRedis) -> Drip {
-    let drip = Drip::start(redis, CALLERS);
-    eventually("load", 5 * SECOND, async || (drip.successes() >= 20).then_some(())).await;
-    drip
+async fn loaded(redis: &EntraRedis) -> Load {
+    let load = Load::gentle(redis, CALLERS);
+    eventually("load", 5 * SECOND, async || (load.successes() >= 20).then_some(())).await;
+    load
 }
 
 /// Begins the fault, at a moment that the seed draws, and waits until somebody has met it.
@@ -135,10 +135,10 @@ async fn recovered(ground: &Ground, redis: &EntraRedis) {
     let mut steady = 0;
     while steady < 20 {
         let stats = redis.manager().stats();
-        let full = stats.links.len() == pool && stats.links.iter().all(|link| link.open);
+        let full = stats.links.len() == pool && stats.links.iter().all(|link| link.is_open());
         let clean = proxy.parked() == 0 && proxy.connections() == pool;
         // With a token that is good yet but cannot be renewed, the worst may be still to come.
-        let renewed = stats.token.as_ref().is_some_and(|token| token.in_use) && stats.last_token_error.is_none();
+        let renewed = stats.token.as_ref().is_some_and(|token| token.in_use) && stats.token_error().is_none();
         steady = if full && clean && renewed { steady + 1 } else { 0 };
         assert!(
             Instant::now() < deadline,

@@ -1,7 +1,7 @@
 //! What must hold at every moment of every cell: bounds, and that nothing panics.
 
 use super::ground::Ground;
-use crate::common::{SECOND, logs};
+use common::{SECOND, logs};
 use entra_redis::EntraRedis;
 use std::{
     any::Any,

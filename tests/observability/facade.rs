@@ -1,10 +1,7 @@
 //! The figures of the feature `metrics`, as a recorder gets them: all that the README's table names, and nothing else.
 
-use crate::{
-    HOUR,
-    common::{self, SECOND, all_current, child, eventually, links_up, server::free_port, within},
-    connect, held_up, log, read, readme, told,
-};
+use crate::{HOUR, held_up, read, readme, start, told};
+use common::{SECOND, all_current, child, eventually, links_up, server::free_port, within};
 use entra_redis::{
     EntraRedis, Event,
     emulator::{Emulator, IdentityFault},
@@ -59,11 +56,10 @@ fn documented() -> BTreeSet<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
-    let _logs = log::watch();
     LazyLock::force(&PROMETHEUS);
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
     let config = emulator.config().max_in_flight(2).command_timeout(10 * SECOND);
-    let redis = connect(&emulator, config, 2).await;
+    let redis = emulator.up(config, 2).await;
     let port = emulator.port();
     let mut con = redis.clone();
     for n in 0..5 {
@@ -154,10 +150,9 @@ async fn a_rotation_a_reconnect_and_failures_show_under_the_documented_names() {
 /// Each is one of its own name, whatever it holds; and what went wrong tells it from the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_are_timed_by_their_names_and_by_how_they_ended() {
-    let _logs = log::watch();
     LazyLock::force(&PROMETHEUS);
-    let emulator = common::start(Emulator::builder()).await;
-    let redis = connect(&emulator, emulator.config(), 1).await;
+    let emulator = start(Emulator::builder()).await;
+    let redis = emulator.up(emulator.config(), 1).await;
     let mut con = redis.clone();
     let _: () = con.set("key", 1).await.unwrap();
     let mut two = redis::pipe();
@@ -205,11 +200,10 @@ async fn commands_are_timed_by_their_names_and_by_how_they_ended() {
 /// Neither by `shutdown` nor by the last drop may a gauge be left that says that there are connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_ended_shows_no_connections_and_has_told_its_last_figures() {
-    let _logs = log::watch();
     LazyLock::force(&PROMETHEUS);
     for by_shutdown in [true, false] {
-        let emulator = common::start(Emulator::builder()).await;
-        let redis = connect(&emulator, emulator.config(), 3).await;
+        let emulator = start(Emulator::builder()).await;
+        let redis = emulator.up(emulator.config(), 3).await;
         let port = emulator.port();
         becomes(port, "db.client.connection.count", Some(("db_client_connection_state", "idle")), 3.0).await;
         let _: () = redis.clone().set("key", 1).await.unwrap();
@@ -232,14 +226,13 @@ async fn what_has_ended_shows_no_connections_and_has_told_its_last_figures() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_pools_to_one_server_have_figures_of_their_own() {
-    let _logs = log::watch();
     LazyLock::force(&PROMETHEUS);
-    let emulator = common::start(Emulator::builder()).await;
+    let emulator = start(Emulator::builder()).await;
     let port = emulator.port();
     let server = format!("{}:{port}", emulator.host());
     let second_name = format!("{server}#2");
-    let first = connect(&emulator, emulator.config(), 1).await;
-    let second = connect(&emulator, emulator.config(), 2).await;
+    let first = emulator.up(emulator.config(), 1).await;
+    let second = emulator.up(emulator.config(), 2).await;
     let most = async |pool: &str, expected: f64| {
         becomes(port, "db.client.connection.max", Some(("db_client_connection_pool_name", pool)), expected).await;
     };
@@ -256,7 +249,7 @@ async fn two_pools_to_one_server_have_figures_of_their_own() {
     second.shutdown().await;
     drop(second);
     most(&second_name, 0.0).await;
-    let third = connect(&emulator, emulator.config(), 3).await;
+    let third = emulator.up(emulator.config(), 3).await;
     most(&second_name, 3.0).await;
     sent(&third, 2.0).await;
     most(&server, 1.0).await;
@@ -274,7 +267,6 @@ async fn get(port: u16, path: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_serves_prometheus_text_and_both_probes() {
-    let _logs = log::watch();
     let port = free_port();
     let text = port.to_string();
     let arguments = ["--seconds", "6", "--port", text.as_str()];

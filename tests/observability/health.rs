@@ -1,9 +1,7 @@
 //! `health()` and `ready()`, through everything that a service may live to see.
 
-use crate::{
-    common::{self, SECOND, eventually},
-    connect, log,
-};
+use crate::start;
+use common::{SECOND, eventually};
 use entra_redis::{
     EntraRedis, Health,
     emulator::{Emulator, IdentityFault},
@@ -36,9 +34,8 @@ async fn until_down(redis: &EntraRedis) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_falls_and_rises_with_the_connections_and_ends_with_shutdown() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder()).await;
-    let redis = connect(&emulator, emulator.config(), 4).await;
+    let emulator = start(Emulator::builder()).await;
+    let redis = emulator.up(emulator.config(), 4).await;
     until_healthy(&redis).await;
 
     emulator.redis_front().refuse_connections(true);
@@ -67,9 +64,8 @@ async fn it_falls_and_rises_with_the_connections_and_ends_with_shutdown() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_falls_and_rises_with_the_token() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(4 * SECOND)).await;
-    let redis = connect(&emulator, emulator.config(), 2).await;
+    let emulator = start(Emulator::builder().token_lifetime(4 * SECOND)).await;
+    let redis = emulator.up(emulator.config(), 2).await;
     until_healthy(&redis).await;
 
     emulator.identity().fault_all(Some(IdentityFault::WrongSecret));

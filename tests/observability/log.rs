@@ -1,10 +1,7 @@
 //! What is told to `tracing`: by the names, levels, targets and fields of the README's table, and nothing else.
 
-use crate::{
-    HOUR,
-    common::{self, SECOND, logs, within},
-    connect, readme, told,
-};
+use crate::{HOUR, readme, start, told};
+use common::{SECOND, logs, within};
 use entra_redis::{
     AccessToken, Config, Credential, EntraRedis, Event, Tls,
     emulator::{AuthFault, Emulator, IdentityFault},
@@ -50,13 +47,11 @@ static UP: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 static START: Once = Once::new();
 
 /// Notes all that this crate tells from now on, and searches it for secrets.
-#[must_use]
-pub(crate) fn watch() -> logs::Watch {
+pub(crate) fn watch() {
     START.call_once(|| {
         logs::forbid("eyJ");
         tracing_subscriber::registry().with(Notes).init();
     });
-    logs::Watch
 }
 
 struct Notes;
@@ -165,7 +160,6 @@ fn documented() -> BTreeSet<Row> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_in_the_table_is_told_and_nothing_else() {
-    let _logs = watch();
     rotations_and_reconnects().await;
     a_token_that_expires().await;
     the_default_chain().await;
@@ -191,10 +185,9 @@ async fn everything_in_the_table_is_told_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_pools_of_one_process_are_told_apart() {
-    let _logs = watch();
-    let emulator = common::start(Emulator::builder()).await;
-    let first = connect(&emulator, emulator.config(), 1).await;
-    let second = connect(&emulator, emulator.config(), 1).await;
+    let emulator = start(Emulator::builder()).await;
+    let first = emulator.up(emulator.config(), 1).await;
+    let second = emulator.up(emulator.config(), 1).await;
     let server = format!("{}:{}", emulator.host(), emulator.port());
     let names = [&first, &second].map(|redis| redis.manager().stats().pool);
     assert_eq!(names, [server.clone(), format!("{server}#2")]);
@@ -206,8 +199,8 @@ async fn two_pools_of_one_process_are_told_apart() {
 }
 
 async fn rotations_and_reconnects() {
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
-    let redis = connect(&emulator, emulator.config(), 1).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = emulator.up(emulator.config(), 1).await;
     let mut events = redis.manager().events();
 
     emulator.redis_front().script_auth([AuthFault::Error("ERR temporary failure".to_owned())]);
@@ -234,17 +227,17 @@ async fn rotations_and_reconnects() {
 }
 
 async fn a_token_that_expires() {
-    let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
-    let redis = connect(&emulator, emulator.config(), 1).await;
+    let emulator = start(Emulator::builder().token_lifetime(2 * SECOND)).await;
+    let redis = emulator.up(emulator.config(), 1).await;
     let mut events = redis.manager().events();
     emulator.identity().fault_all(Some(IdentityFault::Status(503)));
     told(&mut events, "expiry", |event| matches!(event, Event::TokenExpired { .. }).then_some(())).await;
 }
 
 async fn the_default_chain() {
-    let emulator = common::start(Emulator::builder()).await;
+    let emulator = start(Emulator::builder()).await;
     let chain = Credential::default_chain().imds_host(emulator.imds_host());
-    connect(&emulator, Config::new(chain).tls(emulator.tls()), 1).await;
+    emulator.up(Config::new(chain).tls(emulator.tls()), 1).await;
 }
 
 /// A web server, where Redis was expected.

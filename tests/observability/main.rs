@@ -2,33 +2,31 @@
 //! truth.
 #![allow(clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod events;
-#[cfg(feature = "prometheus")]
+#[cfg(feature = "metrics")]
 mod facade;
 mod health;
 mod log;
 mod readme;
 mod stats;
 
-use common::{SECOND, links_up, within};
+use common::{Azure, SECOND, within};
 use entra_redis::{
-    Config, EntraRedis, Event,
-    emulator::{Emulator, FrontConnection},
+    EntraRedis, Event,
+    emulator::{EmulatorBuilder, FrontConnection},
 };
 use redis::{AsyncCommands, RedisResult};
 use std::time::Duration;
 use tokio::{sync::broadcast::Receiver, task::JoinHandle};
 
-const HOUR: Duration = Duration::from_secs(3600);
-
-async fn connect(emulator: &Emulator, config: Config, links: usize) -> EntraRedis {
-    let config = config.pool_size(links);
-    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
-    links_up(&redis, links).await;
-    redis
+/// The emulator, with all that is told from now on noted for the comparison with the README. No other subscriber can be
+/// there: it is the process's only one.
+async fn start(builder: EmulatorBuilder) -> Azure {
+    log::watch();
+    common::start(builder).await
 }
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Waits for an event that `pick` makes something of; those before it are passed over. Those of the start are, too:
 /// they may still be on their way.
@@ -51,12 +49,12 @@ fn read(redis: &EntraRedis) -> JoinHandle<RedisResult<Option<String>>> {
     tokio::spawn(async move { con.get::<_, Option<String>>("key").await })
 }
 
-fn freeze_all(emulator: &Emulator) {
+fn freeze_all(emulator: &Azure) {
     emulator.redis_front().connections().iter().for_each(FrontConnection::freeze);
 }
 
 /// Starts a read that Redis does not get to see, and waits until it has been sent.
-async fn held_up(emulator: &Emulator, redis: &EntraRedis) -> JoinHandle<RedisResult<Option<String>>> {
+async fn held_up(emulator: &Azure, redis: &EntraRedis) -> JoinHandle<RedisResult<Option<String>>> {
     let before = redis.manager().stats().commands.sent;
     freeze_all(emulator);
     let call = read(redis);

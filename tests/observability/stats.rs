@@ -1,10 +1,7 @@
 //! The figures of `stats()`: right, each of them.
 
-use crate::{
-    HOUR,
-    common::{self, SECOND, all_current, by_ratio, eventually, links_up, within},
-    connect, held_up, log, read, readme, told,
-};
+use crate::{HOUR, held_up, read, readme, start, told};
+use common::{SECOND, all_current, by_ratio, eventually, links_up, within};
 use entra_redis::{
     CommandStats, EntraRedis, Error, ErrorKind, Event, LinkState,
     emulator::{AuthFault, Emulator, FrontConnection, IdentityFault},
@@ -28,9 +25,8 @@ async fn nothing_in_flight(redis: &EntraRedis) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_token_is_shown_with_its_times() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
-    let redis = connect(&emulator, emulator.config().token_manager(by_ratio(0.5)), 2).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = emulator.up(emulator.config().token_manager(by_ratio(0.5)), 2).await;
     let near = |time: Duration, expected: Duration| time < expected + 10 * SECOND && time + 10 * SECOND > expected;
     let first = redis.manager().stats().token.unwrap();
     assert_eq!((first.generation, first.username.as_str()), (1, emulator.object_id()));
@@ -67,14 +63,14 @@ async fn the_token_is_shown_with_its_times() {
     redis.manager().refresh_token();
     told(&mut events, "a failure", |event| matches!(event, Event::RefreshFailed { .. }).then_some(())).await;
     let stats = redis.manager().stats();
-    assert_eq!(stats.last_token_error.unwrap().status(), Some(503));
+    assert_eq!(stats.token_error().unwrap().status(), Some(503));
     let failure = stats.last_token_failure.unwrap();
     assert!(failure.error.status() == Some(503) && failure.ago < 10 * SECOND, "{failure:?}");
     assert!(stats.counters.token_failures > 0);
     emulator.identity().fault_all(None);
     told(&mut events, "a new token", |event| matches!(event, Event::TokenRefreshed { .. }).then_some(())).await;
     let stats = redis.manager().stats();
-    assert!(stats.last_token_error.is_none());
+    assert!(stats.token_error().is_none());
     // It has been overcome, and is the last one all the same.
     assert_eq!(stats.last_token_failure.unwrap().error.status(), Some(503));
     let counters = stats.counters;
@@ -86,18 +82,17 @@ async fn the_token_is_shown_with_its_times() {
 /// How old it is and who it was for stay to be seen; that it is of no use any more does, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_has_expired_stays_visible_until_another_one_comes() {
-    let _logs = log::watch();
     let life = 2 * SECOND;
-    let emulator = common::start(Emulator::builder().token_lifetime(life)).await;
-    let redis = connect(&emulator, emulator.config(), 1).await;
+    let emulator = start(Emulator::builder().token_lifetime(life)).await;
+    let redis = emulator.up(emulator.config(), 1).await;
     emulator.identity().fault_all(Some(IdentityFault::Status(503)));
     let dead = async || no_token(&redis).then(|| redis.manager().stats());
     let stats = eventually("the token dies", 10 * SECOND, dead).await;
-    let token = stats.token.unwrap();
+    let token = stats.token.clone().unwrap();
     assert_eq!((token.username.as_str(), token.remaining), (emulator.object_id(), Duration::ZERO));
     assert!(token.age > life / 4 && token.age < life + 5 * SECOND, "{token:?}");
     assert!(token.refresh_in < 5 * SECOND, "{token:?}");
-    assert_eq!(stats.last_token_error.unwrap().status(), Some(503));
+    assert_eq!(stats.token_error().unwrap().status(), Some(503));
 
     emulator.identity().fault_all(None);
     let in_use = async || redis.manager().stats().token.filter(|token| token.in_use);
@@ -107,11 +102,10 @@ async fn a_token_that_has_expired_stays_visible_until_another_one_comes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pool_is_shown_with_its_name_its_size_and_what_leaves_it() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
     let config = emulator.config().auth_timeout(SECOND).command_timeout(20 * SECOND);
-    let redis = connect(&emulator, config, 1).await;
-    let second = connect(&emulator, emulator.config(), 3).await;
+    let redis = emulator.up(config, 1).await;
+    let second = emulator.up(emulator.config(), 3).await;
     let stats = redis.manager().stats();
     let server = format!("{}:{}", emulator.host(), emulator.port());
     assert_eq!((stats.pool.as_str(), stats.pool_size, stats.draining), (server.as_str(), 1, 0));
@@ -133,14 +127,13 @@ async fn the_pool_is_shown_with_its_name_its_size_and_what_leaves_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_link_is_shown_with_what_it_has_been_through() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
-    let redis = connect(&emulator, emulator.config(), 3).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = emulator.up(emulator.config(), 3).await;
     redis.manager().refresh_token();
     eventually("three re-AUTHs", 20 * SECOND, async || (redis.manager().counters().reauths == 3).then_some(())).await;
     all_current(&redis).await;
     for link in redis.manager().stats().links {
-        let shown = (link.state, link.open, link.generation, link.in_flight, link.reauths, link.reconnects);
+        let shown = (link.state, link.is_open(), link.generation, link.in_flight, link.reauths, link.reconnects);
         assert_eq!(shown, (LinkState::Open, true, 2, 0, 1, 0), "{link:?}");
     }
 
@@ -166,9 +159,8 @@ async fn each_link_is_shown_with_what_it_has_been_through() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_that_are_being_opened_are_counted() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR)).await;
-    let redis = connect(&emulator, emulator.config(), 3).await;
+    let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
+    let redis = emulator.up(emulator.config(), 3).await;
     let look = || {
         let stats = redis.manager().stats();
         (stats.links.len(), stats.pool_size, stats.dialing, stats.draining)
@@ -183,10 +175,9 @@ async fn links_that_are_being_opened_are_counted() {
 /// One after the other, each kind of failure is caused once, and counted as what it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_are_counted_by_how_they_ended() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder()).await;
+    let emulator = start(Emulator::builder()).await;
     let config = emulator.config().max_in_flight(2).command_timeout(2 * SECOND);
-    let redis = connect(&emulator, config, 2).await;
+    let redis = emulator.up(config, 2).await;
     let mut con = redis.clone();
     for n in 0..10 {
         let _: () = con.set(n, n).await.unwrap();
@@ -254,9 +245,8 @@ async fn commands_are_counted_by_how_they_ended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_sent_again_is_counted_and_no_failure() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder()).await;
-    let redis = connect(&emulator, emulator.config().retry_reads(true), 1).await;
+    let emulator = start(Emulator::builder()).await;
+    let redis = emulator.up(emulator.config().retry_reads(true), 1).await;
     let call = held_up(&emulator, &redis).await;
     emulator.redis_front().cut_all();
     assert_eq!(within("the second answer", 5 * SECOND, call).await.unwrap().unwrap(), None);
@@ -267,9 +257,8 @@ async fn what_is_sent_again_is_counted_and_no_failure() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_without_a_token_are_counted_as_such() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder().token_lifetime(2 * SECOND)).await;
-    let redis = connect(&emulator, emulator.config(), 2).await;
+    let emulator = start(Emulator::builder().token_lifetime(2 * SECOND)).await;
+    let redis = emulator.up(emulator.config(), 2).await;
     emulator.identity().fault_all(Some(IdentityFault::Status(503)));
     eventually("the token dies", 10 * SECOND, async || no_token(&redis).then_some(())).await;
     eventually("no link is up", 5 * SECOND, async || (!redis.manager().ready()).then_some(())).await;
@@ -282,11 +271,10 @@ async fn commands_without_a_token_are_counted_as_such() {
 /// The names alone: a field that is added, or goes, is a row that is added, or goes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_figure_is_in_the_readme() {
-    let _logs = log::watch();
-    let emulator = common::start(Emulator::builder()).await;
+    let emulator = start(Emulator::builder()).await;
     // With one failure, so that this one's figures are there, too.
     emulator.identity().script([IdentityFault::Status(503)]);
-    let redis = connect(&emulator, emulator.config().token_manager(by_ratio(0.5)), 1).await;
+    let redis = emulator.up(emulator.config().token_manager(by_ratio(0.5)), 1).await;
     let shown = format!("{:#?}", redis.manager().stats());
     let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let names = shown.lines().filter_map(|line| Some(line.trim_start().split_once(": ")?.0));

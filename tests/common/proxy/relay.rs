@@ -1,7 +1,7 @@
 //! The conversation of a client and the front, message by message, and what goes wrong with one.
 
 use super::{SCRIPTED, Shared, reset};
-use crate::common::{
+use crate::{
     fault::{Behaviour, SLOW, Stage},
     resp::{command_name, message_len},
 };

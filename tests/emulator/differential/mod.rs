@@ -9,11 +9,8 @@ mod reply;
 mod scripts;
 mod words;
 
-use crate::{
-    Raw, auth,
-    common::{SECOND, server::Server, within},
-    start,
-};
+use crate::{Raw, auth, start};
+use common::{Azure, SECOND, server::Server, within};
 use compare::{Rule, same};
 use entra_redis::emulator::Emulator;
 use fastrand::Rng;
@@ -104,7 +101,7 @@ type Store = Peer<tokio_rustls::client::TlsStream<TcpStream>>;
 type Redis = Peer<TcpStream>;
 
 /// Connections to both, which speak this protocol.
-async fn peers(emulator: &Emulator, server: &Server, protocol: &str) -> (Store, Redis) {
+async fn peers(emulator: &Azure, server: &Server, protocol: &str) -> (Store, Redis) {
     let mut raw = Raw::connect(emulator).await;
     raw.expect(&auth(emulator, &emulator.identity().issue_token().unwrap()), "+OK\r\n").await;
     let mut store = Peer::new(raw.0);

@@ -1,10 +1,8 @@
 //! Dialogues whose replies are no single ones, or change the connection.
 
 use super::{Peer, Redis, Store, peers, words_of};
-use crate::{
-    common::{SECOND, eventually, server::Server},
-    start,
-};
+use crate::start;
+use common::{Azure, SECOND, eventually, server::Server};
 use entra_redis::emulator::Emulator;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -99,7 +97,7 @@ async fn messages<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut Peer<S>, line: &
     format!("{:?}", peer.ask(&commands).await)
 }
 
-async fn both(protocol: &str) -> (Emulator, Server, Store, Redis) {
+async fn both(protocol: &str) -> (Azure, Server, Store, Redis) {
     let (emulator, server) = (start(Emulator::builder()).await, Server::start());
     let (store, redis) = peers(&emulator, &server, protocol).await;
     (emulator, server, store, redis)

@@ -1,0 +1,114 @@
+//! What the tests share: a fixture, a real redis-server over TLS, load, waiting for conditions, a watch on the logs, the
+//! examples as processes, servers that misbehave, and the tools that certificates and developers come with.
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "it is for the tests of this repository, which fail by panics, and part of no API"
+)]
+
+pub mod child;
+pub mod counting;
+pub mod distance;
+pub mod endpoint;
+pub mod fault;
+mod fixture;
+pub mod http;
+pub mod load;
+pub mod logs;
+pub mod openssl;
+pub mod ports;
+pub mod proxy;
+pub mod resp;
+pub mod scripted;
+pub mod server;
+pub mod tls;
+#[cfg(unix)]
+pub mod tools;
+
+pub use fixture::{Azure, Fixture};
+
+use entra_redis::{
+    EntraRedis, RetryPolicy, TokenManagerConfig,
+    emulator::{Emulator, EmulatorBuilder},
+};
+use redis::Cmd;
+use std::time::{Duration, Instant};
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// Waits until `condition` yields something; fails the test after `limit`.
+pub async fn eventually<T>(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Fails the test if `work` takes longer than `limit`.
+pub async fn within<T>(what: &str, limit: Duration, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| panic!("not within {limit:?}: {what}"))
+}
+
+/// The emulator on a real redis-server, with tokens of this lifetime.
+pub fn emulator(lifetime: Duration) -> EmulatorBuilder {
+    Emulator::builder().token_lifetime(lifetime).redis_server()
+}
+
+/// This emulator, and the watch on the logs.
+pub async fn start(builder: EmulatorBuilder) -> Azure {
+    Azure::start(builder).await
+}
+
+/// Renews at the ratio, without the three minutes that real tokens leave.
+pub fn by_ratio(ratio: f64) -> TokenManagerConfig {
+    TokenManagerConfig::new()
+        .expiration_refresh_ratio(ratio)
+        .lower_refresh_bound(Duration::ZERO)
+        .retry_policy(RetryPolicy::new().delay(Duration::from_millis(50)))
+}
+
+/// Waits until `links` links are up.
+pub async fn links_up(redis: &EntraRedis, links: usize) {
+    eventually("all links are up", 10 * SECOND, async || {
+        let stats = redis.manager().stats();
+        (stats.links.iter().filter(|link| link.is_open()).count() == links).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the token has rotated `times` more.
+pub async fn rotations(redis: &EntraRedis, times: u64, limit: Duration) {
+    let before = redis.manager().counters().rotations;
+    eventually("rotations", limit, async || (redis.manager().counters().rotations >= before + times).then_some(()))
+        .await;
+}
+
+/// Waits until every link is on the newest token.
+pub async fn all_current(redis: &EntraRedis) {
+    eventually("every link is on the newest token", 10 * SECOND, async || {
+        let stats = redis.manager().stats();
+        let newest = stats.token.filter(|token| token.in_use)?.generation;
+        stats.links.iter().all(|link| link.is_open() && link.generation == newest).then_some(())
+    })
+    .await;
+}
+
+/// How many tasks the current runtime has.
+pub fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+/// A command, whose words are parted by single spaces.
+pub fn cmd(line: &str) -> Cmd {
+    let mut words = line.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap());
+    words.for_each(|word| _ = cmd.arg(word));
+    cmd
+}

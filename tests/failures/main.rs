@@ -1,0 +1,10 @@
+//! A dead connection costs at most the commands in flight on it, nothing runs twice, and no command waits past its
+//! deadline, whatever the server, the network or the callers do.
+
+mod cancellation;
+mod failover;
+mod many_clients;
+mod overload;
+mod retries;
+mod server_faults;
+mod server_states;

@@ -1,0 +1,312 @@
+//! One link's re-AUTH goes wrong: the others and the traffic do not notice, and the link recovers or is replaced.
+
+use common::{Fixture, SECOND, all_current, by_ratio, eventually, links_up, load::Load, rotations, within};
+use entra_redis::{
+    ErrorKind, Event, LinkState, Stage,
+    emulator::{AuthFault, FrontConnection},
+};
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Lets the `victim`-th connection answer its next AUTH with `fault`, under full load, and looks ten rotations of
+/// 2-second tokens later. Returns whether the victim's connection lived on.
+async fn survives(fault: AuthFault, victim: usize) -> bool {
+    let (emulator, redis) = Fixture::on_redis(2 * SECOND).up().await;
+    let before = emulator.redis_front().connections();
+    let load = Load::start(&redis, 64);
+    before[victim].next_auth(fault);
+    rotations(&redis, 10, 60 * SECOND).await;
+    let failed = async || (redis.manager().counters().reauth_failures > 0).then_some(());
+    eventually("the fault has struck", 10 * SECOND, failed).await;
+    links_up(&redis, 4).await;
+    all_current(&redis).await;
+    load.stop().await.assert_unharmed();
+
+    assert_eq!(emulator.redis_front().stats().expired, 0, "a connection was cut with an expired token");
+    for (index, connection) in before.iter().enumerate() {
+        assert!(index == victim || connection.is_open(), "connection {index} suffered with {victim}");
+    }
+    eventually("four connections, no more", 10 * SECOND, async || {
+        (emulator.redis_front().connection_count() == 4).then_some(())
+    })
+    .await;
+    before[victim].is_open()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auth_that_fails_once_is_retried_on_the_same_connection() {
+    for victim in [0, 3] {
+        assert!(survives(AuthFault::Error("ERR temporary failure".to_owned()), victim).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auth_answered_with_wrongpass_is_retried_with_a_fresh_token() {
+    assert!(survives(AuthFault::WrongPass, 0).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auth_that_is_never_answered_gets_the_link_replaced() {
+    assert!(!survives(AuthFault::Silent, 0).await);
+}
+
+/// With an hour's token nothing but `auth_timeout` can have found it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_auth_is_given_up_after_auth_timeout() {
+    let (emulator, redis) = Fixture::on_redis(HOUR).config(|config| config.auth_timeout(SECOND)).up().await;
+    let mut events = redis.manager().events();
+    let load = Load::start(&redis, 16);
+    let victim = emulator.redis_front().connections().remove(1);
+    victim.next_auth(AuthFault::Silent);
+    redis.manager().refresh_token();
+    let reason = within("the link is given up", 10 * SECOND, link_down(&mut events)).await;
+    assert_eq!(reason, "AUTH was not answered");
+    links_up(&redis, 4).await;
+    all_current(&redis).await;
+    eventually("its connection is closed", 10 * SECOND, async || (!victim.is_open()).then_some(())).await;
+    load.stop().await.assert_unharmed();
+}
+
+/// A refused token may be a revoked one: a fresh one is fetched at once, not at the next refresh in an hour.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrongpass_fetches_a_fresh_token_at_once() {
+    let (emulator, redis) = Fixture::on_redis(HOUR).up().await;
+    let load = Load::start(&redis, 16);
+    let victim = emulator.redis_front().connections().remove(1);
+    victim.next_auth(AuthFault::WrongPass);
+    let mut events = redis.manager().events();
+    redis.manager().refresh_token();
+    rotations(&redis, 2, 10 * SECOND).await;
+    all_current(&redis).await;
+    assert!(victim.is_open());
+    // One for the start, one that was asked for, one because of the refusal.
+    assert_eq!(emulator.identity().requests(), 3);
+    let error = within("the refusal is told", SECOND, reauth_failed(&mut events)).await;
+    assert_eq!(error.kind(), ErrorKind::AuthenticationRejected);
+    assert!(error.to_string().contains("object id"), "{error}");
+    load.stop().await.assert_unharmed();
+}
+
+/// However slowly Redis validates tokens, half of the links take commands at any moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_most_half_of_the_links_are_aside_at_once() {
+    let (emulator, redis) = Fixture::on_redis(HOUR).up().await;
+    emulator.redis_front().auth_delay(SECOND / 2);
+    let load = Load::start(&redis, 16);
+    redis.manager().refresh_token();
+    let look = || {
+        let links = redis.manager().stats().links;
+        links.into_iter().map(|link| (link.link, link.is_open(), link.generation)).collect::<Vec<_>>()
+    };
+    let mut fewest = 4;
+    eventually("every link is on the new token", 15 * SECOND, async || {
+        let links = look();
+        // The links are read one after the other: two equal looks are one that no change has crossed.
+        if links == look() {
+            fewest = fewest.min(links.iter().filter(|(_, open, _)| *open).count());
+        }
+        links.iter().all(|(_, open, generation)| *open && *generation == 2).then_some(())
+    })
+    .await;
+    assert!(fewest >= 2, "{fewest} links took commands");
+    assert!(fewest < 4, "no link was seen aside: the test proves nothing");
+    load.stop().await.assert_unharmed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_whose_auth_keeps_failing_is_replaced_before_its_token_dies() {
+    let (emulator, redis) = Fixture::on_redis(6 * SECOND).up().await;
+    let victim = emulator.redis_front().connections().remove(0);
+    let mut events = redis.manager().events();
+    let load = Load::start(&redis, 32);
+    let broken = async || {
+        // Each AUTH of this connection fails, however often it is tried.
+        victim.next_auth(AuthFault::Error("ERR broken for good".to_owned()));
+        (!victim.is_open()).then_some(())
+    };
+    eventually("the link is replaced", 20 * SECOND, broken).await;
+    // Before its end, and only once another one was there.
+    assert_eq!(within("it is told", SECOND, link_down(&mut events)).await, "replaced: its AUTH kept failing");
+    links_up(&redis, 4).await;
+    load.stop().await.assert_unharmed();
+    assert_eq!(emulator.redis_front().stats().expired, 0);
+}
+
+/// However many have to be replaced, there is one link more than places at most.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_all_have_to_be_replaced_are_replaced_without_a_crowd() {
+    const PLACES: usize = 8;
+    let (emulator, redis) = Fixture::on_redis(6 * SECOND).links(PLACES).up().await;
+    let old = emulator.redis_front().connections();
+    let load = Load::start(&redis, 16);
+    let mut most = 0;
+    eventually("all of them are replaced", 30 * SECOND, async || {
+        // Each AUTH of theirs fails, however often it is tried.
+        for connection in &old {
+            connection.next_auth(AuthFault::Error("ERR broken for good".to_owned()));
+        }
+        let stats = redis.manager().stats();
+        most = most.max(stats.links.len() + stats.dialing);
+        old.iter().all(|connection| !connection.is_open()).then_some(())
+    })
+    .await;
+    assert!(most <= PLACES + 1, "{most} links for {PLACES} places");
+    links_up(&redis, PLACES).await;
+    all_current(&redis).await;
+    load.stop().await.assert_unharmed();
+    assert_eq!(emulator.redis_front().stats().expired, 0);
+}
+
+/// Tokens that are renewed in the last tenth of their life, and an `AUTH` that takes a good part of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_auth_late_in_a_tokens_life_has_all_the_rest_of_it() {
+    let authenticates = async |auth: Duration, links: usize| {
+        let emulator = common::start(common::emulator(10 * SECOND)).await;
+        emulator.redis_front().auth_delay(auth);
+        let config = emulator.config().pool_size(links).token_manager(by_ratio(1.0));
+        let redis = emulator.connect(config).await;
+        links_up(&redis, links).await;
+        let before = emulator.redis_front().connections();
+        let load = Load::start(&redis, 4);
+        rotations(&redis, 2, 30 * SECOND).await;
+        all_current(&redis).await;
+        load.stop().await.assert_unharmed();
+        let counters = redis.manager().counters();
+        assert_eq!((counters.links_lost, counters.reauth_failures), (0, 0), "{links} links, {auth:?}");
+        assert!(counters.reauths >= 2 * links as u64, "{links} links, {auth:?}: {counters:?}");
+        assert!(before.iter().all(FrontConnection::is_open), "{links} links, {auth:?}");
+        assert_eq!(emulator.redis_front().stats().expired, 0);
+    };
+    // With half a second there is no time for one after the other.
+    let (some, half) = (SECOND / 4, SECOND / 2);
+    tokio::join!(authenticates(some, 4), authenticates(half, 4), authenticates(some, 2), authenticates(some, 1));
+}
+
+/// No `AUTH` on a live connection is ever answered: each serves until its token dies, and by then there is another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_whose_auth_is_never_answered_go_with_their_tokens_and_not_before() {
+    let live_on = async |links: usize| {
+        let emulator = common::start(common::emulator(4 * SECOND)).await;
+        emulator.redis_front().script_auth(vec![AuthFault::Silent; 100]);
+        let config = emulator.config().pool_size(links).token_manager(by_ratio(0.7));
+        let redis = emulator.connect(config).await;
+        links_up(&redis, links).await;
+        let mut events = redis.manager().events();
+        let load = Load::start(&redis, 4);
+        let (began, mut most) = (Instant::now(), 0);
+        while began.elapsed() < 10 * SECOND {
+            let stats = redis.manager().stats();
+            most = most.max(stats.links.len() + stats.dialing);
+            tokio::time::sleep(SECOND / 200).await;
+        }
+        let report = load.stop().await;
+        report.assert_unharmed();
+        assert!(report.slowest < SECOND, "{links} links: a command took {:?}", report.slowest);
+        assert!(most <= links + 1, "{most} links for {links} places");
+        assert_eq!(emulator.redis_front().stats().expired, 0);
+        let mut unanswered = 0;
+        while let Ok(event) = events.try_recv() {
+            match event {
+                Event::LinkDown { reason, .. } => assert_eq!(reason, "its token has expired", "{links} links"),
+                Event::ReauthFailed { error, .. } if error.kind() == ErrorKind::Timeout(Stage::Auth) => {
+                    let text = error.to_string();
+                    assert!(text.contains("the rest of the old token's life"), "{text}");
+                    assert!(!text.contains("auth_timeout"), "{text}");
+                    unanswered += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(unanswered > 0, "{links} links: every AUTH was answered: the test proves nothing");
+    };
+    tokio::join!(live_on(1), live_on(2), live_on(4));
+}
+
+/// A link that still serves, though its `AUTH` fails, goes once there is another one in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_serves_is_not_taken_out_before_its_successor_is_up() {
+    let (emulator, redis) =
+        Fixture::on_redis(6 * SECOND).links(2).config(|config| config.token_manager(by_ratio(0.5))).up().await;
+    let old = emulator.redis_front().connections();
+    let load = Load::start(&redis, 4);
+    let mut fewest = 2;
+    eventually("both are replaced", 20 * SECOND, async || {
+        for connection in &old {
+            connection.next_auth(AuthFault::Error("ERR broken for good".to_owned()));
+        }
+        let links = redis.manager().stats().links;
+        // One that waits for the answer to its AUTH has not gone.
+        fewest = fewest.min(links.iter().filter(|link| link.state != LinkState::Down).count());
+        old.iter().all(|connection| !connection.is_open()).then_some(())
+    })
+    .await;
+    load.stop().await.assert_unharmed();
+    assert_eq!(fewest, 2);
+}
+
+/// While there is time, a lone link waits for its stand-in, however often that cannot connect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_link_waits_for_its_stand_in() {
+    let (emulator, redis) = Fixture::on_redis(HOUR).links(1).connect().await;
+    let mut events = redis.manager().events();
+    emulator.redis_front().refuse_connections(true);
+    redis.manager().refresh_token();
+    let mut refused = 0;
+    let mut stood_in = false;
+    let told = async {
+        loop {
+            match events.recv().await.unwrap() {
+                Event::DialFailed { .. } => {
+                    refused += 1;
+                    emulator.redis_front().refuse_connections(refused < 3);
+                }
+                Event::LinkUp { .. } => stood_in = true,
+                Event::Reauthenticated { .. } => break,
+                _ => {}
+            }
+        }
+    };
+    within("the link re-authenticates", 20 * SECOND, told).await;
+    assert!(stood_in && refused >= 3, "{refused} refused, stand-in: {stood_in}");
+}
+
+/// When time runs out, it does without, whenever the next attempt to get one would be due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_link_that_gets_no_stand_in_authenticates_in_time() {
+    // Only tokens of seconds have so little time left; a machine that stops for 0.4 s is none of the keeper's faults.
+    assert!(lone_without_stand_in().await || lone_without_stand_in().await, "a lone link's token has died");
+}
+
+/// Whether a lone link lives through five rotations while nothing can connect.
+async fn lone_without_stand_in() -> bool {
+    let (emulator, redis) =
+        Fixture::on_redis(2 * SECOND).links(1).config(|config| config.token_manager(by_ratio(0.5))).connect().await;
+    emulator.redis_front().refuse_connections(true);
+    let ended = async || {
+        let counters = redis.manager().counters();
+        (counters.reauths >= 5 || counters.links_lost > 0).then_some(counters)
+    };
+    let counters = eventually("five re-AUTHs, or a loss", 20 * SECOND, ended).await;
+    assert!(counters.dial_failures > 0, "it has not looked for a stand-in");
+    counters.links_lost == 0 && emulator.redis_front().stats().expired == 0
+}
+
+/// Why the next link goes down.
+async fn link_down(events: &mut broadcast::Receiver<Event>) -> &'static str {
+    loop {
+        if let Event::LinkDown { reason, .. } = events.recv().await.unwrap() {
+            return reason;
+        }
+    }
+}
+
+/// Why the next re-AUTH fails.
+async fn reauth_failed(events: &mut broadcast::Receiver<Event>) -> entra_redis::Error {
+    loop {
+        if let Event::ReauthFailed { error, .. } = events.recv().await.unwrap() {
+            return error;
+        }
+    }
+}
