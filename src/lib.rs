@@ -68,6 +68,7 @@ mod pool;
 mod resp;
 mod retry;
 mod secret;
+mod sync;
 mod timer;
 mod token;
 mod transport;

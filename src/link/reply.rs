@@ -1,11 +1,15 @@
 //! What a request waits for, and the place where its answer is put.
 
 use super::multi::{Multi, Refused};
-use crate::{admission::Permit, lock::lock};
+use crate::{
+    admission::Permit,
+    lock::lock,
+    sync::{Arc, Mutex},
+};
 use redis::{ServerError, Value};
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::PoisonError,
     task::{Context, Poll, Waker},
 };
 use tokio::time::Instant;
