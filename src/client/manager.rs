@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    cluster::discovery::Discovery,
+    cluster::discovery::{Discovery, Topology},
     error::{Error, ErrorKind, Stage},
     exec::core::Core,
     link::Setup,
@@ -106,6 +106,7 @@ impl ConnectionManager {
             auth_timeout: config.auth_timeout,
             command_timeout: config.command_timeout,
             links_opened: Arc::default(),
+            asks_for_slots: Arc::new((config.topology != Topology::SingleEndpoint).into()),
             tasks: connections.clone(),
             multi: Arc::default(),
         };
