@@ -35,6 +35,7 @@ impl Size {
 
 /// What was seen.
 #[derive(Debug)]
+#[expect(dead_code, reason = "they are printed")]
 struct Figures {
     /// From `connect` until all links were up.
     all_up_after: Duration,
@@ -63,7 +64,7 @@ async fn all_up(redis: &EntraRedis, links: usize) {
     let start = Instant::now();
     eventually("all links are up", limit, async || {
         let up = open_links(redis) == links;
-        if !up && start.elapsed() > limit - SECOND {
+        if !up && start.elapsed() + SECOND > limit {
             println!("{} of {links}, {:?}", open_links(redis), redis.manager().counters());
         }
         // A look at a thousand links is work.
@@ -242,8 +243,7 @@ mod full_size {
             let line = emulator.lines.iter().find_map(|line| line.strip_prefix(&format!("export {name}=")));
             line.unwrap_or_else(|| panic!("no {name}")).to_owned()
         };
-        let [client, secret, tenant] =
-            ["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"].map(|name| value(name));
+        let [client, secret, tenant] = ["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"].map(value);
         let credential =
             Credential::service_principal(client, secret, tenant).authority_host(value("AZURE_AUTHORITY_HOST"));
         let config = Config::new(credential).tls(Tls::new().ca_file(value("REDIS_CA_CERT")));
