@@ -38,7 +38,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The same for a pipeline, which is no transaction.
     let mut pipeline = pipe();
-    keys.iter().for_each(|key| _ = pipeline.incr(key, 100));
+    for key in &keys {
+        pipeline.incr(key, 100);
+    }
     let values: Vec<usize> = pipeline.query_async(&mut con).await?;
     println!("A pipeline over several slots: {values:?}");
 
