@@ -105,6 +105,11 @@ impl Nodes {
         known.chain(state.leaving.iter().map(|leaving| &leaving.node)).map(Arc::clone).collect()
     }
 
+    /// Those that are gone and have something in flight yet.
+    pub(crate) fn leaving(&self) -> Vec<Arc<Node>> {
+        lock(&self.state).leaving.iter().map(|leaving| Arc::clone(&leaving.node)).collect()
+    }
+
     /// Forgets nodes that the topology names no more: no new commands for them. What is in flight may be answered yet.
     pub(super) fn forget(&self, is_listed: impl Fn(&NodeAddress) -> bool) {
         let now = Instant::now();

@@ -10,6 +10,7 @@ use super::{
     waiting::{Sent, Turn},
 };
 use crate::{
+    cluster::redirect::explain_moved_error,
     error::{Error, ErrorKind, Stage},
     link::{Link, NOAUTH, Outcome, READONLY, SILENCE},
     observe::metrics::Stopwatch,
@@ -112,7 +113,13 @@ impl SlowPath<'_> {
             self.link = Some(link);
             let reply = match answer.outcome {
                 Outcome::Answered(value) => Ok(request.reply(value)),
-                Outcome::Aborted(errors) => request.aborted(errors).await,
+                Outcome::Aborted(mut refused) => {
+                    if self.core.cluster().is_none() {
+                        let explain = |(place, error)| (place, explain_moved_error(error));
+                        refused.errors = refused.errors.into_iter().map(explain).collect();
+                    }
+                    request.aborted(refused).await
+                }
                 Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
                 Outcome::Unsent(place) => {
                     turn = Turn::Unsent(place);

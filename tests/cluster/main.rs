@@ -72,3 +72,9 @@ async fn idle(redis: &EntraRedis) {
     })
     .await;
 }
+
+/// Writes a key of a node's; whoever else owned its slot until now says so.
+async fn touch(redis: &EntraRedis, cluster: &Cluster, node: usize) {
+    let key = traffic::keys_of(cluster, node, 1).await.remove(0);
+    redis::cmd("SET").arg(key).arg(1).exec_async(&mut redis.clone()).await.expect("the new owner takes it");
+}
