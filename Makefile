@@ -1,6 +1,6 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke redis-server openssl
+.PHONY: test test-clients lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke mutants redis-server openssl
 
 # Where fuzz/ and benches/peers, which are workspaces of their own, share what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
@@ -72,6 +72,12 @@ fuzz:
 # Some seconds for each of them.
 fuzz-smoke:
 	cargo run --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- smoke --seconds 2
+
+# What no test notices of a file or a room (FILE='src/token/*.rs'), by those unit tests whose names hold TESTS.
+mutants: export CARGO_PROFILE_DEV_DEBUG = false
+mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
+mutants:
+	CARGO_TARGET_DIR='$(CURDIR)/target/mutants' cargo mutants --all-features --file '$(FILE)' -- --lib -- $(TESTS)
 
 bench: redis-server
 	cargo bench -p entra-redis-benches

@@ -172,7 +172,7 @@ async fn memory(transport: Transport, links: usize) {
 async fn links_up(redis: &EntraRedis, links: usize) {
     eventually("all links are up", ALL_UP, async || {
         let stats = redis.manager().stats();
-        (stats.links.iter().filter(|link| link.open).count() == links).then_some(())
+        (stats.links.iter().filter(|link| link.is_open()).count() == links).then_some(())
     })
     .await;
 }

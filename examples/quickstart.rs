@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     tally.failed.load(Relaxed)
                 );
             }
-            Event::LinkDown { link, reason } => println!("{}  link {link} went down: {reason}", at(began)),
+            Event::LinkDown { link, reason, .. } => println!("{}  link {link} went down: {reason}", at(began)),
             _ => {}
         }
     }

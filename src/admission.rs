@@ -1,12 +1,9 @@
 //! How many commands are under way, how many may be, and how they ended.
 
 use crate::error::{Error, ErrorKind};
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
 };
 use tokio::sync::Notify;
 
@@ -288,12 +285,6 @@ impl Drop for Permit {
     }
 }
 
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Permit")
-    }
-}
-
 /// A command that waits for a connection or for room.
 pub(crate) struct Waiting<'a>(&'a Admission);
 
@@ -304,132 +295,4 @@ impl Drop for Waiting<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{
-        pin::Pin,
-        task::{Context, Waker},
-    };
-
-    #[test]
-    fn no_more_get_a_permit_than_may() {
-        let admission = Admission::new(2);
-        assert!(
-            admission.try_acquire() && admission.try_acquire() && !admission.try_acquire() && !admission.try_acquire()
-        );
-        assert_eq!(admission.stats().in_flight, 2);
-        admission.release(1);
-        assert!(admission.try_acquire() && !admission.try_acquire());
-    }
-
-    /// Polls once; whether it is through.
-    fn poll(future: &mut Pin<Box<impl Future<Output = ()>>>) -> bool {
-        future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
-    }
-
-    #[test]
-    fn who_waits_for_a_place_is_through_once_it_has_one() {
-        let admission = Admission::new(1);
-        assert!(admission.try_acquire());
-        let mut first = Box::pin(admission.acquire());
-        assert!(!poll(&mut first) && !poll(&mut first) && admission.has_queue());
-        assert_eq!(admission.stats().in_flight, 1);
-        admission.release(1);
-        assert!(admission.has_queue() && admission.stats().in_flight == 0, "it takes the permit itself");
-        assert!(poll(&mut first));
-        assert!(admission.stats().in_flight == 1 && !admission.try_acquire() && !admission.has_queue());
-    }
-
-    #[test]
-    fn those_who_came_first_get_their_places_first() {
-        let admission = Admission::new(1);
-        assert!(admission.try_acquire());
-        let [mut first, mut second] = [admission.acquire(), admission.acquire()].map(Box::pin);
-        assert!(!poll(&mut first) && !poll(&mut second));
-        admission.release(1);
-        assert!(!poll(&mut second) && poll(&mut first) && !poll(&mut second));
-        // Who gives up leaves its turn to the next one, also after the bell has rung for it.
-        let mut third = Box::pin(admission.acquire());
-        assert!(!poll(&mut third));
-        admission.release(1);
-        drop(second);
-        assert!(poll(&mut third));
-    }
-
-    /// Two places, one ring: whoever takes the first one sees to it that somebody takes the second.
-    #[test]
-    fn a_place_that_is_left_over_goes_to_the_next_one() {
-        let admission = Admission::new(2);
-        assert!(admission.try_acquire() && admission.try_acquire());
-        let [mut first, mut second] = [admission.acquire(), admission.acquire()].map(Box::pin);
-        assert!(!poll(&mut first));
-        admission.release(2);
-        assert!(!poll(&mut second), "it stands behind the first one");
-        assert!(poll(&mut first) && poll(&mut second));
-        assert_eq!(admission.stats().in_flight, 2);
-    }
-
-    /// On two threads, so that one may come at any moment of the other's coming and going.
-    #[test]
-    fn nobody_waits_beside_a_free_place() {
-        const ROUNDS: usize = 30_000;
-        let admission = Admission::new(2);
-        let (arrived, left) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let all_at = |counter: &AtomicUsize, round: usize| {
-            counter.fetch_add(1, SeqCst);
-            for turn in 1.. {
-                if counter.load(SeqCst) >= 2 * (round + 1) {
-                    return;
-                }
-                // The other one may have no processor to run on.
-                if turn % 1000 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
-            }
-        };
-        let work = || {
-            let mut served = 0;
-            for round in 0..ROUNDS {
-                all_at(&arrived, round);
-                let mut permit = Box::pin(admission.acquire());
-                let mut through = poll(&mut permit);
-                all_at(&left, round);
-                // Whoever was in front is through by now, and has rung for those behind.
-                through = through || poll(&mut permit);
-                served += usize::from(through);
-                if through {
-                    admission.release(1);
-                }
-            }
-            served
-        };
-        let served = std::thread::scope(|scope| {
-            let other = scope.spawn(work);
-            work() + other.join().unwrap()
-        });
-        assert_eq!(served, 2 * ROUNDS);
-    }
-
-    #[test]
-    fn a_place_is_given_back_once_unless_somebody_else_does_it() {
-        let admission = Admission::new(3);
-        assert!(admission.try_acquire() && admission.try_acquire());
-        let (kept, handed_on) = (Permit::acquired(&admission), Permit::acquired(&admission));
-        handed_on.hand_on();
-        assert_eq!(admission.stats().in_flight, 2);
-        drop(kept);
-        assert_eq!(admission.stats().in_flight, 1);
-    }
-
-    #[test]
-    fn failures_are_counted_by_kind() {
-        let admission = Admission::new(1);
-        for kind in
-            [ErrorKind::Timeout(crate::error::Stage::Command), ErrorKind::Overloaded, ErrorKind::CredentialRejected]
-        {
-            admission.note_failure(&Error::new(kind, "x"));
-        }
-        admission.note_failure(&Error::closed());
-        let failed = admission.stats().failed;
-        assert_eq!((failed.timed_out, failed.overloaded, failed.unauthenticated, failed.closed), (1, 1, 1, 1));
-        assert_eq!(failed.total(), 4);
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use crate::{
         metrics,
         stats::Stats,
     },
-    pool::{DialPace, KeeperOptions, Shared},
+    pool::{DialPace, KeeperOptions, SeatTotal, Shared},
     timer::Timers,
     token::TokenActor,
     transport::dialer::Dialer,
@@ -114,6 +114,8 @@ impl ConnectionManager {
             admission: Admission::new(config.max_in_flight),
             availability: Arc::default(),
             pace: DialPace::new(),
+            seats: SeatTotal::default(),
+            trouble: Arc::default(),
             options: KeeperOptions {
                 auth_timeout: config.auth_timeout,
                 ping_after: config.ping_interval,
@@ -229,24 +231,24 @@ impl ConnectionManager {
         let mut background = self.background.lock().await;
         // The watch first, so that there are no more nodes after these.
         background.end().await;
-        let nodes = self.core.nodes();
-        nodes.iter().for_each(|node| node.end_keeper());
+        self.core.end_keepers();
         self.keepers.close();
         self.keepers.wait().await;
+        let nodes = self.core.nodes();
         let deadline = Instant::now() + self.shutdown_timeout;
         let links = nodes.iter().flat_map(|node| node.pool().all_links());
         let drained = join_all(links.map(async |link| {
             link.retire("shut down");
             let drained = self.core.timers.timeout_at(deadline, link.drained()).await.is_some();
-            (drained && !link.has_ended()).then(|| link.id())
+            (drained && !link.has_ended()).then(|| (link.id(), Arc::clone(link.node())))
         }))
         .await;
         // They close with their last owner.
         nodes.iter().for_each(|node| node.pool().clear());
         self.connections.close();
         self.connections.wait().await;
-        for link in drained.into_iter().flatten() {
-            self.sources.journal.record(Event::LinkDrained { link });
+        for (link, node) in drained.into_iter().flatten() {
+            self.sources.journal.record(Event::LinkDrained { node, link });
         }
         self.publishing.lock().await.end().await;
         self.timers.lock().await.end().await;

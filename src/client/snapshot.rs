@@ -12,13 +12,12 @@ use crate::{
     observe::{
         health::Health,
         journal::Journal,
-        stats::{NodeStats, Stats, TokenFailure},
+        stats::{NodeStats, Stats},
     },
     pool::Availability,
     token::Tokens,
 };
 use std::{fmt::Write as _, sync::Arc};
-use tokio::time::Instant;
 
 /// Those who report.
 #[derive(Clone)]
@@ -51,14 +50,12 @@ impl Sources {
     pub(super) fn stats(&self) -> Stats {
         let owners = self.owners();
         let pools = || owners.iter().map(|(node, _)| node.pool());
-        let failure = |(error, at): (Error, Instant)| TokenFailure { error, ago: at.elapsed() };
         Stats {
             pool: self.journal.name().to_string(),
             counters: self.journal.counters(),
             commands: self.admission.stats(),
             token: self.tokens.stats(),
-            last_token_error: self.journal.last_token_error(),
-            last_token_failure: self.journal.last_token_failure().map(failure),
+            last_token_failure: self.journal.last_token_failure(),
             links: pools()
                 .flat_map(|pool| pool.snapshot().iter().map(|link| link.stats()).collect::<Vec<_>>())
                 .collect(),

@@ -18,10 +18,17 @@ pub(super) enum Refused {
     Silent(Error),
 }
 
+const WHAT_TO_DO: &str = "is it a single endpoint, as with the Enterprise and the non-clustered policy? Then set \
+                          `Topology::Auto`; and if this is a cluster, the user must be allowed `CLUSTER SLOTS`";
+
 impl Refused {
     pub(super) fn into_error(self) -> Error {
         match self {
-            Self::Said(what) => Error::new(ErrorKind::Connect, format!("this is no Redis Cluster: {what}")),
+            Self::Said(what) => {
+                let text =
+                    format!("`Topology::OssCluster` is set, but the server does not say which nodes it has: {what}");
+                Error::new(ErrorKind::Connect, text).with_hint(WHAT_TO_DO)
+            }
             Self::Silent(error) => error,
         }
     }

@@ -11,11 +11,7 @@ use super::{
     topology::Topology as Slots,
     watch::{Seed, Watch},
 };
-use crate::{
-    error::{Error, ErrorKind},
-    link::Setup,
-    pool::Shared,
-};
+use crate::{error::Error, link::Setup, pool::Shared};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -129,28 +125,30 @@ impl Discovery {
     }
 }
 
-/// Waits until each node has a link, until `limit` at most. It is an error if none has one then.
+/// Waits until each node has a link, until `limit` at most; and after that, until one has a link, or none can be reached.
 async fn first_links(cluster: &Cluster, shared: &Shared, limit: Instant) -> Result<(), Error> {
     let nodes = cluster.nodes.all();
-    let is_up = |node: &&Arc<Node>| node.takes_commands();
     loop {
         let changed = shared.availability.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        // Dials that fail come back with errors; one more look at each when the time is over.
-        if nodes.iter().all(|node| node.takes_commands()) {
+        let is_late = Instant::now() >= limit;
+        if is_late {
+            let errors: Vec<_> = nodes.iter().filter_map(|node| node.pool().last_error()).collect();
+            if nodes.iter().any(|node| node.takes_commands()) {
+                return Ok(());
+            }
+            // While Redis takes its time over an `AUTH`, there is no error yet.
+            if errors.len() == nodes.len()
+                && let Some(error) = errors.into_iter().next()
+            {
+                return Err(error);
+            }
+            changed.await;
+        } else if nodes.iter().all(|node| node.takes_commands()) {
             return Ok(());
+        } else {
+            _ = timeout_at(limit, changed).await;
         }
-        if timeout_at(limit, changed).await.is_ok() {
-            continue;
-        }
-        if nodes.iter().any(|node| is_up(&node)) {
-            return Ok(());
-        }
-        let error = nodes.iter().find_map(|node| node.pool().last_error());
-        return Err(error.unwrap_or_else(|| {
-            Error::new(ErrorKind::Connect, "the cluster has nodes, and none of them has answered in time")
-                .with_hint(super::nodes::NODE_HINT)
-        }));
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod gather;
 pub(crate) mod map;
 pub(crate) mod node;
 pub(crate) mod nodes;
+mod outage;
 pub(crate) mod pace;
 pub(crate) mod partial;
 pub(crate) mod reconcile;

@@ -59,6 +59,11 @@ impl Node {
         self.pool.open_links() > 0
     }
 
+    /// Whether no link is up, and none can be opened.
+    pub(super) fn is_unreachable(&self) -> bool {
+        !self.takes_commands() && self.pool.last_error().is_some()
+    }
+
     /// A link that is up, to ask the node something.
     pub(super) fn open_link(&self) -> Option<Arc<Link>> {
         let links = self.pool.snapshot();

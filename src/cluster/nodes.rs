@@ -9,16 +9,19 @@ use crate::{
     error::{Error, ErrorKind},
     link::Setup,
     lock::lock,
-    pool::Shared,
+    pool::{Availability, Shared},
+    transport::resolve::Resolver,
 };
 use std::{
     collections::HashMap,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 use tokio::{
     runtime::Handle,
+    task::AbortHandle,
     time::{Instant, timeout_at},
 };
 use tokio_util::task::TaskTracker;
@@ -30,7 +33,7 @@ pub(crate) const LINKS_OF_A_NODE: usize = 2;
 const KEPT_UNLISTED: Duration = Duration::from_secs(10);
 
 /// Where to look if a node does not answer, though the cache's own port does.
-pub(super) const NODE_HINT: &str = "nodes of a cluster listen on ports of their own: open 8500 to 8599 in the firewall, or use a \
+const NODE_HINT: &str = "nodes of a cluster listen on ports of their own: open 8500 to 8599 in the firewall, or use a \
                          cache with the Enterprise cluster policy, which has one port for all";
 
 /// Makes nodes, and knows those that it has made.
@@ -43,53 +46,109 @@ pub(crate) struct Nodes {
     /// Links of each node.
     pool_size: usize,
     map: NodeMap,
-    known: Mutex<HashMap<NodeAddress, Known>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<NodeAddress, Known>,
+    leaving: Vec<Leaving>,
+    /// No node opens links any more.
+    is_closed: bool,
 }
 
 struct Known {
     node: Arc<Node>,
-    since: Instant,
+    /// One that only a redirect has named stays until then, unless the topology names it too; none once it has.
+    unlisted_until: Option<Instant>,
+}
+
+/// A node that is gone, until what is in flight on its links is answered.
+struct Leaving {
+    node: Arc<Node>,
+    draining: AbortHandle,
 }
 
 impl Nodes {
     pub(crate) fn new(setup: Setup, shared: Shared, keepers: TaskTracker, pool_size: usize, map: NodeMap) -> Self {
-        Self { setup, shared, keepers, runtime: Handle::current(), pool_size, map, known: Mutex::default() }
+        Self { setup, shared, keepers, runtime: Handle::current(), pool_size, map, state: Arc::default() }
     }
 
     /// The node of this address. If it is not known yet, it is from now on, and its links are opened.
     pub(crate) fn get(&self, address: &NodeAddress) -> Arc<Node> {
-        let mut known = lock(&self.known);
-        let known =
-            known.entry(address.clone()).or_insert_with(|| Known { node: self.start(address), since: Instant::now() });
+        let until = Instant::now() + KEPT_UNLISTED;
+        let mut state = lock(&self.state);
+        let is_closed = state.is_closed;
+        let known = state.known.entry(address.clone()).or_insert_with(|| {
+            let node = self.start(address);
+            if is_closed {
+                node.end_keeper();
+            }
+            Known { node, unlisted_until: Some(until) }
+        });
+        known.unlisted_until = known.unlisted_until.map(|_| until);
         Arc::clone(&known.node)
     }
 
     /// Takes in a node that has been started already.
     pub(super) fn adopt(&self, address: NodeAddress, node: Arc<Node>) {
         node.pool().grow(self.pool_size);
-        lock(&self.known).insert(address, Known { node, since: Instant::now() });
+        lock(&self.state).known.insert(address, Known { node, unlisted_until: None });
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Node>> {
-        lock(&self.known).values().map(|known| Arc::clone(&known.node)).collect()
+        lock(&self.state).known.values().map(|known| Arc::clone(&known.node)).collect()
     }
 
-    /// Forgets nodes that are gone: no new commands for them. What is in flight may be answered yet.
-    pub(super) fn forget(&self, is_gone: impl Fn(&NodeAddress) -> bool) {
+    /// All, and those that are gone and have something in flight yet.
+    pub(crate) fn with_leaving(&self) -> Vec<Arc<Node>> {
+        let state = lock(&self.state);
+        let known = state.known.values().map(|known| &known.node);
+        known.chain(state.leaving.iter().map(|leaving| &leaving.node)).map(Arc::clone).collect()
+    }
+
+    /// Forgets nodes that the topology names no more: no new commands for them. What is in flight may be answered yet.
+    pub(super) fn forget(&self, is_listed: impl Fn(&NodeAddress) -> bool) {
         let now = Instant::now();
-        let mut gone = Vec::new();
-        lock(&self.known).retain(|address, known| {
-            let stays = !is_gone(address) || now - known.since < KEPT_UNLISTED;
+        let mut state = lock(&self.state);
+        let State { known, leaving, .. } = &mut *state;
+        known.retain(|address, known| {
+            if is_listed(address) {
+                known.unlisted_until = None;
+            }
+            let stays = is_listed(address) || known.unlisted_until.is_some_and(|until| now < until);
             if !stays {
-                gone.push(Arc::clone(&known.node));
+                leaving.push(self.let_go(&known.node, now + self.setup.command_timeout));
             }
             stays
         });
-        let limit = now + self.setup.command_timeout;
-        for node in gone {
-            node.end_keeper();
-            self.keepers.spawn_on(drain(node, limit), &self.runtime);
-        }
+    }
+
+    /// When there may be something to [`forget`](Self::forget).
+    pub(super) fn next_to_forget(&self) -> Option<Instant> {
+        lock(&self.state).known.values().filter_map(|known| known.unlisted_until).min()
+    }
+
+    /// Ends the keepers of all nodes, and of those that are asked for from now on.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.is_closed = true;
+        state.known.values().for_each(|known| known.node.end_keeper());
+        state.leaving.iter().for_each(|leaving| leaving.draining.abort());
+    }
+
+    fn let_go(&self, node: &Arc<Node>, limit: Instant) -> Leaving {
+        node.end_keeper();
+        let drain = drain(Arc::downgrade(node), Arc::clone(&self.shared.availability), limit);
+        let (state, leaver) = (Arc::downgrade(&self.state), Arc::downgrade(node));
+        let drain = async move {
+            drain.await;
+            if let Some(state) = state.upgrade() {
+                lock(&state).leaving.retain(|leaving| !std::ptr::eq(Arc::as_ptr(&leaving.node), leaver.as_ptr()));
+            }
+        };
+        let draining = self.keepers.spawn_on(drain, &self.runtime).abort_handle();
+        Leaving { node: Arc::clone(node), draining }
     }
 
     fn start(&self, address: &NodeAddress) -> Arc<Node> {
@@ -97,6 +156,10 @@ impl Nodes {
         let endpoint = catch_unwind(AssertUnwindSafe(|| self.map.endpoint(address))).ok();
         let endpoint = endpoint.unwrap_or_else(|| NodeEndpoint::new(address.host(), address.port()));
         let mut setup = self.setup.clone();
+        if endpoint.host.parse::<IpAddr>().is_ok() {
+            // The user's resolver knows names, and may well have the addresses of the cache for whatever it is asked.
+            setup.dialer.resolver = Resolver::default();
+        }
         setup.dialer.host = endpoint.host;
         setup.dialer.port = endpoint.port;
         setup.dialer.hint = Some(NODE_HINT);
@@ -107,12 +170,27 @@ impl Nodes {
     }
 }
 
-/// Lets what is on its way to a node be answered before its links close.
-async fn drain(node: Arc<Node>, limit: Instant) {
-    let links = node.pool().all_links();
-    links.iter().for_each(|link| link.retire("its node has left the cluster"));
-    for link in links {
-        _ = timeout_at(limit, link.drained()).await;
+/// Lets what is on its way to a node be answered before its links close. It keeps none of them open itself, so that they
+/// close with their connection manager.
+async fn drain(node: Weak<Node>, availability: Arc<Availability>, limit: Instant) {
+    let queues = loop {
+        let changed = availability.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let Some(node) = node.upgrade() else {
+            return;
+        };
+        let links = node.pool().all_links();
+        links.iter().for_each(|link| link.retire("its node has left the cluster"));
+        // Until its keeper has ended, it may add a link.
+        if node.pool().has_ended() || Instant::now() >= limit {
+            break links.iter().map(|link| Arc::clone(link.queue())).collect::<Vec<_>>();
+        }
+        drop((node, links));
+        _ = timeout_at(limit, changed).await;
+    };
+    for queue in queues {
+        _ = timeout_at(limit, queue.drained()).await;
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{
     address::NodeAddress,
     ask::{ask, ask_anew},
+    outage::Outage,
     pace::Pace,
     reconcile::{Answer, Knowledge},
     router::{Cluster, Map},
@@ -13,24 +14,23 @@ use super::{
 };
 use crate::{
     link::{Link, Setup},
-    observe::event::Event,
     pool::{Availability, Shared},
 };
-use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
-use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
-    time::{Instant, sleep_until},
-};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{future::pending, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, sleep_until};
 
-/// How long one node may take to answer before another one is asked.
+/// How long one node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// Nodes that are asked for one refresh, before the configured name is.
+/// After this, another one is asked beside it: a node that has just frozen must not hold up what the others know.
+const ASK_NEXT_AFTER: Duration = Duration::from_millis(200);
+
+/// Nodes that are asked for one refresh.
 const ASKED_AT_MOST: usize = 3;
 
-/// A node without links for so long may be gone, though others list it yet: the configured name knows what has taken
-/// its place.
-const DEAD_AFTER: Duration = Duration::from_secs(2);
+/// How often nodes are looked at, whether commands can reach them.
+const ROUND: Duration = Duration::from_millis(500);
 
 /// The host name that the user has given, which stays when all nodes change.
 pub(super) struct Seed {
@@ -42,13 +42,11 @@ pub(crate) struct Watch {
     cluster: Arc<Cluster>,
     seed: Arc<Seed>,
     shared: Shared,
-    events: Receiver<Event>,
     knowledge: Knowledge,
     pace: Pace,
     /// The nodes that `MOVED` named last: they know best.
     named: Vec<NodeAddress>,
-    /// Since when nodes of the map have had no link.
-    dead_since: HashMap<NodeAddress, Instant>,
+    outage: Outage,
 }
 
 /// Without the watch nobody learns where slots are.
@@ -69,39 +67,50 @@ struct Answered {
 impl Watch {
     pub(super) fn new(cluster: Arc<Cluster>, seed: Seed, shared: Shared, interval: Duration) -> Self {
         Self {
-            events: shared.journal.subscribe(),
             cluster,
             seed: Arc::new(seed),
             shared,
             knowledge: Knowledge::default(),
             pace: Pace::new(Instant::now(), interval),
             named: Vec::new(),
-            dead_since: HashMap::new(),
+            outage: Outage::new(Instant::now()),
         }
     }
 
     /// Works until the task is aborted.
     pub(crate) async fn run(mut self) {
         let _closing = CloseAtEnd(Arc::clone(&self.shared.availability));
-        let cluster = Arc::clone(&self.cluster);
-        let mut refresh = None;
+        let (cluster, trouble) = (Arc::clone(&self.cluster), Arc::clone(&self.shared.trouble));
+        // A slow dial of the configured name must not keep nodes from being asked that are there again.
+        let (mut nodes_word, mut seeds_word) = (None, None);
+        let mut round = Instant::now() + ROUND;
         loop {
             let now = Instant::now();
-            if self.pace.start(now) {
-                refresh = Some(Box::pin(self.refresh()));
+            if now >= round {
+                round = now + ROUND;
+                self.look_around(now);
             }
-            let due = self.pace.due(now);
+            if self.pace.start(now) {
+                nodes_word = Some(self.ask_nodes());
+            }
+            if seeds_word.is_none() && self.outage.wants_seed(now) {
+                seeds_word = Some(self.ask_seed());
+            }
+            let wake = [self.pace.due(now), cluster.nodes.next_to_forget()].into_iter().flatten();
+            let wake = wake.filter(|at| *at > now).fold(round, Instant::min);
             tokio::select! {
-                answer = async { match &mut refresh { Some(refresh) => refresh.await, None => pending().await } } => {
-                    refresh = None;
+                answer = ready(&mut nodes_word) => {
                     self.pace.finish(Instant::now(), answer.is_some());
-                    if let Some(answer) = answer {
-                        self.take_in(&answer);
-                    }
+                    self.outage.asked_nodes(answer.is_some(), Instant::now());
+                    self.take_in(answer);
+                }
+                answer = ready(&mut seeds_word) => {
+                    self.outage.asked_seed(Instant::now());
+                    self.take_in(answer);
                 }
                 () = cluster.news() => self.take_news(),
-                event = self.events.recv() => self.see(&event),
-                () = async { match due { Some(due) => sleep_until(due).await, None => pending().await } } => {}
+                () = trouble.notified() => self.pace.request(),
+                () = sleep_until(wake) => {}
             }
         }
     }
@@ -125,18 +134,30 @@ impl Watch {
         }
     }
 
-    fn see(&mut self, event: &Result<Event, RecvError>) {
-        match event {
-            // Missed events may have been any.
-            Ok(Event::LinkDown { .. } | Event::DialFailed { .. }) | Err(RecvError::Lagged(_)) => self.pace.request(),
-            _ => {}
+    /// Looks whether all nodes can be reached. While one cannot, others are asked what has become of it.
+    fn look_around(&mut self, now: Instant) {
+        let map = self.cluster.map();
+        let is_silent = |link: &Arc<Link>| link.is_silent();
+        let is_unwell = map.primaries().iter().any(|member| {
+            let links = member.node.pool().snapshot();
+            !member.node.takes_commands() || links.iter().any(is_silent)
+        });
+        if is_unwell {
+            self.pace.request();
         }
+        self.outage.look(&map, now);
+        self.forget(&map);
     }
 
-    fn take_in(&mut self, answer: &Answered) {
-        let Answered { topology, by } = answer;
+    fn take_in(&mut self, answer: Option<Answered>) {
+        let Some(Answered { topology, by }) = answer else {
+            return;
+        };
         let map = self.cluster.map();
-        let judged = self.knowledge.judge(&**map, Answer { topology, by, at: Instant::now() });
+        for member in map.members().iter().filter(|member| member.node.is_unreachable()) {
+            self.knowledge.unreachable(&member.address);
+        }
+        let judged = self.knowledge.judge(&**map, Answer { topology: &topology, by: &by, at: Instant::now() });
         if judged.doubtful {
             self.pace.request();
         }
@@ -147,8 +168,12 @@ impl Watch {
             self.publish(new);
         }
         let map = self.cluster.map();
-        self.cluster.nodes.forget(|address| map.by_address(address).is_none());
-        self.dead_since.retain(|address, _| map.by_address(address).is_some());
+        self.outage.look(&map, Instant::now());
+        self.forget(&map);
+    }
+
+    fn forget(&self, map: &Map) {
+        self.cluster.nodes.forget(|address| map.by_address(address).is_some());
     }
 
     fn publish(&self, map: Map) {
@@ -157,53 +182,67 @@ impl Watch {
         self.shared.availability.announce();
     }
 
-    /// Asks until somebody answers. It owns all that it needs, so that news are taken in meanwhile.
-    fn refresh(&mut self) -> impl Future<Output = Option<Answered>> + Send + use<> {
-        let map = self.cluster.map();
-        let seed_first = self.has_dead_node(&map);
-        let nodes = self.in_order(&map);
+    /// Asks nodes until one answers. It owns all that it needs, so that news are taken in meanwhile.
+    fn ask_nodes(&mut self) -> BoxFuture<'static, Option<Answered>> {
+        let nodes = self.in_order(&self.cluster.map());
         self.named.clear();
+        Box::pin(first_answer(nodes))
+    }
+
+    /// Asks whoever is behind the configured name now, over a connection of its own.
+    fn ask_seed(&self) -> BoxFuture<'static, Option<Answered>> {
         let (seed, shared) = (Arc::clone(&self.seed), self.shared.clone());
-        async move {
-            let seeds_word = async || {
-                let topology = ask_anew(&seed.setup, &shared, &seed.name, ANSWER_WITHIN).await;
-                topology.map(|topology| Answered { topology, by: seed.name.clone() }).ok()
-            };
-            if seed_first && let Some(answer) = seeds_word().await {
-                return Some(answer);
-            }
-            for (by, link) in nodes {
-                // One whose slots have all gone may not know anything any more.
-                if let Ok(topology) = ask(&link, &by, ANSWER_WITHIN).await {
-                    return Some(Answered { topology, by });
-                }
-            }
-            if seed_first { None } else { seeds_word().await }
-        }
+        Box::pin(async move {
+            let topology = ask_anew(&seed.setup, &shared, &seed.name, ANSWER_WITHIN).await.ok()?;
+            Some(Answered { topology, by: seed.name.clone() })
+        })
     }
 
-    /// Whom to ask: first those that `MOVED` has named, then any; each over a link that is up.
+    /// Whom to ask: first those that `MOVED` has named, then any; each over a link that is up, and those last that are
+    /// silent.
     fn in_order(&self, map: &Map) -> Vec<(NodeAddress, Arc<Link>)> {
-        let mut members: Vec<_> = map.members().iter().collect();
-        fastrand::shuffle(&mut members);
+        let members = map.members().iter();
+        let mut asked: Vec<_> =
+            members.filter_map(|member| Some((member.address.clone(), member.node.open_link()?))).collect();
+        fastrand::shuffle(&mut asked);
         // The latest one first.
-        members.sort_by_key(|member| {
-            let place = self.named.iter().rposition(|named| *named == member.address);
-            std::cmp::Reverse(place.map_or(0, |place| place + 1))
+        asked.sort_by_key(|(address, link)| {
+            let place = self.named.iter().rposition(|named| named == address);
+            (link.is_silent(), std::cmp::Reverse(place.map_or(0, |place| place + 1)))
         });
-        let asked = members.into_iter().filter_map(|member| Some((member.address.clone(), member.node.open_link()?)));
-        asked.take(ASKED_AT_MOST).collect()
+        asked.truncate(ASKED_AT_MOST);
+        asked
     }
+}
 
-    fn has_dead_node(&mut self, map: &Map) -> bool {
-        let now = Instant::now();
-        for member in map.primaries() {
-            if member.node.takes_commands() {
-                self.dead_since.remove(&member.address);
-            } else {
-                self.dead_since.entry(member.address.clone()).or_insert(now);
-            }
+/// The answer that comes first. All are given some time before the next one is asked too.
+async fn first_answer(nodes: Vec<(NodeAddress, Arc<Link>)>) -> Option<Answered> {
+    let mut nodes = nodes.into_iter();
+    let mut asked = FuturesUnordered::new();
+    loop {
+        if let Some((by, link)) = nodes.next() {
+            asked.push(async move {
+                let topology = ask(&link, &by, ANSWER_WITHIN).await.ok()?;
+                Some(Answered { topology, by })
+            });
+        } else if asked.is_empty() {
+            return None;
         }
-        self.dead_since.values().any(|since| now - *since >= DEAD_AFTER)
+        tokio::select! {
+            Some(answer) = asked.next() => if answer.is_some() {
+                return answer;
+            },
+            () = sleep(ASK_NEXT_AFTER) => {}
+        }
     }
+}
+
+/// The end of what is under way, which is taken out then; never, if nothing is.
+async fn ready<T>(under_way: &mut Option<BoxFuture<'static, T>>) -> T {
+    let answer = match under_way {
+        Some(future) => future.await,
+        None => pending().await,
+    };
+    *under_way = None;
+    answer
 }

@@ -118,7 +118,7 @@ impl Core {
         let links = pool.snapshot();
         let offer = |link: &Arc<Link>, access| Some(Sent::new(link, request.queue(link, access, deadline, asking)?));
         if !memory.unanswered.is_empty() {
-            match memory.next(&links) {
+            match memory.next(pool, &links) {
                 Next::Anywhere => {}
                 Next::Behind(link) => return offer(&link, Access::Open),
                 Next::Later => return None,
@@ -127,11 +127,19 @@ impl Core {
         pool::choose(&links, memory.expects_large, offer)
     }
 
-    /// The nodes that there are.
+    /// Opens no more links, whatever happens.
+    pub(crate) fn end_keepers(&self) {
+        match &self.routing {
+            Routing::Single(node) => node.end_keeper(),
+            Routing::Cluster(cluster) => cluster.nodes.close(),
+        }
+    }
+
+    /// The nodes that there are, those included that are gone and have something in flight yet.
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
         match &self.routing {
             Routing::Single(node) => vec![Arc::clone(node)],
-            Routing::Cluster(cluster) => cluster.nodes.all(),
+            Routing::Cluster(cluster) => cluster.nodes.with_leaving(),
         }
     }
 
@@ -156,7 +164,7 @@ impl Core {
     fn find<T>(&self, find: impl Fn(&Arc<Node>) -> Option<T>) -> Option<T> {
         match &self.routing {
             Routing::Single(node) => find(node),
-            Routing::Cluster(cluster) => cluster.nodes.all().iter().find_map(find),
+            Routing::Cluster(cluster) => cluster.nodes.with_leaving().iter().find_map(find),
         }
     }
 

@@ -8,6 +8,7 @@
 use crate::{
     cluster::node::Node,
     link::{Link, SILENCE},
+    pool::Pool,
 };
 use std::{
     fmt,
@@ -45,11 +46,19 @@ impl Memory {
         }
     }
 
-    /// Where the next command may go, if it goes over one of these links. What has been answered is forgotten.
+    /// Where the next command may go, if it goes over one of these links, which are those of `pool`. What has been answered
+    /// is forgotten.
+    ///
+    /// What is under way to another node is waited for, as long as that one gives signs of life: a node that says nothing
+    /// must not keep a handle from all the others.
     #[cold]
-    pub(super) fn next(&mut self, links: &[Arc<Link>]) -> Next {
+    pub(super) fn next(&mut self, pool: &Pool, links: &[Arc<Link>]) -> Next {
         self.forget_answered();
-        match &*self.unanswered {
+        let here = |before: &&Unanswered| before.is_to(pool);
+        if self.unanswered.iter().any(|before| !before.is_to(pool) && !before.is_silent()) {
+            return Next::Later;
+        }
+        match &*self.unanswered.iter().filter(here).collect::<Vec<_>>() {
             [] => Next::Anywhere,
             [before] => match before.link.upgrade() {
                 Some(link) if link.is_open() && links.iter().any(|other| Arc::ptr_eq(other, &link)) => {
@@ -115,6 +124,17 @@ impl Unanswered {
         let silent = link.since_heard().min(self.since.elapsed());
         let is_heard = |other: &Arc<Link>| other.since_heard() + SILENCE / 2 < silent;
         silent >= SILENCE && self.node.upgrade().is_some_and(|node| node.pool().snapshot().iter().any(is_heard))
+    }
+
+    /// Whether it is on its way to the node of this pool.
+    fn is_to(&self, pool: &Pool) -> bool {
+        self.node.upgrade().is_some_and(|node| std::ptr::eq(Arc::as_ptr(node.pool()), pool))
+    }
+
+    /// Whether its node owes answers over its link and has said nothing for so long that commands for other nodes do not
+    /// wait for it.
+    fn is_silent(&self) -> bool {
+        self.link.upgrade().is_none_or(|link| link.is_silent())
     }
 
     /// Waits until they are answered, or their link has ended.

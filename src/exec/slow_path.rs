@@ -124,6 +124,7 @@ impl SlowPath<'_> {
                     continue;
                 }
                 Outcome::Lost(reason) => {
+                    let server = self.server(link);
                     self.retire(link, reason);
                     // What broke one connection may have broken the others: a breath later, that is known.
                     let may = self.core.retry_reads && request.only_reads() && retries.once_more();
@@ -131,7 +132,7 @@ impl SlowPath<'_> {
                         self.core.admission.note_retry();
                         continue;
                     }
-                    return Err(self.lost(reason));
+                    return Err(self.lost(&server, reason));
                 }
                 Outcome::TimedOut => {
                     self.leave_behind(&request, link);
@@ -228,9 +229,16 @@ impl SlowPath<'_> {
         self.core.wake_keepers();
     }
 
-    fn lost(&self, reason: &'static str) -> RedisError {
+    /// Whom a link leads to, in words: on a single endpoint there is no other.
+    fn server(&self, link: u64) -> String {
+        let node = self.core.cluster().and_then(|_| self.core.any_link(link));
+        node.map_or_else(|| "Redis".to_owned(), |(node, _)| format!("Redis at {}", node.name()))
+    }
+
+    fn lost(&self, server: &str, reason: &'static str) -> RedisError {
         self.core.admission.note_lost();
-        let text = format!("the connection was lost with the command on its way ({reason}); it may have run");
+        let text =
+            format!("the connection to {server} was lost with the command on its way ({reason}); it may have run");
         IoError::new(IoErrorKind::BrokenPipe, text).into()
     }
 
@@ -238,6 +246,7 @@ impl SlowPath<'_> {
     /// deadline.
     fn timed_out(&self, link: u64, queued: Instant, so: &str) -> Error {
         let limit = self.core.command_timeout;
+        let server = self.server(link);
         if let Some(link) = self.core.link(link)
             && link.silent_since(queued)
         {
@@ -250,7 +259,7 @@ impl SlowPath<'_> {
         }
         Error::new(
             ErrorKind::Timeout(Stage::Command),
-            format!("no reply from Redis within {limit:?} (`command_timeout`); {so}"),
+            format!("no reply from {server} within {limit:?} (`command_timeout`); {so}"),
         )
     }
 }

@@ -156,6 +156,11 @@ impl Link {
         self.id
     }
 
+    /// The address of the server, as it is shown; the same one for all links of a node.
+    pub(crate) fn node(&self) -> &Arc<str> {
+        &self.node
+    }
+
     pub(crate) fn generation(&self) -> u64 {
         self.authenticated().generation
     }
@@ -204,7 +209,6 @@ impl Link {
             link: self.id(),
             node: self.node.to_string(),
             state,
-            open: state == LinkState::Open,
             generation: self.generation(),
             in_flight: self.in_flight(),
             reauths: self.reauths(),

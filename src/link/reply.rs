@@ -11,7 +11,6 @@ use std::{
 use tokio::time::Instant;
 
 /// How a request ended.
-#[derive(Debug)]
 pub(crate) enum Outcome {
     /// Redis answered; a pipeline's answers come as one array.
     Answered(Value),

@@ -1,13 +1,14 @@
 //! What happens to tokens and links, and how often it has.
 
 use crate::error::Error;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Something that happened to the token or to a link.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// A new token is in use; the links get it next.
+    #[non_exhaustive]
     TokenRefreshed {
         /// Counts the tokens, from 1.
         generation: u64,
@@ -17,11 +18,13 @@ pub enum Event {
         next_refresh: Duration,
     },
     /// The token source returned the token in use once more; nothing was sent to Redis.
+    #[non_exhaustive]
     TokenUnchanged {
         /// When the next refresh is due, from now.
         next_refresh: Duration,
     },
     /// A token request failed; the token in use stays in use.
+    #[non_exhaustive]
     RefreshFailed {
         /// Why.
         error: Error,
@@ -31,12 +34,16 @@ pub enum Event {
         retry_in: Duration,
     },
     /// The token in use has expired and no new one could be had: commands fail until one can.
+    #[non_exhaustive]
     TokenExpired {
         /// Why there is no new token.
         error: Error,
     },
     /// A link is connected and authenticated.
+    #[non_exhaustive]
     LinkUp {
+        /// The address of the node that it leads to, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
         /// The link's number, from 1 in order of connecting.
         link: u64,
         /// The token it authenticated with.
@@ -47,45 +54,66 @@ pub enum Event {
         took: Duration,
     },
     /// A link is gone: closed by the server, broken, silent, or given up.
+    #[non_exhaustive]
     LinkDown {
+        /// The address of the node that it leads to, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
         /// The link's number.
         link: u64,
         /// Why.
         reason: &'static str,
     },
     /// A link has taken the place of one that was lost.
+    #[non_exhaustive]
     LinkReplaced {
+        /// The address of the node that it leads to, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
         /// The number of the link that was lost.
         link: u64,
         /// The number of the one that has taken its place.
         by: u64,
     },
     /// Everything in flight on a link that was taken out of use has been answered; its connection is closed.
+    #[non_exhaustive]
     LinkDrained {
+        /// The address of the node that it leads to, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
         /// The link's number.
         link: u64,
     },
     /// A second link that stood in for a lone one during its re-AUTH is closed again.
+    #[non_exhaustive]
     LinkRetired {
+        /// The address of the node that it leads to, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
         /// The link's number.
         link: u64,
     },
     /// A connection could not be opened; it will be tried again.
+    #[non_exhaustive]
     DialFailed {
+        /// The address of the node that it leads to, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
         /// Why.
         error: Error,
         /// When it will be tried again, from now.
         retry_in: Duration,
     },
     /// A live link authenticated with a new token.
+    #[non_exhaustive]
     Reauthenticated {
+        /// The address of the node that it leads to, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
         /// The link's number.
         link: u64,
         /// The new token.
         generation: u64,
     },
     /// A live link could not authenticate with a new token; it is tried again, then replaced.
+    #[non_exhaustive]
     ReauthFailed {
+        /// The address of the node that it leads to, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
         /// The link's number.
         link: u64,
         /// Why.

@@ -6,6 +6,7 @@ use crate::{
     observe::{
         event::{Counters, Event},
         name::Name,
+        stats::TokenFailure,
         trace,
     },
 };
@@ -95,9 +96,14 @@ impl Journal {
         last.as_ref().filter(|last| !last.overcome).map(|last| last.error.clone())
     }
 
-    /// The last error of a token request, and when it came, whether one has succeeded since or not.
-    pub(crate) fn last_token_failure(&self) -> Option<(Error, Instant)> {
-        lock(&self.0.last_token_failure).as_ref().map(|last| (last.error.clone(), last.at))
+    /// The last token request that failed, whether one has succeeded since or not.
+    pub(crate) fn last_token_failure(&self) -> Option<TokenFailure> {
+        let failure = |last: &TokenFailed| TokenFailure {
+            error: last.error.clone(),
+            ago: last.at.elapsed(),
+            overcome: last.overcome,
+        };
+        lock(&self.0.last_token_failure).as_ref().map(failure)
     }
 
     fn note_token_failure(&self, error: &Error) {
@@ -161,7 +167,8 @@ mod tests {
         let journal = Journal::new("events.test:1");
         let mut lazy = journal.subscribe();
         for link in 0..10_000 {
-            journal.record(Event::LinkUp { link, generation: 1, reconnect: false, took: Duration::ZERO });
+            let node = "events.test:1".into();
+            journal.record(Event::LinkUp { node, link, generation: 1, reconnect: false, took: Duration::ZERO });
         }
         assert_eq!(journal.counters().links_opened, 10_000);
         assert!(matches!(lazy.recv().await, Err(broadcast::error::RecvError::Lagged(_))));
@@ -191,8 +198,8 @@ mod tests {
         journal.record(Event::TokenUnchanged { next_refresh: Duration::ZERO });
         journal.record(refreshed(2));
         assert!(journal.last_token_error().is_none());
-        let (error, at) = journal.last_token_failure().unwrap();
-        assert_eq!((error.message(), at.elapsed()), ("second", ago));
+        let failure = journal.last_token_failure().unwrap();
+        assert_eq!((failure.error.message(), failure.ago, failure.overcome), ("second", ago, true));
         let counters = journal.counters();
         assert_eq!((counters.tokens_fetched, counters.tokens_unchanged, counters.token_failures), (2, 1, 2));
     }

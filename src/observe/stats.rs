@@ -16,8 +16,6 @@ pub struct Stats {
     pub commands: CommandStats,
     /// The newest token; none before the first one has come.
     pub token: Option<TokenStats>,
-    /// The last token request's error; none if it succeeded.
-    pub last_token_error: Option<Error>,
     /// The last token request that failed, whether others have succeeded since or not.
     pub last_token_failure: Option<TokenFailure>,
     /// The links that there are.
@@ -32,6 +30,14 @@ pub struct Stats {
     pub last_connect_error: Option<Error>,
     /// The nodes of the cluster that commands are sent to; of a single endpoint, that one.
     pub nodes: Vec<NodeStats>,
+}
+
+impl Stats {
+    /// The newest token request's error; none if it succeeded.
+    #[must_use]
+    pub fn token_error(&self) -> Option<&Error> {
+        self.last_token_failure.as_ref().filter(|failure| !failure.overcome).map(|failure| &failure.error)
+    }
 }
 
 /// One node of a cluster, or the single endpoint.
@@ -78,6 +84,8 @@ pub struct TokenFailure {
     pub error: Error,
     /// How long ago.
     pub ago: Duration,
+    /// Whether a request has succeeded since.
+    pub overcome: bool,
 }
 
 /// What a link is good for.
@@ -102,8 +110,6 @@ pub struct LinkStats {
     pub node: String,
     /// What it is good for.
     pub state: LinkState,
-    /// Whether it takes commands; not while an `AUTH` is being answered.
-    pub open: bool,
     /// The token it last authenticated with.
     pub generation: u64,
     /// Commands without a reply yet, its own `AUTH` and `PING` included.
@@ -112,4 +118,12 @@ pub struct LinkStats {
     pub reauths: u64,
     /// Links that were lost in its place in the pool before it.
     pub reconnects: u64,
+}
+
+impl LinkStats {
+    /// Whether it takes commands; not while an `AUTH` is being answered.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == LinkState::Open
+    }
 }

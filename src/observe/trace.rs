@@ -47,23 +47,31 @@ pub(crate) fn event(pool: &str, event: &Event) {
         Event::TokenExpired { error } => {
             error!(name: "token_expired", target: TOKEN, pool, %error, "token expired");
         }
-        Event::LinkUp { link, generation, reconnect, took } => {
+        Event::LinkUp { node, link, generation, reconnect, took } => {
             let took_s = seconds(took);
-            info!(name: "link_up", target: LINK, pool, link, generation, reconnect, took_s, "link up");
+            info!(name: "link_up", target: LINK, pool, node = &**node, link, generation, reconnect, took_s, "link up");
         }
-        Event::LinkDown { link, reason } => warn!(name: "link_down", target: LINK, pool, link, reason, "link down"),
-        Event::LinkReplaced { link, by } => info!(name: "link_replaced", target: LINK, pool, link, by, "link replaced"),
-        Event::LinkDrained { link } => debug!(name: "link_drained", target: LINK, pool, link, "link drained"),
-        Event::LinkRetired { link } => debug!(name: "link_retired", target: LINK, pool, link, "link retired"),
-        Event::DialFailed { error, retry_in } => {
+        Event::LinkDown { node, link, reason } => {
+            warn!(name: "link_down", target: LINK, pool, node = &**node, link, reason, "link down")
+        }
+        Event::LinkReplaced { node, link, by } => {
+            info!(name: "link_replaced", target: LINK, pool, node = &**node, link, by, "link replaced")
+        }
+        Event::LinkDrained { node, link } => {
+            debug!(name: "link_drained", target: LINK, pool, node = &**node, link, "link drained")
+        }
+        Event::LinkRetired { node, link } => {
+            debug!(name: "link_retired", target: LINK, pool, node = &**node, link, "link retired")
+        }
+        Event::DialFailed { node, error, retry_in } => {
             let retry_in_s = seconds(retry_in);
-            warn!(name: "dial_failed", target: LINK, pool, %error, retry_in_s, "dial failed");
+            warn!(name: "dial_failed", target: LINK, pool, node = &**node, %error, retry_in_s, "dial failed");
         }
-        Event::Reauthenticated { link, generation } => {
-            debug!(name: "link_reauthenticated", target: LINK, pool, link, generation, "link reauthenticated");
+        Event::Reauthenticated { node, link, generation } => {
+            debug!(name: "link_reauthenticated", target: LINK, pool, node = &**node, link, generation, "link reauthenticated");
         }
-        Event::ReauthFailed { link, error } => {
-            warn!(name: "link_reauth_failed", target: LINK, pool, link, %error, "link reauth failed");
+        Event::ReauthFailed { node, link, error } => {
+            warn!(name: "link_reauth_failed", target: LINK, pool, node = &**node, link, %error, "link reauth failed");
         }
     }
 }

@@ -7,6 +7,7 @@ mod keeper;
 mod pace;
 mod roster;
 mod seat;
+mod seat_total;
 
 use crate::{
     error::Error,
@@ -24,6 +25,7 @@ pub(crate) use availability::Availability;
 pub(crate) use keeper::{Keeper, KeeperOptions, Shared};
 pub(crate) use pace::DialPace;
 pub(crate) use roster::Roster;
+pub(crate) use seat_total::SeatTotal;
 
 /// Commands in flight on one link before the next one is used.
 ///

@@ -20,8 +20,8 @@ const RATE: f64 = 100.0;
 /// Dials under way in one pool.
 const AT_ONCE_IN_A_POOL: usize = 4;
 
-/// Dials under way in all pools. More than one pool has, so that nodes that do not answer a dial do not keep the
-/// others from being dialed.
+/// Dials under way in all pools. The first one of a pool is not bound by it, so that nodes that do not answer a dial, however
+/// many they are, do not keep the others from being dialed.
 const AT_ONCE: usize = 32;
 
 /// Says when links may be dialed, and how many at a time.
@@ -37,8 +37,8 @@ impl DialPace {
 
     /// Lets a dial start now, if it may, in a pool with this many under way.
     pub(super) fn admit(self: &Arc<Self>, now: Instant, in_pool: usize) -> Option<Dialing> {
-        let may =
-            in_pool < AT_ONCE_IN_A_POOL && self.under_way.load(SeqCst) < AT_ONCE && lock(&self.bucket).admits(now);
+        let has_room = in_pool == 0 || in_pool < AT_ONCE_IN_A_POOL && self.under_way.load(SeqCst) < AT_ONCE;
+        let may = has_room && lock(&self.bucket).admits(now);
         may.then(|| {
             self.under_way.fetch_add(1, SeqCst);
             Dialing(Arc::clone(self))

@@ -49,8 +49,14 @@ impl Roster {
         self.pool.dialing.fetch_sub(1, SeqCst);
     }
 
+    /// Notes how the last dial went. That none comes up any more is told to those who wait for one: some of them can
+    /// go elsewhere.
     pub(super) fn note_error(&self, error: Option<Error>) {
-        *lock(&self.pool.last_error) = error;
+        let is_first = error.is_some();
+        let before = std::mem::replace(&mut *lock(&self.pool.last_error), error);
+        if is_first && before.is_none() {
+            self.availability.announce();
+        }
     }
 }
 

@@ -59,9 +59,10 @@ impl Plain {
         let mut position = 0;
         let mut found = false;
         while let Some(c) = self.chars.get(position) {
-            let (meaning, length) = escape(&self.chars[position..]).unwrap_or((Meaning::Char(*c), 1));
+            let escape = escape(&self.chars[position..]);
+            found |= escape.is_some();
+            let (meaning, length) = escape.unwrap_or((Meaning::Char(*c), 1));
             let at = self.at[position].start..self.at[position + length - 1].end;
-            found |= length > 1;
             position += length;
             match meaning {
                 Meaning::Byte(byte) => bytes.push((byte, at)),

@@ -49,7 +49,7 @@ pub(super) fn value(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     let closed = rest.trim_start_matches(['\\', '"', '\'', '`', ']', ')']);
     let after = closed.trim_start();
     let assigned = after.trim_start_matches([':', '=', '>']);
-    let is_assigned = assigned.len() < after.len() && after.starts_with([':', '=']);
+    let is_assigned = after.starts_with([':', '=']);
     let names_it = if plain.ends_with(TOKEN) && !NAMES.iter().any(|name| plain.ends_with(name)) {
         is_assigned && (after.starts_with('=') || closed.len() < rest.len())
     } else {
@@ -90,7 +90,7 @@ fn extent(text: &str) -> Option<Range<usize>> {
     };
     let start = start + before;
     let shown = is_aadsts(&text[start..start + length]);
-    (length > 0 && !shown).then_some(start..start + length)
+    (!shown).then_some(start..start + length)
 }
 
 /// How much stands before the closing quote, which has that many backslashes before it; all of it if there is none.
@@ -121,16 +121,13 @@ fn is_aadsts(value: &str) -> bool {
 
 /// User names and passwords in URLs: what stands between `://` and `@`.
 pub(super) fn in_urls(text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut start = text.find("://").map_or(text.len(), |scheme| scheme + 3);
-    while start < text.len() {
-        let next = text[start..].find("://").map_or(text.len(), |scheme| start + scheme);
-        if let Some(length) = user_info(&text[start..next]) {
-            found.push(start..start + length);
-        }
-        start = next + 3;
-    }
-    found
+    let starts = text.match_indices("://").map(|(scheme, separator)| scheme + separator.len());
+    let found = starts.filter_map(|start| {
+        let rest = &text[start..];
+        let length = user_info(&rest[..rest.find("://").unwrap_or(rest.len())])?;
+        Some(start..start + length)
+    });
+    found.collect()
 }
 
 fn user_info(after_scheme: &str) -> Option<usize> {

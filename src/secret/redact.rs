@@ -110,7 +110,7 @@ fn fold(c: char) -> char {
 }
 
 fn hash(piece: &[char]) -> u64 {
-    piece.iter().fold(0, |hash: u64, c| {
-        hash.wrapping_add(u64::from(*c) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23)
-    })
+    piece
+        .iter()
+        .fold(0, |hash: u64, c| hash.wrapping_add(u64::from(*c)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23))
 }

@@ -22,7 +22,7 @@ fn token(seed: u64) -> String {
 #[test]
 fn debug_and_scrub_hide_the_value() {
     let secret = Secret::new("s3cr3t");
-    assert!(!format!("{secret:?}").contains("s3cr3t"));
+    assert_eq!(format!("{secret:?}"), "Secret([redacted])");
     assert_eq!(secret.scrub("got s3cr3t back"), "got [redacted] back");
     assert_eq!(Secret::new("").scrub("unchanged"), "unchanged");
 }
@@ -53,6 +53,71 @@ fn a_secret_is_blanked_in_every_form() {
     }
 }
 
+/// Of whole secrets in escapes, of the ones that are wrapped, and of those that have hardly a letter or a digit.
+#[test]
+fn no_escape_or_break_in_a_secret_saves_a_part_of_it() {
+    let assert_blanked = |secret: &str, written: &str| {
+        assert_eq!(
+            Secret::new(secret).scrub(&format!("not {written}, please")),
+            "not [redacted], please",
+            "{written:?}"
+        );
+    };
+    for (c, escaped) in [
+        ("\n", "\\n"),
+        ("\r", "\\r"),
+        ("\t", "\\t"),
+        ("\u{8}", "\\b"),
+        ("\u{c}", "\\f"),
+        ("\0", "\\0"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("&", "&amp;"),
+        ("\"", "&quot;"),
+        ("'", "&apos;"),
+    ] {
+        let parts = ["a1", "b2", "c3", "d4"];
+        assert_blanked(&parts.join(c), &parts.join(escaped));
+    }
+    let latin_1 = "éàüéàüéàüéàü";
+    assert_blanked(latin_1, &latin_1.chars().map(|c| format!("%{:X}", u32::from(c))).collect::<String>());
+    assert_eq!(Secret::new("s3cr3t").scrub("%73%33%63%72%33%74"), "[redacted]");
+
+    for wrap in ["\n", "\r\n  ", "\u{7}", "\u{ad}", "\u{200b}", "\u{2060}", "\u{feff}", "\u{1b}[0m", "\u{1b}]0;a\u{7}"]
+    {
+        assert_blanked("~!#$^*()_-[]{}", &["~!#$", "^*()", "_-[]", "{}"].join(wrap));
+        assert_blanked("~!# $^* ()_ -[]", &["~!#+", "$^*+", "()_+", "-[]"].join(wrap));
+    }
+}
+
+#[test]
+fn what_a_terminal_takes_for_a_command_is_known_by_its_end() {
+    for sequence in [
+        "[m",
+        "[1;31m",
+        "[2K",
+        "]0;a title\u{7}",
+        "]8;;https://x\u{1b}\\",
+        "]\u{7}",
+        "(B",
+        " F",
+        "#8",
+        "(%5",
+        "7",
+        "c",
+        "=",
+        "~",
+    ] {
+        for rest in ["", "text", " \u{7}\u{1b}\\m"] {
+            let length = terminal_sequence(format!("{sequence}{rest}").chars());
+            assert_eq!(length, Some(sequence.chars().count()), "{sequence:?} before {rest:?}");
+        }
+    }
+    for cut in ["", "[", "[1;31", "]0;a title", "(", "\n", "é"] {
+        assert_eq!(terminal_sequence(cut.chars()), None, "{cut:?}");
+    }
+}
+
 #[test]
 fn an_encoded_secret_is_blanked_wherever_it_stands_in_what_was_encoded() {
     let secret = "Zx8~Q_client.Secret-Value42";
@@ -70,8 +135,32 @@ fn an_encoded_secret_is_blanked_wherever_it_stands_in_what_was_encoded() {
             }
         }
     }
-    let hex = secret.bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
-    assert_eq!(Secret::new(secret).scrub(&format!("in {hex}.")), "in [redacted].");
+    assert_eq!(Secret::new(secret).scrub(&format!("in {}.", hex(secret))), "in [redacted].");
+}
+
+/// What stands before it in what was encoded is shown, and so is what gives less than six of its characters away.
+#[test]
+fn of_what_is_encoded_the_secret_is_blanked_and_nothing_else() {
+    let secret = "Zx8~Q_client.Secret-Value42";
+    for before in ["", "a", "ab", "\0", "\0\0", "grant_type=x&client_secret="] {
+        let encoded = STANDARD.encode(format!("{before}{secret}"));
+        let of_before = (before.len() * 8).div_ceil(6);
+        let shown = Secret::new(secret).scrub(&encoded);
+        assert!(shown.starts_with(&format!("{}{REDACTED}", &encoded[..of_before])), "{before:?}: {shown}");
+    }
+    let (base64, hex) = (STANDARD.encode(secret), hex(secret));
+    for (written, recognizable) in [(base64, 8), (hex, 12)] {
+        for start in (0..written.len() - recognizable).step_by(recognizable) {
+            let piece = &written[start..start + recognizable];
+            assert_eq!(Secret::new(secret).scrub(piece), REDACTED);
+            assert_eq!(Secret::new(secret).scrub(&piece[1..]), piece[1..]);
+            assert_eq!(Secret::new(secret).scrub(&piece[..recognizable - 1]), piece[..recognizable - 1]);
+        }
+    }
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02X}")).collect()
 }
 
 #[test]
@@ -111,6 +200,9 @@ fn a_long_text_is_cut_and_scrubbed_in_no_time() {
     let text = format!("é{}", secret.expose()).repeat(2000);
     let shown = secret.scrub(&text);
     assert!(shown.len() <= LONGEST_TEXT && !shown.contains("eyJ0eXAi"), "{}", shown.len());
+    // It is cut between two characters.
+    let text = format!("x{}", "é".repeat(LONGEST_TEXT));
+    assert_eq!(secret.scrub(&text), text[..LONGEST_TEXT - 1]);
 }
 
 #[test]
@@ -132,6 +224,9 @@ fn unknown_secrets_are_told_by_how_they_look() {
         let left: String = shown.replace(REDACTED, "").split_whitespace().collect();
         assert_eq!(left, "cannotuse''here", "{text}: {shown}");
     }
+    // The longest word is one of 100 characters.
+    assert_eq!(scrub_unknown(&"x".repeat(100)), "x".repeat(100));
+    assert_eq!(scrub_unknown(&"x".repeat(101)), REDACTED);
     for text in [
         "Index PrimaryKeyJoin of TheKeyJars",
         "app_11111111-2222-3333-4444-555555555555 beside/01234567-89ab-cdef-0123-456789abcdef.json",
@@ -145,6 +240,10 @@ fn unknown_secrets_are_told_by_how_they_look() {
          11111111-2222-3333-4444-555555555555 Correlation ID: 01234567-89ab-cdef-0123-456789abcdef",
         "File \"/usr/lib64/az/lib/python3.11/site-packages/azure/cli/core/auth/msal_authentication.py\", line 57",
         "The password is wrong; run az login --scope https://redis.azure.com/.default",
+        "go to https://portal or write to me@contoso.com",
+        r#"{"at":"https://portal","by":"me@contoso.com"}"#,
+        "the server offers Negotiate;Kerberos",
+        "a password > 8 characters",
     ] {
         assert_eq!(scrub_unknown(text), text);
     }
@@ -178,10 +277,23 @@ fn values_with_a_telling_name_are_blanked_whole() {
         ("proxy http://svc:Winter2024@proxy:8080 refused", "proxy http://[redacted]@proxy:8080 refused"),
         ("http://svc:Win/ter#2024@proxy:8080/x, http://a@b", "http://[redacted]@proxy:8080/x, http://[redacted]@b"),
         ("http%3A%2F%2Fsvc%3AWinter2024%40proxy", "http%3A%2F%2F[redacted]%40proxy"),
+        ("a://svc:Winter2024@proxy", "a://[redacted]@proxy"),
+        ("Proxy-Authenticate said Bearer  abcdefgh", "Proxy-Authenticate said Bearer  [redacted]"),
+        (
+            r#"-H "X: Bearer abcdefgh" 'Bearer abcdefgh' https://x"#,
+            r#"-H "X: Bearer [redacted]" 'Bearer [redacted]' https://x"#,
+        ),
+        ("password={hunter two}, x", "password={[redacted]}, x"),
+        ("password=(hunter two), x", "password=([redacted]), x"),
+        ("password=<hunter two>, x", "password=<[redacted]>, x"),
+        ("password={hunter two", "password={[redacted]"),
+        ("secret: AADSTShunter2", "secret: [redacted]"),
+        ("secret: AADSTS12345678901", "secret: [redacted]"),
     ] {
         assert_eq!(scrub_unknown(text), expected, "{text}");
         assert_eq!(scrub_unknown(expected), expected);
     }
+    assert_eq!(scrub_unknown("password=[hunter two], x"), "password=[[redacted]], x");
 }
 
 #[test]
@@ -192,8 +304,26 @@ fn a_jwt_is_told_wherever_it_stands() {
             assert!(!shown.contains("eyJ") && !shown.contains(&jwt[30..36]), "{text}: {shown}");
         }
     }
+    assert_eq!(scrub_jwts(&format!("old {jwt}, new {}", token(10))), "old [redacted], new [redacted]");
+    let names = "PrimaryKeyJoinTable and KeyJoinsacrossdatabases";
+    assert_eq!(scrub_jwts(names), names);
     assert_eq!(scrub_jwts("the JWT eyJ0eXAiOi is cut"), "the JWT [redacted] is cut");
     assert_eq!(scrub_jwts("of eyJ0eXAi, too little is left"), "of eyJ0eXAi, too little is left");
+}
+
+/// An id is none where it is a part of something longer.
+#[test]
+fn ids_are_shown_wherever_they_stand_alone() {
+    const ID: &str = "a1b2c3d4-e5f6-a7b8-c9d0-e1f2a3b4c5d6";
+    for text in [ID.to_owned(), format!("app_{ID}"), format!("{ID}-b"), format!("{ID}_{ID}"), format!("by {ID}.json")] {
+        assert_eq!(scrub_unknown(&text), text);
+    }
+    for text in [format!("a{ID}"), format!("{ID}f"), format!("9{ID}e"), format!("{ID}{ID}"), ID.replace('-', "0")] {
+        assert_eq!(scrub_unknown(&text), REDACTED, "{text}");
+    }
+    let random = "z9Y8x7W6v5U4t3S2";
+    assert_eq!(scrub_unknown(&format!("{ID}_{random}")), REDACTED);
+    assert_eq!(scrub_unknown(&format!("{random}_{ID}")), REDACTED);
 }
 
 /// Of each, there is as much in a text as it may hold.
@@ -315,4 +445,5 @@ fn a_token_that_nobody_knows_is_blanked_behind_half_an_escape_and_across_what_ca
     }
     // What follows a token on the next line is no part of it.
     assert_eq!(scrub_jwts(&format!("{TOKEN}\nexpired on Monday")), "[redacted]\nexpired on Monday");
+    assert_eq!(scrub_jwts(&format!("{TOKEN}\u{fffd} expired")), "[redacted]\u{fffd} expired");
 }

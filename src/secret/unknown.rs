@@ -98,7 +98,7 @@ fn jwt(text: &str) -> usize {
         // A line may be broken behind a token as well as within it.
         let is_break = foreign.chars().all(|c| c.is_ascii_whitespace());
         let goes_on = !is_break || (next.len() >= RANDOM_BESIDE && is_random(next));
-        if foreign.is_empty() || next.is_empty() || !goes_on {
+        if next.is_empty() || !goes_on {
             return end;
         }
         end += foreign.len() + next.len();
@@ -151,15 +151,15 @@ fn is_random(run: &str) -> bool {
     changes * 3 >= run.len()
 }
 
-/// What stands before, between and behind the GUIDs of a run, which no letter or digit joins to it.
+/// What stands before, between and behind the GUIDs of a run, which no letter or digit joins to it. So they do not
+/// overlap.
 fn without_guids(run: &str) -> impl Iterator<Item = &str> {
     let bytes = run.as_bytes();
     let ends = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
     let mut guids: Vec<usize> = Vec::new();
     for (start, guid) in bytes.windows(GUID).enumerate() {
-        let is_free = guids.last().is_none_or(|last| last + GUID <= start)
-            && ends(start.checked_sub(1).and_then(|before| bytes.get(before)))
-            && ends(bytes.get(start + GUID));
+        let before = start.checked_sub(1).and_then(|before| bytes.get(before));
+        let is_free = ends(before) && ends(bytes.get(start + GUID));
         if is_free && is_guid(guid) {
             guids.push(start);
         }

@@ -2,7 +2,7 @@
 
 use super::{TokenManagerConfig, schedule::SHORTEST_REQUEST, view::STALL};
 use crate::error::{Error, ErrorKind, Stage};
-use std::{fmt::Display, time::Duration};
+use std::{cmp::Ordering, fmt::Display, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 tokio::task_local! {
@@ -59,16 +59,15 @@ impl RequestLimit {
     pub(crate) fn over(&self, whom: impl Display) -> Error {
         let Self { allowed, configured, .. } = self;
         let setting = "`token_request_execution_timeout`";
-        let why = if allowed == configured {
-            setting.to_owned()
-        } else if allowed > configured {
-            "no connection manager made the request, and so no setting limits it".to_owned()
-        } else if *allowed == SHORTEST_REQUEST {
-            format!(
+        let why = match allowed.cmp(configured) {
+            Ordering::Equal => setting.to_owned(),
+            Ordering::Greater => "no connection manager made the request, and so no setting limits it".to_owned(),
+            Ordering::Less if *allowed == SHORTEST_REQUEST => format!(
                 "the least that a request gets: a quarter of the last token's life is less, {setting} is {configured:?}"
-            )
-        } else {
-            format!("a quarter of the last token's life, which is less than {setting} ({configured:?})")
+            ),
+            Ordering::Less => {
+                format!("a quarter of the last token's life, which is less than {setting} ({configured:?})")
+            }
         };
         Error::new(ErrorKind::Timeout(Stage::Token), format!("{whom} did not answer within {allowed:?} ({why})"))
     }
@@ -93,36 +92,4 @@ pub(crate) async fn in_time<T>(whom: impl Display, answer: impl Future<Output = 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::future::pending;
-    use tokio::time::timeout;
-
-    const PATIENCE: Duration = Duration::from_secs(600);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_by_hand_ends_as_well() {
-        let began = Instant::now();
-        let asked = timeout(PATIENCE, in_time("the endpoint", pending::<()>()));
-        let error = asked.await.expect("it ends").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Token));
-        assert!(error.to_string().contains("within 120s (no connection manager"), "{error}");
-        assert!(began.elapsed() <= BY_HAND, "{:?}", began.elapsed());
-        let limit = RequestLimit::new(Duration::from_secs(2), PATIENCE);
-        assert!(limit.known_to(in_time("the endpoint", pending::<()>())).await.is_err());
-        assert!(began.elapsed() <= BY_HAND + Duration::from_secs(2), "{:?}", began.elapsed());
-    }
-
-    #[test]
-    fn why_there_was_no_more_time_is_told() {
-        let configured = Duration::from_secs(10);
-        for (allowed, why) in [
-            (10_000, "(`token_request_execution_timeout`)"),
-            (7_500, "(a quarter of the last token's life, which is less than `token_request_execution_timeout` (10s))"),
-            (1_000, "(the least that a request gets: a quarter of the last token's life is less, "),
-        ] {
-            let error = RequestLimit::new(Duration::from_millis(allowed), configured).over("it");
-            assert!(error.to_string().contains(why), "{error}");
-        }
-    }
-}
+mod tests;

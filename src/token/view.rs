@@ -172,3 +172,6 @@ pub(super) enum RefreshReason {
     /// The user has asked for one.
     Requested,
 }
+
+#[cfg(test)]
+mod tests;

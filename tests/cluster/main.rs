@@ -1,11 +1,14 @@
 //! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
 //! a single endpoint works there, and stays right while slots, nodes and tokens change.
 
+mod failover;
 mod migration;
 mod order;
 mod partial;
+mod redirects;
 mod routing;
 mod scan;
+mod traffic;
 
 use entra_redis::{
     Config, Credential, EntraRedis,

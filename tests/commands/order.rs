@@ -141,7 +141,7 @@ async fn what_follows_a_cancelled_command_stays_behind_it() {
         }
         redis.manager().refresh_token();
         eventually("the link waits for the end of what is on it", 2 * SECOND, async || {
-            redis.manager().stats().links.iter().any(|link| link.link == 1 && !link.open).then_some(())
+            redis.manager().stats().links.iter().any(|link| link.link == 1 && !link.is_open()).then_some(())
         })
         .await;
         let mut newest: BoxFuture<'_, RedisResult<()>> = writer.set("key", "new").boxed();

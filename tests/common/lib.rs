@@ -78,7 +78,7 @@ pub fn by_ratio(ratio: f64) -> TokenManagerConfig {
 pub async fn links_up(redis: &EntraRedis, links: usize) {
     eventually("all links are up", 10 * SECOND, async || {
         let stats = redis.manager().stats();
-        (stats.links.iter().filter(|link| link.open).count() == links).then_some(())
+        (stats.links.iter().filter(|link| link.is_open()).count() == links).then_some(())
     })
     .await;
 }
@@ -95,7 +95,7 @@ pub async fn all_current(redis: &EntraRedis) {
     eventually("every link is on the newest token", 10 * SECOND, async || {
         let stats = redis.manager().stats();
         let newest = stats.token.filter(|token| token.in_use)?.generation;
-        stats.links.iter().all(|link| link.open && link.generation == newest).then_some(())
+        stats.links.iter().all(|link| link.is_open() && link.generation == newest).then_some(())
     })
     .await;
 }

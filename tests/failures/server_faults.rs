@@ -268,7 +268,7 @@ async fn a_healthy_link_is_not_given_up_for_a_retry_that_came_to_it_late() {
     eventually("the link is idle again", 5 * SECOND, async || {
         let stats = redis.manager().stats();
         let link = stats.links.iter().find(|link| link.link == second).expect("it is still there");
-        (link.open && link.in_flight == 0).then_some(())
+        (link.is_open() && link.in_flight == 0).then_some(())
     })
     .await;
     assert_eq!(redis.manager().counters().links_lost, 1);

@@ -23,7 +23,7 @@ use tokio::time::sleep;
 const GRACE: Duration = Duration::from_secs(2);
 
 fn open_links(redis: &EntraRedis) -> usize {
-    redis.manager().stats().links.iter().filter(|link| link.open).count()
+    redis.manager().stats().links.iter().filter(|link| link.is_open()).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -199,7 +199,8 @@ async fn the_token_file_of_a_workload_may_change_between_two_exchanges() {
 
     // What is no token shows that it is the file that counts, not what was read from it before.
     fs::write(&file, "not a token").unwrap();
-    let error = eventually("the new file is read", 5 * SECOND, async || redis.manager().stats().last_token_error).await;
+    let error =
+        eventually("the new file is read", 5 * SECOND, async || redis.manager().stats().token_error().cloned()).await;
     assert_eq!(error.aadsts(), Some(50_027), "{error}");
     // As Kubernetes does it, with a newline as some of its helpers do.
     let next = dir.path().join("next");

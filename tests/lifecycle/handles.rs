@@ -93,11 +93,11 @@ async fn events_and_stats_tell_what_happens() {
     within("four re-AUTHs", 10 * SECOND, all).await;
     let stats = redis.manager().stats();
     assert_eq!(stats.links.len(), 4);
-    let token = stats.token.unwrap();
+    let token = stats.token.clone().unwrap();
     assert_eq!(token.username, emulator.object_id());
     assert!(token.remaining <= 3 * SECOND);
     assert!(stats.counters.tokens_fetched >= 2 && stats.counters.links_opened == 4);
-    assert!(stats.last_token_error.is_none() && stats.last_connect_error.is_none());
+    assert!(stats.token_error().is_none() && stats.last_connect_error.is_none());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod bad_input;
 mod connecting;
 mod handles;
+mod public_types;
 mod runtimes;
 mod shutdown;
 mod tls_settings;

@@ -246,7 +246,7 @@ async fn what_is_on_a_link_that_has_left_is_answered_too() {
     let mut con = redis.clone();
     let slow = tokio::spawn(async move { con.set::<_, _, ()>("key", 1).await });
     eventually("it is on the stand-in", SECOND, async || {
-        redis.manager().stats().links.iter().any(|link| link.open && link.in_flight == 1).then_some(())
+        redis.manager().stats().links.iter().any(|link| link.is_open() && link.in_flight == 1).then_some(())
     })
     .await;
     until("it leaves", |event| matches!(event, Event::LinkRetired { .. })).await;
@@ -272,7 +272,7 @@ async fn a_command_that_waits_behind_another_and_is_not_polled_does_not_hold_it_
     }
     redis.manager().refresh_token();
     eventually("the link takes no commands", 5 * SECOND, async || {
-        redis.manager().stats().links.iter().any(|link| link.link == 1 && !link.open).then_some(())
+        redis.manager().stats().links.iter().any(|link| link.link == 1 && !link.is_open()).then_some(())
     })
     .await;
     let mut waiting = writer.set::<_, _, ()>("key", "new").boxed();

@@ -63,14 +63,14 @@ async fn the_token_is_shown_with_its_times() {
     redis.manager().refresh_token();
     told(&mut events, "a failure", |event| matches!(event, Event::RefreshFailed { .. }).then_some(())).await;
     let stats = redis.manager().stats();
-    assert_eq!(stats.last_token_error.unwrap().status(), Some(503));
+    assert_eq!(stats.token_error().unwrap().status(), Some(503));
     let failure = stats.last_token_failure.unwrap();
     assert!(failure.error.status() == Some(503) && failure.ago < 10 * SECOND, "{failure:?}");
     assert!(stats.counters.token_failures > 0);
     emulator.identity().fault_all(None);
     told(&mut events, "a new token", |event| matches!(event, Event::TokenRefreshed { .. }).then_some(())).await;
     let stats = redis.manager().stats();
-    assert!(stats.last_token_error.is_none());
+    assert!(stats.token_error().is_none());
     // It has been overcome, and is the last one all the same.
     assert_eq!(stats.last_token_failure.unwrap().error.status(), Some(503));
     let counters = stats.counters;
@@ -88,11 +88,11 @@ async fn a_token_that_has_expired_stays_visible_until_another_one_comes() {
     emulator.identity().fault_all(Some(IdentityFault::Status(503)));
     let dead = async || no_token(&redis).then(|| redis.manager().stats());
     let stats = eventually("the token dies", 10 * SECOND, dead).await;
-    let token = stats.token.unwrap();
+    let token = stats.token.clone().unwrap();
     assert_eq!((token.username.as_str(), token.remaining), (emulator.object_id(), Duration::ZERO));
     assert!(token.age > life / 4 && token.age < life + 5 * SECOND, "{token:?}");
     assert!(token.refresh_in < 5 * SECOND, "{token:?}");
-    assert_eq!(stats.last_token_error.unwrap().status(), Some(503));
+    assert_eq!(stats.token_error().unwrap().status(), Some(503));
 
     emulator.identity().fault_all(None);
     let in_use = async || redis.manager().stats().token.filter(|token| token.in_use);
@@ -133,7 +133,7 @@ async fn each_link_is_shown_with_what_it_has_been_through() {
     eventually("three re-AUTHs", 20 * SECOND, async || (redis.manager().counters().reauths == 3).then_some(())).await;
     all_current(&redis).await;
     for link in redis.manager().stats().links {
-        let shown = (link.state, link.open, link.generation, link.in_flight, link.reauths, link.reconnects);
+        let shown = (link.state, link.is_open(), link.generation, link.in_flight, link.reauths, link.reconnects);
         assert_eq!(shown, (LinkState::Open, true, 2, 0, 1, 0), "{link:?}");
     }
 

@@ -98,7 +98,7 @@ async fn at_most_half_of_the_links_are_aside_at_once() {
     redis.manager().refresh_token();
     let look = || {
         let links = redis.manager().stats().links;
-        links.into_iter().map(|link| (link.link, link.open, link.generation)).collect::<Vec<_>>()
+        links.into_iter().map(|link| (link.link, link.is_open(), link.generation)).collect::<Vec<_>>()
     };
     let mut fewest = 4;
     eventually("every link is on the new token", 15 * SECOND, async || {

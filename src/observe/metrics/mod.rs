@@ -4,6 +4,7 @@
 //! Once a second the counters that are there anyway are read and passed on; only durations are recorded as they are
 //! measured.
 
+mod nodes;
 mod operations;
 
 use crate::observe::{
@@ -21,6 +22,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use nodes::Nodes;
 pub(crate) use operations::{Failure, Operations};
 
 /// How often figures are passed on.
@@ -189,6 +191,7 @@ struct Series {
     /// With what has been counted so far: several managers, one after the other, may count there.
     counters: Vec<(Counter, Read<u64>, u64)>,
     most: Gauge,
+    nodes: Nodes,
     create_time: Histogram,
 }
 
@@ -217,12 +220,14 @@ impl Series {
             gauges: GAUGES.iter().map(gauge_of).collect(),
             counters: COUNTERS.iter().map(counter_of).collect(),
             most: gauge!(MOST, labelled(None)),
+            nodes: Nodes::new(labels),
             create_time: histogram!(CREATE_TIME, labelled(None)),
         }
     }
 
     fn hand_on(&mut self, stats: &Stats) {
         self.most.set(stats.pool_size as f64);
+        self.nodes.hand_on(&stats.nodes);
         for (gauge, read) in &self.gauges {
             gauge.set(read(stats));
         }
@@ -234,7 +239,8 @@ impl Series {
     }
 
     /// What is gone holds nothing any more, and its gauges must not say so for ever.
-    fn end(&self) {
+    fn end(&mut self) {
+        self.nodes.hand_on(&[]);
         self.gauges.iter().map(|(gauge, _)| gauge).chain([&self.most]).for_each(|gauge| gauge.set(0.0));
     }
 }

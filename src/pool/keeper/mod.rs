@@ -9,8 +9,9 @@ mod rotation;
 mod tests;
 
 use super::{
-    Availability, DialPace, Pool, Roster,
+    Availability, DialPace, Pool, Roster, SeatTotal,
     seat::{Purpose, Seat, Task},
+    seat_total::SeatPart,
 };
 use crate::{
     admission::Admission,
@@ -26,7 +27,7 @@ use crate::{
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{Instant, sleep_until, timeout_at},
 };
 use tracing::{Instrument, Span, field::Empty, info_span};
@@ -42,6 +43,9 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     pub(crate) availability: Arc<Availability>,
     pub(crate) pace: Arc<DialPace>,
+    pub(crate) seats: SeatTotal,
+    /// Rung when a link is lost or silent, or cannot be opened: a cluster may have changed then.
+    pub(crate) trouble: Arc<Notify>,
     pub(crate) options: KeeperOptions,
 }
 
@@ -102,6 +106,8 @@ pub(crate) struct Keeper {
     setup: Arc<Setup>,
     shared: Shared,
     seats: Vec<Seat>,
+    /// Of the seats of all pools, these.
+    part: SeatPart,
     tasks: FuturesUnordered<BoxFuture<'static, Done>>,
     /// The loss or the silence of a link makes all others suspect, but not more often than this.
     next_doubt: Instant,
@@ -122,6 +128,7 @@ impl Keeper {
             seats: Vec::new(),
             pool: roster,
             setup: Arc::new(setup),
+            part: shared.seats.part(),
             shared,
             tasks: FuturesUnordered::new(),
             next_doubt: Instant::now(),
@@ -135,6 +142,7 @@ impl Keeper {
         let rung = Arc::clone(&self.pool.keeper);
         loop {
             self.seats.resize_with(self.pool.size(), || Seat::new(Purpose::Shared));
+            self.part.set(self.seats.len());
             self.tidy();
             self.reconcile();
             let wake = self.next_wake();
@@ -171,17 +179,19 @@ impl Keeper {
         if self.seats.iter().flat_map(Seat::links).any(|link| link.is_silent()) {
             // Whether the server is slow or that link alone is stuck, the others' answers tell.
             self.suspect_all(now);
+            self.shared.trouble.notify_one();
         }
         let gone: Vec<_> = self.seats.iter_mut().flat_map(Seat::tidy).collect();
         if gone.is_empty() {
             return;
         }
         self.take_out(gone.iter().map(|(link, _)| link));
+        self.shared.trouble.notify_one();
         for (link, reason) in gone {
-            self.shared.journal.record(Event::LinkDown { link: link.id(), reason });
+            self.shared.journal.record(Event::LinkDown { node: self.node(), link: link.id(), reason });
         }
         for (link, by) in self.seats.iter_mut().filter_map(Seat::replaced) {
-            self.shared.journal.record(Event::LinkReplaced { link, by });
+            self.shared.journal.record(Event::LinkReplaced { node: Arc::clone(&self.setup.node), link, by });
         }
         // What took one link may have taken others: better a PING finds out than the commands of somebody.
         self.suspect_all(now);
@@ -202,6 +212,11 @@ impl Keeper {
         links.clone().for_each(|link| self.pool.leaves(link));
         self.publish();
         links.for_each(|link| self.let_go(Arc::clone(link)));
+    }
+
+    /// The address of the node, as events name it.
+    fn node(&self) -> Arc<str> {
+        Arc::clone(&self.setup.node)
     }
 
     fn publish(&self) {
@@ -257,7 +272,7 @@ impl Keeper {
         } else if let Some(standby) = self.seats[index].standby.take() {
             standby.retire("stand-in not needed any more");
             self.take_out(std::iter::once(&standby));
-            self.shared.journal.record(Event::LinkRetired { link: standby.id() });
+            self.shared.journal.record(Event::LinkRetired { node: self.node(), link: standby.id() });
         }
         // One that waits for its `AUTH` is looked after meanwhile. One whose state is `Reauthenticating` has an
         // unanswered `AUTH`, and would not answer before that.
@@ -289,7 +304,8 @@ impl Keeper {
         let mut tokens = self.shared.tokens.clone();
         let (keeper, admission) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.shared.admission));
         let pool = &*self.shared.journal.name();
-        let span = info_span!(target: target::LINK, "dial", pool, seat = index, outcome = Empty);
+        let span =
+            info_span!(target: target::LINK, "dial", pool, node = &*self.setup.node, seat = index, outcome = Empty);
         let dial = async move {
             let mut generation = 0;
             let token = async {

@@ -17,7 +17,7 @@ impl Keeper {
             Done::LetGo { link, drained } => {
                 self.pool.has_left(link);
                 if drained {
-                    self.shared.journal.record(Event::LinkDrained { link });
+                    self.shared.journal.record(Event::LinkDrained { node: self.node(), link });
                 }
             }
             Done::Dialed { seat: index, generation, result } => {
@@ -47,9 +47,15 @@ impl Keeper {
         let replaced = seat.dialed(link);
         self.publish();
         self.pool.note_error(None);
-        self.shared.journal.record(Event::LinkUp { link: id, generation, reconnect: replaced.is_some(), took });
+        self.shared.journal.record(Event::LinkUp {
+            node: self.node(),
+            link: id,
+            generation,
+            reconnect: replaced.is_some(),
+            took,
+        });
         if let Some(link) = replaced {
-            self.shared.journal.record(Event::LinkReplaced { link, by: id });
+            self.shared.journal.record(Event::LinkReplaced { node: self.node(), link, by: id });
         }
         if let Some(first) = self.first.take() {
             // A caller that has given up on `connect` has dropped everything else, too.
@@ -65,7 +71,8 @@ impl Keeper {
             self.shared.tokens.refused(generation);
         }
         self.pool.note_error(Some(error.clone()));
-        self.shared.journal.record(Event::DialFailed { error: error.clone(), retry_in });
+        self.shared.trouble.notify_one();
+        self.shared.journal.record(Event::DialFailed { node: self.node(), error: error.clone(), retry_in });
         if let Some(first) = self.first.take() {
             _ = first.send(Err(error));
         }
@@ -82,7 +89,7 @@ impl Keeper {
         let (id, generation) = (link.id(), current.generation);
         let Err(error) = result else {
             seat.reauthenticated();
-            return self.shared.journal.record(Event::Reauthenticated { link: id, generation });
+            return self.shared.journal.record(Event::Reauthenticated { node: self.node(), link: id, generation });
         };
         match error.kind() {
             ErrorKind::Timeout(Stage::Auth) if link.authenticated_until() <= Instant::now() => link.retire(EXPIRED),
@@ -100,6 +107,6 @@ impl Keeper {
                 }
             }
         }
-        self.shared.journal.record(Event::ReauthFailed { link: id, error });
+        self.shared.journal.record(Event::ReauthFailed { node: self.node(), link: id, error });
     }
 }

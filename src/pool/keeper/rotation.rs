@@ -11,12 +11,24 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty, info_span};
 
-/// The re-AUTHs of a rotation start within this, so that a server does not validate all of them at the same moment.
-const LONGEST_SPREAD: Duration = Duration::from_secs(1);
+/// The re-AUTHs of a rotation start within at least this, so that a server does not validate all of them at the same
+/// moment.
+const SHORTEST_SPREAD: Duration = Duration::from_secs(1);
+
+/// And within this for each link of all nodes: who validates tokens does so for all nodes together, and gets at most a
+/// hundred a second.
+const SPREAD_OF_A_LINK: Duration = Duration::from_millis(10);
 
 /// How long before its token dies a link whose re-AUTH keeps failing is replaced; a tenth of the token's life if that
 /// is shorter.
 const LONGEST_MARGIN: Duration = Duration::from_secs(20);
+
+/// Within what time re-AUTHs start, if there are so many links in all: a tenth of the life that is left at most, so that
+/// there is time for a second attempt.
+fn spread(links: usize, old_life: Duration) -> Duration {
+    let links = u32::try_from(links).unwrap_or(u32::MAX);
+    SPREAD_OF_A_LINK.saturating_mul(links).max(SHORTEST_SPREAD).min(old_life / 10)
+}
 
 impl Keeper {
     /// How long before its token dies a link is replaced whose re-AUTH keeps failing.
@@ -99,8 +111,9 @@ impl Keeper {
         let now = Instant::now();
         let old_life = link.authenticated_until().saturating_duration_since(now);
         let patience = self.patience(&current, old_life);
+        let spread = spread(self.shared.seats.get(), old_life);
         let seat = &mut self.seats[index];
-        seat.rotate(current.generation, LONGEST_SPREAD.min(old_life / 10), patience);
+        seat.rotate(current.generation, spread, patience);
         if seat.reauth_failed_before() && old_life <= Self::margin(&current) {
             seat.to_replace.get_or_insert(AUTH_KEEPS_FAILING);
         }
@@ -132,8 +145,9 @@ impl Keeper {
         let link = Arc::clone(link);
         let limit = self.shared.options.auth_timeout;
         let generation = current.generation;
-        let pool = &*self.shared.journal.name();
-        let span = info_span!(target: target::LINK, "reauth", pool, link = link.id(), generation, outcome = Empty);
+        let (pool, node) = (&*self.shared.journal.name(), &*self.setup.node);
+        let span =
+            info_span!(target: target::LINK, "reauth", pool, node, link = link.id(), generation, outcome = Empty);
         let reauth = async move {
             let result = link.reauthenticate(&current, limit).await;
             Span::current().record("outcome", outcome(&result));

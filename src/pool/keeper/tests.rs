@@ -49,6 +49,8 @@ fn keeper() -> Keeper {
         admission: Admission::new(8),
         availability: Arc::default(),
         pace: DialPace::new(),
+        seats: SeatTotal::default(),
+        trouble: Arc::default(),
         options,
     };
     let (mut keeper, ..) = Keeper::new(1, setup, shared);

@@ -26,6 +26,8 @@ enum Act {
     Hang,
     /// A token for an hour, in two steps that take this long each.
     Slow(Duration),
+    /// A failure that takes this long: a transient one, or none that can pass.
+    LateFailure(Duration, bool),
     Panic,
 }
 
@@ -83,6 +85,10 @@ impl TokenSource for Source {
                 Act::Transient => Err(failed().with_transient(true)),
                 Act::RetryAfter(delay) => Err(failed().with_transient(true).with_retry_after(delay)),
                 Act::Permanent => Err(Error::new(ErrorKind::CredentialRejected, "wrong secret")),
+                Act::LateFailure(delay, transient) => {
+                    sleep(delay).await;
+                    Err(failed().with_transient(transient))
+                }
                 Act::Panic => panic!("scripted panic"),
                 Act::Hang => std::future::pending().await,
                 Act::Slow(step) => {
@@ -244,6 +250,20 @@ async fn without_a_valid_token_an_outage_is_over_when_the_provider_is_back() {
     }
 }
 
+/// The settings' own delays, which are longer, count no more; what is drawn spreads the clients that wait.
+#[tokio::test(start_paused = true)]
+async fn without_a_valid_token_nobody_waits_longer_than_the_refresh_interval_and_a_quarter() {
+    let script = Script::new([Act::Token(MINUTE), Act::Transient]);
+    let slow = RetryPolicy::new().delay(HOUR).max_delay(HOUR);
+    let (mut tokens, _) = start(&script, config().min_refresh_interval(8 * SECOND).retry_policy(slow));
+    tokens.current().await.unwrap();
+    sleep(MINUTE + 30 * SECOND).await;
+    let before = script.gaps().len();
+    sleep(HOUR).await;
+    let longest = script.gaps()[before..].iter().copied().max().unwrap();
+    assert!(longest > 9 * SECOND && longest < 10 * SECOND + SECOND / 100, "{longest:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_that_dies_during_a_hanging_request_is_announced_in_time() {
     let script = Script::new([Act::Token(10 * SECOND), Act::Hang]);
@@ -309,6 +329,22 @@ async fn a_request_under_way_survives_a_standstill() {
     assert!(tokens.dead().is_none() && tokens.live().is_none());
     assert_eq!(tokens.current().await.unwrap().generation, 2);
     assert_eq!((script.requests(), journal.counters().token_failures), (2, 0));
+}
+
+/// A request that failed for want of time to run says nothing of its provider; one that was refused does.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_fails_over_a_standstill_counts_only_if_it_was_refused() {
+    for transient in [true, false] {
+        let script = Script::new([Act::Token(10 * SECOND), Act::LateFailure(SECOND, transient), Act::Token(HOUR)]);
+        let (mut tokens, journal) = start(&script, config());
+        tokens.current().await.unwrap();
+        sleep(7 * SECOND + SECOND / 2).await;
+        assert_eq!(script.requests(), 2);
+        advance(HOUR).await;
+        settle().await;
+        assert_eq!(journal.counters().token_failures, 1);
+        assert!(tokens.live().is_none() && tokens.dead().is_some() != transient, "transient: {transient}");
+    }
 }
 
 /// The first to look after a standstill may look before the actor has run.
@@ -450,6 +486,19 @@ async fn a_refused_token_does_not_override_retry_after() {
         sleep(SECOND).await;
     }
     assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_does_not_bring_a_retry_forward() {
+    let script = Script::new([Act::Token(HOUR), Act::Transient]);
+    let slow = RetryPolicy::new().delay(10 * MINUTE).max_delay(10 * MINUTE);
+    let (mut tokens, _) = start(&script, config().retry_policy(slow));
+    tokens.current().await.unwrap();
+    sleep(HOUR.mul_f64(0.7) + SECOND).await;
+    let (requests, planned) = (script.requests(), tokens.next_request());
+    tokens.refused(1);
+    settle().await;
+    assert_eq!((script.requests(), tokens.next_request()), (requests, planned));
 }
 
 #[tokio::test(start_paused = true)]

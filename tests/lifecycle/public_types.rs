@@ -1,0 +1,62 @@
+//! What users may do with the public types: send them between tasks, print them, clone them. Checked when it compiles.
+
+use entra_redis::{
+    AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, EntraRedis,
+    Error, ErrorKind, Event, FailedCommands, Health, LinkState, LinkStats, ManagedIdentity, NodeEndpoint, NodeStats,
+    Overload, RetryPolicy, Secret, Stage, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats, Topology,
+};
+use std::{fmt::Debug, future::Future};
+
+fn value<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
+
+fn shared<T: Debug + Send + Sync + Unpin + 'static>() {}
+
+fn copied<T: Copy + Debug + Eq + Send + Sync + Unpin + 'static>() {}
+
+fn sent<T: Future + Send>(_: &T) {}
+
+#[test]
+fn public_types_can_be_sent_printed_and_cloned() {
+    value::<AccessToken>();
+    value::<ClientCertificate>();
+    value::<Cloud>();
+    value::<CommandStats>();
+    value::<Config>();
+    value::<Counters>();
+    value::<Credential>();
+    value::<EntraRedis>();
+    value::<Error>();
+    value::<Event>();
+    value::<FailedCommands>();
+    value::<Health>();
+    value::<LinkStats>();
+    value::<ManagedIdentity>();
+    value::<NodeEndpoint>();
+    value::<NodeStats>();
+    value::<RetryPolicy>();
+    value::<Secret>();
+    value::<Stats>();
+    value::<Tls>();
+    value::<TokenFailure>();
+    value::<TokenManagerConfig>();
+    value::<TokenStats>();
+    shared::<ConnectionManager>();
+    copied::<ErrorKind>();
+    copied::<LinkState>();
+    copied::<Overload>();
+    copied::<Stage>();
+    copied::<Topology>();
+}
+
+#[test]
+fn futures_of_the_handle_may_run_on_any_thread() {
+    let config = Config::new(Credential::custom(async || AccessToken::opaque("token", std::time::Duration::MAX, "me")));
+    sent(&EntraRedis::connect("localhost", 1, config));
+    let _commands = |mut redis: EntraRedis| {
+        let mut command = redis::cmd("GET");
+        command.arg("key");
+        sent(&command.query_async::<i64>(&mut redis));
+        sent(&redis::pipe().get("key").query_async::<i64>(&mut redis));
+        sent(&redis.shutdown());
+    };
+}
