@@ -3,7 +3,7 @@
 //! Commands of one handle take effect in the order in which they were sent. While its caller waits for each reply, that
 //! is so by itself: the next command is sent when the one before has run. It takes care where nobody waits for a reply:
 //! after a command that wants none (`set_no_response`), and after one whose caller has given up on it. Until that one
-//! is answered, the next commands of the handle to the same node follow it over the same connection.
+//! is answered, the next commands of the handle follow it over the same connection.
 
 use crate::{
     cluster::node::Node,
@@ -23,8 +23,6 @@ pub(crate) struct Memory {
     pub(crate) expects_large: bool,
     /// What has no answer yet, though nobody waits for it: for each link at most one.
     pub(crate) unanswered: Vec<Unanswered>,
-    /// Whether the command that was offered last waits for that.
-    pub(super) is_held_up: bool,
 }
 
 impl Memory {
@@ -48,33 +46,33 @@ impl Memory {
         }
     }
 
-    /// Where the next command may go, if it goes over one of these links of this pool. What has been answered is
-    /// forgotten.
+    /// Where the next command may go, if it goes over one of these links, which are those of `pool`. What has been answered
+    /// is forgotten.
     ///
-    /// What is under way to another node is not waited for. Its keys are others: a node never answers for keys that
-    /// another one has, and what one node has left unanswered must not keep a handle from all the others.
+    /// What is under way to another node is waited for, as long as that one gives signs of life: a node that says nothing
+    /// must not keep a handle from all the others.
     #[cold]
     pub(super) fn next(&mut self, pool: &Pool, links: &[Arc<Link>]) -> Next {
         self.forget_answered();
-        let mut here = self.unanswered.iter().filter(|before| before.is_for(pool));
-        let next = match (here.next(), here.next()) {
-            (None, _) => Next::Anywhere,
-            (Some(before), None) => match before.link.upgrade() {
+        let here = |before: &&Unanswered| before.is_to(pool);
+        if self.unanswered.iter().any(|before| !before.is_to(pool) && !before.is_silent()) {
+            return Next::Later;
+        }
+        match &*self.unanswered.iter().filter(here).collect::<Vec<_>>() {
+            [] => Next::Anywhere,
+            [before] => match before.link.upgrade() {
                 Some(link) if link.is_open() && links.iter().any(|other| Arc::ptr_eq(other, &link)) => {
                     Next::Behind(link)
                 }
                 _ => Next::Later,
             },
-            (Some(_), Some(_)) => Next::Later,
-        };
-        self.is_held_up = matches!(next, Next::Later);
-        next
+            _ => Next::Later,
+        }
     }
 
     /// Forgets what the next command cannot overtake any more.
     pub(super) fn forget_answered(&mut self) {
         self.unanswered.retain(|before| !before.is_over());
-        self.is_held_up = false;
     }
 
     /// Waits until one of them is answered, or its link has ended.
@@ -103,15 +101,11 @@ pub(crate) enum Next {
     Anywhere,
     /// Over this link, behind the ones before.
     Behind(Arc<Link>),
-    /// Nowhere until those are answered: their link takes no commands now.
+    /// Nowhere until those are answered: their link takes no commands now, or leads to another node.
     Later,
 }
 
 impl Unanswered {
-    fn is_for(&self, pool: &Pool) -> bool {
-        self.node.upgrade().is_some_and(|node| std::ptr::eq(Arc::as_ptr(node.pool()), pool))
-    }
-
     fn is_on(&self, link: &Arc<Link>) -> bool {
         std::ptr::eq(self.link.as_ptr(), Arc::as_ptr(link))
     }
@@ -130,6 +124,17 @@ impl Unanswered {
         let silent = link.since_heard().min(self.since.elapsed());
         let is_heard = |other: &Arc<Link>| other.since_heard() + SILENCE / 2 < silent;
         silent >= SILENCE && self.node.upgrade().is_some_and(|node| node.pool().snapshot().iter().any(is_heard))
+    }
+
+    /// Whether it is on its way to the node of this pool.
+    fn is_to(&self, pool: &Pool) -> bool {
+        self.node.upgrade().is_some_and(|node| std::ptr::eq(Arc::as_ptr(node.pool()), pool))
+    }
+
+    /// Whether its node owes answers over its link and has said nothing for so long that commands for other nodes do not
+    /// wait for it.
+    fn is_silent(&self) -> bool {
+        self.link.upgrade().is_none_or(|link| link.is_silent())
     }
 
     /// Waits until they are answered, or their link has ended.

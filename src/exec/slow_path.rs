@@ -10,7 +10,6 @@ use super::{
     waiting::{Sent, Turn},
 };
 use crate::{
-    cluster::redirect::explain_moved_error,
     error::{Error, ErrorKind, Stage},
     link::{Link, NOAUTH, Outcome, READONLY, SILENCE},
     observe::metrics::Stopwatch,
@@ -113,13 +112,7 @@ impl SlowPath<'_> {
             self.link = Some(link);
             let reply = match answer.outcome {
                 Outcome::Answered(value) => Ok(request.reply(value)),
-                Outcome::Aborted(mut refused) => {
-                    if self.core.cluster().is_none() {
-                        let explain = |(place, error)| (place, explain_moved_error(error));
-                        refused.errors = refused.errors.into_iter().map(explain).collect();
-                    }
-                    request.aborted(refused).await
-                }
+                Outcome::Aborted(errors) => request.aborted(errors).await,
                 Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
                 Outcome::Unsent(place) => {
                     turn = Turn::Unsent(place);
@@ -238,8 +231,8 @@ impl SlowPath<'_> {
 
     /// Whom a link leads to, in words: on a single endpoint there is no other.
     fn server(&self, link: u64) -> String {
-        let node = self.core.cluster().and_then(|_| self.core.any_link(link)).map(|(node, _)| node);
-        node.map_or_else(|| "Redis".to_owned(), |node| format!("Redis at {}", node.name()))
+        let node = self.core.cluster().and_then(|_| self.core.any_link(link));
+        node.map_or_else(|| "Redis".to_owned(), |(node, _)| format!("Redis at {}", node.name()))
     }
 
     fn lost(&self, server: &str, reason: &'static str) -> RedisError {

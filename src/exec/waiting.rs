@@ -186,7 +186,7 @@ impl Core {
                 return Err(error.for_want_of_a_token());
             }
             self.doubt_if_unserved(request);
-            if !memory.is_held_up {
+            if memory.unanswered.is_empty() {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
                     return Err(self.no_link(request, &way, was_sent));
                 }

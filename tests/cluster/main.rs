@@ -9,6 +9,7 @@ mod membership;
 mod migration;
 mod order;
 mod partial;
+mod redirects;
 mod rotation;
 mod routing;
 mod scan;

@@ -1,9 +1,10 @@
-//! What one handle sends to a node takes effect in the order in which it was sent.
+//! What one handle sends takes effect in the order in which it was sent, across nodes too.
 
 use super::*;
 use common::{SECOND, within};
 use futures_util::poll;
 use redis::{AsyncCommands, Cmd, cmd};
+use std::time::Instant;
 
 async fn quietly(redis: &mut EntraRedis, mut cmd: Cmd) {
     cmd.set_no_response(true).exec_async(redis).await.unwrap();
@@ -22,23 +23,49 @@ async fn two_keys(cluster: &Cluster, redis: &mut EntraRedis) -> (String, usize, 
     unreachable!()
 }
 
-/// A frozen node holds up what is to come after its own command; commands of the handle to other nodes go on.
+/// A large value to one node, and what comes after it to another one: whoever sees the second has the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_to_another_node_comes_after_what_nobody_waits_for() {
+    let (_emulator, cluster, mut redis) = three().await;
+    let (first, _, second, _) = two_keys(&cluster, &mut redis).await;
+    let mut reader = redis.clone();
+    let large = vec![b'x'; 2 << 20];
+    for round in 1..20_usize {
+        let mut value = large.clone();
+        value.truncate(large.len() - round);
+        quietly(&mut redis, cmd("SET").arg(&first).arg(value).clone()).await;
+        quietly(&mut redis, cmd("SET").arg(&second).arg(round).clone()).await;
+        common::eventually("the second is there", 10 * SECOND, async || {
+            (reader.get::<_, Option<usize>>(&second).await.unwrap() == Some(round)).then_some(())
+        })
+        .await;
+        assert_eq!(reader.strlen::<_, usize>(&first).await.unwrap(), large.len() - round);
+    }
+    idle(&redis).await;
+}
+
+/// A frozen node holds up what is to come after its command, until that can be taken for dead; other handles go on.
 #[tokio::test]
-async fn a_frozen_node_holds_up_its_own_keys_alone() {
+async fn a_frozen_node_holds_up_its_handle_within_the_deadline() {
     let set = |config: Config| config.command_timeout(Duration::from_millis(800));
     let (_emulator, cluster, mut redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
     let (first, node, second, _) = two_keys(&cluster, &mut redis).await;
+    let mut other = redis.clone();
     cluster.front(node).unwrap().freeze();
     {
         let mut given_up = Box::pin(redis.set::<_, _, ()>(&first, 1));
         assert!(poll!(&mut given_up).is_pending());
     }
-    let _: () = redis.set(&second, 1).await.unwrap();
-    let error = redis.set::<_, _, ()>(&first, 2).await.unwrap_err();
-    assert!(error.is_timeout(), "{error}");
+    let began = Instant::now();
+    let error = redis.set::<_, _, ()>(&second, 1).await.unwrap_err();
+    assert!(error.is_timeout() && error.to_string().contains("may not overtake"), "{error}");
+    assert!(began.elapsed() < 3 * SECOND);
+    let _: () = other.set(&second, 2).await.unwrap();
+    // A node that has been silent for a second is waited for no more.
+    within("the order is free again", 2 * SECOND, async { while redis.set::<_, _, ()>(&second, 3).await.is_err() {} })
+        .await;
     cluster.front(node).unwrap().thaw();
-    within("the node is back", 10 * SECOND, async { while redis.set::<_, _, ()>(&first, 3).await.is_err() {} }).await;
-    assert_eq!(redis.get::<_, i64>(&first).await.unwrap(), 3);
+    assert_eq!(redis.get::<_, i64>(&second).await.unwrap(), 3);
     idle(&redis).await;
 }
 

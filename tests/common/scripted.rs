@@ -42,12 +42,26 @@ impl Scripted {
     where
         F: Future<Output = Option<Vec<u8>>> + Send + 'static,
     {
-        let certificates = Certificates::for_name("localhost");
+        Self::start_as(&Certificates::for_name("localhost"), script).await
+    }
+
+    /// The same, with these certificates.
+    pub async fn start_as<F>(
+        certificates: &Certificates,
+        script: impl Fn(usize, Vec<String>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<Vec<u8>>> + Send + 'static,
+    {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let script: Script = Arc::new(move |connection, words| Box::pin(script(connection, words)));
-        let accepting = tokio::spawn(accept(listener, acceptor(&certificates), script)).abort_handle();
-        Self { port, ca_pem: certificates.ca, accepting, _logs: logs::watch() }
+        let accepting = tokio::spawn(accept(listener, acceptor(certificates), script)).abort_handle();
+        Self { port, ca_pem: certificates.ca.clone(), accepting, _logs: logs::watch() }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn config(&self) -> Config {
