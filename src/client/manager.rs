@@ -139,7 +139,7 @@ impl ConnectionManager {
             node_map: config.node_map,
             refresh_interval: config.topology_refresh_interval,
         };
-        let (routing, watch) = match timeout(config.startup_timeout, discovery.start()).await {
+        let (routing, watch) = match timeout(config.startup_timeout, Box::pin(discovery.start())).await {
             Ok(found) => found?,
             Err(_) => return Err(not_started(&shared, config.startup_timeout)),
         };
@@ -249,7 +249,9 @@ impl ConnectionManager {
         }))
         .await;
         // They close with their last owner.
-        nodes.iter().for_each(|node| node.pool().clear());
+        for node in &nodes {
+            node.pool().clear();
+        }
         self.connections.close();
         self.connections.wait().await;
         for (link, node) in drained.into_iter().flatten() {

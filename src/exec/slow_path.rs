@@ -16,7 +16,10 @@ use crate::{
     timer,
 };
 use redis::{RedisError, RedisResult, Value};
-use std::io::{Error as IoError, ErrorKind as IoErrorKind};
+use std::{
+    io::{Error as IoError, ErrorKind as IoErrorKind},
+    mem::{replace, take},
+};
 use tokio::time::Instant;
 
 /// What a request needs for which no link was up, or that did not get a plain reply.
@@ -81,26 +84,10 @@ impl SlowPath<'_> {
             let Attempt { link, queued, answer, large } = match first.take() {
                 Some(first) => first,
                 None => match self
-                    .send(
-                        &request,
-                        deadline,
-                        std::mem::take(&mut waits),
-                        std::mem::replace(&mut turn, Turn::Again),
-                        way.clone(),
-                    )
+                    .attempt(&request, deadline, take(&mut waits), replace(&mut turn, Turn::Again), &way)
                     .await
                 {
-                    Ok(sent) => {
-                        let queued = Instant::now();
-                        let mut underway =
-                            Underway { slow_path: self, request: &request, link: sent.link, ended: false };
-                        let answer = sent.reply.await;
-                        underway.ended = true;
-                        drop(underway);
-                        let large = sent.large || answer.large;
-                        self.memory.expects_large |= large;
-                        Attempt { link: sent.link, queued, answer, large }
-                    }
+                    Ok(attempt) => attempt,
                     Err(error) => {
                         timer::let_others_run().await;
                         let error = self.failed(error);
@@ -181,6 +168,26 @@ impl SlowPath<'_> {
             refused = Some(reply);
             self.core.admission.note_retry();
         }
+    }
+
+    /// Sends it once, and waits for its end.
+    async fn attempt<R: Request>(
+        &mut self,
+        request: &R,
+        deadline: Instant,
+        waits: bool,
+        turn: Turn,
+        way: &Way,
+    ) -> Result<Attempt, Error> {
+        let sent = self.send(request, deadline, waits, turn, way.clone()).await?;
+        let queued = Instant::now();
+        let mut underway = Underway { slow_path: self, request, link: sent.link, ended: false };
+        let answer = sent.reply.await;
+        underway.ended = true;
+        drop(underway);
+        let large = sent.large || answer.large;
+        self.memory.expects_large |= large;
+        Ok(Attempt { link: sent.link, queued, answer, large })
     }
 
     /// Queues it once there is a link and room; how long one `waits` for that is recorded.

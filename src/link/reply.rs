@@ -135,15 +135,42 @@ impl Expect {
     }
 }
 
+/// Where `ASKING` was sent with a request.
+enum Asking {
+    Nowhere,
+    /// Before the whole of it.
+    Ahead,
+    /// Before each command; `is_next` while its reply is the next one.
+    AheadOfEach {
+        is_next: bool,
+    },
+}
+
+impl Asking {
+    /// Whether the reply that has come now is that of an `ASKING`.
+    fn is_answered(&mut self) -> bool {
+        match self {
+            Self::Nowhere => false,
+            Self::Ahead => {
+                *self = Self::Nowhere;
+                true
+            }
+            Self::AheadOfEach { is_next } => {
+                *is_next = !*is_next;
+                !*is_next
+            }
+        }
+    }
+}
+
 /// The replies of a pipeline, as they come.
 pub(super) struct Gather {
     /// Of a transaction: where the reply to `MULTI` is noted.
     multi: Option<Arc<Multi>>,
     /// Whether the commands are between `MULTI` and the end.
     sent: bool,
-    /// Whether `ASKING` is ahead of it, whose reply is not part of it, and of each command of a pipeline.
-    asking: bool,
-    asking_each: bool,
+    /// Where `ASKING` was sent, whose replies are not part of it.
+    asking: Asking,
     /// Whether it is a single command, whose reply is no list.
     single: bool,
     /// Replies that are passed over, then those that are kept.
@@ -167,8 +194,7 @@ impl Gather {
         Self {
             multi,
             sent: true,
-            asking: false,
-            asking_each: false,
+            asking: Asking::Nowhere,
             single: false,
             skip,
             keep,
@@ -189,7 +215,8 @@ impl Gather {
     /// The same, behind `ASKING`; each command of it, if it is no transaction. What that one is answered is passed over: a
     /// server that does not know it answers the rest as if it had not been sent.
     pub(super) fn behind_asking(self) -> Self {
-        Self { asking: true, asking_each: self.multi.is_none(), ..self }
+        let asking = if self.multi.is_some() { Asking::Ahead } else { Asking::AheadOfEach { is_next: true } };
+        Self { asking, ..self }
     }
 
     /// Of a `MULTI` and a `DISCARD`, which a transaction sends ahead.
@@ -200,10 +227,9 @@ impl Gather {
     /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
     pub(super) fn take(&mut self, value: Result<Value, Problem>, len: usize) -> Option<(Outcome, usize)> {
         self.bytes += len;
-        if std::mem::replace(&mut self.asking, false) {
+        if self.asking.is_answered() {
             return None;
         }
-        self.asking = self.asking_each;
         let place = self.seen;
         self.seen += 1;
         if let Some(multi) = &self.multi

@@ -52,16 +52,16 @@ pub(crate) fn event(pool: &str, event: &Event) {
             info!(name: "link_up", target: LINK, pool, node = &**node, link, generation, reconnect, took_s, "link up");
         }
         Event::LinkDown { node, link, reason } => {
-            warn!(name: "link_down", target: LINK, pool, node = &**node, link, reason, "link down")
+            warn!(name: "link_down", target: LINK, pool, node = &**node, link, reason, "link down");
         }
         Event::LinkReplaced { node, link, by } => {
-            info!(name: "link_replaced", target: LINK, pool, node = &**node, link, by, "link replaced")
+            info!(name: "link_replaced", target: LINK, pool, node = &**node, link, by, "link replaced");
         }
         Event::LinkDrained { node, link } => {
-            debug!(name: "link_drained", target: LINK, pool, node = &**node, link, "link drained")
+            debug!(name: "link_drained", target: LINK, pool, node = &**node, link, "link drained");
         }
         Event::LinkRetired { node, link } => {
-            debug!(name: "link_retired", target: LINK, pool, node = &**node, link, "link retired")
+            debug!(name: "link_retired", target: LINK, pool, node = &**node, link, "link retired");
         }
         Event::DialFailed { node, error, retry_in } => {
             let retry_in_s = seconds(retry_in);
@@ -77,17 +77,4 @@ pub(crate) fn event(pool: &str, event: &Event) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Stage;
-
-    #[test]
-    fn outcomes_are_told_apart() {
-        let of = |kind| outcome::<()>(&Err(Error::new(kind, "test")));
-        assert_eq!(outcome(&Ok(())), "ok");
-        assert_eq!(of(ErrorKind::Timeout(Stage::Auth)), "timed_out");
-        assert_eq!(of(ErrorKind::AuthenticationRejected), "rejected");
-        assert_eq!(of(ErrorKind::CredentialRejected), "rejected");
-        assert_eq!(of(ErrorKind::Connect), "failed");
-    }
-}
+mod tests;

@@ -25,8 +25,7 @@ fn config(server: &Server, lifetime: Duration) -> Config {
 }
 
 async fn connect(server: &Server, links: usize) -> EntraRedis {
-    let redis = server.up(config(server, HOUR), links).await;
-    redis
+    server.up(config(server, HOUR), links).await
 }
 
 /// Sends a command whose reply nobody waits for.

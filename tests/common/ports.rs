@@ -12,6 +12,7 @@ pub struct Refusing {
     _bound: Socket,
 }
 
+#[allow(clippy::new_without_default, reason = "it binds a port")]
 impl Refusing {
     pub fn new() -> Self {
         let bound = bound();
@@ -27,6 +28,7 @@ pub struct Deaf {
     _queued: Vec<TcpStream>,
 }
 
+#[allow(clippy::new_without_default, reason = "it binds a port")]
 impl Deaf {
     pub fn new() -> Self {
         let listening = bound();

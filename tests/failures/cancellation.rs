@@ -276,7 +276,7 @@ async fn a_connect_dropped_anywhere_leaves_nothing_behind() {
             _ => Fate::After(Duration::from_micros(random.u64(0..200_000))),
         };
         let connect = emulator.try_connect(emulator.config());
-        match fate.befalls(connect).await {
+        match Box::pin(fate.befalls(connect)).await {
             None => dropped += 1,
             Some(redis) => {
                 drop(redis.unwrap());

@@ -135,7 +135,7 @@ async fn recovered(ground: &Ground, redis: &EntraRedis) {
     let mut steady = 0;
     while steady < 20 {
         let stats = redis.manager().stats();
-        let full = stats.links.len() == pool && stats.links.iter().all(|link| link.is_open());
+        let full = stats.links.len() == pool && stats.links.iter().all(entra_redis::LinkStats::is_open);
         let clean = proxy.parked() == 0 && proxy.connections() == pool;
         // With a token that is good yet but cannot be renewed, the worst may be still to come.
         let renewed = stats.token.as_ref().is_some_and(|token| token.in_use) && stats.token_error().is_none();

@@ -41,7 +41,7 @@ async fn settings_are_checked_before_anything_is_sent() {
         |key: &str| Tls::new().ca_pem(&ours.ca).client_cert_pem(&ours.cert).client_key_file(file("key.pem", key));
     let principal = |secret: &str, tenant: &str| Config::new(Credential::service_principal("app", secret, tenant));
     let zero = Duration::ZERO;
-    for (setting, host, port, config) in [
+    for (setting, host, port, config) in vec![
         ("host", "", 10000, config()),
         ("host", "rediss://cache", 10000, config()),
         ("host", "cache:10000", 10000, config()),

@@ -1,0 +1,70 @@
+use super::{
+    super::wire::tests::{SECOND, get, wire},
+    *,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+fn of(reply: &str) -> Role {
+    role(&Outcome::Answered(redis::parse_redis_value(reply.as_bytes()).unwrap()))
+}
+
+#[test]
+fn the_role_is_read_from_every_form_of_answer() {
+    assert_eq!(of("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"), Role::Primary);
+    assert_eq!(of("*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:0\r\n"), Role::Replica);
+    assert_eq!(of("*4\r\n$5\r\nproto\r\n:2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"), Role::Primary);
+    assert_eq!(of("%1\r\n$4\r\nrole\r\n$7\r\nreplica\r\n"), Role::Replica);
+    for unknown in ["-NOPERM no\r\n", "*0\r\n", "*1\r\n$8\r\nsentinel\r\n", "%0\r\n", "+OK\r\n"] {
+        assert_eq!(of(unknown), Role::Unsaid, "{unknown}");
+    }
+    for none in [Outcome::TimedOut, Outcome::Lost("down"), Outcome::Unsent(None)] {
+        assert_eq!(role(&none), Role::Unanswered);
+    }
+}
+
+async fn say(far: &mut DuplexStream, question: &str, answer: &str) {
+    let mut came = vec![0; redis::cmd(question).get_packed_command().len()];
+    far.read_exact(&mut came).await.unwrap();
+    assert_eq!(came, redis::cmd(question).get_packed_command());
+    far.write_all(answer.as_bytes()).await.unwrap();
+}
+
+/// What is found out of a server that has answered as a replica does, and then these questions; and whether it is
+/// found out later.
+async fn found(answers: &[(&str, &str)]) -> (Result<(), &'static str>, bool) {
+    let (wire, mut far) = wire(1024);
+    let refused = get(&wire, "a");
+    let mut came = [0; 20];
+    far.read_exact(&mut came).await.unwrap();
+    far.write_all(b"-READONLY You can't write against a read only replica.\r\n").await.unwrap();
+    assert!(matches!(refused.await.outcome, Outcome::Answered(Value::ServerError(_))));
+    let claims = wire.liveness.take_claims();
+    assert!(claims.is_read_only());
+    let answer = async {
+        for (question, answer) in answers {
+            say(&mut far, question, answer).await;
+        }
+        // It stays silent until the check is through.
+        std::future::pending::<()>().await;
+    };
+    // The refusal was a sign of life, which is noted to the millisecond.
+    tokio::time::sleep(SECOND / 100).await;
+    let checked = tokio::select! {
+        checked = check(&wire, claims, SECOND) => checked,
+        () = answer => unreachable!("it does not end"),
+    };
+    (checked, wire.liveness.has_claims())
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_answers_is_a_replica() {
+    let (pong, forbidden) = (("PING", "+PONG\r\n"), "-NOPERM no\r\n");
+    let unknown = "-ERR unknown command\r\n";
+    let role = |name: &str| format!("*2\r\n$4\r\nrole\r\n${}\r\n{name}\r\n", name.len());
+    assert_eq!(found(&[pong]).await, (Ok(()), true));
+    assert_eq!(found(&[pong, ("ROLE", forbidden)]).await, (Ok(()), true));
+    assert_eq!(found(&[pong, ("ROLE", forbidden), ("HELLO", unknown)]).await, (Err(READONLY), false));
+    assert_eq!(found(&[pong, ("ROLE", forbidden), ("HELLO", &role("master"))]).await, (Ok(()), false));
+    assert_eq!(found(&[pong, ("ROLE", &role("replica"))]).await, (Err(READONLY), false));
+    assert_eq!(found(&[]).await.0, Err(SILENT));
+}
