@@ -8,7 +8,7 @@ use tokio::{sync::broadcast::Receiver, task::JoinHandle};
 
 /// A clock that never runs.
 #[derive(Default)]
-pub(crate) struct Stopwatch;
+pub(crate) struct Stopwatch(());
 
 impl Stopwatch {
     #[allow(clippy::unused_self)]

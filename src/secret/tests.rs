@@ -1,3 +1,5 @@
+#![allow(clippy::format_collect, reason = "short texts, built once")]
+
 //! Nothing that can be recognised is left of a secret, and everything else is.
 
 use super::*;

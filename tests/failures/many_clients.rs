@@ -23,8 +23,8 @@ async fn their_first_dials_are_spread() {
             dials.lock().unwrap().push((client, Instant::now()));
             async move { io::Result::Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]) }
         };
-        let redis = server.up(server.config().resolver(resolver), 1).await;
-        redis
+
+        server.up(server.config().resolver(resolver), 1).await
     }))
     .await;
     // Connections that have lived for a second are dialed anew without the delay that grows.
