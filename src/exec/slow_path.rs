@@ -90,17 +90,7 @@ impl SlowPath<'_> {
                     )
                     .await
                 {
-                    Ok(sent) => {
-                        let queued = Instant::now();
-                        let mut underway =
-                            Underway { slow_path: self, request: &request, link: sent.link, ended: false };
-                        let answer = sent.reply.await;
-                        underway.ended = true;
-                        drop(underway);
-                        let large = sent.large || answer.large;
-                        self.memory.expects_large |= large;
-                        Attempt { link: sent.link, queued, answer, large }
-                    }
+                    Ok(sent) => self.answered(&request, sent).await,
                     Err(error) => {
                         timer::let_others_run().await;
                         let error = self.failed(error);
@@ -181,6 +171,18 @@ impl SlowPath<'_> {
             refused = Some(reply);
             self.core.admission.note_retry();
         }
+    }
+
+    /// Waits for what becomes of a request that was sent; if that is given up, it may run yet.
+    async fn answered<R: Request>(&mut self, request: &R, sent: Sent) -> Attempt {
+        let queued = Instant::now();
+        let mut underway = Underway { slow_path: self, request, link: sent.link, ended: false };
+        let answer = sent.reply.await;
+        underway.ended = true;
+        drop(underway);
+        let large = sent.large || answer.large;
+        self.memory.expects_large |= large;
+        Attempt { link: sent.link, queued, answer, large }
     }
 
     /// Queues it once there is a link and room; how long one `waits` for that is recorded.

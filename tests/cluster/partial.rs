@@ -56,7 +56,9 @@ async fn a_pipeline_of_which_a_part_is_lost_says_so() {
     let frozen = keys[0].1;
     cluster.front(frozen).unwrap().freeze();
     let mut pipeline = pipe();
-    keys.iter().for_each(|(key, _)| _ = pipeline.incr(key, 1));
+    for (key, _) in &keys {
+        pipeline.incr(key, 1);
+    }
     let error = pipeline.query_async::<Value>(&mut redis).await.unwrap_err();
     let text = error.to_string();
     assert!(

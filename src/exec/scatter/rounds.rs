@@ -90,8 +90,11 @@ impl<'a> Rounds<'a> {
             let Ok(groups) = self.groups(units, pending).await else {
                 break;
             };
-            groups.iter().for_each(|_| self.core.admission.note_retry());
-            let turns = groups.iter().map(|_| Turn::Again).collect();
+            let again = |_| {
+                self.core.admission.note_retry();
+                Turn::Again
+            };
+            let turns = groups.iter().map(again).collect();
             let answered = self.send(units, &groups, turns).await;
             pending = self.settle(units, groups, answered, &mut outcomes).await;
         }
@@ -159,7 +162,9 @@ impl<'a> Rounds<'a> {
                 }
                 several => {
                     let mut pipeline = Pipeline::with_capacity(several.len());
-                    several.iter().for_each(|one| _ = pipeline.add_command(Cmd::clone(&units[one.unit].cmd)));
+                    for one in several {
+                        pipeline.add_command(Cmd::clone(&units[one.unit].cmd));
+                    }
                     let request = PipelineRequest { pipeline: &pipeline, offset: 0, count: pipeline.len() };
                     slow_path.run_from(request, None, turn, group.way(units), deadline).await
                 }
