@@ -1,8 +1,8 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke mutants redis-server openssl
+.PHONY: test test-clients lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom mutants redis-server openssl
 
-# Where fuzz/ and benches/peers, which are workspaces of their own, share what is built for the library.
+# Where fuzz/, loom/ and benches/peers, which are workspaces of their own, share what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 test: redis-server openssl
@@ -72,6 +72,11 @@ fuzz:
 # Some seconds for each of them.
 fuzz-smoke:
 	cargo run --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- smoke --seconds 2
+
+# Models of admission, reply slots and queues in every order of their threads' steps with so many interruptions a run, by
+# default two; CONTRIBUTING.md says how to search further. Not captured, because a model that fails may abort.
+loom:
+	cargo test --manifest-path loom/Cargo.toml --target-dir $(TARGET_DIR) --test models -- --nocapture
 
 # What no test notices of a file or a room (FILE='src/token/*.rs'), by those unit tests whose names hold TESTS.
 mutants: export CARGO_PROFILE_DEV_DEBUG = false

@@ -1,11 +1,10 @@
 //! How many commands are under way, how many may be, and how they ended.
 
-use crate::error::{Error, ErrorKind};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
+use crate::{
+    error::{Error, ErrorKind},
+    sync::{Arc, AtomicU64, AtomicUsize, Notify},
 };
-use tokio::sync::Notify;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// What happens to a command that comes while `max_in_flight` others have no answer yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -274,6 +273,12 @@ impl Permit {
     /// Somebody else gives it back from now on.
     pub(crate) fn hand_on(mut self) {
         self.0 = None;
+    }
+}
+
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Permit")
     }
 }
 

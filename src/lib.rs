@@ -38,8 +38,8 @@
 //!   durations as they are measured, the rest once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
-//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (a
-//!   cluster connection, say), as a `StreamingCredentialsProvider`.
+//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
+//!   subscriptions, say), as a `StreamingCredentialsProvider`.
 //!
 //! `cli` and `prometheus` build some of the examples, `bench-api` the benches; they add nothing to the API.
 
@@ -68,6 +68,7 @@ mod pool;
 mod resp;
 mod retry;
 mod secret;
+mod sync;
 mod timer;
 mod token;
 mod transport;

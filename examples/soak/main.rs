@@ -8,6 +8,9 @@
 //! After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
 //! been started anew since.
 //!
+//! It runs on a cluster as it does on a single endpoint. `nodes` counts the nodes that keys went to, over the whole
+//! run: one that has taken another one's place counts, too.
+//!
 //! With `--chaos`, for a cache on which things go wrong, as on the emulator with its option of that name, the status is
 //! 0 if there was no wrong read, no error but those that this explains (deadlines that passed, connections that were
 //! lost, tokens that were not to be had), and every key could be read at the end.
@@ -17,15 +20,16 @@ mod tally;
 mod worker;
 
 use clap::Parser;
-use entra_redis::{Config, Counters, EntraRedis, Tls};
+use entra_redis::{Config, Counters, EntraRedis, NodeStats, Stats, Tls};
 use hdrhistogram::Histogram;
 use serde_json::json;
 use std::{
+    collections::HashSet,
     env,
     error::Error,
     fs,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tally::{Kind, histogram};
@@ -77,6 +81,7 @@ struct End {
     /// Memory of this process after the warm-up and at the end, in KiB.
     resident: [Option<u64>; 2],
     tasks: usize,
+    nodes: usize,
 }
 
 #[tokio::main]
@@ -95,10 +100,11 @@ async fn main() -> ExitCode {
                 recovered: false,
                 resident: [None; 2],
                 tasks: tasks_left().await,
+                nodes: 0,
             }
         }
     };
-    let End { counters, retried, latency, recovered, resident, tasks } = end;
+    let End { counters, retried, latency, recovered, resident, tasks, nodes } = end;
     let notes = plan.tally.notes();
     let report = json!({
         "commands": plan.tally.commands(),
@@ -128,6 +134,7 @@ async fn main() -> ExitCode {
         "rss_start_kib": resident[0],
         "rss_end_kib": resident[1],
         "tasks_end": tasks,
+        "nodes": nodes,
     });
     if options.json {
         println!("{report}");
@@ -141,10 +148,11 @@ async fn run(options: &Options, plan: &Arc<Plan>) -> Result<End, Box<dyn Error>>
     let host = variable("REDIS_HOST").ok_or("REDIS_HOST is not set")?;
     let port = variable("REDIS_PORT").map_or(Ok(10000), |port| port.parse()).map_err(|_| "REDIS_PORT is no port")?;
     let mut redis = EntraRedis::connect(&host, port, config(options)?).await?;
-    let run_id = plan.run_id(&mut redis).await;
-    let worker = |task| Worker::new(plan, &redis, task, run_id.as_deref());
+    let names = plan.names(&mut redis).await;
+    let worker = |task| Worker::new(plan, &redis, task, names.as_ref());
     let tasks: Vec<_> = (0..options.tasks).map(|task| tokio::spawn(worker(task).run())).collect();
-    let progress = tokio::spawn(report(Arc::clone(plan), redis.clone()));
+    let used = Arc::new(Mutex::new(HashSet::new()));
+    let progress = tokio::spawn(report(Arc::clone(plan), redis.clone(), Arc::clone(&used)));
     let warm_up = WARM_UP.min(Duration::from_secs(options.seconds) / 10);
     let warm = tokio::spawn(async move {
         sleep(warm_up).await;
@@ -161,16 +169,27 @@ async fn run(options: &Options, plan: &Arc<Plan>) -> Result<End, Box<dyn Error>>
     // That it was aborted is no news.
     _ = progress.await;
     let stats = redis.manager().stats();
+    let nodes = note_used(&used, &stats);
     redis.shutdown().await;
     drop(redis);
     let (counters, retried) = (stats.counters, stats.commands.retried);
-    Ok(End { counters, retried, latency, recovered, resident, tasks: tasks_left().await })
+    Ok(End { counters, retried, latency, recovered, resident, tasks: tasks_left().await, nodes })
+}
+
+/// Notes the addresses of the nodes that commands go to now; returns how many there have been.
+fn note_used(used: &Mutex<HashSet<String>>, stats: &Stats) -> usize {
+    // A single endpoint has no slots. A node of a cluster without slots gets no keys.
+    let takes_keys = |node: &&NodeStats| node.open_links > 0 && (stats.nodes.len() == 1 || !node.slots.is_empty());
+    let mut used = used.lock().expect("no panic while it is locked");
+    used.extend(stats.nodes.iter().filter(takes_keys).map(|node| node.address.clone()));
+    used.len()
 }
 
 /// Says every second how it goes.
-async fn report(plan: Arc<Plan>, redis: EntraRedis) {
+async fn report(plan: Arc<Plan>, redis: EntraRedis, used: Arc<Mutex<HashSet<String>>>) {
     let mut before = 0;
     loop {
+        note_used(&used, &redis.manager().stats());
         sleep(Duration::from_secs(1)).await;
         let commands = plan.tally.commands();
         let (errors, wrong_reads) = {

@@ -7,9 +7,10 @@ use crate::{
 };
 use entra_redis::EntraRedis;
 use hdrhistogram::Histogram;
-use redis::{AsyncCommands, RedisResult};
+use redis::{AsyncCommands, Value};
 use std::{
     array::from_fn,
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,6 +32,7 @@ const SHOWN: usize = 32;
 pub(crate) struct Plan {
     pub(crate) tally: Tally,
     end: Instant,
+    chaos: bool,
     recovery: Duration,
     value_size: usize,
     /// Keeps the keys of this run apart from those of all others.
@@ -43,6 +45,7 @@ impl Plan {
         Self {
             tally: Tally::new(options.chaos),
             end: Instant::now() + Duration::from_secs(options.seconds),
+            chaos: options.chaos,
             recovery: Duration::from_secs(options.recovery),
             value_size: options.value_size,
             run: fastrand::u64(..),
@@ -50,13 +53,12 @@ impl Plan {
         }
     }
 
-    /// What the server calls itself, another name after each start; none if it does not say.
-    pub(crate) async fn run_id(&self, redis: &mut EntraRedis) -> Option<String> {
+    /// What the servers call themselves, another name after each start; none if they do not say.
+    pub(crate) async fn names(&self, redis: &mut EntraRedis) -> Option<Names> {
         let limit = Instant::now() + self.recovery;
         loop {
-            let info: RedisResult<String> = redis::cmd("INFO").arg("server").query_async(redis).await;
-            match info {
-                Ok(info) => return info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned),
+            match redis::cmd("INFO").arg("server").query_async::<Value>(redis).await {
+                Ok(info) => return Some(names(info)).filter(|names| !names.is_empty()),
                 // Not to everybody, perhaps.
                 Err(error) if error.code().is_some() => return None,
                 Err(_) if Instant::now() >= limit => return None,
@@ -66,13 +68,37 @@ impl Plan {
     }
 }
 
+/// The name of each server by its address, which is empty for a single endpoint.
+pub(crate) type Names = BTreeMap<String, String>;
+
+/// Those in a reply to `INFO`. That of a cluster is a map, with an error for a node that does not answer.
+fn names(info: Value) -> Names {
+    let name = |info: Value| {
+        let info: String = redis::from_redis_value(info).ok()?;
+        info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned)
+    };
+    match info {
+        Value::Map(nodes) => nodes
+            .into_iter()
+            .filter_map(|(node, info)| Some((redis::from_redis_value(node).ok()?, name(info)?)))
+            .collect(),
+        info => name(info).map(|name| (String::new(), name)).into_iter().collect(),
+    }
+}
+
+/// Whether keys may be lost between the two looks: a server was started anew. With `chaos`, also if a node has gone:
+/// its replica may not have had all of its writes.
+fn may_have_lost(before: &Names, now: &Names, chaos: bool) -> bool {
+    before.iter().any(|(node, name)| now.get(node).map_or(chaos, |newer| newer != name))
+}
+
 pub(crate) struct Worker {
     plan: Arc<Plan>,
     redis: EntraRedis,
     task: usize,
     keys: [Register; KEYS],
-    /// The server's, at the last look.
-    run_id: Option<String>,
+    /// The servers', at the last look.
+    names: Option<Names>,
     latency: Histogram<u64>,
 }
 
@@ -84,13 +110,13 @@ pub(crate) struct Done {
 }
 
 impl Worker {
-    pub(crate) fn new(plan: &Arc<Plan>, redis: &EntraRedis, task: usize, run_id: Option<&str>) -> Self {
+    pub(crate) fn new(plan: &Arc<Plan>, redis: &EntraRedis, task: usize, names: Option<&Names>) -> Self {
         Self {
             plan: Arc::clone(plan),
             redis: redis.clone(),
             task,
             keys: from_fn(|_| Register::default()),
-            run_id: run_id.map(str::to_owned),
+            names: names.cloned(),
             latency: histogram(),
         }
     }
@@ -162,14 +188,14 @@ impl Worker {
         write.is_some() && self.keys[key].may_hold(write)
     }
 
-    /// Whether the server has been started anew since the last look: then, and only then, it may have lost any key. One
+    /// Whether a server has been started anew since the last look: then, and only then, it may have lost any key. One
     /// that does not say has not.
     async fn was_restarted(&mut self) -> bool {
-        let Some(now) = self.plan.run_id(&mut self.redis).await else {
+        let Some(now) = self.plan.names(&mut self.redis).await else {
             return false;
         };
-        let before = self.run_id.replace(now);
-        let restarted = before.is_some() && before != self.run_id;
+        let restarted = self.names.as_ref().is_some_and(|before| may_have_lost(before, &now, self.plan.chaos));
+        self.names = Some(now);
         if restarted {
             self.keys.iter_mut().for_each(Register::perhaps_lost);
         }

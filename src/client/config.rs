@@ -224,7 +224,8 @@ impl Config {
     /// Looks up the addresses of the cache, anew for every connection; default the operating system's resolver.
     ///
     /// It is given the host and the port; connections go to the ports of the addresses that it returns, in their order.
-    /// TLS verifies the configured host name all the same.
+    /// TLS verifies the configured host name all the same. Nodes that a cluster names by IP addresses are not looked up:
+    /// see [`node_address`](Self::node_address).
     pub fn resolver<F, R>(mut self, resolver: F) -> Self
     where
         F: Fn(String, u16) -> R + Send + Sync + 'static,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    cluster::discovery::Discovery,
+    cluster::discovery::{Discovery, Topology},
     error::{Error, ErrorKind, Stage},
     exec::core::Core,
     link::Setup,
@@ -33,6 +33,9 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 /// Owns the connections and the token, for as long as a handle exists.
+///
+/// On a cluster it owns those to all nodes, which share the token, the pace of dials and `max_in_flight`;
+/// [`stats`](Self::stats) tells of each node, [`health`](Self::health) names nodes without connections.
 ///
 /// Obtained from [`EntraRedis::manager`](crate::EntraRedis::manager).
 pub struct ConnectionManager {
@@ -103,6 +106,7 @@ impl ConnectionManager {
             auth_timeout: config.auth_timeout,
             command_timeout: config.command_timeout,
             links_opened: Arc::default(),
+            asks_for_slots: Arc::new((config.topology != Topology::SingleEndpoint).into()),
             tasks: connections.clone(),
             multi: Arc::default(),
         };
@@ -181,7 +185,8 @@ impl ConnectionManager {
         &self.core
     }
 
-    /// Whether commands can be sent right now: some link is up, and `shutdown` has not been called.
+    /// Whether commands can be sent right now: some link is up, on a cluster to some node, and `shutdown` has not been
+    /// called.
     #[must_use]
     pub fn ready(&self) -> bool {
         !self.core.is_closed() && self.core.nodes().iter().any(|node| node.takes_commands())

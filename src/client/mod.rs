@@ -46,6 +46,27 @@ pub use manager::ConnectionManager;
 /// A command whose connection is lost, or has been silent for a second while others were not, is out of this order: it
 /// may run later than what is sent after it, or never.
 ///
+/// # On a cluster
+///
+/// On a cache with the OSS cluster policy, each command goes to the node that owns the slot of its keys, and follows
+/// that node's word if it names another one. What differs from a single endpoint:
+///
+/// - The order above holds for what goes to one node, and so for all commands on one key; what one handle sends to
+///   different nodes without waiting for replies runs in any order. A pipeline is taken apart by nodes, and its
+///   replies come in the order of its commands.
+/// - An atomic pipeline has all its keys in one slot, as those with the same part in braces are (`{user:1}:name`). It
+///   is refused otherwise, before anything is sent, with the code `CROSSSLOT`. So does Redis refuse other commands
+///   and scripts with keys in several slots.
+/// - `MGET`, `MSET`, `DEL`, `UNLINK`, `EXISTS`, `TOUCH`, `JSON.MGET`, `JSON.MSET` and `TS.MADD` take keys of any
+///   slots, and are atomic no more. An error of a write that other nodes have done says which keys are done, by the
+///   places of the arguments.
+/// - `DBSIZE`, `KEYS`, `FLUSHALL`, `FLUSHDB`, `SCRIPT LOAD`, `FUNCTION LOAD`, `CONFIG SET` and the like go to all
+///   nodes, and fail if one of them fails. `SCAN` has one cursor over all nodes. `INFO` and other reports are maps,
+///   from the addresses of the nodes to what each says. The README has a table of all of them.
+/// - Commands without keys go to any node. One that this crate does not know is taken to have its key as its first
+///   argument; if the guess is wrong, the server names the right node.
+/// - `WAIT` is refused, as on a single endpoint: it blocks, and tells of what one connection has written.
+///
 /// # Errors
 ///
 /// Commands fail with a [`redis::RedisError`]: `is_timeout()` after the `command_timeout`, `is_connection_dropped()`
@@ -62,7 +83,8 @@ pub struct EntraRedis {
 impl EntraRedis {
     /// Connects to `host`, a DNS name or IP address, and `port` (Azure Managed Redis: 10000).
     ///
-    /// Returns when the first connection is authenticated; the other connections of the pool follow in the background.
+    /// Returns when the first connection is authenticated, on a cluster one to each node, or to some of them after
+    /// `connect_timeout`; the other connections follow in the background.
     ///
     /// # Errors
     ///

@@ -61,9 +61,16 @@ impl Sources {
                 .collect(),
             pool_size: pools().map(|pool| pool.size()).sum(),
             dialing: pools().map(|pool| pool.dialing()).sum(),
-            draining: pools().map(|pool| pool.draining()).sum(),
+            draining: pools().map(|pool| pool.draining()).sum::<usize>() + self.links_of_leaving_nodes(),
             last_connect_error: pools().find_map(|pool| pool.last_error()),
             nodes: owners.iter().map(node_stats).collect(),
+        }
+    }
+
+    fn links_of_leaving_nodes(&self) -> usize {
+        match &self.routing {
+            Routing::Single(_) => 0,
+            Routing::Cluster(cluster) => cluster.nodes.leaving().iter().map(|node| node.pool().all_links().len()).sum(),
         }
     }
 

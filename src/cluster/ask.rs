@@ -36,9 +36,7 @@ impl Refused {
 
 /// Asks over a link that is up.
 pub(super) async fn ask(link: &Link, name: &NodeAddress, limit: Duration) -> Result<Topology, Refused> {
-    let mut cmd = redis::cmd("CLUSTER");
-    cmd.arg("SLOTS");
-    match link.ask(&cmd, Instant::now() + limit).await {
+    match link.ask_for_slots(Instant::now() + limit).await {
         Outcome::Answered(Value::ServerError(error)) if is_for_a_while(error.code()) => {
             Err(Refused::Silent(unanswered(&format!("Redis said {}", error.code()))))
         }

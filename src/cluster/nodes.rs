@@ -10,11 +10,9 @@ use crate::{
     link::Setup,
     lock::lock,
     pool::{Availability, Shared},
-    transport::resolve::Resolver,
 };
 use std::{
     collections::HashMap,
-    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, Weak},
     time::Duration,
@@ -107,6 +105,11 @@ impl Nodes {
         known.chain(state.leaving.iter().map(|leaving| &leaving.node)).map(Arc::clone).collect()
     }
 
+    /// Those that are gone and have something in flight yet.
+    pub(crate) fn leaving(&self) -> Vec<Arc<Node>> {
+        lock(&self.state).leaving.iter().map(|leaving| Arc::clone(&leaving.node)).collect()
+    }
+
     /// Forgets nodes that the topology names no more: no new commands for them. What is in flight may be answered yet.
     pub(super) fn forget(&self, is_listed: impl Fn(&NodeAddress) -> bool) {
         let now = Instant::now();
@@ -156,14 +159,7 @@ impl Nodes {
         let endpoint = catch_unwind(AssertUnwindSafe(|| self.map.endpoint(address))).ok();
         let endpoint = endpoint.unwrap_or_else(|| NodeEndpoint::new(address.host(), address.port()));
         let mut setup = self.setup.clone();
-        if endpoint.host.parse::<IpAddr>().is_ok() {
-            // The user's resolver knows names, and may well have the addresses of the cache for whatever it is asked.
-            setup.dialer.resolver = Resolver::default();
-        }
-        setup.dialer.host = endpoint.host;
-        setup.dialer.port = endpoint.port;
-        setup.dialer.hint = Some(NODE_HINT);
-        setup.dialer.transport = setup.dialer.transport.for_node(endpoint.server_name.as_deref());
+        setup.dialer = setup.dialer.for_node(endpoint.host, endpoint.port, endpoint.server_name.as_deref(), NODE_HINT);
         setup.node = address.to_string().into();
         let _entered = self.runtime.enter();
         Node::start(address.clone(), self.pool_size, setup, &self.shared, &self.keepers).0

@@ -1,6 +1,6 @@
 //! When the configured name is asked: nodes are gone, and it may lead to what has taken their place.
 
-use super::{address::NodeAddress, router::Map};
+use super::address::NodeAddress;
 use crate::retry::{Backoff, RetryPolicy};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
@@ -38,13 +38,9 @@ impl Outage {
         }
     }
 
-    /// Notes which nodes have no link now.
-    pub(super) fn look(&mut self, map: &Map, now: Instant) {
-        let dead = map.primaries().iter().filter(|member| !member.node.takes_commands());
-        let dead_since = dead.map(|member| {
-            let since = self.dead_since.get(&member.address).copied().unwrap_or(now);
-            (member.address.clone(), since)
-        });
+    /// Notes which nodes that own slots have no link now.
+    pub(super) fn look<'a>(&mut self, dead: impl Iterator<Item = &'a NodeAddress>, now: Instant) {
+        let dead_since = dead.map(|address| (address.clone(), self.dead_since.get(address).copied().unwrap_or(now)));
         self.dead_since = dead_since.collect();
         if self.dead_since.is_empty() {
             self.while_dead.reset();
@@ -75,3 +71,6 @@ impl Outage {
         self.next = now + backoff.next_delay().max(SHORTEST);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,16 +82,24 @@ fn target(details: &str, sent: Sent<'_>) -> Option<(Slot, NodeAddress)> {
 
 /// `MOVED` as it is told to somebody who took a cluster for a single endpoint; anything else as it is.
 pub(crate) fn explain_moved(value: Value) -> Value {
+    match value {
+        Value::ServerError(error) => Value::ServerError(explain_moved_error(error)),
+        value => value,
+    }
+}
+
+/// The same, for an error.
+pub(crate) fn explain_moved_error(error: ServerError) -> ServerError {
     const WHAT_TO_DO: &str = "this server is a node of a cluster: connect with `Topology::Auto` or `Topology::OssCluster` \
                               in place of `Topology::SingleEndpoint`";
-    match value {
-        Value::ServerError(error) if error.kind() == Some(ServerErrorKind::Moved) => {
-            let details = error.details().unwrap_or_default().replace(['\r', '\n'], " ");
-            // Only the redis crate makes such an error, out of a line.
-            let line = format!("-MOVED {details} ({WHAT_TO_DO})\r\n");
-            redis::parse_redis_value(line.as_bytes()).unwrap_or(Value::ServerError(error))
-        }
-        value => value,
+    if error.kind() != Some(ServerErrorKind::Moved) {
+        return error;
+    }
+    let details = error.details().unwrap_or_default().replace(['\r', '\n'], " ");
+    // Only the redis crate makes such an error, out of a line.
+    match redis::parse_redis_value(format!("-MOVED {details} ({WHAT_TO_DO})\r\n").as_bytes()) {
+        Ok(Value::ServerError(explained)) => explained,
+        _ => error,
     }
 }
 

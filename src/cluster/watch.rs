@@ -145,7 +145,7 @@ impl Watch {
         if is_unwell {
             self.pace.request();
         }
-        self.outage.look(&map, now);
+        self.outage.look(dead(&map), now);
         self.forget(&map);
     }
 
@@ -168,7 +168,7 @@ impl Watch {
             self.publish(new);
         }
         let map = self.cluster.map();
-        self.outage.look(&map, Instant::now());
+        self.outage.look(dead(&map), Instant::now());
         self.forget(&map);
     }
 
@@ -213,6 +213,11 @@ impl Watch {
         asked.truncate(ASKED_AT_MOST);
         asked
     }
+}
+
+/// Nodes that own slots and have no link.
+fn dead(map: &Map) -> impl Iterator<Item = &NodeAddress> {
+    map.primaries().iter().filter(|member| !member.node.takes_commands()).map(|member| &member.address)
 }
 
 /// The answer that comes first. All are given some time before the next one is asked too.

@@ -188,7 +188,7 @@ impl Core {
             self.doubt_if_unserved(request);
             if memory.unanswered.is_empty() {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
-                    return Err(self.no_link(request));
+                    return Err(self.no_link(request, &way, was_sent));
                 }
                 continue;
             }
@@ -233,17 +233,19 @@ impl Core {
         }
     }
 
-    fn no_link<R: Request>(&self, request: &R) -> Error {
+    fn no_link<R: Request>(&self, request: &R, way: &Way, was_sent: bool) -> Error {
         if self.is_closed() || self.timers.have_ended() {
             return Error::closed();
         }
         self.admission.note_unserved();
-        let error = Error::new(
-            ErrorKind::Timeout(Stage::Command),
-            "no connection to Redis came up within the command's deadline",
-        )
-        .not_run();
-        match self.tokens.late().or_else(|| self.last_error(request)) {
+        let unsent = unsent(was_sent);
+        let text = format!("no connection to Redis came up within the command's deadline; {unsent}");
+        let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
+        let last_error = || match way {
+            Way::Owner => self.last_error(request),
+            Way::Redirected { to, .. } | Way::Part { to, .. } => to.pool().last_error(),
+        };
+        match self.tokens.late().or_else(last_error) {
             Some(source) => {
                 Error::new(error.kind(), format!("{error}; the last attempt: {source}")).not_run().with_source(source)
             }

@@ -1,17 +1,24 @@
 //! The first words on a connection, and the later `AUTH`s.
 
-use super::{driver::GARBAGE, queue::Access, reply::Outcome, setup::Setup, wire::Wire};
+use super::{
+    driver::GARBAGE,
+    queue::Access,
+    reply::{Outcome, Reply},
+    setup::Setup,
+    wire::Wire,
+};
 use crate::{
     error::{Error, ErrorKind, Stage},
     token::Current,
     transport::tls::{Transport, explain},
 };
 use redis::{Cmd, ErrorKind as RedisErrorKind, ProtocolVersion, RedisError};
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::Instant;
 
-/// `HELLO 3 AUTH …` (or `AUTH …` for RESP2) and the library's name, in one round trip.
-pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) -> Result<(), Error> {
+/// `HELLO 3 AUTH …` (or `AUTH …` for RESP2) and the library's name, in one round trip; and for the topology, if that is
+/// to be asked for, whose reply is to come.
+pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) -> Result<Option<Reply>, Error> {
     let hello = if setup.protocol == ProtocolVersion::RESP2 {
         auth_command(current)
     } else {
@@ -29,17 +36,27 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
         name.arg("SETINFO").arg(field).arg(value);
         drop(wire.command(Access::Own, &name, Some(deadline), false));
     }
+    let asks = setup.asks_for_slots.swap(false, Relaxed);
+    let slots = asks.then(|| wire.command(Access::Own, &slots_command(), Some(deadline), false)).flatten();
     let outcome = match answer {
         Some((reply, _)) => reply.await.outcome,
         None => Outcome::Unsent(None),
     };
-    verdict(outcome, current, Limit::AuthTimeout(setup.auth_timeout)).map_err(|error| {
+    let verdict = verdict(outcome, current, Limit::AuthTimeout(setup.auth_timeout));
+    verdict.map(|()| slots.map(|(reply, _)| reply)).map_err(|error| {
         match (&setup.dialer.transport, error.kind()) {
             // A port with TLS closes the connection, or says what is no Redis reply.
             (Transport::Plaintext, ErrorKind::Connect) => error.with_hint(PLAINTEXT),
             _ => error,
         }
     })
+}
+
+/// The question of who has which slots.
+pub(super) fn slots_command() -> Cmd {
+    let mut cmd = redis::cmd("CLUSTER");
+    cmd.arg("SLOTS");
+    cmd
 }
 
 /// How long the answer to a `HELLO` or `AUTH` is waited for, and why no longer.

@@ -64,6 +64,8 @@ pub(crate) struct Link {
     /// The address of the server, as it is shown.
     node: Arc<str>,
     wire: Wire,
+    /// The reply to come to a question for the topology that went with the first `AUTH`.
+    slots: Mutex<Option<Reply>>,
     authenticated: Mutex<Authenticated>,
     last_used: AtomicU64,
     reauths: AtomicU64,
@@ -88,11 +90,12 @@ impl Link {
             Wire::start(stream, WireContext { keeper, admission, patience, record, pool, tasks, multi })
         };
         let asked = Instant::now();
-        handshake::authenticate(&wire, setup, &current).await?;
+        let slots = handshake::authenticate(&wire, setup, &current).await?;
         let authenticated = Authenticated::with(&current, asked.elapsed());
         wire.liveness.expires_at(authenticated.until);
         let link = Self::new(setup.next_id(), Arc::clone(&setup.node), wire, authenticated);
         link.touch();
+        *lock(&link.slots) = slots;
         Ok(link)
     }
 
@@ -116,6 +119,7 @@ impl Link {
             id,
             node,
             wire,
+            slots: Mutex::new(None),
             authenticated: Mutex::new(authenticated),
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),
@@ -156,7 +160,7 @@ impl Link {
         self.id
     }
 
-    /// The address of the server, as it is shown; the same one for all links of a node.
+    /// The address of the server, as it is shown.
     pub(crate) fn node(&self) -> &Arc<str> {
         &self.node
     }
@@ -318,9 +322,13 @@ impl Link {
         check::check(&self.wire, claims, limit).await
     }
 
-    /// Asks something on behalf of this crate, in whatever condition the link is.
-    pub(crate) async fn ask(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
-        self.wire.own(cmd, deadline).await
+    /// Asks who has which slots, in whatever condition the link is; or tells what was answered if it has been asked.
+    pub(crate) async fn ask_for_slots(&self, deadline: Instant) -> Outcome {
+        let asked = lock(&self.slots).take();
+        match asked {
+            Some(reply) => timeout_at(deadline, reply).await.map_or(Outcome::TimedOut, |answer| answer.outcome),
+            None => self.wire.own(&handshake::slots_command(), deadline).await,
+        }
     }
 
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.

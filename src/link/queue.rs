@@ -1,16 +1,17 @@
 //! Between the callers of a link and its driver: what is to be written, and who waits for what.
 
 use super::reply::{Expect, Reply, Slot};
-use crate::{admission::Admission, lock::lock};
+use crate::{
+    admission::Admission,
+    lock::lock,
+    sync::{Arc, AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Mutex, Notify},
+};
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst},
-    },
+    sync::atomic::Ordering::SeqCst,
     task::{Context, Waker},
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 /// What a link is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,16 +1,21 @@
 //! What a request waits for, and the place where its answer is put.
 
 use super::multi::{Multi, Refused};
-use crate::{admission::Permit, lock::lock};
+use crate::{
+    admission::Permit,
+    lock::lock,
+    sync::{Arc, Mutex},
+};
 use redis::{ServerError, Value};
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::PoisonError,
     task::{Context, Poll, Waker},
 };
 use tokio::time::Instant;
 
 /// How a request ended.
+#[derive(Debug)]
 pub(crate) enum Outcome {
     /// Redis answered; a pipeline's answers come as one array.
     Answered(Value),

@@ -6,7 +6,7 @@ use redis::ProtocolVersion;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -22,6 +22,9 @@ pub(crate) struct Setup {
     pub(crate) command_timeout: Duration,
     /// Links that were opened in all, which numbers them.
     pub(crate) links_opened: Arc<AtomicU64>,
+    /// Whether the next link asks for the topology right behind its `AUTH`, so that `connect` takes no round trip more
+    /// for that.
+    pub(crate) asks_for_slots: Arc<AtomicBool>,
     /// The name of the pool that the links are for.
     pub(crate) pool: Arc<str>,
     /// Where the connections' tasks are counted.

@@ -12,7 +12,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 use tokio::runtime::Handle;
 
 /// A [`StreamingCredentialsProvider`] that never stops: the token actor of this crate behind connections of the `redis`
-/// crate, for what is only to be had there, such as its cluster connection.
+/// crate, for what is only to be had there, such as subscriptions.
 ///
 /// Every subscriber gets the token in use at once (or the first one, once it is there) and each new one after it. An
 /// error comes through when there is no valid token, not before: failed renewals are nobody's business while the old

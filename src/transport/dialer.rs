@@ -6,7 +6,11 @@ use super::{
     tls::{Transport, explain},
 };
 use crate::error::{Error, ErrorKind, Stage};
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -23,6 +27,15 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
+    /// One to a node of the same cluster, of which the certificate is verified by `server_name`, or else by the same name.
+    pub(crate) fn for_node(&self, host: String, port: u16, server_name: Option<&str>, hint: &'static str) -> Self {
+        // The user's resolver knows names, and may well have the addresses of the cache for whatever it is asked.
+        let is_address = host.parse::<IpAddr>().is_ok();
+        let resolver = if is_address { Resolver::default() } else { self.resolver.clone() };
+        let transport = self.transport.for_node(server_name);
+        Self { host, port, resolver, transport, connect_timeout: self.connect_timeout, hint: Some(hint) }
+    }
+
     /// Resolves the host anew (addresses change when Azure patches), and connects to the first address that answers.
     pub(crate) async fn connect(&self) -> Result<Stream, Error> {
         let deadline = Instant::now() + self.connect_timeout;

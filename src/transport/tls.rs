@@ -73,7 +73,7 @@ impl Transport {
     ///
     /// Each node has sessions of its own: they are kept by server name, which is that of all nodes, and a node can
     /// resume only what it has begun. (A configuration of the user's own stays as it is.)
-    pub(crate) fn for_node(&self, node_name: Option<&str>) -> Self {
+    pub(super) fn for_node(&self, node_name: Option<&str>) -> Self {
         match self {
             Self::Plaintext => Self::Plaintext,
             Self::Tls { config, server_name, is_users } => {

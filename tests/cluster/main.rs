@@ -1,13 +1,20 @@
 //! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
 //! a single endpoint works there, and stays right while slots, nodes and tokens change.
 
+mod all_nodes;
+mod discovery;
+mod ending;
 mod failover;
+mod membership;
 mod migration;
 mod order;
 mod partial;
 mod redirects;
+mod rotation;
 mod routing;
 mod scan;
+mod security;
+mod simulation;
 mod traffic;
 
 use entra_redis::{
@@ -39,6 +46,16 @@ async fn three() -> (common::Azure, Cluster, EntraRedis) {
     start(Emulator::builder().token_lifetime(HOUR).cluster(3), |config| config).await
 }
 
+/// Waits until so many nodes serve slots, and all have both their links.
+async fn nodes_up(redis: &EntraRedis, count: usize) {
+    common::eventually("all nodes are up", 10 * common::SECOND, async || {
+        let stats = redis.manager().stats();
+        let is_up = stats.nodes.len() == count && stats.nodes.iter().all(|node| node.open_links == 2);
+        is_up.then_some(())
+    })
+    .await;
+}
+
 /// The node that serves a slot.
 async fn owner(cluster: &Cluster, slot: u16) -> usize {
     let nodes = cluster.nodes().await.unwrap();
@@ -55,4 +72,10 @@ async fn idle(redis: &EntraRedis) {
         (redis.manager().stats().commands.in_flight == 0).then_some(())
     })
     .await;
+}
+
+/// Writes a key of a node's; whoever else owned its slot until now says so.
+async fn touch(redis: &EntraRedis, cluster: &Cluster, node: usize) {
+    let key = traffic::keys_of(cluster, node, 1).await.remove(0);
+    redis::cmd("SET").arg(key).arg(1).exec_async(&mut redis.clone()).await.expect("the new owner takes it");
 }

@@ -59,7 +59,8 @@ impl Load {
         Self::with_pauses(redis, tasks, PAUSE)
     }
 
-    fn with_pauses(redis: &EntraRedis, tasks: u64, pause: Duration) -> Self {
+    /// Tasks with this pause after each round.
+    pub fn with_pauses(redis: &EntraRedis, tasks: u64, pause: Duration) -> Self {
         let notes = Arc::new(Notes::default());
         let task = |task| tokio::spawn(work(redis.clone(), task, pause, Arc::clone(&notes)));
         Self { tasks: (0..tasks).map(task).collect(), notes }

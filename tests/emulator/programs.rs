@@ -51,6 +51,7 @@ async fn the_emulators_lines_are_all_that_the_other_programs_need() {
         assert!(report.get(nothing).is_some_and(Value::is_null), "{nothing}: {report}");
     }
     assert_eq!(report["recovered"], true);
+    assert_eq!(report["nodes"], 1, "{report}");
 
     let token = child::token(&["--show-token", "--json"], &variables).await.json();
     let mut cli = Command::new("redis-cli");
@@ -101,9 +102,41 @@ async fn soak_gets_through_what_the_emulator_does_to_it() {
 }
 
 #[tokio::test]
-async fn the_quickstart_needs_nothing() {
-    let run = child::example("quickstart", &[], &[]).await;
+async fn the_quickstart_and_the_example_of_a_cluster_need_nothing() {
+    for name in ["quickstart", "cluster"] {
+        let run = child::example(name, &[], &[]).await;
+        assert_eq!(run.code, Some(0), "{name}: {}", run.complaint);
+    }
+}
+
+/// A cluster of redis-servers, as a user runs it, with tokens that rotate meanwhile.
+#[tokio::test]
+async fn on_a_cluster_the_programs_need_no_other_lines() {
+    let arguments = ["--cluster", "3", "--token-lifetime", "2"];
+    let emulator = child::start("emulator", &arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
+    let variables = exported(&emulator.lines);
+    logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
+
+    let run = child::example("cluster", &[], &variables).await;
     assert_eq!(run.code, Some(0), "{}", run.complaint);
+    let values = (100..112).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+    assert!(run.output.contains(&format!("A pipeline over several slots: [{values}]")), "{}", run.output);
+    assert!(run.output.contains("A transaction in one slot: 9 left, 1 sold"), "{}", run.output);
+    let slots: Vec<_> = run.output.lines().filter_map(|line| line.split_once(" slots, ")?.0.split_once(": ")).collect();
+    assert_eq!(slots.len(), 3, "{}", run.output);
+    assert_eq!(slots.iter().map(|(_, slots)| slots.parse::<u32>().unwrap()).sum::<u32>(), 16_384);
+
+    let soak = child::example("soak", &["--seconds", "5", "--tasks", "8", "--json"], &variables).await;
+    assert_eq!(soak.code, Some(0), "{} {}", soak.output, soak.complaint);
+    let report = soak.json();
+    assert_eq!(report["nodes"], 3, "{report}");
+    for none in ["errors", "wrong_reads", "reconnects", "unexplained_errors", "tasks_end"] {
+        assert_eq!(report[none], 0, "{none}: {report}");
+    }
+    // Every link of three nodes, with each new token.
+    assert!(report["rotations"].as_u64() >= Some(2) && report["reauths"].as_u64() >= Some(2 * 6), "{report}");
+    assert_eq!(report["recovered"], true);
+    assert_eq!(emulator.interrupt().await, Some(0));
 }
 
 /// A Redis server that is not there is told at once, by its address.

@@ -304,8 +304,8 @@ fn brackets_without_end_are_given_up_soon() {
         let output = bracket.repeat((1 << 20) / bracket.len());
         assert!(source(&azure_cli::TOOL).read(output.as_bytes()).is_err());
     }
-    // It was minutes, one per bracket looked at up to the end.
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    // It was many minutes, one per bracket looked at up to the end; seconds on a machine that is not busy.
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
     let warned = format!("{}\n{}", "[WARNING] {x} ".repeat(20), json!({"accessToken": jwt()}));
     assert!((azure_cli::TOOL.read)(&warned).is_some());
 }

@@ -37,6 +37,7 @@ fn keeper() -> Keeper {
         auth_timeout: HOUR,
         command_timeout: HOUR,
         links_opened: Arc::default(),
+        asks_for_slots: Arc::default(),
         node: "localhost:1".into(),
         pool: journal.name(),
         tasks: tokio_util::task::TaskTracker::new(),

@@ -5,7 +5,7 @@ use super::{
     directory::Directory,
     node::Node,
     server::{Server, Settings},
-    wait::Patience,
+    wait::{Patience, not_yet},
 };
 use crate::{
     emulator::{
@@ -22,11 +22,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Ports are chosen before they are used, so that another program may come first.
 const ATTEMPTS: usize = 5;
+
+/// How long a greeting is waited for before there is another one.
+const GREETING: Duration = Duration::from_millis(1500);
 
 /// What a cluster is to be.
 #[derive(Clone, Debug)]
@@ -83,9 +86,7 @@ impl Servers {
             let slots: Vec<_> = slots.collect();
             node.server.ask::<()>(redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots)).await?;
         }
-        for node in &all[1..] {
-            self.meet(&all[0], node).await?;
-        }
+        futures_util::future::try_join_all(all[1..].iter().map(|node| self.meet(&all[0], node))).await?;
         for (position, replica) in replicas.iter().enumerate() {
             self.follow(replica, &primaries[position / plan.replicas]).await?;
         }
@@ -121,11 +122,26 @@ impl Servers {
     }
 
     /// Makes two nodes known to each other.
+    ///
+    /// A node forgets one that does not answer its greeting within a second, as on a machine that is busy, and does not
+    /// greet it again by itself.
     pub(super) async fn meet(&self, member: &Node, node: &Node) -> io::Result<()> {
         let ports = node.server.ports;
         let mut meet = redis::cmd("CLUSTER");
         meet.arg("MEET").arg("127.0.0.1").arg(ports.tls).arg(ports.bus);
-        member.server.ask(&meet).await
+        let patience = Patience::new("a node knows another one");
+        loop {
+            member.server.ask::<()>(&meet).await?;
+            let greeted = Instant::now();
+            while greeted.elapsed() < GREETING {
+                // Until the answer a node goes by a name that its greeter has made up.
+                let known: String = member.server.ask(redis::cmd("CLUSTER").arg("NODES")).await?;
+                if known.contains(&node.id) {
+                    return Ok(());
+                }
+                patience.after(not_yet("it is being greeted")).await?;
+            }
+        }
     }
 
     /// Makes a node a replica, as soon as it knows the primary.

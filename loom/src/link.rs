@@ -1,0 +1,16 @@
+//! The parts of a link that share something between threads. Of the driver, that is how it hands answers over; its
+//! socket is a model's.
+
+mod driver;
+#[path = "../../src/link/multi.rs"]
+mod multi;
+#[path = "../../src/link/queue.rs"]
+mod queue;
+#[path = "../../src/link/reply.rs"]
+mod reply;
+
+/// Here, because what they call is private to a link.
+pub mod models {
+    pub mod queue;
+    pub mod reply;
+}

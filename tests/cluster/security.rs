@@ -1,0 +1,76 @@
+//! Nodes are dialled by address, and verified by name.
+
+use super::*;
+use common::{
+    SECOND, eventually,
+    server::{Certificates, Server},
+};
+use entra_redis::NodeEndpoint;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+fn config(emulator: &Emulator) -> Config {
+    emulator.config().connect_timeout(SECOND)
+}
+
+#[tokio::test]
+async fn the_certificate_of_another_name_is_refused_on_node_links_too() {
+    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let cluster = emulator.cluster().unwrap().clone();
+    let stranger = Server::start_as(&Certificates::for_name("other.example"));
+    let (node, port) = (cluster.address(1).unwrap(), stranger.port);
+    let tls = entra_redis::Tls::new().ca_pem(format!("{}{}", emulator.ca_pem(), stranger.ca_pem));
+    let redis =
+        emulator
+            .connect(config(&emulator).tls(tls).node_address(move |host, asked| {
+                NodeEndpoint::new(host, if asked == node.port() { port } else { asked })
+            }))
+            .await;
+    let stats = redis.manager().stats();
+    let refused = stats.nodes.iter().find(|listed| listed.address == node.to_string()).unwrap();
+    assert_eq!(refused.open_links, 0);
+    let error = refused.last_connect_error.as_ref().unwrap().to_string();
+    assert!(error.contains("TLS"), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_may_have_a_name_of_its_own() {
+    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let wrong = emulator
+        .try_connect(
+            config(&emulator).node_address(|host, port| NodeEndpoint::new(host, port).server_name("other.example")),
+        )
+        .await
+        .err()
+        .expect("no node has that name");
+    assert!(wrong.to_string().contains("TLS"), "{wrong}");
+    let called = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&called);
+    let right = emulator
+        .connect(config(&emulator).node_address(move |_, port| {
+            noted.store(true, SeqCst);
+            NodeEndpoint::new("localhost", port).server_name("localhost")
+        }))
+        .await;
+    nodes_up(&right, 3).await;
+    assert!(called.load(SeqCst));
+}
+
+#[tokio::test]
+async fn sessions_are_resumed_with_each_node() {
+    let (_emulator, cluster, redis) = three().await;
+    nodes_up(&redis, 3).await;
+    for node in 0..3 {
+        let front = cluster.front(node).unwrap();
+        let before = front.stats();
+        front.cut_all();
+        eventually("both links are back", 10 * SECOND, async || {
+            (front.stats().accepted >= before.accepted + 2).then_some(())
+        })
+        .await;
+        nodes_up(&redis, 3).await;
+        assert_eq!(front.stats().resumed - before.resumed, front.stats().accepted - before.accepted, "node {node}");
+    }
+}

@@ -1,0 +1,266 @@
+//! Past what one machine has of nodes: embedded ones in this process, each with a front and an `AUTH` of its own.
+//!
+//! The full size takes a minute, and is run by name:
+//! `cargo test --all-features --test cluster simulation::full_size -- --ignored --nocapture --test-threads 1`
+
+use common::{SECOND, child, eventually, load::Load};
+use entra_redis::{
+    Config, Credential, EntraRedis, Tls,
+    emulator::{Cluster, Emulator},
+};
+use std::{
+    collections::HashSet,
+    fs,
+    time::{Duration, Instant},
+};
+
+/// How often the counters are looked at while tokens rotate.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What is simulated.
+struct Size {
+    nodes: usize,
+    links_of_a_node: usize,
+    token_lifetime: Duration,
+    rotations: usize,
+    /// Between two nodes that are replaced.
+    pause: Duration,
+}
+
+impl Size {
+    fn links(&self) -> usize {
+        self.nodes * self.links_of_a_node
+    }
+}
+
+/// What was seen.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are printed")]
+struct Figures {
+    /// From `connect` until all links were up.
+    all_up_after: Duration,
+    /// From a token until all links had it, for each rotation.
+    spreads: Vec<Duration>,
+    /// The most `AUTH`s that one node was sent in a tenth of a second, and that all were.
+    auths_in_a_tenth: (u64, u64),
+    /// Token requests, and the time that they were counted for.
+    requests: (u64, Duration),
+    /// How long it took to replace all nodes, and until all links were up again.
+    replaced_after: (Duration, Duration),
+    commands: u64,
+    /// Those that were on their way when their node went.
+    lost: usize,
+    slowest: Duration,
+}
+
+/// Those that take commands, or do once an `AUTH` is answered.
+fn open_links(redis: &EntraRedis) -> usize {
+    redis.manager().stats().nodes.iter().map(|node| node.open_links).sum()
+}
+
+async fn all_up(redis: &EntraRedis, links: usize) {
+    // Dials are paced: half a hundred a second at least.
+    let limit = 20 * SECOND + SECOND * u32::try_from(links / 25).unwrap();
+    let start = Instant::now();
+    eventually("all links are up", limit, async || {
+        let up = open_links(redis) == links;
+        if !up && start.elapsed() + SECOND > limit {
+            println!("{} of {links}, {:?}", open_links(redis), redis.manager().counters());
+        }
+        // A look at a thousand links is work.
+        tokio::time::sleep(TICK).await;
+        up.then_some(())
+    })
+    .await;
+}
+
+/// The numbers of `AUTH`s so far with which links went to a new token, by node.
+fn reauths(cluster: &Cluster, nodes: usize) -> Vec<u64> {
+    (0..nodes).map(|node| cluster.front(node).unwrap().stats().reauths).collect()
+}
+
+/// Watches `size.rotations` rotations: how long each took, and the counters at each look.
+async fn watch_rotations(
+    redis: &EntraRedis,
+    cluster: &Cluster,
+    size: &Size,
+) -> (Vec<Duration>, Vec<(Instant, Vec<u64>)>) {
+    let (mut spreads, mut looks) = (Vec::new(), Vec::new());
+    // From the next token on.
+    let mut generation = redis.manager().stats().token.unwrap().generation;
+    common::all_current(redis).await;
+    let before = reauths(cluster, size.nodes);
+    let mut since = None;
+    let limit = Instant::now() + size.token_lifetime * u32::try_from(size.rotations + 2).unwrap();
+    while spreads.len() < size.rotations {
+        assert!(Instant::now() < limit, "{} rotations, {spreads:?}", size.rotations);
+        tokio::time::sleep(TICK).await;
+        looks.push((Instant::now(), reauths(cluster, size.nodes)));
+        if since.is_none() && redis.manager().counters().rotations < generation {
+            continue;
+        }
+        let stats = redis.manager().stats();
+        let token = stats.token.unwrap();
+        if since.is_none() {
+            generation = token.generation;
+            since = Instant::now().checked_sub(token.age);
+        }
+        if let Some(start) = since
+            && stats.links.iter().all(|link| link.generation >= generation)
+        {
+            spreads.push(start.elapsed());
+            since = None;
+        }
+    }
+    let each = (size.links_of_a_node * size.rotations) as u64;
+    for (node, (before, after)) in before.iter().zip(reauths(cluster, size.nodes)).enumerate() {
+        let counters = redis.manager().counters();
+        assert_eq!(after - before, each, "node {node}: each of its links once a rotation; {spreads:?}, {counters:?}");
+    }
+    (spreads, looks)
+}
+
+/// The most that came within a tenth of a second to one node, and to all.
+fn most_in_a_tenth(looks: &[(Instant, Vec<u64>)]) -> (u64, u64) {
+    let (mut of_one, mut of_all) = (0, 0);
+    for (index, (from, before)) in looks.iter().enumerate() {
+        let within = looks[index..].iter().take_while(|(at, _)| *at - *from <= SECOND / 10);
+        if let Some((_, after)) = within.last() {
+            let more = || before.iter().zip(after).map(|(before, after)| after - before);
+            of_one = of_one.max(more().max().unwrap_or(0));
+            of_all = of_all.max(more().sum());
+        }
+    }
+    (of_one, of_all)
+}
+
+async fn simulate(size: Size) -> Figures {
+    // The logs are searched elsewhere: here that would be the work that is measured.
+    let builder = Emulator::builder().token_lifetime(size.token_lifetime).embedded_cluster(size.nodes).amr_strict();
+    let emulator = builder.start().await.unwrap();
+    let cluster = emulator.cluster().unwrap().clone();
+    let links = size.links();
+
+    let began = Instant::now();
+    let redis =
+        super::connect(&emulator, |config| config.pool_size(size.links_of_a_node).token_manager(common::by_ratio(0.7)))
+            .await;
+    all_up(&redis, links).await;
+    let all_up_after = began.elapsed();
+
+    println!("{links} links are up after {all_up_after:.1?}");
+    // Four keys for each node on average.
+    let load = Load::with_pauses(&redis, 4 * size.nodes as u64, SECOND / 5);
+    let (spreads, looks) = watch_rotations(&redis, &cluster, &size).await;
+
+    println!("rotations took {spreads:.1?}");
+    let old: Vec<_> = cluster.nodes().await.unwrap().iter().map(|node| node.address.to_string()).collect();
+    let replacing = Instant::now();
+    for node in 0..size.nodes {
+        let next = Instant::now() + size.pause;
+        cluster.replace_node(node).await.unwrap();
+        tokio::time::sleep_until(next.into()).await;
+    }
+    let replaced = replacing.elapsed();
+    println!("all nodes were replaced within {replaced:.1?}");
+    eventually("only the new nodes are there", 20 * SECOND, async || {
+        let known: HashSet<_> = redis.manager().stats().nodes.into_iter().map(|node| node.address).collect();
+        (known.len() == size.nodes && old.iter().all(|old| !known.contains(old))).then_some(())
+    })
+    .await;
+    all_up(&redis, links).await;
+    let up_again = replacing.elapsed();
+
+    let report = load.stop().await;
+    assert_eq!(report.wrong_reads, 0);
+    // A node that goes waits for a tenth of a second without commands, and not for those that come then.
+    for failure in &report.failures {
+        assert!(failure.error.is_connection_dropped(), "{}", failure.error);
+    }
+    let counters = redis.manager().counters();
+    let requests = counters.tokens_fetched + counters.tokens_unchanged + counters.token_failures;
+    let figures = Figures {
+        all_up_after,
+        spreads,
+        auths_in_a_tenth: most_in_a_tenth(&looks),
+        requests: (requests, began.elapsed()),
+        replaced_after: (replaced, up_again),
+        commands: report.commands,
+        lost: report.failures.len(),
+        slowest: report.slowest,
+    };
+    assert_eq!(counters.reauth_failures, 0, "{figures:?}");
+    redis.shutdown().await;
+    figures
+}
+
+/// No more often than their lives ask for, however many nodes there are: and one more.
+fn assert_token_requests(figures: &Figures, lifetime: Duration) {
+    let (requests, time) = figures.requests;
+    let most = time.as_secs_f64() / (lifetime.as_secs_f64() * 0.65);
+    assert!((requests as f64) < most + 2.0, "{figures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_reach_all_nodes_and_all_nodes_are_replaced() {
+    let token_lifetime = 3 * SECOND;
+    let figures =
+        simulate(Size { nodes: 12, links_of_a_node: 2, token_lifetime, rotations: 1, pause: SECOND / 10 }).await;
+    assert_token_requests(&figures, token_lifetime);
+}
+
+/// Each connection has two ends in this process.
+fn allow_files(files: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    assert!(maximum.is_none_or(|maximum| maximum >= files), "it needs {files} open files, {maximum:?} are allowed");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum }).unwrap();
+}
+
+mod full_size {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "it takes a minute"]
+    async fn a_hundred_nodes_and_a_thousand_links() {
+        allow_files(6_000);
+        let token_lifetime = 10 * SECOND;
+        let size = Size { nodes: 100, links_of_a_node: 10, token_lifetime, rotations: 3, pause: SECOND / 5 };
+        let figures = simulate(size).await;
+        println!("{figures:#?}");
+        assert_token_requests(&figures, token_lifetime);
+    }
+
+    /// The nodes are in another process.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "it takes half a minute, and memory that nothing else has used before"]
+    async fn memory_of_a_thousand_links() {
+        const LINKS: usize = 1_000;
+        allow_files(6_000);
+        let arguments = ["--embedded-cluster", "100", "--policy", "oss-cluster"];
+        let emulator = child::start("emulator", &arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
+        let value = |name: &str| {
+            let line = emulator.lines.iter().find_map(|line| line.strip_prefix(&format!("export {name}=")));
+            line.unwrap_or_else(|| panic!("no {name}")).to_owned()
+        };
+        let [client, secret, tenant] = ["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"].map(value);
+        let credential =
+            Credential::service_principal(client, secret, tenant).authority_host(value("AZURE_AUTHORITY_HOST"));
+        let config = Config::new(credential).tls(Tls::new().ca_file(value("REDIS_CA_CERT")));
+        let port = value("REDIS_PORT").parse().unwrap();
+        // What is needed once: a runtime, a trust store.
+        let one = EntraRedis::connect(&value("REDIS_HOST"), port, config.clone().pool_size(1)).await.unwrap();
+        all_up(&one, 100).await;
+        let before = resident_kib();
+        let redis = EntraRedis::connect(&value("REDIS_HOST"), port, config.pool_size(LINKS / 100)).await.unwrap();
+        all_up(&redis, LINKS).await;
+        println!("{:.1} KiB a link", (resident_kib() - before) as f64 / LINKS as f64);
+        assert_eq!(emulator.interrupt().await, Some(0));
+    }
+
+    fn resident_kib() -> u64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix("kB").unwrap().trim().parse().unwrap()
+    }
+}
