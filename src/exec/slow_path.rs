@@ -16,10 +16,7 @@ use crate::{
     timer,
 };
 use redis::{RedisError, RedisResult, Value};
-use std::{
-    io::{Error as IoError, ErrorKind as IoErrorKind},
-    mem::{replace, take},
-};
+use std::io::{Error as IoError, ErrorKind as IoErrorKind};
 use tokio::time::Instant;
 
 /// What a request needs for which no link was up, or that did not get a plain reply.
@@ -84,10 +81,16 @@ impl SlowPath<'_> {
             let Attempt { link, queued, answer, large } = match first.take() {
                 Some(first) => first,
                 None => match self
-                    .attempt(&request, deadline, take(&mut waits), replace(&mut turn, Turn::Again), &way)
+                    .send(
+                        &request,
+                        deadline,
+                        std::mem::take(&mut waits),
+                        std::mem::replace(&mut turn, Turn::Again),
+                        way.clone(),
+                    )
                     .await
                 {
-                    Ok(attempt) => attempt,
+                    Ok(sent) => self.answered(&request, sent).await,
                     Err(error) => {
                         timer::let_others_run().await;
                         let error = self.failed(error);
@@ -170,16 +173,8 @@ impl SlowPath<'_> {
         }
     }
 
-    /// Sends it once, and waits for its end.
-    async fn attempt<R: Request>(
-        &mut self,
-        request: &R,
-        deadline: Instant,
-        waits: bool,
-        turn: Turn,
-        way: &Way,
-    ) -> Result<Attempt, Error> {
-        let sent = self.send(request, deadline, waits, turn, way.clone()).await?;
+    /// Waits for what becomes of a request that was sent; if that is given up, it may run yet.
+    async fn answered<R: Request>(&mut self, request: &R, sent: Sent) -> Attempt {
         let queued = Instant::now();
         let mut underway = Underway { slow_path: self, request, link: sent.link, ended: false };
         let answer = sent.reply.await;
@@ -187,7 +182,7 @@ impl SlowPath<'_> {
         drop(underway);
         let large = sent.large || answer.large;
         self.memory.expects_large |= large;
-        Ok(Attempt { link: sent.link, queued, answer, large })
+        Attempt { link: sent.link, queued, answer, large }
     }
 
     /// Queues it once there is a link and room; how long one `waits` for that is recorded.

@@ -74,7 +74,9 @@ pub(crate) async fn pipeline(
         let results = plan.assemble(outcomes, cluster).await;
         if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
             let mut partial = Partial::of_commands();
-            results.iter().enumerate().for_each(|(index, result)| partial.add(Fate::of_command(result), [index]));
+            for (index, result) in results.iter().enumerate() {
+                partial.add(Fate::of_command(result), [index]);
+            }
             return Err(partial.explain(error));
         }
         Ok(results.into_iter().flatten().skip(offset).take(count).collect())

@@ -90,10 +90,11 @@ impl<'a> Rounds<'a> {
             let Ok(groups) = self.groups(units, pending).await else {
                 break;
             };
-            for _ in &groups {
+            let again = |_| {
                 self.core.admission.note_retry();
-            }
-            let turns = groups.iter().map(|_| Turn::Again).collect();
+                Turn::Again
+            };
+            let turns = groups.iter().map(again).collect();
             let answered = self.send(units, &groups, turns).await;
             pending = self.settle(units, groups, answered, &mut outcomes).await;
         }
