@@ -141,9 +141,10 @@ pub(super) struct Gather {
     multi: Option<Arc<Multi>>,
     /// Whether the commands are between `MULTI` and the end.
     sent: bool,
-    /// Whether `ASKING` is ahead of it, whose reply is not part of it, and of each command of a pipeline.
-    asking: bool,
-    asking_each: bool,
+    /// Replies that come next and are not part of it: to `ASKING`.
+    ahead: u8,
+    /// Whether `ASKING` is ahead of each of its commands.
+    asks_each: bool,
     /// Whether it is a single command, whose reply is no list.
     single: bool,
     /// Replies that are passed over, then those that are kept.
@@ -167,8 +168,8 @@ impl Gather {
         Self {
             multi,
             sent: true,
-            asking: false,
-            asking_each: false,
+            ahead: 0,
+            asks_each: false,
             single: false,
             skip,
             keep,
@@ -189,7 +190,7 @@ impl Gather {
     /// The same, behind `ASKING`; each command of it, if it is no transaction. What that one is answered is passed over: a
     /// server that does not know it answers the rest as if it had not been sent.
     pub(super) fn behind_asking(self) -> Self {
-        Self { asking: true, asking_each: self.multi.is_none(), ..self }
+        Self { ahead: 1, asks_each: self.multi.is_none(), ..self }
     }
 
     /// Of a `MULTI` and a `DISCARD`, which a transaction sends ahead.
@@ -200,10 +201,11 @@ impl Gather {
     /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
     pub(super) fn take(&mut self, value: Result<Value, Problem>, len: usize) -> Option<(Outcome, usize)> {
         self.bytes += len;
-        if std::mem::replace(&mut self.asking, false) {
+        if self.ahead > 0 {
+            self.ahead -= 1;
             return None;
         }
-        self.asking = self.asking_each;
+        self.ahead = u8::from(self.asks_each);
         let place = self.seen;
         self.seen += 1;
         if let Some(multi) = &self.multi
