@@ -10,8 +10,9 @@ use super::{
     waiting::{Sent, Turn},
 };
 use crate::{
+    cluster::redirect::explain_moved_error,
     error::{Error, ErrorKind, Stage},
-    link::{Link, NOAUTH, Outcome, READONLY, SILENCE},
+    link::{Link, NOAUTH, Outcome, READONLY, Refused, SILENCE},
     observe::metrics::Stopwatch,
     timer,
 };
@@ -102,7 +103,7 @@ impl SlowPath<'_> {
             self.link = Some(link);
             let reply = match answer.outcome {
                 Outcome::Answered(value) => Ok(request.reply(value)),
-                Outcome::Aborted(errors) => request.aborted(errors).await,
+                Outcome::Aborted(refused) => request.aborted(self.explained(refused)).await,
                 Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
                 Outcome::Unsent(place) => {
                     turn = Turn::Unsent(place);
@@ -203,6 +204,15 @@ impl SlowPath<'_> {
             self.core.operations.record_wait(took);
         }
         Ok(sent)
+    }
+
+    /// What Redis refused of a transaction; to somebody who takes a cluster for a single endpoint, with what to set.
+    fn explained(&self, mut refused: Refused) -> Refused {
+        if self.core.cluster().is_none() {
+            let explain = |(place, error)| (place, explain_moved_error(error));
+            refused.errors = refused.errors.into_iter().map(explain).collect();
+        }
+        refused
     }
 
     /// Notes that a request on this link may run yet, for the order of what its handle sends next.

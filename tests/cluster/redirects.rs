@@ -105,7 +105,8 @@ async fn two_nodes_that_name_each_other_are_asked_until_the_deadline_ever_more_s
     let began = Instant::now();
     let error = redis.get::<_, String>("foo").await.unwrap_err();
     let took = began.elapsed();
-    assert_eq!(error.code(), Some("MOVED"), "{error}");
+    // The last attempt may have been too late for its answer.
+    assert!(error.code() == Some("MOVED") || error.is_timeout(), "{error}");
     assert!(took > SECOND / 4 && took < 3 * SECOND, "{took:?}");
     let times = nodes.said().len();
     assert!((7..60).contains(&times), "{times}");
@@ -113,8 +114,12 @@ async fn two_nodes_that_name_each_other_are_asked_until_the_deadline_ever_more_s
     let mut pipeline = redis::pipe();
     pipeline.get("foo").get("{foo}2");
     let error = pipeline.query_async::<Value>(&mut redis).await.unwrap_err();
-    let errors = error.into_server_errors().expect("each command has an error of Redis");
-    assert!(errors.len() == 2 && errors.iter().all(|(_, error)| error.code() == "MOVED"), "{errors:?}");
+    match error.clone().into_server_errors() {
+        Some(errors) => {
+            assert!(errors.len() == 2 && errors.iter().all(|(_, error)| error.code() == "MOVED"), "{errors:?}");
+        }
+        None => assert!(error.is_timeout(), "{error}"),
+    }
     assert!(nodes.said().len() < times + 120);
     idle(&redis).await;
 }
