@@ -244,7 +244,9 @@ impl ConnectionManager {
         }))
         .await;
         // They close with their last owner.
-        nodes.iter().for_each(|node| node.pool().clear());
+        for node in &nodes {
+            node.pool().clear();
+        }
         self.connections.close();
         self.connections.wait().await;
         for (link, node) in drained.into_iter().flatten() {

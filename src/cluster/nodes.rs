@@ -177,7 +177,9 @@ async fn drain(node: Weak<Node>, availability: Arc<Availability>, limit: Instant
             return;
         };
         let links = node.pool().all_links();
-        links.iter().for_each(|link| link.retire("its node has left the cluster"));
+        for link in &links {
+            link.retire("its node has left the cluster");
+        }
         // Until its keeper has ended, it may add a link.
         if node.pool().has_ended() || Instant::now() >= limit {
             break links.iter().map(|link| Arc::clone(link.queue())).collect::<Vec<_>>();

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cluster::redirect::explain_moved_error,
     error::{Error, ErrorKind, Stage},
-    link::{Link, NOAUTH, Outcome, READONLY, SILENCE},
+    link::{Link, NOAUTH, Outcome, READONLY, Refused, SILENCE},
     observe::metrics::Stopwatch,
     timer,
 };
@@ -104,13 +104,7 @@ impl SlowPath<'_> {
             };
             let reply = match answer.outcome {
                 Outcome::Answered(value) => Ok(request.reply(value)),
-                Outcome::Aborted(mut refused) => {
-                    if self.core.cluster().is_none() {
-                        let explain = |(place, error)| (place, explain_moved_error(error));
-                        refused.errors = refused.errors.into_iter().map(explain).collect();
-                    }
-                    request.aborted(refused).await
-                }
+                Outcome::Aborted(refused) => request.aborted(self.explained(refused)).await,
                 Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
                 Outcome::Unsent(place) => {
                     turn = Turn::Unsent(place);
@@ -189,6 +183,15 @@ impl SlowPath<'_> {
             self.core.operations.record_wait(took);
         }
         Ok(sent)
+    }
+
+    /// What Redis has refused of a transaction, with what to do where it took a cluster for a single endpoint.
+    fn explained(&self, mut refused: Refused) -> Refused {
+        if self.core.cluster().is_none() {
+            let explain = |(place, error)| (place, explain_moved_error(error));
+            refused.errors = refused.errors.into_iter().map(explain).collect();
+        }
+        refused
     }
 
     /// Notes that a request on this link may run yet, for the order of what its handle sends next.

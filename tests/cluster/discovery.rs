@@ -11,7 +11,7 @@ fn config(emulator: &Emulator) -> Config {
 }
 
 async fn refused(emulator: &Azure, config: Config) -> Error {
-    within("connect ends", 20 * SECOND, emulator.try_connect(config)).await.err().expect("there is no such connection")
+    within("connect ends", 20 * SECOND, emulator.try_connect(config)).await.expect_err("there is no such connection")
 }
 
 async fn admin(cluster: &Cluster, node: usize, cmd: &Cmd) {

@@ -149,7 +149,9 @@ async fn all_nodes_die_and_come_back() {
     });
     let waiters: Vec<_> = waiters.collect();
     tokio::time::sleep(2 * SECOND).await;
-    fronts.iter().for_each(|front| front.refuse_connections(false));
+    for front in &fronts {
+        front.refuse_connections(false);
+    }
     let back = Instant::now();
     for waiter in waiters {
         waiter.await.unwrap().unwrap();

@@ -113,7 +113,9 @@ async fn all_ports_change_at_once_and_the_name_leads_to_the_new_ones() {
         front.cut_all();
     }
     cluster.change_all_ports().await.unwrap();
-    fronts.iter().for_each(|front| front.refuse_connections(false));
+    for front in &fronts {
+        front.refuse_connections(false);
+    }
     *seed.lock().unwrap() = cluster.address(0).unwrap();
     let changed = Instant::now();
     nodes_up(&redis, 3).await;

@@ -43,8 +43,7 @@ async fn a_node_may_have_a_name_of_its_own() {
             config(&emulator).node_address(|host, port| NodeEndpoint::new(host, port).server_name("other.example")),
         )
         .await
-        .err()
-        .expect("no node has that name");
+        .expect_err("no node has that name");
     assert!(wrong.to_string().contains("TLS"), "{wrong}");
     let called = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&called);
