@@ -38,14 +38,16 @@ struct Line {
 
 /// GETs per second against the number of tasks. Of a peer, the pool size that is best at each number; ours is the
 /// default.
-pub fn throughput(results: &Results, flavor: Flavor, path: &Path) -> Outcome<()> {
+pub fn throughput(results: &Results, flavor: Flavor, nodes: Option<usize>, path: &Path) -> Outcome<()> {
     let lines = throughput_lines(results, flavor);
     if lines.is_empty() {
         return Ok(());
     }
     let highest = lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).chain(results.limit());
     let Some(highest) = highest.max_by(f64::total_cmp) else { return Ok(()) };
-    draw_throughput(&lines, results.limit(), highest, flavor, path).map_err(text)
+    let over = nodes.map_or_else(String::new, |nodes| format!(", a cluster of {nodes} nodes"));
+    let title = format!("GET of 64 B over TLS{over}, {}", flavor.title());
+    draw_throughput(&lines, results.limit(), highest, &title, path).map_err(text)
 }
 
 fn throughput_lines(results: &Results, flavor: Flavor) -> Vec<Line> {
@@ -77,11 +79,10 @@ fn best_of_each(all: Vec<(Kind, Figures)>) -> Vec<(&'static str, Figures)> {
     best
 }
 
-fn draw_throughput(lines: &[Line], limit: Option<f64>, highest: f64, flavor: Flavor, path: &Path) -> Drawn {
+fn draw_throughput(lines: &[Line], limit: Option<f64>, highest: f64, title: &str, path: &Path) -> Drawn {
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let last = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).fold(1.0, f64::max);
-    let title = format!("GET of 64 B over TLS, {}", flavor.title());
     let mut chart = ChartBuilder::on(&root)
         .caption(title, (FONT, 20))
         .margin(14)

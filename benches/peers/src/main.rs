@@ -1,7 +1,9 @@
 //! entra-redis beside the other Redis clients for Rust; the README says how, and why it is fair.
 
 mod charts;
+mod cluster;
 mod contenders;
+mod cost;
 mod figures;
 mod limit;
 mod options;
@@ -14,6 +16,7 @@ mod target;
 mod workload;
 
 use clap::Parser;
+use cluster::Cluster;
 use options::Options;
 use results::Results;
 use server::Server;
@@ -35,6 +38,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Outcome<()> {
     let began = Instant::now();
     let mut failures = Vec::new();
+    if !options.cost_of_nodes.is_empty() {
+        return cost::run(options);
+    }
     if options.compares() {
         let results = compare(options, &mut failures)?;
         report::table(&results);
@@ -55,19 +61,26 @@ fn run(options: &Options) -> Outcome<()> {
 
 /// Round after round; in each, everybody at every place, starting with another one each time.
 fn compare(options: &Options, failures: &mut Vec<String>) -> Outcome<Results> {
-    let server = Server::start()?;
-    runner::prepare(&server.target)?;
+    let (server, cluster) = match options.cluster {
+        None => (Some(Server::start()?), None),
+        Some(nodes) => (None, Some(Cluster::start(nodes)?)),
+    };
+    let target = server.as_ref().map(|server| &server.target).or(cluster.as_ref().map(|cluster| &cluster.target));
+    let target = target.ok_or("there is no server")?;
+    runner::prepare(target)?;
     let (contenders, places) = (options.contenders(), options.places());
     let mut results = Results::default();
     for round in 0..options.rounds() {
         eprintln!("round {} of {}", round + 1, options.rounds());
-        results.add_limit(limit::run(&server, options.limit_requests())?);
+        if let Some(server) = &server {
+            results.add_limit(limit::run(server, options.limit_requests())?);
+        }
         for (index, &place) in places.iter().enumerate() {
             let mut order = contenders.clone();
             // A step that is prime to their number, so that nobody follows the same places of others in every round.
             order.rotate_left((5 * round + index) % contenders.len().max(1));
             for kind in order {
-                match runner::run(kind, &server.target, place, options.timing()) {
+                match runner::run(kind, target, place, options.timing()) {
                     Ok(figures) => results.add(place, kind, figures),
                     Err(error) => failures.push(format!("{}, {place:?}: {error}", kind.name())),
                 }

@@ -25,8 +25,8 @@ pub struct Options {
     /// Milliseconds that a run warms up before that. Default 60, with `--quick` 30.
     #[arg(long, value_name = "MS")]
     warm_up: Option<u64>,
-    /// Numbers of tasks.
-    #[arg(long, value_delimiter = ',', default_values_t = [1_usize, 16, 256, 2048])]
+    /// Numbers of tasks. Default 1, 16, 256 and 2,048; on a cluster without the 1.
+    #[arg(long, value_delimiter = ',')]
     tasks: Vec<usize>,
     /// Runtimes. Default both.
     #[arg(long, value_delimiter = ',')]
@@ -37,6 +37,13 @@ pub struct Options {
     /// Only the contenders whose names contain one of these.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
+    /// Measures on a cluster of so many nodes instead: GETs of 64 bytes, in slots of all nodes, beside the cluster
+    /// clients.
+    #[arg(long, value_name = "NODES", num_args = 0..=1, default_missing_value = "3")]
+    pub cluster: Option<usize>,
+    /// Measures instead what a cluster's nodes cost our side, with each of these numbers of them.
+    #[arg(long, value_name = "NODES", value_delimiter = ',', num_args = 0..=1, default_missing_value = "1,3,6,12")]
+    pub cost_of_nodes: Vec<usize>,
     /// Leaves out the latencies through rotations, or measures nothing else.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Rotations::Too)]
     rotations: Rotations,
@@ -68,7 +75,7 @@ impl Options {
     }
 
     pub fn rotates(&self) -> bool {
-        !self.quick && self.rotations != Rotations::Without
+        !self.quick && self.cluster.is_none() && self.rotations != Rotations::Without
     }
 
     pub fn rounds(&self) -> usize {
@@ -90,21 +97,28 @@ impl Options {
 
     pub fn contenders(&self) -> Vec<Kind> {
         let wanted = |kind: &Kind| self.only.is_empty() || self.only.iter().any(|name| kind.name().contains(name));
-        Kind::ALL.into_iter().filter(wanted).collect()
+        let all: &[Kind] = if self.cluster.is_some() { &Kind::ON_CLUSTERS } else { &Kind::ALL };
+        all.iter().copied().filter(wanted).collect()
     }
 
     /// Every workload on every runtime with every number of tasks.
     pub fn places(&self) -> Vec<Place> {
         let workloads: &[Workload] = match self.workloads.as_slice() {
+            _ if self.cluster.is_some() => &[Workload::Get],
             [] if self.quick => &[Workload::Get],
             [] => &Workload::ALL,
             chosen => chosen,
         };
         let flavors: &[Flavor] = if self.runtimes.is_empty() { &Flavor::ALL } else { &self.runtimes };
+        let tasks: &[usize] = match self.tasks.as_slice() {
+            [] if self.cluster.is_some() => &[16, 256, 2048],
+            [] => &[1, 16, 256, 2048],
+            chosen => chosen,
+        };
         let mut places = Vec::new();
         for &workload in workloads {
             for &flavor in flavors {
-                places.extend(self.tasks.iter().map(|&tasks| Place { workload, flavor, tasks }));
+                places.extend(tasks.iter().map(|&tasks| Place { workload, flavor, tasks }));
             }
         }
         places

@@ -3,6 +3,7 @@
 use crate::{
     charts,
     contenders::Kind,
+    cost::Cost,
     figures::Figures,
     options::Options,
     results::{Comparison, Results},
@@ -51,9 +52,13 @@ fn tasks(tasks: usize) -> String {
 
 fn in_words(comparison: Comparison) -> String {
     let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "?".to_owned(), |ratio| format!("{ratio:.2}"));
+    let (name, manager) = match comparison.vs_cluster_connection {
+        Some(_) => ("ClusterConnection", comparison.vs_cluster_connection),
+        None => ("ConnectionManager", comparison.vs_connection_manager),
+    };
     format!(
-        "ours / ConnectionManager {}; ours / best peer: throughput {}, p99 {}, CPU {}",
-        ratio(comparison.vs_connection_manager),
+        "ours / {name} {}; ours / best peer: throughput {}, p99 {}, CPU {}",
+        ratio(manager),
         ratio(comparison.vs_best_peer),
         ratio(comparison.p99_vs_best_peer),
         ratio(comparison.cpu_vs_best_peer),
@@ -70,7 +75,9 @@ pub fn one_line(results: &Results) -> Value {
             by_tasks.map(|place| (place.tasks.to_string(), json!(results.compare(place)))).collect();
         line.insert(flavor.key().to_owned(), Value::Object(by_tasks));
     }
-    line.insert("vs_redis_benchmark".to_owned(), json!(results.vs_limit()));
+    if let Some(ratio) = results.vs_limit() {
+        line.insert("vs_redis_benchmark".to_owned(), json!(ratio));
+    }
     Value::Object(line)
 }
 
@@ -85,14 +92,17 @@ pub fn write_results(results: &Results, options: &Options) -> Outcome<()> {
             "window_s": timing.window.as_secs_f64(),
             "cores": thread::available_parallelism().map_or(0, usize::from),
             "redis_server": server::version()?,
+            "nodes": options.cluster,
         },
         "summary": one_line(results),
         "redis_benchmark_per_second": results.limit(),
         "runs": runs,
     });
-    write_json(&document, &options.out.join("throughput.json"))?;
+    let name = if options.cluster.is_some() { "cluster" } else { "throughput" };
+    write_json(&document, &options.out.join(format!("{name}.json")))?;
     for flavor in Flavor::ALL {
-        charts::throughput(results, flavor, &options.out.join(format!("throughput-{}.svg", flavor.key())))?;
+        let path = options.out.join(format!("{name}-{}.svg", flavor.key()));
+        charts::throughput(results, flavor, options.cluster, &path)?;
     }
     Ok(())
 }
@@ -117,6 +127,15 @@ pub fn write_rotations(scenarios: &[Scenario], out: &Path) -> Outcome<()> {
         charts::latency(scenario, &out.join(format!("rotation-{}.svg", scenario.key)))?;
     }
     Ok(())
+}
+
+/// What the nodes of a cluster cost.
+pub fn write_nodes(costs: &[Cost], options: &Options) -> Outcome<()> {
+    println!("{:>6} {:>11} {:>11} {:>13}", "nodes", "commands/s", "CPU µs/cmd", "KiB per node");
+    for cost in costs {
+        println!("{:>6} {:>11.0} {:>11.2} {:>13.0}", cost.nodes, cost.per_second, cost.cpu_us, cost.kib_per_node);
+    }
+    write_json(&json!(costs), &options.out.join("nodes.json"))
 }
 
 fn write_json(document: &Value, path: &Path) -> Outcome<()> {

@@ -19,7 +19,14 @@ pub struct Results {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Comparison {
     /// Throughput, ours / that of redis-rs's `ConnectionManager`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vs_connection_manager: Option<f64>,
+    /// Throughput, ours / that of redis-rs's `ClusterConnection`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vs_cluster_connection: Option<f64>,
+    /// Throughput, ours / that of the fastest peer but redis-rs's `ClusterConnection`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vs_best_other: Option<f64>,
     /// Throughput, ours / that of the peer with the highest, at any pool size of its own.
     pub vs_best_peer: Option<f64>,
     /// p99, ours / that of the same peer.
@@ -62,10 +69,16 @@ impl Results {
         let Some(ours) = self.median(place, Kind::OURS) else { return Comparison::default() };
         let peers = self.at(place).into_iter().filter(|(kind, _)| kind.is_peer());
         let best = peers.map(|(_, figures)| figures).max_by(|a, b| a.per_second.total_cmp(&b.per_second));
-        let manager = self.median(place, Kind::ConnectionManager);
+        let vs = |other: Option<f64>| other.map(|other| rounded(ours.per_second / other));
+        let rate_of = |kind| self.median(place, kind).map(|figures| figures.per_second);
+        let cluster = rate_of(Kind::Cluster);
+        let others = self.at(place).into_iter().filter(|(kind, _)| kind.is_peer() && *kind != Kind::Cluster);
+        let best_other = others.map(|(_, figures)| figures.per_second).max_by(f64::total_cmp);
         let vs_best = |figure: fn(&Figures) -> f64| best.as_ref().map(|best| rounded(figure(&ours) / figure(best)));
         Comparison {
-            vs_connection_manager: manager.map(|manager| rounded(ours.per_second / manager.per_second)),
+            vs_connection_manager: vs(rate_of(Kind::ConnectionManager)),
+            vs_cluster_connection: vs(cluster),
+            vs_best_other: cluster.and(vs(best_other)),
             vs_best_peer: vs_best(|figures| figures.per_second),
             p99_vs_best_peer: vs_best(|figures| figures.p99_us),
             cpu_vs_best_peer: vs_best(|figures| figures.cpu_us),
@@ -113,6 +126,8 @@ mod tests {
         results.add_limit(800.0);
         let expected = Comparison {
             vs_connection_manager: Some(4.0),
+            vs_cluster_connection: None,
+            vs_best_other: None,
             vs_best_peer: Some(2.0),
             p99_vs_best_peer: Some(0.5),
             cpu_vs_best_peer: Some(1.0),

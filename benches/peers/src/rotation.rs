@@ -109,7 +109,7 @@ async fn theirs(emulator: &Emulator, auth_takes: Duration) -> Outcome<Vec<Bucket
     };
     let (sender, tokens) = watch::channel(credentials()?);
     let target =
-        Target { host: emulator.host().to_owned(), port: emulator.port(), ca_pem: emulator.ca_pem().to_owned() };
+        Target { host: emulator.host().to_owned(), port: emulator.port(), nodes: 0, ca_pem: emulator.ca_pem().to_owned() };
     let config = redis_rs::manager_config().set_credentials_provider(Provider(tokens));
     let manager = redis_rs::client(&target)?.get_connection_manager_with_config(config).await.map_err(text)?;
     under_load(Shared(manager), emulator, auth_takes, || sender.send(credentials()?).map_err(text)).await
@@ -145,7 +145,7 @@ async fn under_load<C: Contender>(
     let began = Instant::now();
     let mut load = JoinSet::new();
     for task in 0..TASKS {
-        load.spawn(note(contender.for_task(task), Task::new(Workload::Get, task), began));
+        load.spawn(note(contender.for_task(task), Task::new(Workload::Get, false, task), began));
     }
     for rotation in 1..=ROTATIONS {
         sleep_until((began + EVERY * rotation).into()).await;

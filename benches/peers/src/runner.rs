@@ -4,7 +4,7 @@ use crate::{
     contenders::{Contender, Kind, bb8_pool, deadpool_pool, fred_client, ours, redis_rs, rustis_client},
     figures::{Figures, Span, histogram, watch_cpu},
     target::{Outcome, Target, text},
-    workload::{LARGE_READERS, Task, Workload, read_large, store},
+    workload::{LARGE_READERS, Task, Workload, read_large, store, store_spread},
 };
 use std::time::{Duration, Instant};
 use tokio::{
@@ -66,7 +66,12 @@ pub struct Timing {
 /// Stores what the tasks read.
 pub fn prepare(target: &Target) -> Outcome<()> {
     let runtime = Flavor::CurrentThread.runtime()?;
-    runtime.block_on(async { store(&mut redis_rs::multiplexed(target).await?).await })
+    runtime.block_on(async {
+        match target.nodes {
+            0 => store(&mut redis_rs::multiplexed(target).await?).await,
+            _ => store_spread(&mut redis_rs::cluster(target).await?).await,
+        }
+    })
 }
 
 /// Connects on a fresh runtime, warms up, measures, and takes everything down again.
@@ -84,18 +89,20 @@ pub fn run(kind: Kind, target: &Target, place: Place, timing: Timing) -> Outcome
 }
 
 async fn connect_and_measure(kind: Kind, target: &Target, place: Place, timing: Timing) -> Outcome<Figures> {
+    let on_cluster = target.nodes > 0;
     match kind {
-        Kind::Ours(links) => measure(ours::connect(target, links).await?, place, timing).await,
-        Kind::ConnectionManager => measure(redis_rs::connection_manager(target).await?, place, timing).await,
-        Kind::Multiplexed => measure(redis_rs::multiplexed(target).await?, place, timing).await,
-        Kind::Fred(size) => measure(fred_client::connect(target, size).await?, place, timing).await,
-        Kind::Rustis(size) => measure(rustis_client::connect(target, size).await?, place, timing).await,
-        Kind::Bb8(size) => measure(bb8_pool::connect(target, size).await?, place, timing).await,
-        Kind::Deadpool(size) => measure(deadpool_pool::connect(target, size).await?, place, timing).await,
+        Kind::Ours(links) => measure(ours::connect(target, links).await?, on_cluster, place, timing).await,
+        Kind::ConnectionManager => measure(redis_rs::connection_manager(target).await?, on_cluster, place, timing).await,
+        Kind::Multiplexed => measure(redis_rs::multiplexed(target).await?, on_cluster, place, timing).await,
+        Kind::Cluster => measure(redis_rs::cluster(target).await?, on_cluster, place, timing).await,
+        Kind::Fred(size) => measure(fred_client::connect(target, size).await?, on_cluster, place, timing).await,
+        Kind::Rustis(size) => measure(rustis_client::connect(target, size).await?, on_cluster, place, timing).await,
+        Kind::Bb8(size) => measure(bb8_pool::connect(target, size).await?, on_cluster, place, timing).await,
+        Kind::Deadpool(size) => measure(deadpool_pool::connect(target, size).await?, on_cluster, place, timing).await,
     }
 }
 
-async fn measure<C: Contender>(contender: C, place: Place, timing: Timing) -> Outcome<Figures> {
+async fn measure<C: Contender>(contender: C, on_cluster: bool, place: Place, timing: Timing) -> Outcome<Figures> {
     let from = Instant::now() + timing.warm_up;
     let span = Span { from, to: from + timing.window };
     let cpu = watch_cpu(span);
@@ -107,7 +114,7 @@ async fn measure<C: Contender>(contender: C, place: Place, timing: Timing) -> Ou
     }
     let mut load = JoinSet::new();
     for task in 0..place.tasks {
-        load.spawn(repeat(contender.for_task(task), Task::new(place.workload, task), span));
+        load.spawn(repeat(contender.for_task(task), Task::new(place.workload, on_cluster, task), span));
     }
     let mut latencies = histogram();
     while let Some(task) = load.join_next().await {

@@ -19,6 +19,8 @@ pub fn text(error: impl Display) -> String {
 pub struct Target {
     pub host: String,
     pub port: u16,
+    /// Nodes of the cluster that the server is one of; 0 if it is no cluster.
+    pub nodes: usize,
     pub ca_pem: String,
 }
 

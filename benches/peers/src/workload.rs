@@ -12,6 +12,17 @@ const WRITTEN: usize = 1 << 10;
 const LARGE: usize = 1 << 20;
 const PIPELINE: usize = 10;
 
+/// Keys that are read in turn on a cluster, so that all nodes have the same to do.
+const SPREAD_KEYS: usize = 96;
+
+/// The keys of small values: on a cluster many, in slots of all nodes.
+fn small_keys(on_cluster: bool) -> Vec<String> {
+    if !on_cluster {
+        return vec![SMALL_KEY.to_owned()];
+    }
+    (0..SPREAD_KEYS).map(|number| format!("{SMALL_KEY}:{number}")).collect()
+}
+
 fn filled(length: usize) -> Bytes {
     Bytes::from(vec![b'x'; length])
 }
@@ -68,13 +79,17 @@ impl Workload {
 /// One task's share of a workload.
 pub struct Task {
     workload: Workload,
+    keys: Vec<String>,
+    /// Where among the keys it begins.
+    start: usize,
     written_key: String,
     written: Bytes,
 }
 
 impl Task {
-    pub fn new(workload: Workload, task: usize) -> Self {
-        Self { workload, written_key: format!("bench:written:{task}"), written: filled(WRITTEN) }
+    pub fn new(workload: Workload, on_cluster: bool, task: usize) -> Self {
+        let keys = small_keys(on_cluster);
+        Self { workload, keys, start: task, written_key: format!("bench:written:{task}"), written: filled(WRITTEN) }
     }
 
     pub async fn step<C: Contender>(&self, client: &mut C, turn: usize) -> Outcome<()> {
@@ -83,7 +98,8 @@ impl Task {
             Workload::Mixed if turn % 5 == 4 => client.set(&self.written_key, &self.written).await,
             Workload::Pipeline => right_length(client.get_many(SMALL_KEY, PIPELINE).await?, PIPELINE * SMALL),
             Workload::Get | Workload::Mixed | Workload::BesideLarge => {
-                right_length(client.get(SMALL_KEY).await?, SMALL)
+                let key = &self.keys[(self.start + turn) % self.keys.len()];
+                right_length(client.get(key).await?, SMALL)
             }
         }
     }
@@ -93,6 +109,14 @@ impl Task {
 pub async fn store<C: Contender>(client: &mut C) -> Outcome<()> {
     client.set(SMALL_KEY, &filled(SMALL)).await?;
     client.set(LARGE_KEY, &filled(LARGE)).await
+}
+
+/// The same on a cluster.
+pub async fn store_spread<C: Contender>(client: &mut C) -> Outcome<()> {
+    for key in small_keys(true) {
+        client.set(&key, &filled(SMALL)).await?;
+    }
+    Ok(())
 }
 
 /// A step of the tasks that read the large value.

@@ -19,10 +19,15 @@ use fred::{
 pub struct Fred(Pool);
 
 pub async fn connect(target: &Target, size: usize) -> Outcome<Fred> {
+    let (host, port) = (target.host.as_str(), target.port);
+    let server = match target.nodes {
+        0 => ServerConfig::new_centralized(host, port),
+        _ => ServerConfig::new_clustered(vec![(host, port)]),
+    };
     let config = Config {
         username: Some("tester".to_owned()),
         password: Some("any".to_owned()),
-        server: ServerConfig::new_centralized(target.host.as_str(), target.port),
+        server,
         version: RespVersion::RESP3,
         tls: Some(TlsConfig::from(target.rustls()?)),
         ..Config::default()

@@ -41,6 +41,8 @@ pub enum Kind {
     Ours(Option<usize>),
     ConnectionManager,
     Multiplexed,
+    /// The redis crate's connection to a cluster.
+    Cluster,
     Fred(usize),
     Rustis(usize),
     Bb8(usize),
@@ -63,6 +65,19 @@ impl Kind {
         Self::Deadpool(16),
     ];
 
+    /// Those that know clusters; a number of connections is that of each node.
+    pub const ON_CLUSTERS: [Self; 9] = [
+        Self::OURS,
+        Self::Ours(Some(1)),
+        Self::Ours(Some(2)),
+        Self::Ours(Some(4)),
+        Self::Cluster,
+        Self::Fred(1),
+        Self::Fred(2),
+        Self::Rustis(1),
+        Self::Rustis(2),
+    ];
+
     /// The one that the comparisons are about.
     pub const OURS: Self = Self::Ours(None);
 
@@ -76,6 +91,7 @@ impl Kind {
             Self::Ours(_) => "entra-redis",
             Self::ConnectionManager => "redis ConnectionManager",
             Self::Multiplexed => "redis MultiplexedConnection",
+            Self::Cluster => "redis ClusterConnection",
             Self::Fred(_) => "fred",
             Self::Rustis(_) => "rustis",
             Self::Bb8(_) => "bb8 + redis",
@@ -86,7 +102,7 @@ impl Kind {
     pub fn name(self) -> String {
         let family = self.family();
         match self {
-            Self::Ours(None) | Self::ConnectionManager | Self::Multiplexed => family.to_owned(),
+            Self::Ours(None) | Self::ConnectionManager | Self::Multiplexed | Self::Cluster => family.to_owned(),
             Self::Ours(Some(links)) => format!("{family}, pool of {links}"),
             Self::Fred(size) | Self::Bb8(size) | Self::Deadpool(size) => format!("{family}, pool of {size}"),
             Self::Rustis(1) => format!("{family}, 1 connection"),

@@ -6,8 +6,10 @@
 use super::Shared;
 use crate::target::{Outcome, Target, text};
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, RedisResult, TlsCertificates,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsCertificates,
     aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+    cluster::ClusterClientBuilder,
+    cluster_async::ClusterConnection,
     io::tcp::TcpSettings,
 };
 
@@ -32,12 +34,30 @@ pub fn manager_config() -> ConnectionManagerConfig {
         .set_write_backpressure_boundary(WRITE_BOUNDARY)
 }
 
+/// Its connection to a cluster, one for each node.
+pub async fn cluster(target: &Target) -> Outcome<Shared<ClusterConnection>> {
+    let client = ClusterClientBuilder::new([info(target)?])
+        .certs(certificates(target))
+        .tcp_settings(tcp_settings())
+        .overall_response_timeout(None)
+        .write_backpressure_boundary(WRITE_BOUNDARY);
+    client.build().map_err(text)?.get_async_connection().await.map(Shared).map_err(text)
+}
+
 pub fn client(target: &Target) -> Outcome<Client> {
-    let url = format!("rediss://tester:any@{}:{}/", target.host, target.port);
-    let info = url.into_connection_info().map_err(text)?;
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    let certificates = TlsCertificates { client_tls: None, root_cert: Some(target.ca_pem.clone().into_bytes()) };
-    Client::build_with_tls(info, certificates).map_err(text)
+    Client::build_with_tls(info(target)?.set_tcp_settings(tcp_settings()), certificates(target)).map_err(text)
+}
+
+fn info(target: &Target) -> Outcome<ConnectionInfo> {
+    format!("rediss://tester:any@{}:{}/", target.host, target.port).into_connection_info().map_err(text)
+}
+
+fn tcp_settings() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
+}
+
+fn certificates(target: &Target) -> TlsCertificates {
+    TlsCertificates { client_tls: None, root_cert: Some(target.ca_pem.clone().into_bytes()) }
 }
 
 /// Opens the connections of `bb8` and `deadpool`, too.

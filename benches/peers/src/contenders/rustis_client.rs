@@ -7,7 +7,7 @@ use super::Contender;
 use crate::target::{Outcome, Target, text};
 use bytes::Bytes;
 use rustis::{
-    client::{BatchPreparedCommand, Client, Config, ServerConfig, TlsConfig},
+    client::{BatchPreparedCommand, Client, ClusterConfig, Config, ServerConfig, TlsConfig},
     commands::StringCommands,
     resp::{BulkString, RefBulkString},
 };
@@ -21,7 +21,7 @@ pub struct Rustis {
 
 pub async fn connect(target: &Target, connections: usize) -> Outcome<Rustis> {
     let mut config = Config::default();
-    config.server = ServerConfig::Standalone { host: target.host.clone(), port: target.port };
+    config.server = server(target);
     config.username = Some("tester".to_owned());
     config.password = Some("any".to_owned());
     config.tls_config = Some(TlsConfig::new(Arc::new(target.rustls()?)));
@@ -31,6 +31,15 @@ pub async fn connect(target: &Target, connections: usize) -> Outcome<Rustis> {
         all.push(Client::connect(config.clone()).await.map_err(text)?);
     }
     Ok(Rustis { client, all: all.into() })
+}
+
+fn server(target: &Target) -> ServerConfig {
+    if target.nodes == 0 {
+        return ServerConfig::Standalone { host: target.host.clone(), port: target.port };
+    }
+    let mut cluster = ClusterConfig::default();
+    cluster.nodes = vec![(target.host.clone(), target.port)];
+    ServerConfig::Cluster(cluster)
 }
 
 impl Contender for Rustis {
