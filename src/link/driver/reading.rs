@@ -22,23 +22,11 @@ use tokio::{
     task::coop,
 };
 
-/// Requests that are completed before their callers are let run, at most: so the server has something to do while the
-/// next ones are completed. With all of them at once, client and server would wait for each other by turns.
+/// Requests that are completed before their callers are let run: so the server has something to do while the next ones
+/// are completed. With all of them at once, client and server would wait for each other by turns.
 const SHARE: usize = 64;
 
-/// Of few requests in flight half are a share, as long as that is no more than this; of more, a quarter.
-///
-/// With shares of `SHARE` alone, 16 tasks had all their replies at once, and the server nothing to do until all of them
-/// had sent again. On two cores, the server on the other one, 16 tasks read 1.2 times as many values of 64 bytes in
-/// halves, wrote 1.35 times as many of 1 KiB, and did 1.5 times as many pipelines of ten `GET`s. Where client and server
-/// have one core for both, nothing is gained by it, and what they spend on more, smaller writes is lost
-/// (`make bench-peers QUICK="--workloads get,set,pipeline --runtimes ct --tasks 16 --quick"`).
-const SHARE_OF_FEW: usize = 8;
-
-/// A write costs as much as this many requests, which are not worth a share of their own.
-const SMALLEST_SHARE: usize = 4;
-
-/// `SHARE` on many threads: few enough for the driver's own thread to be through with their callers before another one
+/// The same on many threads: few enough for the driver's own thread to be through with their callers before another one
 /// has woken up to take half of them away. On two cores shared with the server, 256 tasks did 1.15 to 1.25 as much as
 /// with `SHARE`; other numbers of cores were not measured
 /// (`make bench-peers QUICK="--quick --runtimes mt --tasks 256"`).
@@ -98,7 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Completes requests with what has come; true if there may be more.
     pub(super) fn replies(&mut self) -> Result<bool, Reason> {
-        let most = self.share();
+        let share = if self.many_threads { SHARE_OF_MANY } else { SHARE };
+        let most = if self.outstanding.entries.len() > SMALL_CROWD { usize::MAX } else { share };
         let mut answered = 0;
         let outcome = loop {
             if answered == most {
@@ -119,15 +108,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         };
         self.hand_over();
         outcome
-    }
-
-    /// How many requests are completed in one go.
-    fn share(&self) -> usize {
-        match self.outstanding.entries.len() {
-            in_flight if in_flight > SMALL_CROWD => usize::MAX,
-            _ if self.many_threads => SHARE_OF_MANY,
-            in_flight => (in_flight / 4).max((in_flight / 2).min(SHARE_OF_FEW)).clamp(SMALLEST_SHARE, SHARE),
-        }
     }
 
     fn next_reply(&mut self) -> Result<Option<Came>, Reason> {
