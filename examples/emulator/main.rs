@@ -40,8 +40,8 @@ struct Options {
     /// How many replicas each primary of the cluster has.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "cluster")]
     replicas: usize,
-    /// Refuses what Azure Managed Redis does not have, such as READONLY and ASKING under either policy, and all of CLUSTER
-    /// under the Enterprise policy.
+    /// Refuses what Azure Managed Redis does not have, such as READONLY and ASKING under either policy, and all of
+    /// CLUSTER under the Enterprise policy.
     #[arg(long, value_name = "POLICY")]
     policy: Option<Policy>,
     /// Where to write a client certificate and a federated token, and Azure Arc's key files; the directory has to

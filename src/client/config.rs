@@ -123,9 +123,9 @@ impl Config {
         self
     }
 
-    /// How often a cluster is asked which node has which keys, without any sign that this has changed; from 1 s, default
-    /// 30 s, a tenth more or less at random. Signs are acted on at once: redirects, lost connections, slots without a
-    /// node.
+    /// How often a cluster is asked which node has which keys, without any sign that this has changed; from 1 s,
+    /// default 30 s, a tenth more or less at random. Signs are acted on at once: redirects, lost connections, slots
+    /// without a node.
     pub fn topology_refresh_interval(mut self, interval: Duration) -> Self {
         self.topology_refresh_interval = interval;
         self
@@ -224,8 +224,8 @@ impl Config {
     /// Looks up the addresses of the cache, anew for every connection; default the operating system's resolver.
     ///
     /// It is given the host and the port; connections go to the ports of the addresses that it returns, in their order.
-    /// TLS verifies the configured host name all the same. Nodes that a cluster names by IP addresses are not looked up:
-    /// see [`node_address`](Self::node_address).
+    /// TLS verifies the configured host name all the same. Nodes that a cluster names by IP addresses are not looked
+    /// up: see [`node_address`](Self::node_address).
     pub fn resolver<F, R>(mut self, resolver: F) -> Self
     where
         F: Fn(String, u16) -> R + Send + Sync + 'static,

@@ -7,8 +7,8 @@ use super::{
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::fmt::Write as _;
 
-/// Where a key stands: in which command of a pipeline, counted from 0 as the redis crate counts them, and which argument
-/// of it (the name is argument 0). Keys themselves may be private.
+/// Where a key stands: in which command of a pipeline, counted from 0 as the redis crate counts them, and which
+/// argument of it (the name is argument 0). Keys themselves may be private.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyPlace {
     pub(crate) command: usize,

@@ -125,7 +125,8 @@ impl Discovery {
     }
 }
 
-/// Waits until each node has a link, until `limit` at most; and after that, until one has a link, or none can be reached.
+/// Waits until each node has a link, until `limit` at most; and after that, until one has a link, or none can be
+/// reached.
 async fn first_links(cluster: &Cluster, shared: &Shared, limit: Instant) -> Result<(), Error> {
     let nodes = cluster.nodes.all();
     loop {

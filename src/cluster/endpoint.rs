@@ -21,7 +21,8 @@ impl NodeEndpoint {
         Self { host: host.into(), port, server_name: None }
     }
 
-    /// The name, or IP address, that this node's certificate is verified by, which is sent as the server name (SNI) too.
+    /// The name, or IP address, that this node's certificate is verified by, which is sent as the server name (SNI)
+    /// too.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self

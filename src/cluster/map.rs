@@ -147,7 +147,8 @@ impl<N> SlotMap<N> {
         &self.members[..count]
     }
 
-    /// A number that is the same for maps in which each slot has the same owner, and most likely another one for others.
+    /// A number that is the same for maps in which each slot has the same owner, and most likely another one for
+    /// others.
     pub(crate) fn fingerprint(&self) -> u64 {
         self.fingerprint
     }

@@ -1,4 +1,5 @@
-//! Many nodes behind one handle: which node owns a key's slot, how that is learned, and how one request becomes several.
+//! Many nodes behind one handle: which node owns a key's slot, how that is learned, and how one request becomes
+//! several.
 //!
 //! - `node`: an address, its links and their keeper; a single endpoint is one node;
 //! - `slot`: the slot of a key; `address`: the name of a node;

@@ -61,6 +61,14 @@ struct Known {
     unlisted_until: Option<Instant>,
 }
 
+impl Known {
+    /// A redirect, or the topology, has named it again.
+    fn named(&mut self, until: Instant) -> Arc<Node> {
+        self.unlisted_until = self.unlisted_until.map(|_| until);
+        Arc::clone(&self.node)
+    }
+}
+
 /// A node that is gone, until what is in flight on its links is answered.
 struct Leaving {
     node: Arc<Node>,
@@ -75,17 +83,21 @@ impl Nodes {
     /// The node of this address. If it is not known yet, it is from now on, and its links are opened.
     pub(crate) fn get(&self, address: &NodeAddress) -> Arc<Node> {
         let until = Instant::now() + KEPT_UNLISTED;
+        if let Some(known) = lock(&self.state).known.get_mut(address) {
+            return known.named(until);
+        }
+        // Asked without the lock: it is a function of the user's, which may look at this connection manager.
+        let endpoint = self.endpoint(address);
         let mut state = lock(&self.state);
         let is_closed = state.is_closed;
         let known = state.known.entry(address.clone()).or_insert_with(|| {
-            let node = self.start(address);
+            let node = self.start(address, endpoint);
             if is_closed {
                 node.end_keeper();
             }
             Known { node, unlisted_until: Some(until) }
         });
-        known.unlisted_until = known.unlisted_until.map(|_| until);
-        Arc::clone(&known.node)
+        known.named(until)
     }
 
     /// Takes in a node that has been started already.
@@ -154,10 +166,13 @@ impl Nodes {
         Leaving { node: Arc::clone(node), draining }
     }
 
-    fn start(&self, address: &NodeAddress) -> Arc<Node> {
+    fn endpoint(&self, address: &NodeAddress) -> NodeEndpoint {
         // A function of the user's that panics must not take everything with it.
         let endpoint = catch_unwind(AssertUnwindSafe(|| self.map.endpoint(address))).ok();
-        let endpoint = endpoint.unwrap_or_else(|| NodeEndpoint::new(address.host(), address.port()));
+        endpoint.unwrap_or_else(|| NodeEndpoint::new(address.host(), address.port()))
+    }
+
+    fn start(&self, address: &NodeAddress, endpoint: NodeEndpoint) -> Arc<Node> {
         let mut setup = self.setup.clone();
         setup.dialer = setup.dialer.for_node(endpoint.host, endpoint.port, endpoint.server_name.as_deref(), NODE_HINT);
         setup.node = address.to_string().into();
@@ -166,8 +181,8 @@ impl Nodes {
     }
 }
 
-/// Lets what is on its way to a node be answered before its links close. It keeps none of them open itself, so that they
-/// close with their connection manager.
+/// Lets what is on its way to a node be answered before its links close. It keeps none of them open itself, so that
+/// they close with their connection manager.
 async fn drain(node: Weak<Node>, availability: Arc<Availability>, limit: Instant) {
     let queues = loop {
         let changed = availability.changed();

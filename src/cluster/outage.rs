@@ -8,8 +8,8 @@ use tokio::time::Instant;
 /// A node without links for so long may be gone, though others list it yet.
 const DEAD_AFTER: Duration = Duration::from_secs(2);
 
-/// The bounds of the delays between questions: while no node answers, the name is the only way; while one node of several
-/// is dead, and may be listed for half an hour, the others may know as much as the name does.
+/// The bounds of the delays between questions: while no node answers, the name is the only way; while one node of
+/// several is dead, and may be listed for half an hour, the others may know as much as the name does.
 const WHILE_LOST: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
 const WHILE_DEAD: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
 

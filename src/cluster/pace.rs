@@ -22,8 +22,8 @@ const INTERVAL_JITTER: f64 = 0.1;
 
 /// The state of one cluster's refreshes, without a clock of its own.
 ///
-/// The task that refreshes waits for [`due`](Self::due) or for a request, whichever comes first; [`start`](Self::start)s;
-/// and says when it has [`finish`](Self::finish)ed.
+/// The task that refreshes waits for [`due`](Self::due) or for a request, whichever comes first;
+/// [`start`](Self::start)s; and says when it has [`finish`](Self::finish)ed.
 #[derive(Debug)]
 pub(crate) struct Pace {
     interval: Duration,

@@ -39,7 +39,8 @@ impl Fate {
 /// What the numbers stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Of {
-    /// Keys of a write, each by the argument that it is (the command's name is argument 0). Keys themselves may be private.
+    /// Keys of a write, each by the argument that it is (the command's name is argument 0). Keys themselves may be
+    /// private.
     Keys,
     /// Commands of a pipeline, counted from 0 as the redis crate counts them.
     Commands,
@@ -76,8 +77,8 @@ impl Partial {
         list.sort_unstable();
     }
 
-    /// The error of the first part that failed, with what has become of all of it. If all parts have the same fate it is
-    /// the error as it is: it says that nothing was done, or that all may have been.
+    /// The error of the first part that failed, with what has become of all of it. If all parts have the same fate it
+    /// is the error as it is: it says that nothing was done, or that all may have been.
     ///
     /// The kind stays: a refusal of Redis's with its code, an error of this crate's, the kind of anything else.
     pub(crate) fn explain(&self, cause: &RedisError) -> RedisError {

@@ -41,8 +41,8 @@ const CLUSTER_DOWN: [&str; 3] =
     ["The cluster is down", "The cluster is down and only accepts read commands", "Hash slot not served"];
 
 impl Redirect {
-    /// What `error` says of the command that it answers. None for all other errors, for a malformed one, and for `MOVED`
-    /// or `ASK` of another slot than the command's: a script may have written that.
+    /// What `error` says of the command that it answers. None for all other errors, for a malformed one, and for
+    /// `MOVED` or `ASK` of another slot than the command's: a script may have written that.
     pub(crate) fn of(error: &ServerError, sent: Sent<'_>) -> Option<Self> {
         let details = error.details();
         let is_redis = |words: &[&str]| !sent.runs_script || details.is_some_and(|details| words.contains(&details));

@@ -16,7 +16,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// The nodes of a cluster, by slots.
 pub(crate) type Map = SlotMap<Arc<Node>>;
 
-/// What a cluster is to those who send commands. It is kept right by the watch, the one task that asks for the topology.
+/// What a cluster is to those who send commands. It is kept right by the watch, the one task that asks for the
+/// topology.
 pub(crate) struct Cluster {
     map: ArcSwap<Map>,
     pub(crate) nodes: Nodes,
@@ -77,8 +78,8 @@ impl Cluster {
         self.map.store(Arc::new(map));
     }
 
-    /// Asks a node whether it still has all slots that are its by `map`; what it has lost is news. One that does not answer
-    /// has lost none.
+    /// Asks a node whether it still has all slots that are its by `map`; what it has lost is news. One that does not
+    /// answer has lost none.
     pub(crate) async fn has_lost_slots(&self, node: &Node, map: &Map) -> bool {
         let Some(link) = node.open_link() else {
             return false;

@@ -12,18 +12,18 @@
 //! | 35–0 | the cursor of the node |
 //!
 //! A position that does not fit is remembered: one with a larger cursor of the node, and one that goes on after the
-//! owners of slots have changed. The last [`REMEMBERED`] of them are; a cursor older than that is an error, which says to
-//! begin anew.
+//! owners of slots have changed. The last [`REMEMBERED`] of them are; a cursor older than that is an error, which says
+//! to begin anew.
 //!
 //! # What is promised
 //!
-//! As with one node: a key that is there from the beginning to the end of the scan is returned at least once, and may be
-//! returned several times. This holds while slots get other owners, by failover or by resharding: at a position all slots
-//! below it are done, and when the owners have changed since, all nodes that own slots from there on are scanned from
-//! their beginning. (A node's own cursor means nothing to another node, nor to a replica that takes its place.) At the
-//! end of its turn a node is asked which slots it has: of those that have moved away nobody else may have told. It does
-//! not hold for keys that move from a node whose turn is yet to come to one whose turn is over, in a slot that still has
-//! its old owner at the end of that one's turn. Of changes the 12 bits of the fingerprint miss one in 4,096.
+//! As with one node: a key that is there from the beginning to the end of the scan is returned at least once, and may
+//! be returned several times. This holds while slots get other owners, by failover or by resharding: at a position all
+//! slots below it are done, and when the owners have changed since, all nodes that own slots from there on are scanned
+//! from their beginning. (A node's own cursor means nothing to another node, nor to a replica that takes its place.) At
+//! the end of its turn a node is asked which slots it has: of those that have moved away nobody else may have told. It
+//! does not hold for keys that move from a node whose turn is yet to come to one whose turn is over, in a slot that
+//! still has its old owner at the end of that one's turn. Of changes the 12 bits of the fingerprint miss one in 4,096.
 
 use super::{map::SlotMap, slot::Slot};
 use redis::{Arg, Cmd, ErrorKind, RedisError, RedisResult, Value};

@@ -1,7 +1,7 @@
 //! The one task that keeps the map of slots right.
 //!
-//! It asks one node after the other, never two at a time, and no more often than its [`Pace`] allows: when a command was
-//! sent elsewhere, a link was lost or could not be opened, a slot has no node, and in any case once in a while.
+//! It asks one node after the other, never two at a time, and no more often than its [`Pace`] allows: when a command
+//! was sent elsewhere, a link was lost or could not be opened, a slot has no node, and in any case once in a while.
 
 use super::{
     address::NodeAddress,

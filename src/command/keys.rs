@@ -105,7 +105,8 @@ impl Keys {
     }
 }
 
-/// Where the key behind the last `STORE` or `STOREDIST` is. What belongs to other options is none, whatever it is called.
+/// Where the key behind the last `STORE` or `STOREDIST` is. What belongs to other options is none, whatever it is
+/// called.
 fn stored(cmd: &Cmd, from: usize) -> Option<usize> {
     let mut args = arguments(cmd).enumerate().skip(from);
     let mut stored = None;

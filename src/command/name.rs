@@ -43,8 +43,8 @@ impl Name {
     #[inline]
     pub(super) const fn hash(self) -> u64 {
         let Self([first, second, third]) = self;
-        // The product's upper bits depend on all bits of the factor. Of many odd numbers drawn, with this one no name of
-        // the table is found with more than two looks, and the common ones with one.
+        // The product's upper bits depend on all bits of the factor. Of many odd numbers drawn, with this one no name
+        // of the table is found with more than two looks, and the common ones with one.
         (first ^ second.rotate_left(29) ^ third.rotate_left(43)).wrapping_mul(0x9fb7_5cc4_5796_8b53)
     }
 

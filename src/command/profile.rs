@@ -66,8 +66,8 @@ impl Profile {
         self.0.runs_script
     }
 
-    /// What it is called in figures, without a subcommand, and the place of that among the table's rows; none if it is not
-    /// in the table.
+    /// What it is called in figures, without a subcommand, and the place of that among the table's rows; none if it is
+    /// not in the table.
     #[cfg(feature = "metrics")]
     pub(crate) fn operation(self) -> Option<(&'static str, usize)> {
         Some((table::command(self.0)?.text, self.0.command.into()))

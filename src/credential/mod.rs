@@ -277,7 +277,3 @@ impl Credential {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-#[cfg(unix)]
-mod chain_cases;

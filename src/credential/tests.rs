@@ -1,6 +1,9 @@
 //! Settings and variables: what is accepted, what is refused, and with which words. And each kind that goes to the
 //! token endpoint, seen from there.
 
+#[cfg(unix)]
+mod chain_cases;
+
 use super::{
     certificate::tests::pair,
     test_server::{Reply, Server, jwt},

@@ -77,16 +77,17 @@ impl EmulatorBuilder {
     /// instead of the embedded store; needs Redis 6.2 or newer, built with TLS.
     ///
     /// As in Azure Managed Redis under the OSS cluster policy, [`host`](Emulator::host) and [`port`](Emulator::port)
-    /// lead to one of the nodes, the topology names the nodes by IP address and port, and the certificate has a DNS name
-    /// alone, for which it is to be verified on all connections. [`Emulator::cluster`] has what can happen to the nodes.
+    /// lead to one of the nodes, the topology names the nodes by IP address and port, and the certificate has a DNS
+    /// name alone, for which it is to be verified on all connections. [`Emulator::cluster`] has what can happen to the
+    /// nodes.
     pub fn cluster(mut self, primaries: usize) -> Self {
         self.redis = Redis::Cluster(primaries);
         self
     }
 
     /// As [`cluster`](Self::cluster), of embedded stores: nothing has to be installed, and a hundred nodes fit into one
-    /// process. There are no replicas; slots, `MOVED`, `ASK`, `CROSSSLOT` and `CLUSTER SLOTS`, `NODES`, `INFO`, `KEYSLOT`
-    /// and `COUNTKEYSINSLOT` are as in Redis, and messages reach the subscribers of all nodes.
+    /// process. There are no replicas; slots, `MOVED`, `ASK`, `CROSSSLOT` and `CLUSTER SLOTS`, `NODES`, `INFO`,
+    /// `KEYSLOT` and `COUNTKEYSINSLOT` are as in Redis, and messages reach the subscribers of all nodes.
     pub fn embedded_cluster(mut self, nodes: usize) -> Self {
         self.redis = Redis::EmbeddedCluster(nodes);
         self
@@ -98,8 +99,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// After what time without a sign of life the nodes of a [`cluster`](Self::cluster) take one of them for failed, and
-    /// promote a replica of it. Default a second.
+    /// After what time without a sign of life the nodes of a [`cluster`](Self::cluster) take one of them for failed,
+    /// and promote a replica of it. Default a second.
     pub fn node_timeout(mut self, timeout: Duration) -> Self {
         self.node_timeout = timeout;
         self
@@ -138,7 +139,8 @@ impl EmulatorBuilder {
     /// # Errors
     ///
     /// If no port can be had; if `redis-server` cannot be run, the error says what to install; if nothing listens at
-    /// [`redis_address`](Self::redis_address), it names that; if the nodes do not become a cluster within half a minute.
+    /// [`redis_address`](Self::redis_address), it names that; if the nodes do not become a cluster within half a
+    /// minute.
     pub async fn start(self) -> io::Result<Emulator> {
         let is_cluster = matches!(self.redis, Redis::Cluster(_) | Redis::EmbeddedCluster(_));
         let certificates = Certificates::generate(if is_cluster { &LOCAL[..1] } else { LOCAL })?;

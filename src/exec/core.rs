@@ -42,8 +42,8 @@ pub(super) enum Way {
     Owner,
     /// To the node that a redirect names, behind `ASKING` if it says so; to the owner, if that one cannot be reached.
     Redirected { to: Arc<Node>, asking: bool },
-    /// It is the part that this node has of something for several nodes. Whoever has taken it apart decides what is to be
-    /// done when the node does not run it, or cannot be reached and has lost its slots.
+    /// It is the part that this node has of something for several nodes. Whoever has taken it apart decides what is to
+    /// be done when the node does not run it, or cannot be reached and has lost its slots.
     Part { to: Arc<Node>, asking: bool },
 }
 

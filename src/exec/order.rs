@@ -46,11 +46,11 @@ impl Memory {
         }
     }
 
-    /// Where the next command may go, if it goes over one of these links, which are those of `pool`. What has been answered
-    /// is forgotten.
+    /// Where the next command may go, if it goes over one of these links, which are those of `pool`. What has been
+    /// answered is forgotten.
     ///
-    /// What is under way to another node is waited for, as long as that one gives signs of life: a node that says nothing
-    /// must not keep a handle from all the others.
+    /// What is under way to another node is waited for, as long as that one gives signs of life: a node that says
+    /// nothing must not keep a handle from all the others.
     #[cold]
     pub(super) fn next(&mut self, pool: &Pool, links: &[Arc<Link>]) -> Next {
         self.forget_answered();
@@ -131,8 +131,8 @@ impl Unanswered {
         self.node.upgrade().is_some_and(|node| std::ptr::eq(Arc::as_ptr(node.pool()), pool))
     }
 
-    /// Whether its node owes answers over its link and has said nothing for so long that commands for other nodes do not
-    /// wait for it.
+    /// Whether its node owes answers over its link and has said nothing for so long that commands for other nodes do
+    /// not wait for it.
     fn is_silent(&self) -> bool {
         self.link.upgrade().is_none_or(|link| link.is_silent())
     }

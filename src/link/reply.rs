@@ -212,8 +212,8 @@ impl Gather {
         Self { single: true, ..Self::new(None, 1, 0, 1).behind_asking() }
     }
 
-    /// The same, behind `ASKING`; each command of it, if it is no transaction. What that one is answered is passed over: a
-    /// server that does not know it answers the rest as if it had not been sent.
+    /// The same, behind `ASKING`; each command of it, if it is no transaction. What that one is answered is passed
+    /// over: a server that does not know it answers the rest as if it had not been sent.
     pub(super) fn behind_asking(self) -> Self {
         let asking = if self.multi.is_some() { Asking::Ahead } else { Asking::AheadOfEach { is_next: true } };
         Self { asking, ..self }

@@ -20,8 +20,8 @@ const RATE: f64 = 100.0;
 /// Dials under way in one pool.
 const AT_ONCE_IN_A_POOL: usize = 4;
 
-/// Dials under way in all pools. The first one of a pool is not bound by it, so that nodes that do not answer a dial, however
-/// many they are, do not keep the others from being dialed.
+/// Dials under way in all pools. The first one of a pool is not bound by it, so that nodes that do not answer a dial,
+/// however many they are, do not keep the others from being dialed.
 const AT_ONCE: usize = 32;
 
 /// Says when links may be dialed, and how many at a time.

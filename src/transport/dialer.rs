@@ -27,7 +27,8 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// One to a node of the same cluster, of which the certificate is verified by `server_name`, or else by the same name.
+    /// One to a node of the same cluster, of which the certificate is verified by `server_name`, or else by the same
+    /// name.
     pub(crate) fn for_node(&self, host: String, port: u16, server_name: Option<&str>, hint: &'static str) -> Self {
         // The user's resolver knows names, and may well have the addresses of the cache for whatever it is asked.
         let is_address = host.parse::<IpAddr>().is_ok();

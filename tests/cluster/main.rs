@@ -1,5 +1,5 @@
-//! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works on
-//! a single endpoint works there, and stays right while slots, nodes and tokens change.
+//! A real Redis Cluster behind the emulator, as Azure Managed Redis has one with the OSS cluster policy: whatever works
+//! on a single endpoint works there, and stays right while slots, nodes and tokens change.
 
 mod all_nodes;
 mod discovery;

@@ -23,8 +23,8 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// `answer` is given the ports of both, the number of the node, of its connection, and the command; it has the answer
-    /// without the end of its line.
+    /// `answer` is given the ports of both, the number of the node, of its connection, and the command; it has the
+    /// answer without the end of its line.
     async fn start(answer: impl Fn([u16; 2], usize, usize, &[String]) -> String + Send + Sync + 'static) -> Self {
         let certificates = Certificates::for_name("localhost");
         let (ports, said) = (Arc::new(OnceLock::<[u16; 2]>::new()), Arc::<Mutex<Vec<Said>>>::default());

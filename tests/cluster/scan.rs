@@ -44,8 +44,8 @@ async fn every_key_is_returned_once_with_any_options() {
     assert!(error.to_string().contains("invalid cursor"), "{error}");
 }
 
-/// Keys go from nodes whose turn is yet to come to one whose turn is over, and nobody tells: the client sends nothing but
-/// its scan.
+/// Keys go from nodes whose turn is yet to come to one whose turn is over, and nobody tells: the client sends nothing
+/// but its scan.
 #[tokio::test]
 async fn no_key_is_missed_whose_slot_moves_to_a_node_that_is_done() {
     let (_emulator, cluster, mut redis) = three().await;

@@ -1,5 +1,5 @@
-//! What the tests share: a fixture, a real redis-server over TLS, load, waiting for conditions, a watch on the logs, the
-//! examples as processes, servers that misbehave, and the tools that certificates and developers come with.
+//! What the tests share: a fixture, a real redis-server over TLS, load, waiting for conditions, a watch on the logs,
+//! the examples as processes, servers that misbehave, and the tools that certificates and developers come with.
 #![allow(
     missing_docs,
     missing_debug_implementations,

@@ -1,8 +1,8 @@
 //! Latency through three rotations: ours beside redis-rs's `ConnectionManager` with a `StreamingCredentialsProvider`.
 //!
-//! Both go through the emulator's front, which checks the tokens and lets each `AUTH` take as long as it is told to: not
-//! at all, or a second, as a service that validates tokens may. Emulator and clients share a process, so the latencies
-//! say nothing about throughput; they are there to be compared with each other.
+//! Both go through the emulator's front, which checks the tokens and lets each `AUTH` take as long as it is told to:
+//! not at all, or a second, as a service that validates tokens may. Emulator and clients share a process, so the
+//! latencies say nothing about throughput; they are there to be compared with each other.
 
 use crate::{
     contenders::{Contender, Shared, redis_rs},

@@ -1,4 +1,5 @@
-//! Keys of any type, strings, bitmaps, probabilistic counters (`PFADD`) and places: commands of Redis up to version 8.12.
+//! Keys of any type, strings, bitmaps, probabilistic counters (`PFADD`) and places: commands of Redis up to version
+//! 8.12.
 
 use super::{Row, Words::Subcommand, plain, read, write};
 use crate::command::aggregate::Aggregate::{AllSucceeded, Arrays, FirstNonEmpty, Sum};

@@ -133,8 +133,8 @@ impl Server {
         commands
     }
 
-    /// The keys of a command; one without arguments cannot be asked about, and has none. None if the server cannot tell,
-    /// as with `PFMERGE` of one key, though that may be run.
+    /// The keys of a command; one without arguments cannot be asked about, and has none. None if the server cannot
+    /// tell, as with `PFMERGE` of one key, though that may be run.
     fn keys(&mut self, line: &str) -> Option<Vec<String>> {
         if !line.contains(' ') {
             return Some(Vec::new());

@@ -280,8 +280,8 @@ impl Cluster {
         }
     }
 
-    /// Moves a node's slots to the other primaries, then lets all forget it and ends it. A replica of it follows another
-    /// primary from then on.
+    /// Moves a node's slots to the other primaries, then lets all forget it and ends it. A replica of it follows
+    /// another primary from then on.
     ///
     /// # Errors
     ///

@@ -20,8 +20,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// Which node serves what, shared by all nodes of a cluster. It is changed by whoever holds the data of the nodes that a
-/// slot goes from and to, so that it stays as it is for a command that holds its node's.
+/// Which node serves what, shared by all nodes of a cluster. It is changed by whoever holds the data of the nodes that
+/// a slot goes from and to, so that it stays as it is for a command that holds its node's.
 #[derive(Default)]
 pub(in crate::emulator) struct Layout {
     /// By slot. Empty before the cluster has been formed.

@@ -1,8 +1,8 @@
 //! Commands and pipelines for several nodes of a cluster: taken apart by where their keys are, sent together, and put
 //! together again.
 //!
-//! A pipeline's commands for one node are sent in one piece and in their order. Between nodes there is no order but that
-//! of the pipeline's keys: all commands on one key go to the same node.
+//! A pipeline's commands for one node are sent in one piece and in their order. Between nodes there is no order but
+//! that of the pipeline's keys: all commands on one key go to the same node.
 
 mod assembly;
 mod plan;

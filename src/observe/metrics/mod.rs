@@ -163,7 +163,8 @@ impl Stopwatch {
     }
 }
 
-/// Starts a task that passes on the figures of the pool of this name, connections to `host` and `port`; and tells where durations go. Must be called on a runtime.
+/// Starts a task that passes on the figures of the pool of this name, connections to `host` and `port`; and tells where
+/// durations go. Must be called on a runtime.
 pub(crate) fn start(
     (host, port): (&str, u16),
     pool: Arc<str>,

@@ -23,8 +23,8 @@ const SPREAD_OF_A_LINK: Duration = Duration::from_millis(10);
 /// is shorter.
 const LONGEST_MARGIN: Duration = Duration::from_secs(20);
 
-/// Within what time re-AUTHs start, if there are so many links in all: a tenth of the life that is left at most, so that
-/// there is time for a second attempt.
+/// Within what time re-AUTHs start, if there are so many links in all: a tenth of the life that is left at most, so
+/// that there is time for a second attempt.
 fn spread(links: usize, old_life: Duration) -> Duration {
     let links = u32::try_from(links).unwrap_or(u32::MAX);
     SPREAD_OF_A_LINK.saturating_mul(links).max(SHORTEST_SPREAD).min(old_life / 10)

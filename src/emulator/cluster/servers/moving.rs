@@ -8,8 +8,8 @@ use std::{fmt, io, sync::Arc};
 /// As many keys go at once as with redis-cli.
 const BATCH: usize = 10;
 
-/// As many slots are on their way at once where a whole node's are to go: a server writes its configuration to disk once
-/// for all that it is told together.
+/// As many slots are on their way at once where a whole node's are to go: a server writes its configuration to disk
+/// once for all that it is told together.
 pub(super) const MANY: usize = 256;
 
 /// How long the transfer of keys may take, in milliseconds.

@@ -13,7 +13,7 @@
 //! `{{server}}` is the address of the case's HTTP server, `{{closed}}` one where nobody listens, `{{silent}}` one where
 //! nobody answers, `{{dir}}` the case's directory, `{{token}}` a good token, `{{pem}}` a certificate with its key.
 
-use super::{
+use super::super::{
     certificate::tests::pair,
     test_server::{Reply, Server, jwt, within},
     *,
