@@ -31,7 +31,7 @@
 //! # Features
 //!
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
-//!   it brings 69 crates.
+//!   it brings 70 crates.
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
@@ -41,7 +41,8 @@
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
 //!   subscriptions, say), as a `StreamingCredentialsProvider`.
 //!
-//! `cli` and `prometheus` build some of the examples, `bench-api` the benches; they add nothing to the API.
+//! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in any
+//! version.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]

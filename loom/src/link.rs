@@ -1,7 +1,11 @@
 //! The parts of a link that share something between threads. Of the driver, that is how it hands answers over; its
 //! socket is a model's.
 
+#[path = "../../src/link/condition.rs"]
+mod condition;
 mod driver;
+#[path = "../../src/link/entry.rs"]
+mod entry;
 #[path = "../../src/link/multi.rs"]
 mod multi;
 #[path = "../../src/link/queue.rs"]

@@ -21,7 +21,7 @@ use std::{io, net::SocketAddr, time::Duration};
 ///
 /// ```
 /// use entra_redis::{Config, Credential, Tls, TokenManagerConfig};
-/// use std::{io, net::SocketAddr, time::Duration};
+/// use std::time::Duration;
 ///
 /// let config = Config::new(Credential::service_principal("client-id", "client-secret", "tenant-id"))
 ///     .tls(Tls::new().ca_file("./redis_ca.pem"))
@@ -99,7 +99,7 @@ impl Config {
         self
     }
 
-    /// When and how tokens are renewed.
+    /// When and how tokens are renewed; default [`TokenManagerConfig::new`].
     pub fn token_manager(mut self, config: TokenManagerConfig) -> Self {
         self.token_manager = config;
         self
@@ -138,7 +138,7 @@ impl Config {
     ///
     /// ```
     /// # use entra_redis::{Config, Credential, NodeEndpoint};
-    /// # let config = Config::new(Credential::developer_cli());
+    /// # let config = Config::new(Credential::azure_developer_cli());
     /// // Through a tunnel that forwards every node's port on this machine.
     /// let config = config.node_address(|_host, port| NodeEndpoint::new("127.0.0.1", port));
     /// ```

@@ -51,9 +51,10 @@ pub use manager::ConnectionManager;
 /// On a cache with the OSS cluster policy, each command goes to the node that owns the slot of its keys, and follows
 /// that node's word if it names another one. What differs from a single endpoint:
 ///
-/// - The order above holds for what goes to one node, and so for all commands on one key; what one handle sends to
-///   different nodes without waiting for replies runs in any order. A pipeline is taken apart by nodes, and its
-///   replies come in the order of its commands.
+/// - The order above holds across nodes: a command for another node waits, within its deadline, until what the handle
+///   has sent without waiting for the reply is answered, or its connection has been silent for a second. A pipeline is
+///   taken apart by nodes: within it there is order between commands for one node, and so on one key, and none between
+///   nodes. Its replies come in the order of its commands.
 /// - An atomic pipeline has all its keys in one slot, as those with the same part in braces are (`{user:1}:name`). It
 ///   is refused otherwise, before anything is sent, with the code `CROSSSLOT`. So does Redis refuse other commands
 ///   and scripts with keys in several slots.
@@ -72,7 +73,10 @@ pub use manager::ConnectionManager;
 /// Commands fail with a [`redis::RedisError`]: `is_timeout()` after the `command_timeout`, `is_connection_dropped()`
 /// when the connection broke while the command was in flight (it may or may not have run, so it is not sent again),
 /// [`AuthenticationFailed`](redis::ErrorKind::AuthenticationFailed) while there is no valid token, with the identity
-/// provider's own reason, and what Redis answers.
+/// provider's own reason, and what Redis answers; `is_io_error()`, with
+/// [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) inside, while `max_in_flight` others have no answer (not
+/// sent); kind `Client` for what a shared connection cannot carry, and after `shutdown` (not sent); kind `Parse` for a
+/// reply that cannot be read (it has run). [`Error::from_redis`] gives this crate's error.
 #[derive(Clone, Debug)]
 pub struct EntraRedis {
     manager: Arc<ConnectionManager>,

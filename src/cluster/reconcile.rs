@@ -3,14 +3,14 @@
 //! A node answers as it sees the cluster, and nodes learn of changes one after the other. Four rules:
 //!
 //! 1. A `MOVED` that came a moment ago is newer than the answer of a node that has not heard of it. For [`HINT_LIFE`]
-//!   its word stands, unless the answer comes from the very node that it named, which knows best what it owns itself,
-//!   or that node cannot be reached: a node that lags may name a primary that has died.
+//!    its word stands, unless the answer comes from the very node that it named, which knows best what it owns itself,
+//!    or that node cannot be reached: a node that lags may name a primary that has died.
 //! 2. A slot that has no owner in the answer keeps the one that it had, until another node says the same, or this one
 //!    still says so after [`GAP_LIFE`]: a node that has just been reset or has just joined knows nobody. To keep an
 //!    owner too long costs nothing: it answers `MOVED` or `CLUSTERDOWN` itself.
 //! 3. A node that owns nothing is gone when [`ABSENCES`] believed answers after each other say so.
 //! 4. An answer that was not believed as it is, or that is the first one to miss a node, wants another node to be
-//!   asked.
+//!    asked.
 
 use super::{address::NodeAddress, map::SlotMap, slot::Slot, topology::Topology};
 use std::{collections::HashMap, time::Duration};

@@ -1,6 +1,7 @@
 //! The one task that keeps the map of slots right.
 //!
-//! It asks one node after the other, never two at a time, and no more often than its [`Pace`] allows: when a command
+//! It makes one refresh at a time, no more often than its [`Pace`] allows: it asks one node, and beside it another one
+//! when 200 ms bring no answer, three at most; the configured name is asked apart from that. It does so when a command
 //! was sent elsewhere, a link was lost or could not be opened, a slot has no node, and in any case once in a while.
 
 use super::{

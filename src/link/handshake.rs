@@ -1,8 +1,8 @@
 //! The first words on a connection, and the later `AUTH`s.
 
 use super::{
+    condition::Access,
     driver::GARBAGE,
-    queue::Access,
     reply::{Outcome, Reply},
     setup::Setup,
     wire::Wire,

@@ -1,24 +1,27 @@
 //! One connection to Redis: opened, authenticated, shared by commands, re-authenticated, closed.
 
 mod check;
+mod condition;
 mod driver;
+mod entry;
 mod handshake;
 mod inbox;
 mod liveness;
 mod multi;
 mod queue;
+mod reauth;
 mod reply;
 mod setup;
 mod wire;
 
 use crate::{
     admission::Admission,
-    error::{Error, ErrorKind, Stage},
+    error::Error,
     lock::lock,
     observe::stats::{LinkState, LinkStats},
     token::Current,
 };
-use handshake::Limit;
+use reauth::Authenticated;
 use redis::{Cmd, Pipeline};
 use std::{
     sync::{
@@ -36,27 +39,13 @@ use tokio_util::task::TaskTracker;
 use wire::{Wire, WireContext};
 
 pub(crate) use crate::resp::claims::{NOAUTH, READONLY};
+pub(crate) use condition::{Access, Condition, EXPIRED};
 pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Refused, is_for_good};
-pub(crate) use queue::{Access, Condition, EXPIRED, Queue};
+pub(crate) use queue::Queue;
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 pub(crate) use setup::Setup;
 pub(crate) use wire::Queued;
-
-/// What a link authenticated with.
-#[derive(Clone, Copy)]
-struct Authenticated {
-    generation: u64,
-    until: Instant,
-    /// How long Redis took to say so.
-    took: Duration,
-}
-
-impl Authenticated {
-    fn with(current: &Current, took: Duration) -> Self {
-        Self { generation: current.generation, until: current.token.usable_until(), took }
-    }
-}
 
 /// One multiplexed connection, and what the pool has to know about it.
 pub(crate) struct Link {
@@ -329,46 +318,6 @@ impl Link {
             Some(reply) => timeout_at(deadline, reply).await.map_or(Outcome::TimedOut, |answer| answer.outcome),
             None => self.wire.own(&handshake::slots_command(), deadline).await,
         }
-    }
-
-    /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.
-    pub(crate) fn divert(&self) {
-        self.wire.queue.swap(Condition::Open, Condition::Reauthenticating);
-    }
-
-    /// Sends `AUTH` with a new token, and waits for its answer for `limit` at most, and as long as the old token lives.
-    ///
-    /// A server may take seconds to validate a token, and everything sent behind the `AUTH` would wait for it: if there
-    /// are other links, traffic should have been diverted from this one. If there is no answer in time,
-    /// [`ErrorKind::Timeout`], it stays there: what follows would wait behind the `AUTH`.
-    pub(crate) async fn reauthenticate(&self, current: &Current, limit: Duration) -> Result<(), Error> {
-        let began = Instant::now();
-        let old_life = self.authenticated_until().saturating_duration_since(began);
-        let limit = if old_life < limit { Limit::OldToken(old_life) } else { Limit::AuthTimeout(limit) };
-        let deadline = began + limit.duration();
-        if self.condition() == Condition::Reauthenticating {
-            // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered
-            // at half-time is left to itself: the AUTH needs the other half.
-            _ = timeout_at(began + limit.duration() / 2, self.drained()).await;
-        }
-        let auth = handshake::auth_command(current);
-        let started = Instant::now();
-        let validating = self.wire.liveness.validate();
-        let outcome = self.wire.own(&auth, deadline).await;
-        let verdict = handshake::verdict(outcome, current, limit);
-        match &verdict {
-            Ok(()) => {
-                let authenticated = Authenticated::with(current, started.elapsed());
-                self.wire.liveness.expires_at(authenticated.until);
-                *self.authenticated() = authenticated;
-                self.reauths.fetch_add(1, Relaxed);
-            }
-            Err(error) if error.kind() == ErrorKind::Timeout(Stage::Auth) => return verdict,
-            Err(_) => {}
-        }
-        drop(validating);
-        self.wire.queue.swap(Condition::Reauthenticating, Condition::Open);
-        verdict
     }
 
     /// Whether Redis has given no sign of life since `moment`, for no good reason.

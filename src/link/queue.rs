@@ -1,6 +1,10 @@
 //! Between the callers of a link and its driver: what is to be written, and who waits for what.
 
-use super::reply::{Expect, Reply, Slot};
+use super::{
+    condition::{Access, Condition, OPEN, REAUTHENTICATING, code},
+    entry::{Entry, NewRequest, Outstanding, Taken, Through},
+    reply::{Reply, Slot},
+};
 use crate::{
     admission::Admission,
     lock::lock,
@@ -11,81 +15,12 @@ use std::{
     sync::atomic::Ordering::SeqCst,
     task::{Context, Waker},
 };
-use tokio::time::Instant;
-
-/// What a link is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Condition {
-    /// Takes commands.
-    Open,
-    /// An `AUTH` is under way: takes commands only when nothing else does.
-    Reauthenticating,
-    /// Takes no commands any more, and why.
-    Down(&'static str),
-}
-
-/// Who may send now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Commands, while the link is open.
-    Open,
-    /// Commands, while the link is re-authenticated.
-    Reauthenticating,
-    /// The link's own `AUTH` and `PING`, while there is a connection.
-    Own,
-}
-
-/// Why a link goes whose token has died.
-pub(crate) const EXPIRED: &str = "its token has expired";
 
 /// Slots kept for later requests; more are in use only while more requests are in flight.
 const SPARE_SLOTS: usize = 4096;
 
 /// A buffer that has grown beyond this is given back once it is empty.
 pub(super) const LARGEST_IDLE_BUFFER: usize = 1 << 20;
-
-/// One request on its way.
-pub(super) struct Entry {
-    /// Where its bytes begin and end, counted from the connection's first.
-    pub(super) begins: u64,
-    pub(super) ends: u64,
-    /// None until the driver has seen it: one look at the clock does for all that it takes at once.
-    pub(super) deadline: Option<Instant>,
-    pub(super) expect: Expect,
-    /// None once its caller has been told how it ended.
-    pub(super) slot: Option<Arc<Slot>>,
-    /// Ends with the writing of its last byte.
-    pub(super) quiet: bool,
-    /// Somebody's command, which has a permit.
-    pub(super) counted: bool,
-}
-
-/// Requests that are through.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Through {
-    /// The link's own `AUTH` and `PING`.
-    own: usize,
-    commands: usize,
-    /// Permits that the commands give back.
-    pub(super) permits: usize,
-}
-
-impl Through {
-    pub(super) fn add(&mut self, entry: &Entry) {
-        let counted = usize::from(entry.counted);
-        self.own += 1 - counted;
-        self.commands += counted;
-        self.permits += counted;
-    }
-}
-
-/// A request to be queued.
-pub(super) struct NewRequest {
-    /// None: the command timeout from now.
-    pub(super) deadline: Option<Instant>,
-    pub(super) expect: Expect,
-    pub(super) quiet: bool,
-}
 
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
@@ -117,24 +52,6 @@ struct Inner {
     /// The driver, when it sleeps.
     driver: Option<Waker>,
     spare: Vec<Arc<Slot>>,
-}
-
-/// What the driver found in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    Nothing,
-    Something,
-    /// Something, which was left there for more to join it.
-    Deferred,
-}
-
-/// What is on its way: written or about to be, and not answered.
-#[derive(Default)]
-pub(super) struct Outstanding {
-    pub(super) bytes: Vec<u8>,
-    pub(super) entries: VecDeque<Entry>,
-    /// Slots that have been filled, and that their callers may still be about to empty.
-    pub(super) spent: VecDeque<Arc<Slot>>,
 }
 
 impl Queue {
@@ -208,6 +125,7 @@ impl Queue {
     /// [`push`](Self::push).
     ///
     /// With `patience`, what is queued stays if it does not come from a lone caller.
+    #[inline]
     pub(super) fn take(
         &self,
         outstanding: &mut Outstanding,
@@ -412,17 +330,5 @@ impl Inner {
                 return;
             }
         }
-    }
-}
-
-const OPEN: u8 = 0;
-const REAUTHENTICATING: u8 = 1;
-const DOWN: u8 = 2;
-
-fn code(condition: Condition) -> u8 {
-    match condition {
-        Condition::Open => OPEN,
-        Condition::Reauthenticating => REAUTHENTICATING,
-        Condition::Down(_) => DOWN,
     }
 }

@@ -8,10 +8,12 @@
 pub(super) mod tests;
 
 use super::{
+    condition::Access,
     driver::Driver,
+    entry::NewRequest,
     liveness::Liveness,
     multi::Multi,
-    queue::{Access, NewRequest, Queue},
+    queue::Queue,
     reply::{Expect, Gather, Outcome, Reply},
 };
 use crate::{admission::Admission, resp::pack};

@@ -155,7 +155,25 @@ impl Pool {
 /// Offers a request to `links`, the best one first, until one takes it.
 ///
 /// `offer` gives it to a link; none if the link does not take it now.
+#[inline]
 pub(crate) fn choose<T>(
+    links: &[Arc<Link>],
+    expects_large: bool,
+    offer: impl Fn(&Arc<Link>, Access) -> Option<T>,
+) -> Option<T> {
+    // What nearly always happens: the first one has room.
+    if let Some(first) = links.first()
+        && !expects_large
+        && has_room(first)
+        && let Some(taken) = offer(first, Access::Open)
+    {
+        return Some(taken);
+    }
+    choose_among(links, expects_large, offer)
+}
+
+#[inline(never)]
+fn choose_among<T>(
     links: &[Arc<Link>],
     expects_large: bool,
     offer: impl Fn(&Arc<Link>, Access) -> Option<T>,
@@ -168,14 +186,19 @@ pub(crate) fn choose<T>(
         let link = back.iter().rev().find(has_room).or_else(|| least_busy(back, is_well));
         link.and_then(|link| offer(link, Access::Open))
     } else {
-        let has_room = |link: &&Arc<Link>| is_well(link) && link.in_flight() < SPILL_AT && !link.is_congested();
-        links.iter().filter(has_room).find_map(|link| offer(link, Access::Open))
+        links.iter().filter(|link| has_room(link)).find_map(|link| offer(link, Access::Open))
     };
     preferred
         .or_else(|| offer(least_busy(links, is_well)?, Access::Open))
         .or_else(|| offer(least_busy(links, Link::is_open)?, Access::Open))
         // Better behind an AUTH than not at all.
         .or_else(|| offer(least_busy(links, Link::is_reauthenticating)?, Access::Reauthenticating))
+}
+
+/// Whether small requests go over it rather than over those behind it.
+#[inline]
+fn has_room(link: &Link) -> bool {
+    is_well(link) && link.in_flight() < SPILL_AT && !link.is_congested()
 }
 
 /// Whether it takes commands, and answers those that it has.

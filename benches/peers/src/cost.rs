@@ -35,16 +35,29 @@ pub fn run(options: &Options) -> Outcome<()> {
     }
     let mut costs = Vec::new();
     for nodes in &options.cost_of_nodes {
-        let mut arguments = env::args().skip(1).filter(|argument| !argument.starts_with("--cost-of-nodes"));
         let mut command = Command::new(env::current_exe().map_err(text)?);
-        command.arg(format!("--cost-of-nodes={nodes}"));
-        let output = command.args(arguments.by_ref()).output().map_err(text)?;
+        command.arg(format!("--cost-of-nodes={nodes}")).args(other_arguments());
+        let output = command.output().map_err(text)?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
         costs.push(serde_json::from_slice(&output.stdout).map_err(text)?);
     }
     report::write_nodes(&costs, options)
+}
+
+/// Those of this process but for the numbers of nodes, which may be an argument of their own.
+fn other_arguments() -> Vec<String> {
+    let mut others = Vec::new();
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "--cost-of-nodes" {
+            arguments.next();
+        } else if !argument.starts_with("--cost-of-nodes=") {
+            others.push(argument);
+        }
+    }
+    others
 }
 
 fn of(nodes: usize, options: &Options) -> Outcome<Cost> {

@@ -108,8 +108,12 @@ async fn theirs(emulator: &Emulator, auth_takes: Duration) -> Outcome<Vec<Bucket
         Ok(BasicAuth::new(emulator.object_id().to_owned(), token))
     };
     let (sender, tokens) = watch::channel(credentials()?);
-    let target =
-        Target { host: emulator.host().to_owned(), port: emulator.port(), nodes: 0, ca_pem: emulator.ca_pem().to_owned() };
+    let target = Target {
+        host: emulator.host().to_owned(),
+        port: emulator.port(),
+        nodes: 0,
+        ca_pem: emulator.ca_pem().to_owned(),
+    };
     let config = redis_rs::manager_config().set_credentials_provider(Provider(tokens));
     let manager = redis_rs::client(&target)?.get_connection_manager_with_config(config).await.map_err(text)?;
     under_load(Shared(manager), emulator, auth_takes, || sender.send(credentials()?).map_err(text)).await

@@ -92,7 +92,9 @@ async fn connect_and_measure(kind: Kind, target: &Target, place: Place, timing: 
     let on_cluster = target.nodes > 0;
     match kind {
         Kind::Ours(links) => measure(ours::connect(target, links).await?, on_cluster, place, timing).await,
-        Kind::ConnectionManager => measure(redis_rs::connection_manager(target).await?, on_cluster, place, timing).await,
+        Kind::ConnectionManager => {
+            measure(redis_rs::connection_manager(target).await?, on_cluster, place, timing).await
+        }
         Kind::Multiplexed => measure(redis_rs::multiplexed(target).await?, on_cluster, place, timing).await,
         Kind::Cluster => measure(redis_rs::cluster(target).await?, on_cluster, place, timing).await,
         Kind::Fred(size) => measure(fred_client::connect(target, size).await?, on_cluster, place, timing).await,

@@ -5,7 +5,8 @@
 mod handing;
 
 use super::{
-    queue::{Entry, Outstanding, Queue, Taken, Through},
+    entry::{Entry, Outstanding, Taken, Through},
+    queue::Queue,
     reply::{Answer, Outcome, Slot},
 };
 use crate::{

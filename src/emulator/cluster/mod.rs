@@ -146,6 +146,7 @@ impl Cluster {
     /// # Errors
     ///
     /// If there is no such node.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the cluster is one of embedded stores.
     pub fn redis_address(&self, node: usize) -> io::Result<SocketAddr> {
         match &self.kind {
             Kind::Servers(servers) => Ok(([127, 0, 0, 1], servers.node(node)?.server.ports.plain).into()),
@@ -211,6 +212,7 @@ impl Cluster {
     /// # Errors
     ///
     /// If none does.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the cluster is one of embedded stores.
     pub async fn promoted(&self, node: usize) -> io::Result<usize> {
         match &self.kind {
             Kind::Servers(servers) => servers.promoted(node).await,
@@ -224,6 +226,7 @@ impl Cluster {
     /// # Errors
     ///
     /// If it has no replica, or that one does not take over.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the cluster is one of embedded stores.
     pub async fn fail_over(&self, node: usize) -> io::Result<usize> {
         match &self.kind {
             Kind::Servers(servers) => servers.fail_over(node).await,
@@ -273,6 +276,7 @@ impl Cluster {
     /// # Errors
     ///
     /// If it does not start, or the primary does not take it in.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the cluster is one of embedded stores.
     pub async fn add_replica(&self, of: usize) -> io::Result<usize> {
         match &self.kind {
             Kind::Servers(servers) => servers.add_replica(of).await,

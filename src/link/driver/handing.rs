@@ -4,7 +4,7 @@ use super::Driver;
 use crate::{
     admission::Permit,
     link::{
-        queue::Entry,
+        entry::Entry,
         reply::{Answer, Outcome},
     },
 };

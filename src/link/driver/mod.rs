@@ -9,9 +9,11 @@ mod tests;
 mod watch;
 
 use super::{
+    condition::Condition,
+    entry::{Entry, Outstanding, Taken, Through},
     inbox::Inbox,
     liveness::Liveness,
-    queue::{Condition, Entry, LARGEST_IDLE_BUFFER, Outstanding, Queue, Taken, Through},
+    queue::{LARGEST_IDLE_BUFFER, Queue},
     reply::{Answer, Expect, Outcome, Slot},
     wire::WireContext,
 };

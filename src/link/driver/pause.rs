@@ -5,7 +5,7 @@
 //! knows whether it has run.
 
 use super::{Driver, Reason};
-use crate::link::queue::EXPIRED;
+use crate::link::condition::EXPIRED;
 use std::{
     pin::pin,
     task::{Context, Poll, ready},

@@ -4,7 +4,7 @@
 use crate::{
     admission::Admission,
     link::{
-        queue::{Access, Condition},
+        condition::{Access, Condition},
         reply::{Outcome, Reply},
         wire::{
             Wire,

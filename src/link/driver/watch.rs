@@ -2,7 +2,7 @@
 
 use super::Driver;
 use crate::link::{
-    queue::Entry,
+    entry::Entry,
     reply::{Answer, Outcome},
 };
 use std::{task::Context, time::Duration};

@@ -1,7 +1,7 @@
 //! The driver against a server of a few lines, over a stream in memory.
 
 use super::*;
-use crate::link::{driver::GARBAGE, queue::Condition};
+use crate::link::{condition::Condition, driver::GARBAGE};
 use redis::Value;
 use std::time::Duration;
 use tokio::{

@@ -5,7 +5,9 @@ use crate::{
     admission::{Admission, Permit},
     link::{
         driver::{Driver, REASON},
-        queue::{Access, Condition, NewRequest, Queue},
+        condition::{Access, Condition},
+        entry::NewRequest,
+        queue::Queue,
         reply::{Expect, Outcome, Reply},
     },
     models::check,

@@ -1,7 +1,7 @@
 use crate::{
     admission::Admission,
     link::{
-        queue::Access,
+        condition::Access,
         reply::{Answer, Outcome},
         wire::{
             Wire,

@@ -1,0 +1,67 @@
+//! Requests between a link's queue and its driver.
+
+use super::reply::{Expect, Slot};
+use crate::sync::Arc;
+use std::collections::VecDeque;
+use tokio::time::Instant;
+
+/// One request on its way.
+pub(super) struct Entry {
+    /// Where its bytes begin and end, counted from the connection's first.
+    pub(super) begins: u64,
+    pub(super) ends: u64,
+    /// None until the driver has seen it: one look at the clock does for all that it takes at once.
+    pub(super) deadline: Option<Instant>,
+    pub(super) expect: Expect,
+    /// None once its caller has been told how it ended.
+    pub(super) slot: Option<Arc<Slot>>,
+    /// Ends with the writing of its last byte.
+    pub(super) quiet: bool,
+    /// Somebody's command, which has a permit.
+    pub(super) counted: bool,
+}
+
+/// Requests that are through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Through {
+    /// The link's own `AUTH` and `PING`.
+    pub(super) own: usize,
+    pub(super) commands: usize,
+    /// Permits that the commands give back.
+    pub(super) permits: usize,
+}
+
+impl Through {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        let counted = usize::from(entry.counted);
+        self.own += 1 - counted;
+        self.commands += counted;
+        self.permits += counted;
+    }
+}
+
+/// A request to be queued.
+pub(super) struct NewRequest {
+    /// None: the command timeout from now.
+    pub(super) deadline: Option<Instant>,
+    pub(super) expect: Expect,
+    pub(super) quiet: bool,
+}
+
+/// What the driver found in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Nothing,
+    Something,
+    /// Something, which was left there for more to join it.
+    Deferred,
+}
+
+/// What is on its way: written or about to be, and not answered.
+#[derive(Default)]
+pub(super) struct Outstanding {
+    pub(super) bytes: Vec<u8>,
+    pub(super) entries: VecDeque<Entry>,
+    /// Slots that have been filled, and that their callers may still be about to empty.
+    pub(super) spent: VecDeque<Arc<Slot>>,
+}
