@@ -87,8 +87,6 @@ pub(crate) struct Admission {
     /// Rung once for each permit that becomes free while somebody waits for one.
     room: Notify,
     waiting_for_room: AtomicUsize,
-    /// Held by whoever has some of the permits that it needs.
-    gathering: tokio::sync::Mutex<()>,
     waiting: AtomicUsize,
     sent: AtomicU64,
     retried: AtomicU64,
@@ -108,7 +106,6 @@ impl Admission {
             in_flight: AtomicUsize::new(0),
             room: Notify::new(),
             waiting_for_room: AtomicUsize::new(0),
-            gathering: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -175,18 +172,6 @@ impl Admission {
         if self.in_flight.load(SeqCst) < self.most && self.has_queue() {
             self.room.notify_one();
         }
-    }
-
-    /// Permits for all of `count` commands, in turn.
-    pub(crate) async fn acquire_many(self: &Arc<Self>, count: usize) -> Vec<Permit> {
-        // Two that had some permits each, and waited for more, would wait for each other.
-        let _alone = self.gathering.lock().await;
-        let mut permits = Vec::with_capacity(count);
-        while permits.len() < count {
-            self.acquire().await;
-            permits.push(Permit::acquired(self));
-        }
-        permits
     }
 
     pub(crate) fn note_sent(&self, count: usize) {

@@ -72,6 +72,7 @@ impl Links {
             tokens,
             admission,
             overload: Overload::Refuse,
+            gathering: tokio::sync::Mutex::default(),
             availability: Arc::default(),
             timers,
             command_timeout: PATIENCE,

@@ -34,13 +34,35 @@ impl Refused {
     }
 }
 
-/// Asks over a link that is up.
-pub(super) async fn ask(link: &Link, name: &NodeAddress, limit: Duration) -> Result<Topology, Refused> {
-    match link.ask_for_slots(Instant::now() + limit).await {
+/// Asks over a link that is up. Waiting for the answer keeps its connection open no longer than anybody else does.
+pub(super) fn ask(
+    link: &Link,
+    name: &NodeAddress,
+    limit: Duration,
+) -> impl Future<Output = Result<Topology, Refused>> + Send + use<> {
+    let (asked, name) = (link.ask_for_slots(Instant::now() + limit), name.clone());
+    async move {
+        let outcome = match asked {
+            Some(reply) => reply.await.outcome,
+            None => Outcome::Unsent(None),
+        };
+        read(outcome, &name, limit)
+    }
+}
+
+fn read(outcome: Outcome, name: &NodeAddress, limit: Duration) -> Result<Topology, Refused> {
+    match outcome {
         Outcome::Answered(Value::ServerError(error)) if is_for_a_while(error.code()) => {
             Err(Refused::Silent(unanswered(&format!("Redis said {}", error.code()))))
         }
-        Outcome::Answered(reply) => Topology::parse(&reply, name).map_err(Refused::Said),
+        Outcome::Answered(reply) => match Topology::parse(&reply, name) {
+            // It has just been formed, or has just joined.
+            Ok(topology) if topology.ranges().is_empty() => {
+                Err(Refused::Silent(unanswered("no node has any slots yet")))
+            }
+            Ok(topology) => Ok(topology),
+            Err(problem) => Err(Refused::Said(problem)),
+        },
         Outcome::Unreadable(_, problem) => Err(Refused::Said(format!("its reply cannot be read ({problem})"))),
         Outcome::TimedOut => Err(Refused::Silent(unanswered(&format!("no reply within {limit:?}")))),
         _ => Err(Refused::Silent(unanswered("the connection was lost"))),

@@ -93,9 +93,10 @@ impl Discovery {
             changed.as_mut().enable();
             let asked = Instant::now();
             if let Some(link) = seed.open_link() {
-                match ask(&link, name, ANSWER_WITHIN).await {
-                    Err(Refused::Silent(_)) => link.suspect(),
-                    answer => return answer,
+                // What went with the first `AUTH` has as long as that.
+                match timeout_at(asked + ANSWER_WITHIN, ask(&link, name, ANSWER_WITHIN)).await {
+                    Err(_) | Ok(Err(Refused::Silent(_))) => link.suspect(),
+                    Ok(answer) => return answer,
                 }
             }
             if seed.pool().has_ended() {

@@ -30,6 +30,11 @@ impl<'a> About<'a> {
     }
 }
 
+/// The error of a command for all nodes while there is none.
+pub(crate) fn no_node() -> RedisError {
+    (ErrorKind::ClusterConnectionNotFound, "no node of the cluster serves any slot").into()
+}
+
 /// One reply of several, in the order of the nodes or parts. An error that Redis answered stays a
 /// [`Value::ServerError`], as in the reply to a command that goes to one node.
 ///
@@ -38,7 +43,7 @@ impl<'a> About<'a> {
 /// That of a share, or that there was none, or that the replies are not what they are put together from.
 pub(crate) fn gather(aggregate: Aggregate, replies: Vec<Reply<'_>>) -> RedisResult<Value> {
     if replies.is_empty() {
-        return Err((ErrorKind::ClusterConnectionNotFound, "no node of the cluster serves any slot").into());
+        return Err(no_node());
     }
     match aggregate {
         Aggregate::FirstSuccess => first_success(replies),

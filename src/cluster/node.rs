@@ -59,9 +59,9 @@ impl Node {
         self.pool.open_links() > 0
     }
 
-    /// Whether no link is up, and none can be opened.
-    pub(super) fn is_unreachable(&self) -> bool {
-        !self.takes_commands() && self.pool.last_error().is_some()
+    /// Whether no link is up, and the last try to open one has failed, or nobody tries any more.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        !self.takes_commands() && (self.pool.last_error().is_some() || self.pool.has_ended())
     }
 
     /// A link that is up, to ask the node something.

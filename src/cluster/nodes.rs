@@ -158,6 +158,10 @@ impl Nodes {
         let (state, leaver) = (Arc::downgrade(&self.state), Arc::downgrade(node));
         let drain = async move {
             drain.await;
+            // Whoever still holds the node must not keep its connections open.
+            if let Some(node) = leaver.upgrade() {
+                node.pool().clear();
+            }
             if let Some(state) = state.upgrade() {
                 lock(&state).leaving.retain(|leaving| !std::ptr::eq(Arc::as_ptr(&leaving.node), leaver.as_ptr()));
             }
@@ -166,15 +170,17 @@ impl Nodes {
         Leaving { node: Arc::clone(node), draining }
     }
 
-    fn endpoint(&self, address: &NodeAddress) -> NodeEndpoint {
-        // A function of the user's that panics must not take everything with it.
-        let endpoint = catch_unwind(AssertUnwindSafe(|| self.map.endpoint(address))).ok();
-        endpoint.unwrap_or_else(|| NodeEndpoint::new(address.host(), address.port()))
+    /// None if the user's function panics, which must not take everything with it.
+    fn endpoint(&self, address: &NodeAddress) -> Option<NodeEndpoint> {
+        catch_unwind(AssertUnwindSafe(|| self.map.endpoint(address))).ok()
     }
 
-    fn start(&self, address: &NodeAddress, endpoint: NodeEndpoint) -> Arc<Node> {
+    fn start(&self, address: &NodeAddress, endpoint: Option<NodeEndpoint>) -> Arc<Node> {
+        let misconfigured = endpoint.is_none().then(|| Error::config("node_address", "panicked for this node"));
+        let endpoint = endpoint.unwrap_or_else(|| NodeEndpoint::new(address.host(), address.port()));
         let mut setup = self.setup.clone();
         setup.dialer = setup.dialer.for_node(endpoint.host, endpoint.port, endpoint.server_name.as_deref(), NODE_HINT);
+        setup.dialer.misconfigured = misconfigured.or(setup.dialer.misconfigured);
         setup.node = address.to_string().into();
         let _entered = self.runtime.enter();
         Node::start(address.clone(), self.pool_size, setup, &self.shared, &self.keepers).0

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// How long a node may take to say which slots it has.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -80,11 +80,13 @@ impl Cluster {
 
     /// Asks a node whether it still has all slots that are its by `map`; what it has lost is news. One that does not
     /// answer has lost none.
-    pub(crate) async fn has_lost_slots(&self, node: &Node, map: &Map) -> bool {
-        let Some(link) = node.open_link() else {
+    pub(crate) async fn has_lost_slots(&self, node: &Node, map: &Map, deadline: Instant) -> bool {
+        let limit = ANSWER_WITHIN.min(deadline.saturating_duration_since(Instant::now()));
+        // The link is not kept: whoever waits here may not be polled for long.
+        let Some(asked) = node.open_link().map(|link| ask(&link, node.name(), limit)) else {
             return false;
         };
-        let Ok(topology) = ask(&link, node.name(), ANSWER_WITHIN).await else {
+        let Ok(topology) = asked.await else {
             return false;
         };
         let had = |slot: &Slot| map.owner(*slot).is_some_and(|owner| owner.address == *node.name());

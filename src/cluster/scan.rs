@@ -109,8 +109,10 @@ impl Positions {
     fn encode(&mut self, position: Position) -> u64 {
         let Position { slot, cursor, base, fingerprint } = position;
         let slot_bits = u64::from(slot.number()) << SLOT_SHIFT;
-        if base == Slot::MIN && cursor <= CURSOR_MASK {
-            return slot_bits | fingerprint << FINGERPRINT_SHIFT | cursor;
+        let plain = slot_bits | fingerprint << FINGERPRINT_SHIFT | cursor;
+        // 0 is the end.
+        if base == Slot::MIN && cursor <= CURSOR_MASK && plain != 0 {
+            return plain;
         }
         if self.remembered.len() == REMEMBERED {
             self.remembered.pop_front();

@@ -72,7 +72,6 @@ pub(crate) fn split(cmd: &Cmd, layout: Layout) -> Split {
         for argument in head.iter().chain(group.items.iter().flat_map(unit)).chain(tail) {
             part.arg(*argument);
         }
-        part.set_no_response(cmd.is_no_response());
         Part { slot: group.target, cmd: part, keys: group.items }
     };
     Split::Parts(groups(slots).into_iter().map(part).collect())

@@ -16,7 +16,7 @@ use crate::{
     token::Tokens,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 
 /// Shared by all calls of a connection manager's, which owns what is behind it.
 pub(crate) struct Core {
@@ -24,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) tokens: Tokens,
     pub(crate) admission: Arc<Admission>,
     pub(crate) overload: Overload,
+    /// Held by whoever has some of the permits that it needs.
+    pub(crate) gathering: Mutex<()>,
     pub(crate) availability: Arc<Availability>,
     pub(crate) timers: Timers,
     /// How long a command may take in all.

@@ -41,8 +41,12 @@ impl Memory {
     pub(crate) fn join(&mut self, part: Self) {
         self.expects_large |= part.expects_large;
         for unanswered in part.unanswered {
-            self.unanswered.retain(|before| !before.link.ptr_eq(&unanswered.link));
-            self.unanswered.push(unanswered);
+            // A part that has sent nothing over the link has what the whole had at its beginning.
+            match self.unanswered.iter_mut().find(|before| before.link.ptr_eq(&unanswered.link)) {
+                Some(before) if before.through < unanswered.through => *before = unanswered,
+                Some(_) => {}
+                None => self.unanswered.push(unanswered),
+            }
         }
     }
 
@@ -152,3 +156,6 @@ impl fmt::Debug for Unanswered {
         f.debug_struct("Unanswered").field("link", &link).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

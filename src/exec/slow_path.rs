@@ -7,7 +7,7 @@ use super::{
     redirects::Redirects,
     request::Request,
     retry::{self, Remedy, Retries},
-    waiting::{Sent, Turn},
+    waiting::{Sent, Turn, is_strayed},
 };
 use crate::{
     cluster::redirect::explain_moved_error,
@@ -94,7 +94,8 @@ impl SlowPath<'_> {
                     Ok(sent) => self.answered(&request, sent).await,
                     Err(error) => {
                         timer::let_others_run().await;
-                        let error = self.failed(error);
+                        // Whoever has taken it apart sends it to another node: it has not failed yet.
+                        let error = if is_strayed(&error) { error.into() } else { self.failed(error) };
                         // That Redis refused it says more than that no link has come up since.
                         return refused.take().filter(|_| error.is_timeout()).unwrap_or(Err(error));
                     }

@@ -26,11 +26,6 @@ pub(super) enum Turn {
     Again,
 }
 
-/// Whether the last try to open a link to the node has failed, or nobody tries any more.
-fn is_unreachable(node: &Node) -> bool {
-    node.pool().last_error().is_some() || node.pool().has_ended()
-}
-
 /// The error of a part whose node has lost its slots to others before it was sent.
 #[cold]
 fn strayed() -> Error {
@@ -38,8 +33,13 @@ fn strayed() -> Error {
 }
 
 /// Whether an error says that a part was not sent because its node has lost its slots.
+pub(super) fn is_strayed(error: &Error) -> bool {
+    error.kind() == ErrorKind::Connect && !error.may_have_run()
+}
+
+/// The same of a command's error.
 pub(super) fn has_strayed(error: &redis::RedisError) -> bool {
-    Error::from_redis(error).is_some_and(|error| error.kind() == ErrorKind::Connect && !error.may_have_run())
+    Error::from_redis(error).is_some_and(is_strayed)
 }
 
 /// What became of a request that is given up before it is sent: in both cases it has not run since.
@@ -118,7 +118,17 @@ impl Core {
                 Err(self.admission.overloaded())
             };
         }
-        self.in_turn(self.admission.acquire_many(count), deadline, false).await
+        let permits = async {
+            // Two that had some permits each, and waited for more, would wait for each other.
+            let _alone = self.gathering.lock().await;
+            let mut permits = Vec::with_capacity(count);
+            while permits.len() < count {
+                self.admission.acquire().await;
+                permits.push(Permit::acquired(&self.admission));
+            }
+            permits
+        };
+        self.in_turn(permits, deadline, false).await
     }
 
     async fn in_turn<T>(&self, permit: impl Future<Output = T>, deadline: Instant, was_sent: bool) -> Result<T, Error> {
@@ -172,8 +182,8 @@ impl Core {
             }
             match &way {
                 // Whoever named it may have been behind the times.
-                Way::Redirected { to, .. } if is_unreachable(to) => way = Way::Owner,
-                Way::Part { to, .. } if is_unreachable(to) && !self.owns_slots(to) => return Err(strayed()),
+                Way::Redirected { to, .. } if to.is_unreachable() => way = Way::Owner,
+                Way::Part { to, .. } if to.is_unreachable() && !self.owns_slots(to) => return Err(strayed()),
                 _ => {}
             }
             // Also where no link is offered it, so that nobody waits for what has been answered.

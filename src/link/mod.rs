@@ -30,10 +30,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, time::Instant};
 #[cfg(any(test, feature = "bench-api"))]
 use tokio_util::task::TaskTracker;
 use wire::{Wire, WireContext};
@@ -311,13 +308,14 @@ impl Link {
         check::check(&self.wire, claims, limit).await
     }
 
-    /// Asks who has which slots, in whatever condition the link is; or tells what was answered if it has been asked.
-    pub(crate) async fn ask_for_slots(&self, deadline: Instant) -> Outcome {
+    /// Asks who has which slots, in whatever condition the link is; or gives the reply to come if it has been asked. The
+    /// reply keeps nothing open.
+    pub(crate) fn ask_for_slots(&self, deadline: Instant) -> Option<Reply> {
         let asked = lock(&self.slots).take();
-        match asked {
-            Some(reply) => timeout_at(deadline, reply).await.map_or(Outcome::TimedOut, |answer| answer.outcome),
-            None => self.wire.own(&handshake::slots_command(), deadline).await,
-        }
+        asked.or_else(|| {
+            let (reply, _) = self.wire.command(Access::Own, &handshake::slots_command(), Some(deadline), false)?;
+            Some(reply)
+        })
     }
 
     /// Whether Redis has given no sign of life since `moment`, for no good reason.

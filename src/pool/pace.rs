@@ -45,13 +45,17 @@ impl DialPace {
         })
     }
 
-    /// When a dial may start that may not now.
-    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        if self.under_way.load(SeqCst) >= AT_ONCE {
+    /// When a dial may start that was not admitted, in a pool with this many under way; none if one of those has to end
+    /// before.
+    pub(super) fn next(&self, now: Instant, in_pool: usize) -> Option<Instant> {
+        if in_pool >= AT_ONCE_IN_A_POOL {
+            return None;
+        }
+        if in_pool > 0 && self.under_way.load(SeqCst) >= AT_ONCE {
             // Nobody is told when another pool's dial ends.
             return Some(now + Duration::from_millis(50));
         }
-        lock(&self.bucket).next(now)
+        Some(lock(&self.bucket).next(now))
     }
 }
 
@@ -90,11 +94,10 @@ impl Bucket {
     }
 
     /// When a dial may start that may not now.
-    fn next(&self, now: Instant) -> Option<Instant> {
-        let lacking = 1.0 - self.allowance;
-        let wait = Duration::try_from_secs_f64(lacking / self.rate).ok().filter(|_| lacking > 0.0)?;
+    fn next(&self, now: Instant) -> Instant {
+        let wait = Duration::try_from_secs_f64((1.0 - self.allowance) / self.rate).unwrap_or_default();
         // A remainder below the clock's resolution is some time, too.
-        Some((self.since + wait).max(now + Duration::from_millis(1)))
+        (self.since + wait).max(now + Duration::from_millis(1))
     }
 }
 

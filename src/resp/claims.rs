@@ -9,7 +9,7 @@ pub(crate) const NOAUTH: &str = "NOAUTH";
 /// What a replica answers to those who write.
 pub(crate) const READONLY: &str = "READONLY";
 
-/// That a connection has lost its authentication, or that its server is no primary. A script can say the same of
+/// That a connection has lost its authentication, that its server is no primary, or not the one of some slot. A script can say the same of
 /// itself, so that a claim is verified before the connection goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claims(u8);
@@ -17,10 +17,12 @@ pub(crate) struct Claims(u8);
 impl Claims {
     const UNAUTHENTICATED: u8 = 1;
     const READ_ONLY: u8 = 2;
+    const ELSEWHERE: u8 = 4;
 
     pub(crate) fn of(error: &ServerError) -> Self {
         match error.kind() {
             Some(ServerErrorKind::ReadOnly) => Self(Self::READ_ONLY),
+            Some(ServerErrorKind::Moved) => Self(Self::ELSEWHERE),
             None if error.code() == NOAUTH => Self(Self::UNAUTHENTICATED),
             _ => Self::default(),
         }

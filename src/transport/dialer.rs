@@ -6,9 +6,11 @@ use super::{
     tls::{Transport, explain},
 };
 use crate::error::{Error, ErrorKind, Stage};
+use futures_util::{FutureExt, future::BoxFuture};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
     time::Duration,
 };
 use tokio::time::{Instant, timeout_at};
@@ -24,6 +26,8 @@ pub(crate) struct Dialer {
     pub(crate) connect_timeout: Duration,
     /// What to look at if nothing answers, where that is known better than by the port.
     pub(crate) hint: Option<&'static str>,
+    /// Why it must not connect.
+    pub(crate) misconfigured: Option<Error>,
 }
 
 impl Dialer {
@@ -33,12 +37,25 @@ impl Dialer {
         // The user's resolver knows names, and may well have the addresses of the cache for whatever it is asked.
         let is_address = host.parse::<IpAddr>().is_ok();
         let resolver = if is_address { Resolver::default() } else { self.resolver.clone() };
-        let transport = self.transport.for_node(server_name);
-        Self { host, port, resolver, transport, connect_timeout: self.connect_timeout, hint: Some(hint) }
+        let (transport, misconfigured) = match self.transport.for_node(server_name) {
+            Ok(transport) => (transport, None),
+            Err(error) => (self.transport.clone(), Some(error)),
+        };
+        let connect_timeout = self.connect_timeout;
+        Self { host, port, resolver, transport, connect_timeout, hint: Some(hint), misconfigured }
     }
 
     /// Resolves the host anew (addresses change when Azure patches), and connects to the first address that answers.
     pub(crate) async fn connect(&self) -> Result<Stream, Error> {
+        // A resolver or verifier of the user's that panics must not take everything with it; what it broke is dropped.
+        let connect: BoxFuture<'_, _> = Box::pin(self.try_connect());
+        AssertUnwindSafe(connect).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+    }
+
+    async fn try_connect(&self) -> Result<Stream, Error> {
+        if let Some(error) = &self.misconfigured {
+            return Err(error.clone());
+        }
         let deadline = Instant::now() + self.connect_timeout;
         let addresses = match timeout_at(deadline, self.resolver.resolve(&self.host, self.port)).await {
             Ok(Ok(addresses)) => addresses,
@@ -121,6 +138,10 @@ impl Dialer {
             "Azure Managed Redis listens on port 10000, Azure Cache for Redis on 6380"
         }
     }
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorKind::Connect, "opening a connection panicked: a resolver or certificate verifier of yours did")
 }
 
 /// What to look at if the host name leads nowhere.

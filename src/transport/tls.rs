@@ -73,11 +73,19 @@ impl Transport {
     ///
     /// Each node has sessions of its own: they are kept by server name, which is that of all nodes, and a node can
     /// resume only what it has begun. (A configuration of the user's own stays as it is.)
-    pub(super) fn for_node(&self, node_name: Option<&str>) -> Self {
-        match self {
+    ///
+    /// # Errors
+    ///
+    /// `node_name` is no name.
+    pub(super) fn for_node(&self, node_name: Option<&str>) -> Result<Self, Error> {
+        Ok(match self {
             Self::Plaintext => Self::Plaintext,
             Self::Tls { config, server_name, is_users } => {
-                let own = node_name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
+                let own =
+                    node_name.map(|name| ServerName::try_from(name.to_owned())).transpose().map_err(|source| {
+                        let problem = "gives a server name that is neither a DNS name nor an IP address";
+                        Error::config("node_address", problem).with_source(source)
+                    })?;
                 let mut config = Arc::clone(config);
                 if !is_users {
                     Arc::make_mut(&mut config).resumption =
@@ -85,7 +93,7 @@ impl Transport {
                 }
                 Self::Tls { config, server_name: own.unwrap_or_else(|| server_name.clone()), is_users: *is_users }
             }
-        }
+        })
     }
 
     /// Bytes that one record holds. A plain stream has no records; there it is as good a piece as any.

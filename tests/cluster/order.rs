@@ -95,6 +95,13 @@ async fn parts_that_nobody_waits_for_are_done() {
     let pairs: Vec<_> = keys.iter().map(|key| (key, 1)).collect();
     quietly(&mut redis, cmd("MSET").arg(&pairs).clone()).await;
     assert_eq!(redis.exists::<_, usize>(&keys).await.unwrap(), 30);
+    // A node with one key, too: its part is no pipeline.
+    for command in ["EXISTS", "TOUCH", "MGET"] {
+        quietly(&mut redis, cmd(command).arg("a").arg("b").arg("c").clone()).await;
+    }
+    for command in ["DBSIZE", "RANDOMKEY"] {
+        quietly(&mut redis, cmd(command)).await;
+    }
     quietly(&mut redis, cmd("DEL").arg(&keys).clone()).await;
     assert_eq!(redis.exists::<_, usize>(&keys).await.unwrap(), 0);
 }

@@ -206,3 +206,13 @@ proptest! {
         }
     }
 }
+
+/// A turn that begins anew at the very beginning must not look like the end, whatever the map's fingerprint is.
+#[test]
+fn a_position_is_never_the_end() {
+    let mut positions = Positions::default();
+    let begin = Position { slot: Slot::MIN, cursor: 0, base: Slot::MIN, fingerprint: 0 };
+    let cursor = positions.again(begin);
+    assert_ne!(cursor, 0);
+    assert_eq!(positions.decode(cursor).unwrap(), begin);
+}

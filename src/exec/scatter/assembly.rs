@@ -15,6 +15,7 @@ use crate::{
 };
 use redis::{RedisError, RedisResult, ServerError, Value};
 use std::{mem::replace, sync::Arc};
+use tokio::time::Instant;
 
 /// How a command's reply comes about.
 pub(super) enum Assembly {
@@ -39,7 +40,12 @@ pub(super) struct Share {
 }
 
 impl Assembly {
-    pub(super) async fn assemble(self, outcomes: &mut [RedisResult<Value>], cluster: &Cluster) -> RedisResult<Value> {
+    pub(super) async fn assemble(
+        self,
+        outcomes: &mut [RedisResult<Value>],
+        cluster: &Cluster,
+        deadline: Instant,
+    ) -> RedisResult<Value> {
         match self {
             Self::One(unit) => take(outcomes, unit),
             Self::Known(value) => Ok(value),
@@ -49,7 +55,7 @@ impl Assembly {
                     return Ok(reply);
                 };
                 let comes_again = match node {
-                    Some(node) if answered == 0 => cluster.has_lost_slots(&node, &map).await,
+                    Some(node) if answered == 0 => cluster.has_lost_slots(&node, &map, deadline).await,
                     _ => false,
                 };
                 let mut positions = lock(&cluster.positions);

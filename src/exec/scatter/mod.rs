@@ -41,14 +41,15 @@ pub(crate) fn is_for_several(cmd: &Cmd, profile: Profile) -> bool {
 /// Sends one command to all nodes that it is for.
 pub(crate) async fn command(core: &Core, cluster: &Cluster, memory: &mut Memory, cmd: &Cmd) -> RedisResult<Value> {
     let profile = profile(cmd);
+    let is_scan = matches!(profile.fan_out(), FanOut::Scan(_));
     let work = async {
         let deadline = Instant::now() + core.command_timeout;
         loop {
             let plan = Plan::of(from_ref(&cmd), cluster)?;
             let outcomes = Rounds::new(core, cluster, memory, deadline).run(&plan).await?;
-            match plan.assemble(outcomes, cluster).await.pop().unwrap_or(Ok(Value::Nil)) {
+            match plan.assemble(outcomes, cluster, deadline).await.pop().unwrap_or(Ok(Value::Nil)) {
                 // A scan goes on at another node when the one that it was at has left: by the map as it is now.
-                Err(error) if has_strayed(&error) && Instant::now() < deadline => {}
+                Err(error) if is_scan && has_strayed(&error) && Instant::now() < deadline => {}
                 // Nobody waits for what the nodes have answered.
                 Ok(value) if cmd.is_no_response() && !is_error(&value) => return Ok(Value::Nil),
                 result => return result,
@@ -71,7 +72,7 @@ pub(crate) async fn pipeline(
         let commands: Vec<&Cmd> = pipeline.cmd_iter().collect();
         let plan = Plan::of(&commands, cluster)?;
         let outcomes = Rounds::new(core, cluster, memory, deadline).run(&plan).await?;
-        let results = plan.assemble(outcomes, cluster).await;
+        let results = plan.assemble(outcomes, cluster, deadline).await;
         if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
             let mut partial = Partial::of_commands();
             for (index, result) in results.iter().enumerate() {

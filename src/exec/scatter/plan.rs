@@ -3,6 +3,7 @@
 use super::assembly::{Assembly, Share};
 use crate::{
     cluster::{
+        gather::no_node,
         map::Member,
         node::Node,
         router::Cluster,
@@ -16,6 +17,7 @@ use crate::{
 };
 use redis::{Cmd, RedisResult, Value};
 use std::{borrow::Cow, sync::Arc};
+use tokio::time::Instant;
 
 /// Where a unit goes.
 pub(super) enum To {
@@ -96,7 +98,7 @@ impl<'a> Plan<'a> {
         let map = cluster.map();
         let share = |member: &Member<Arc<Node>>| {
             let to = To::Primary { node: Arc::clone(&member.node), lowest: member.lowest? };
-            Some((self.unit(Cow::Borrowed(cmd), profile, to), member.address.clone()))
+            Some((self.unit(answered(cmd), profile, to), member.address.clone()))
         };
         Assembly::Nodes { gather, shares: map.primaries().iter().filter_map(share).collect() }
     }
@@ -108,6 +110,9 @@ impl<'a> Plan<'a> {
         };
         let map = cluster.map();
         let Some(position) = lock(&cluster.positions).resume(cursor, &map)? else {
+            if map.primaries().is_empty() {
+                return Err(no_node());
+            }
             let none = vec![Value::BulkString(b"0".to_vec()), Value::Array(Vec::new())];
             return Ok(Assembly::Known(Value::Array(none)));
         };
@@ -123,11 +128,22 @@ impl<'a> Plan<'a> {
         self,
         mut outcomes: Vec<RedisResult<Value>>,
         cluster: &Cluster,
+        deadline: Instant,
     ) -> Vec<RedisResult<Value>> {
         let mut replies = Vec::with_capacity(self.commands.len());
         for assembly in self.commands {
-            replies.push(assembly.assemble(&mut outcomes, cluster).await);
+            replies.push(assembly.assemble(&mut outcomes, cluster, deadline).await);
         }
         replies
     }
+}
+
+/// A command whose replies are put together, whether its caller wants the whole of them or not.
+fn answered(cmd: &Cmd) -> Cow<'_, Cmd> {
+    if !cmd.is_no_response() {
+        return Cow::Borrowed(cmd);
+    }
+    let mut answered = cmd.clone();
+    answered.set_no_response(false);
+    Cow::Owned(answered)
 }

@@ -25,7 +25,7 @@ use crate::{
     token::{Current, Tokens},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, sleep_until, timeout_at},
@@ -111,6 +111,8 @@ pub(crate) struct Keeper {
     tasks: FuturesUnordered<BoxFuture<'static, Done>>,
     /// The loss or the silence of a link makes all others suspect, but not more often than this.
     next_doubt: Instant,
+    /// When a dial may start that the pace of dials has not admitted at the last look.
+    paced_until: Option<Instant>,
     /// Told how the first dial went; until then there is no second one.
     first: Option<oneshot::Sender<Result<(), Error>>>,
 }
@@ -132,6 +134,7 @@ impl Keeper {
             shared,
             tasks: FuturesUnordered::new(),
             next_doubt: Instant::now(),
+            paced_until: None,
             first: Some(first),
         };
         (keeper, pool, ready)
@@ -246,6 +249,7 @@ impl Keeper {
     }
 
     fn reconcile(&mut self) {
+        self.paced_until = None;
         let mut counts = self.counts();
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
@@ -281,6 +285,10 @@ impl Keeper {
             || link.idle() >= self.shared.options.ping_after
             || link.has_claims() && seat.may_verify();
         if due && seat.task == Task::None && link.is_open() {
+            if link.has_claims() {
+                // What nobody waits for may have been answered `MOVED`.
+                self.shared.trouble.notify_one();
+            }
             self.check(index, link);
         }
     }
@@ -296,6 +304,7 @@ impl Keeper {
             return;
         }
         let Some(dialing) = self.shared.pace.admit(now, counts.dialing) else {
+            self.paced_until = self.shared.pace.next(now, counts.dialing);
             return;
         };
         counts.dialing += 1;
@@ -320,9 +329,7 @@ impl Keeper {
                     Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),
                 }
             };
-            // A resolver or verifier of the user's that panics must not take everything with it; what it broke is
-            // dropped.
-            let result = AssertUnwindSafe(open).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
+            let result = open.await;
             Span::current().record("outcome", outcome(&result));
             drop(dialing);
             let result = result.map(|link| (link, now.elapsed()));
@@ -359,14 +366,10 @@ impl Keeper {
         let dials = self.seats.iter().flat_map(|seat| seat.auth_is_late.into_iter().chain([seat.dial_after]));
         let rotation = idle.filter_map(|seat| seat.link.as_ref()).flat_map(|link| self.turning_points(link));
         let ends = self.seats.iter().flat_map(Seat::links).map(|link| link.authenticated_until());
-        let paced = self.shared.pace.next(now);
-        let next = planned.chain(dials).chain(rotation).chain(ends).chain(paced).filter(|at| *at > now).min();
+        let next =
+            planned.chain(dials).chain(rotation).chain(ends).chain(self.paced_until).filter(|at| *at > now).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }
-}
-
-fn panicked() -> Error {
-    Error::new(ErrorKind::Connect, "opening a connection panicked: a resolver or certificate verifier of yours did")
 }
 
 fn too_late() -> Error {

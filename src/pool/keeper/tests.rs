@@ -32,6 +32,7 @@ fn keeper() -> Keeper {
             transport: Transport::Plaintext,
             connect_timeout: HOUR,
             hint: None,
+            misconfigured: None,
         },
         protocol: ProtocolVersion::RESP3,
         auth_timeout: HOUR,
@@ -130,4 +131,16 @@ async fn a_link_is_looked_after_while_it_waits_for_its_auth() {
     keeper.reconcile();
     let seat = &keeper.seats[0];
     assert_eq!((seat.opens_standby, seat.task), (false, Task::Check), "until its turn comes");
+}
+
+/// Dials of other pools have used up what may be dialed at once: that is nothing to one whose links are all up.
+#[tokio::test]
+async fn a_keeper_with_nothing_to_dial_does_not_wait_for_the_pace_of_dials() {
+    let mut keeper = keeper();
+    let (link, _far) = link(&keeper, 1);
+    keeper.seats[0].link = Some(link);
+    while keeper.shared.pace.admit(Instant::now(), 0).is_some() {}
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    keeper.reconcile();
+    assert!(keeper.next_wake() > Instant::now() + ROUND / 2);
 }

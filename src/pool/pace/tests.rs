@@ -12,7 +12,7 @@ async fn a_burst_then_a_bounded_rate() {
     // 16 at once, then 100 a second for ten seconds, jittered.
     assert!((800..=1_300).contains(&count), "{count} dials in ten seconds");
     while dials(Instant::now()) {}
-    let next = pace.next(Instant::now()).unwrap();
+    let next = pace.next(Instant::now(), 0).unwrap();
     tokio::time::advance(next - Instant::now() + Duration::from_millis(1)).await;
     assert!(dials(Instant::now()));
 }
@@ -27,7 +27,7 @@ async fn only_so_many_are_under_way_in_a_pool_and_in_all() {
         tokio::time::advance(Duration::from_millis(20)).await;
     }
     assert_eq!(under_way.len(), AT_ONCE);
-    assert!(pace.next(Instant::now()).is_some());
+    assert!(pace.next(Instant::now(), 1).is_some() && pace.next(Instant::now(), AT_ONCE_IN_A_POOL).is_none());
     let first_of_a_pool = pace.admit(Instant::now(), 0);
     assert!(first_of_a_pool.is_some(), "dead nodes keep others from being dialed");
     drop(first_of_a_pool);
