@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod resp;
 pub mod scripted;
 pub mod server;
+pub mod simulation;
 pub mod tls;
 #[cfg(unix)]
 pub mod tools;
