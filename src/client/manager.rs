@@ -101,6 +101,7 @@ impl ConnectionManager {
                 hint: None,
                 misconfigured: None,
             },
+            is_one_of_several: false,
             node: format!("{host}:{port}").into(),
             pool: journal.name(),
             protocol: config.protocol,

@@ -181,6 +181,7 @@ impl Nodes {
         let mut setup = self.setup.clone();
         setup.dialer = setup.dialer.for_node(endpoint.host, endpoint.port, endpoint.server_name.as_deref(), NODE_HINT);
         setup.dialer.misconfigured = misconfigured.or(setup.dialer.misconfigured);
+        setup.is_one_of_several = true;
         setup.node = address.to_string().into();
         let _entered = self.runtime.enter();
         Node::start(address.clone(), self.pool_size, setup, &self.shared, &self.keepers).0

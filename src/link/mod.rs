@@ -73,7 +73,10 @@ impl Link {
         let wire = {
             let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
             let (pool, tasks, multi) = (Arc::clone(&setup.pool), setup.tasks.clone(), Arc::clone(&setup.multi));
-            Wire::start(stream, WireContext { keeper, admission, patience, record, pool, tasks, multi })
+            Wire::start(
+                stream,
+                WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi },
+            )
         };
         let asked = Instant::now();
         let slots = handshake::authenticate(&wire, setup, &current).await?;

@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) dialer: Dialer,
+    /// Whether its callers have other nodes, too, which work while this one waits.
+    pub(crate) is_one_of_several: bool,
     /// Host and port of the node, as they are shown.
     pub(crate) node: Arc<str>,
     pub(crate) protocol: ProtocolVersion,

@@ -40,6 +40,8 @@ pub(super) struct WireContext {
     pub(super) patience: Duration,
     /// Bytes that one TLS record holds.
     pub(super) record: usize,
+    /// Whether the callers have other nodes, too.
+    pub(super) is_one_of_several: bool,
     /// The pool's name.
     pub(super) pool: Arc<str>,
     /// Where the connection's task is counted.

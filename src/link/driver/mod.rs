@@ -79,6 +79,8 @@ pub(super) struct Driver<S> {
     /// Bytes that are offered to the stream at once: what one TLS record holds, as of a record that failed the peer
     /// cannot have read a byte.
     record: usize,
+    /// Whether the callers have other nodes, too.
+    is_one_of_several: bool,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Option<Instant>,
     looked: Option<Look>,
@@ -91,7 +93,7 @@ pub(super) struct Driver<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
     pub(super) fn new(stream: S, queue: Arc<Queue>, liveness: Arc<Liveness>, context: WireContext) -> Self {
-        let WireContext { keeper, admission, patience, record, pool, .. } = context;
+        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, .. } = context;
         Self {
             stream,
             queue,
@@ -114,6 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             yielded: false,
             alarm: Box::pin(sleep_until(Instant::now())),
             record,
+            is_one_of_several,
             alarm_at: None,
             looked: None,
             pause: Pause::new(),

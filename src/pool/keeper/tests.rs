@@ -39,6 +39,7 @@ fn keeper() -> Keeper {
         command_timeout: HOUR,
         links_opened: Arc::default(),
         asks_for_slots: Arc::default(),
+        is_one_of_several: false,
         node: "localhost:1".into(),
         pool: journal.name(),
         tasks: tokio_util::task::TaskTracker::new(),
