@@ -72,6 +72,7 @@ impl Link {
         let (stream, current) = futures_util::future::try_join(setup.dialer.connect(), token).await?;
         let wire = {
             let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
+            let is_one_of_several = setup.is_one_of_several;
             let (pool, tasks, multi) = (Arc::clone(&setup.pool), setup.tasks.clone(), Arc::clone(&setup.multi));
             Wire::start(
                 stream,
@@ -96,8 +97,11 @@ impl Link {
     {
         let (keeper, pool, tasks) = (Arc::default(), Arc::from("none"), TaskTracker::new());
         let multi = Arc::default();
-        let wire =
-            Wire::start(stream, WireContext { keeper, admission, patience, record: 16 << 10, pool, tasks, multi });
+        let (record, is_one_of_several) = (16 << 10, false);
+        let wire = Wire::start(
+            stream,
+            WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi },
+        );
         let until = Instant::now() + patience;
         let authenticated = Authenticated { generation: 0, until, took: Duration::ZERO };
         Self::new(id, Arc::from("none"), wire, authenticated)

@@ -24,7 +24,16 @@ pub(in crate::link) fn context(record: usize) -> WireContext {
 
 pub(in crate::link) fn context_with(admission: Arc<Admission>, record: usize) -> WireContext {
     let (keeper, pool, tasks) = (Arc::default(), Arc::from("test"), TaskTracker::new());
-    WireContext { keeper, admission, patience: HOUR, record, pool, tasks, multi: Arc::default() }
+    WireContext {
+        keeper,
+        admission,
+        patience: HOUR,
+        record,
+        is_one_of_several: false,
+        pool,
+        tasks,
+        multi: Arc::default(),
+    }
 }
 
 pub(in crate::link) fn get(wire: &Wire, key: &str) -> Reply {
