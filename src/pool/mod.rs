@@ -8,6 +8,8 @@ mod pace;
 mod roster;
 mod seat;
 mod seat_total;
+#[cfg(test)]
+pub(in crate::pool) mod tests;
 
 use crate::{
     error::Error,

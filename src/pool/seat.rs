@@ -248,3 +248,6 @@ fn down(link: &Link) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 mod outcome;
 mod rotation;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::{
     Availability, DialPace, Pool, Roster, SeatTotal,
