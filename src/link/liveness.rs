@@ -132,3 +132,6 @@ impl Liveness {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

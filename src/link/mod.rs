@@ -12,6 +12,8 @@ mod queue;
 mod reauth;
 mod reply;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use crate::{

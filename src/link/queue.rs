@@ -332,3 +332,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
