@@ -11,7 +11,7 @@ fn queue() -> Queue {
 }
 
 fn push(queue: &Queue, access: Access, text: &str) -> Option<Reply> {
-    let request = NewRequest { deadline: None, expect: Expect::One, quiet: false };
+    let request = NewRequest { deadline: None, expect: Expect::One, quiet: false, alone: false };
     let (reply, len) = queue.push(access, request, |bytes| bytes.extend_from_slice(text.as_bytes()))?;
     assert_eq!(len, text.len());
     Some(reply)
