@@ -14,7 +14,7 @@ use tokio::{
     time::sleep,
 };
 
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) use super::fixture::HOUR;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// The last millisecond before that.

@@ -77,6 +77,12 @@ async fn the_first_words_are_the_token_and_the_librarys_name_and_once_a_question
     assert!(!first_words(&setups[0]).await.1, "the next link has not to ask");
 }
 
+#[test]
+fn links_are_numbered_from_one_on() {
+    let setup = setup(ProtocolVersion::RESP3);
+    assert_eq!((setup.next_id(), setup.next_id()), (1, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_is_given_up_in_time() {
     let (wire, _far) = wire(4096);

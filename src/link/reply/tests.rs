@@ -114,8 +114,8 @@ fn a_transaction_is_answered_by_its_exec() {
 #[test]
 fn what_was_refused_of_a_transaction_is_told_with_its_places() {
     let (gather, multi) = transaction();
-    let replies = ["+OK", "-ERR unknown command", "+QUEUED", "-EXECABORT discarded"];
-    assert_eq!(aborted(gather, &replies), (vec![1, 3], true));
+    let replies = ["+OK", "+QUEUED", "-ERR unknown command", "-EXECABORT discarded"];
+    assert_eq!(aborted(gather, &replies), (vec![2, 3], true));
     assert!(!multi.must_be_asked_for(|| true), "MULTI itself was taken");
     assert_eq!(aborted(transaction().0, &["+OK", "+QUEUED", "+QUEUED", "-NOPERM exec"]), (vec![3], true));
     // Without MULTI the commands ran one by one: what they were answered counts, each for itself.
@@ -132,6 +132,11 @@ fn errors_among_the_wanted_replies_of_a_transaction_are_replies() {
     let values = answered(gather(1, 3), &["+OK", "-ERR a", "+QUEUED", "-EXECABORT b"]);
     assert!(matches!(values[..], [Value::ServerError(_), _, Value::ServerError(_)]));
     assert_eq!(answered(gather(1, 2), &["+OK", ":1", ":2", "-EXECABORT b"]), ints(&[1, 2]));
+    // Unless there was no transaction.
+    for skip in [0, 1] {
+        let replies = ["-NOPERM multi", ":1", "-ERR wrong type", "-ERR EXEC without MULTI"];
+        assert_eq!(aborted(gather(skip, 3), &replies), (vec![0, 2, 3], true));
+    }
 }
 
 #[test]

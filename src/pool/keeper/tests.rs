@@ -2,13 +2,14 @@ mod looks;
 
 use super::*;
 use crate::{
-    admission::Admission,
-    pool::seat::Task,
-    pool::tests::{HOUR, link, link_for},
-    token::{AccessToken, TokenActor, TokenManagerConfig},
-    transport::{dialer::Dialer, resolve::Resolver, tls::Transport},
+    pool::{
+        fixture::{HOUR, setup_with},
+        pace::tests::exhaust,
+        seat::Task,
+        tests::{link, link_for},
+    },
+    token::{AccessToken, TokenActor},
 };
-use redis::ProtocolVersion;
 use std::{
     pin::pin,
     sync::Mutex,
@@ -34,41 +35,7 @@ pub(super) fn keeper() -> Keeper {
 
 /// A keeper whose dials stay under way, and its token actor, which does not run yet.
 pub(super) fn parts(fetch: impl Fn() -> Result<AccessToken, Error> + Send + Sync + 'static) -> (Keeper, TokenActor) {
-    let journal = Journal::new("test");
-    let source = Arc::new(move || std::future::ready(fetch()));
-    let (actor, tokens) = TokenActor::new(source, TokenManagerConfig::default(), None, journal.clone());
-    let setup = Setup {
-        dialer: Dialer {
-            host: "localhost".to_owned(),
-            port: 1,
-            resolver: Resolver::custom(|_, _| std::future::pending()),
-            transport: Transport::Plaintext,
-            connect_timeout: HOUR,
-            hint: None,
-            misconfigured: None,
-        },
-        protocol: ProtocolVersion::RESP3,
-        auth_timeout: HOUR,
-        command_timeout: HOUR,
-        links_opened: Arc::default(),
-        asks_for_slots: Arc::default(),
-        is_one_of_several: false,
-        node: "localhost:1".into(),
-        pool: journal.name(),
-        tasks: tokio_util::task::TaskTracker::new(),
-        multi: Arc::default(),
-    };
-    let options = KeeperOptions { auth_timeout: HOUR, ping_after: HOUR, ping_timeout: HOUR };
-    let shared = Shared {
-        tokens,
-        journal,
-        admission: Admission::new(8),
-        availability: Arc::default(),
-        pace: DialPace::new(),
-        seats: SeatTotal::default(),
-        trouble: Arc::default(),
-        options,
-    };
+    let (setup, shared, actor) = setup_with(8, fetch);
     let (mut keeper, ..) = Keeper::new(1, setup, shared);
     keeper.seats.push(Seat::new(Purpose::Shared));
     keeper.first = None;
@@ -173,7 +140,7 @@ async fn a_keeper_with_nothing_to_dial_does_not_wait_for_the_pace_of_dials() {
     let mut keeper = keeper();
     let (link, _far) = link(1);
     keeper.seats[0].link = Some(link);
-    while keeper.shared.pace.admit(Instant::now(), 0).is_some() {}
+    exhaust(&keeper.shared.pace);
     tokio::time::sleep(Duration::from_millis(30)).await;
     keeper.reconcile();
     assert!(keeper.next_wake() > Instant::now() + ROUND / 2);
