@@ -1,5 +1,6 @@
 //! What a user sets.
 
+use super::target::Target;
 use crate::{
     admission::Overload,
     cluster::{
@@ -50,6 +51,9 @@ pub struct Config {
     pub(crate) overload: Overload,
     pub(crate) retry_reads: bool,
     pub(crate) resolver: Resolver,
+    pub(crate) client_name: Option<String>,
+    /// Where `EntraRedis::open` connects to.
+    pub(crate) target: Option<Target>,
 }
 
 /// More links than this in one process are a mistake: Azure's largest caches take fewer connections per client.
@@ -81,6 +85,8 @@ impl Config {
             overload: Overload::Refuse,
             retry_reads: false,
             resolver: Resolver::default(),
+            client_name: None,
+            target: None,
         }
     }
 
@@ -91,6 +97,56 @@ impl Config {
     /// Those of [`Credential::from_env`].
     pub fn from_env() -> Result<Self, Error> {
         Credential::from_env().map(Self::new)
+    }
+
+    /// The defaults with [`Credential::from_env`], for [`EntraRedis::open`](crate::EntraRedis::open):
+    /// `rediss://[user@]host[:port][/0][?protocol=resp2]`. Without a port, it is 10000, that of Azure Managed Redis; with a
+    /// name of Azure Cache for Redis, 6380. [`credential`](Self::credential) sets another credential.
+    ///
+    /// ```
+    /// use entra_redis::{Config, Credential};
+    ///
+    /// # fn run() -> Result<Config, entra_redis::Error> {
+    /// let config = Config::from_url("rediss://cache.westeurope.redis.azure.net:10000")?.credential(Credential::azure_cli());
+    /// # Ok(config)
+    /// # }
+    /// # run().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if it is no such URL; if it holds a password, which is not
+    /// used: Microsoft Entra ID authenticates with tokens; if it begins with `redis://`, which is without TLS; if it names a
+    /// database other than 0. No error quotes the URL. Those of [`Credential::from_env`] come from `open`.
+    pub fn from_url(url: &str) -> Result<Self, Error> {
+        let target = Target::of_url("url", url)?;
+        Ok(Self::new(Credential::from_env_later()).at(target))
+    }
+
+    /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to; default what [`from_url`](Self::from_url) was given.
+    pub fn endpoint(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.target = Some(Target::new(host.into(), port));
+        self
+    }
+
+    /// Who connects.
+    pub fn credential(mut self, credential: Credential) -> Self {
+        self.credential = credential;
+        self
+    }
+
+    pub(super) fn at(mut self, target: Target) -> Self {
+        self.username = target.username.clone().or(self.username);
+        self.protocol = target.protocol.unwrap_or(self.protocol);
+        self.target = Some(target);
+        self
+    }
+
+    /// What `CLIENT LIST` on the server shows as the name of each connection; default none. It is set with
+    /// `CLIENT SETNAME`; a user who may not use that connects all the same.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.client_name = Some(name.into());
+        self
     }
 
     /// The Redis user name; default the token's `oid` claim, the object id of the principal.
@@ -241,6 +297,10 @@ impl Config {
         }
         if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::config("username", "is empty"));
+        }
+        if self.client_name.as_ref().is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Err(Error::config("client_name", "must be of visible ASCII characters, without spaces"));
         }
         if self.max_in_flight == 0 {
             return Err(Error::config("max_in_flight", "must be at least 1"));

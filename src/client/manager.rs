@@ -102,6 +102,7 @@ impl ConnectionManager {
                 misconfigured: None,
             },
             is_one_of_several: false,
+            client_name: config.client_name.map(Into::into),
             node: format!("{host}:{port}").into(),
             pool: journal.name(),
             protocol: config.protocol,

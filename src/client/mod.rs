@@ -3,6 +3,7 @@
 mod config;
 mod manager;
 mod snapshot;
+mod target;
 
 use crate::{
     command::{guard, profile},
@@ -16,6 +17,7 @@ use crate::{
 };
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
+use target::Target;
 
 pub use config::Config;
 pub use manager::ConnectionManager;
@@ -99,6 +101,49 @@ impl EntraRedis {
     pub async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         let manager = ConnectionManager::connect(host, port, config).await?;
         Ok(Self { manager: Arc::new(manager), memory: Memory::default() })
+    }
+
+    /// Connects to where the configuration says: [`Config::from_url`] or [`Config::endpoint`].
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if it says nothing of that; otherwise as
+    /// [`connect`](Self::connect).
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let Target { host, port, .. } = config.target.clone().ok_or_else(|| {
+            Error::config(
+                "endpoint",
+                "is not set: use `Config::from_url`, `Config::endpoint`, or `EntraRedis::connect`",
+            )
+        })?;
+        Self::connect(&host, port, config).await
+    }
+
+    /// Connects to where the environment says, with the credential that it describes.
+    ///
+    /// | variable | what it is |
+    /// |---|---|
+    /// | `REDIS_URL` | as for [`Config::from_url`] |
+    /// | `REDIS_HOST`, `REDIS_PORT` | the host, and the port if it is another one than usual |
+    /// | `AZURE_REDIS_HOST` | the host, if there is no `REDIS_HOST`; set by [Azure's Service Connector](https://learn.microsoft.com/azure/service-connector/how-to-integrate-redis-cache) |
+    ///
+    /// The usual port is 10000, that of Azure Managed Redis; of a name of Azure Cache for Redis, 6380. The credential is
+    /// that of [`Credential::from_env`](crate::Credential::from_env), which has the table of its variables.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), entra_redis::Error> {
+    /// let redis = entra_redis::EntraRedis::from_env().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) naming the variables that are missing, malformed, or contradict
+    /// each other; otherwise as [`connect`](Self::connect).
+    pub async fn from_env() -> Result<Self, Error> {
+        let target = Target::of_variables(|name| std::env::var(name).ok())?;
+        Self::open(Config::from_env()?.at(target)).await
     }
 
     /// The owner of the connections and the token: `stats`, `events`, `ready`, `shutdown`.
