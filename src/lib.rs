@@ -77,7 +77,10 @@ mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
 pub use client::{Config, ConnectionManager, EntraRedis};
-pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
+pub use cluster::{
+    discovery::{Startup, Topology},
+    endpoint::NodeEndpoint,
+};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use observe::{

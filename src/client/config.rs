@@ -4,7 +4,7 @@ use super::target::Target;
 use crate::{
     admission::Overload,
     cluster::{
-        discovery::Topology,
+        discovery::{Startup, Topology},
         endpoint::{NodeEndpoint, NodeMap},
     },
     config_check,
@@ -41,6 +41,7 @@ pub struct Config {
     pub(crate) topology_refresh_interval: Duration,
     pub(crate) node_map: NodeMap,
     pub(crate) pool_size: Option<usize>,
+    pub(crate) startup: Startup,
     pub(crate) startup_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) auth_timeout: Duration,
@@ -75,6 +76,7 @@ impl Config {
             topology_refresh_interval: Duration::from_secs(30),
             node_map: NodeMap::default(),
             pool_size: None,
+            startup: Startup::Wait,
             startup_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             auth_timeout: Duration::from_secs(15),
@@ -209,6 +211,13 @@ impl Config {
     /// that is being replaced; with one, a second connection is opened for those moments.
     pub fn pool_size(mut self, links: usize) -> Self {
         self.pool_size = Some(links);
+        self
+    }
+
+    /// Whether `connect` waits until the first connection is up; default [`Startup::Wait`]. With [`Startup::Lazy`] a service
+    /// starts before its cache does, or while the identity provider is down.
+    pub fn startup(mut self, startup: Startup) -> Self {
+        self.startup = startup;
         self
     }
 

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    cluster::discovery::{Discovery, Topology},
+    cluster::{
+        discovery::{Discovery, Startup, Topology},
+        routing::Found,
+    },
     error::{Error, ErrorKind, Stage},
     exec::core::Core,
     link::Setup,
@@ -142,9 +145,25 @@ impl ConnectionManager {
             node_map: config.node_map,
             refresh_interval: config.topology_refresh_interval,
         };
-        let (routing, watch) = match timeout(config.startup_timeout, Box::pin(discovery.start())).await {
-            Ok(found) => found?,
-            Err(_) => return Err(not_started(&shared, config.startup_timeout)),
+        let routing = match config.startup {
+            Startup::Wait => match timeout(config.startup_timeout, Box::pin(discovery.start())).await {
+                Ok(Ok((routing, watch))) => {
+                    background.extend(watch.map(|watch| tokio::spawn(watch.run())));
+                    Found::known(routing)
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(not_started(&shared, config.startup_timeout)),
+            },
+            Startup::Lazy => {
+                let found = Found::default();
+                let start = discovery.start_some_time(found.clone());
+                background.extend([tokio::spawn(async move {
+                    if let Some(watch) = start.await {
+                        watch.run().await;
+                    }
+                })]);
+                found
+            }
         };
         let Shared { tokens, journal, admission, availability, .. } = shared;
         let sources = Sources {
@@ -171,7 +190,6 @@ impl ConnectionManager {
             retry_reads: config.retry_reads,
             operations,
         };
-        background.extend(watch.map(|watch| tokio::spawn(watch.run())));
         Ok(Self {
             core,
             sources,

@@ -15,9 +15,10 @@ use crate::{
         scatter,
     },
 };
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
 use target::Target;
+use tokio::time::Instant;
 
 pub use config::Config;
 pub use manager::ConnectionManager;
@@ -157,6 +158,16 @@ impl EntraRedis {
         self.manager.shutdown().await;
     }
 
+    /// Sends something once it is known whether the server is a cluster, all of it within the command timeout.
+    #[cold]
+    async fn once_found<T>(&mut self, send: impl AsyncFnOnce(&mut Self) -> RedisResult<T>) -> RedisResult<T> {
+        let manager = Arc::clone(&self.manager);
+        let core = manager.core();
+        let deadline = Instant::now() + core.command_timeout;
+        core.until_found(deadline).await?;
+        core.within(deadline, send(self)).await
+    }
+
     #[cold]
     fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
         self.manager.core().admission.note_refused();
@@ -166,6 +177,9 @@ impl EntraRedis {
 
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        if !self.manager.core().is_found() {
+            return Box::pin(async move { self.once_found(async |redis| redis.req_packed_command(cmd).await).await });
+        }
         let profile = profile(cmd);
         match guard::check(profile) {
             Ok(()) => match self.manager.core().cluster() {
@@ -184,6 +198,11 @@ impl ConnectionLike for EntraRedis {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
+        if !self.manager.core().is_found() {
+            return Box::pin(async move {
+                self.once_found(async |redis| redis.req_packed_commands(pipeline, offset, count).await).await
+            });
+        }
         let core = self.manager.core();
         let sendable = guard::check_pipeline(pipeline).and_then(|()| match core.cluster() {
             Some(_) if pipeline.is_transaction() => scatter::check_transaction(pipeline),

@@ -1,7 +1,10 @@
 //! Where the cache is can be said by a URL or by the environment, and connections can be given a name.
 
-use common::{Fixture, SECOND, within};
-use entra_redis::{Config, Credential, EntraRedis, ErrorKind};
+use common::{Fixture, SECOND, eventually, within};
+use entra_redis::{
+    Config, Credential, EntraRedis, ErrorKind, Startup,
+    emulator::{Emulator, IdentityFault},
+};
 use redis::AsyncCommands;
 use std::{env, fs};
 use tokio::process::Command;
@@ -95,4 +98,79 @@ async fn every_connection_has_the_name_that_it_is_given() {
         Fixture::on_redis(3600 * SECOND).links(2).config(|config| config.client_name("orders-7")).up().await;
     let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.unwrap();
     assert_eq!(clients.matches(" name=orders-7 ").count(), 2, "{clients}");
+}
+
+/// A service may start before its cache does.
+#[tokio::test]
+async fn a_lazy_start_returns_at_once_and_serves_when_it_can() {
+    let emulator = common::start(Emulator::builder()).await;
+    emulator.redis_front().refuse_connections(true);
+    let config = emulator.config().startup(Startup::Lazy).command_timeout(SECOND);
+    let connect = EntraRedis::connect(emulator.host(), emulator.port(), config);
+    let mut redis = within("connect returns", SECOND, connect).await.unwrap();
+    assert!(!redis.manager().ready() && !redis.manager().health().is_ready());
+
+    let error = redis.set::<_, _, ()>("key", 1).await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    let shown = error.to_string();
+    assert!(shown.contains("was not sent") && shown.contains("the last attempt"), "{shown}");
+    let why = redis.manager().health().to_string();
+    assert!(why.contains("no connection: "), "{why}");
+    assert!(redis.manager().stats().last_connect_error.is_some());
+
+    let mut waiting = redis.clone();
+    let (set, ()) = tokio::join!(waiting.set::<_, _, ()>("key", 2), async {
+        let waits = async || (redis.manager().stats().commands.waiting == 1).then_some(());
+        eventually("it waits", SECOND, waits).await;
+        emulator.redis_front().refuse_connections(false);
+    });
+    // What is between two attempts may be longer than the rest of its time.
+    assert!(set.is_ok_and(|()| true) || redis.set::<_, _, ()>("key", 2).await.is_ok());
+    assert_eq!(redis.get::<_, u8>("key").await.unwrap(), 2);
+    assert!(redis.manager().ready());
+}
+
+#[tokio::test]
+async fn a_lazy_start_says_what_the_identity_provider_said_and_heals() {
+    let emulator = common::start(Emulator::builder()).await;
+    emulator.identity().script(vec![IdentityFault::WrongSecret; 2]);
+    let config = emulator.config().startup(Startup::Lazy);
+    let mut redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    let error = redis.set::<_, _, ()>("key", 1).await.unwrap_err();
+    assert!(error.to_string().contains("AADSTS7000215"), "{error}");
+    let healed = async || redis.clone().set::<_, _, ()>("key", 1).await.ok();
+    eventually("it serves", 60 * SECOND, healed).await;
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_an_error_with_a_lazy_start_too() {
+    let config = Config::new(Credential::azure_cli()).startup(Startup::Lazy).pool_size(0);
+    let error = EntraRedis::connect("localhost", 1, config).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn a_lazy_start_finds_a_cluster() {
+    let emulator = common::start(Emulator::builder().embedded_cluster(3)).await;
+    let config = emulator.config().startup(Startup::Lazy);
+    let mut redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    let pairs: Vec<_> = (0..50).map(|n| (format!("key-{n}"), n)).collect();
+    // As the first command: it is taken apart by nodes all the same.
+    let () = redis.mset(&pairs).await.unwrap();
+    assert_eq!(redis.manager().stats().nodes.len(), 3);
+}
+
+#[tokio::test]
+async fn a_lazy_start_can_be_shut_down_before_it_serves() {
+    let emulator = common::start(Emulator::builder()).await;
+    emulator.redis_front().refuse_connections(true);
+    let config = emulator.config().startup(Startup::Lazy);
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), config).await.unwrap();
+    let mut waiting = redis.clone();
+    let (set, ()) = tokio::join!(waiting.set::<_, _, ()>("key", 2), async {
+        let waits = async || (redis.manager().stats().commands.waiting == 1).then_some(());
+        eventually("it waits", SECOND, waits).await;
+        within("the end", SECOND, redis.shutdown()).await;
+    });
+    assert!(set.unwrap_err().to_string().contains("shut down"));
 }
