@@ -38,6 +38,7 @@
 //!   durations as they are measured, the rest once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
+//! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
 //!   subscriptions, say), as a `StreamingCredentialsProvider`.
 //!

@@ -86,6 +86,7 @@ impl Drop for Tasks {
 impl ConnectionManager {
     pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         config.validate()?;
+        let options = keeper_options(&config);
         let (timers, guard) = Timers::of(Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Configuration, "`EntraRedis::connect` needs a tokio runtime").with_source(source)
         })?);
@@ -126,11 +127,7 @@ impl ConnectionManager {
             pace: DialPace::new(),
             seats: SeatTotal::default(),
             trouble: Arc::default(),
-            options: KeeperOptions {
-                auth_timeout: config.auth_timeout,
-                ping_after: config.ping_interval,
-                ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
-            },
+            options,
         };
         // Whatever ends this function early drops these, and with them the tasks.
         let mut background = Tasks(vec![tokio::spawn(actor.run())]);
@@ -145,26 +142,11 @@ impl ConnectionManager {
             node_map: config.node_map,
             refresh_interval: config.topology_refresh_interval,
         };
-        let routing = match config.startup {
-            Startup::Wait => match timeout(config.startup_timeout, Box::pin(discovery.start())).await {
-                Ok(Ok((routing, watch))) => {
-                    background.extend(watch.map(|watch| tokio::spawn(watch.run())));
-                    Found::known(routing)
-                }
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(not_started(&shared, config.startup_timeout)),
-            },
-            Startup::Lazy => {
-                let found = Found::default();
-                let start = discovery.start_some_time(found.clone());
-                background.extend([tokio::spawn(async move {
-                    if let Some(watch) = start.await {
-                        watch.run().await;
-                    }
-                })]);
-                found
-            }
+        let limit = match config.startup {
+            Startup::Wait => Some(config.startup_timeout),
+            Startup::Lazy => None,
         };
+        let routing = find(discovery, limit, &shared, &mut background).await?;
         let Shared { tokens, journal, admission, availability, .. } = shared;
         let sources = Sources {
             journal: journal.clone(),
@@ -281,6 +263,41 @@ impl ConnectionManager {
         }
         self.publishing.lock().await.end().await;
         self.timers.lock().await.end().await;
+    }
+}
+
+fn keeper_options(config: &Config) -> KeeperOptions {
+    KeeperOptions {
+        auth_timeout: config.auth_timeout,
+        ping_after: config.ping_interval,
+        ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
+    }
+}
+
+/// Where commands go, which is waited for if there is a `limit`, and else found in the background.
+async fn find(
+    discovery: Discovery,
+    limit: Option<Duration>,
+    shared: &Shared,
+    background: &mut Tasks,
+) -> Result<Found, Error> {
+    let Some(limit) = limit else {
+        let found = Found::default();
+        let start = discovery.start_some_time(found.clone());
+        background.extend([tokio::spawn(async move {
+            if let Some(watch) = start.await {
+                watch.run().await;
+            }
+        })]);
+        return Ok(found);
+    };
+    match timeout(limit, Box::pin(discovery.start())).await {
+        Ok(Ok((routing, watch))) => {
+            background.extend(watch.map(|watch| tokio::spawn(watch.run())));
+            Ok(Found::known(routing))
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(not_started(shared, limit)),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod config;
 mod manager;
+#[cfg(feature = "serde")]
+mod settings;
 mod snapshot;
 mod target;
 
