@@ -38,6 +38,7 @@
 //!   durations as they are measured, the rest once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
+//! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
 //!   subscriptions, say), as a `StreamingCredentialsProvider`.
 //!
@@ -77,7 +78,10 @@ mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
 pub use client::{Config, ConnectionManager, EntraRedis};
-pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
+pub use cluster::{
+    discovery::{Startup, Topology},
+    endpoint::NodeEndpoint,
+};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use observe::{
