@@ -270,7 +270,7 @@ async fn commands_without_a_token_are_counted_as_such() {
 
 /// The names alone: a field that is added, or goes, is a row that is added, or goes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_figure_is_in_the_readme() {
+async fn every_figure_is_in_the_guide() {
     let emulator = start(Emulator::builder()).await;
     // With one failure, so that this one's figures are there, too.
     emulator.identity().script([IdentityFault::Status(503)]);
