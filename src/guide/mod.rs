@@ -24,8 +24,9 @@
 //!
 //! This module is there in the documentation only: it is not compiled into your program.
 
-// A page is a Markdown file beside this one and a line here. `tests/guide` reads the list above and the files, so that
-// neither has one that the other lacks.
+// A page is a Markdown file beside this one, a module below and a row above; `tests/guide` notices when one of them is
+// missing. Pages on subscriptions and blocking commands (`pubsub`) and on client-side caching (`near_cache`) belong
+// between `clusters` and `observability`, and come with what they describe.
 
 #[doc = include_str!("azure_setup.md")]
 pub mod azure_setup {}

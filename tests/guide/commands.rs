@@ -10,8 +10,9 @@ use std::{
 };
 use tokio::process::Command;
 
-/// Finds the program that the arguments of `cargo run` name, and becomes it, as Cargo does.
+/// Finds the program that the arguments of `cargo run` name, and becomes it, as Cargo does. `cargo add` is Cargo's.
 const CARGO: &str = r#"#!/bin/sh
+[ "$1" != add ] || exec "$CARGO" --offline "$@"
 [ "$1" = run ] || { echo "cargo $1 is not tried" >&2; exit 2; }
 shift
 program=entra-redis
@@ -51,15 +52,21 @@ fn features(block: &Block<'_>) -> Vec<(String, bool)> {
 async fn run(block: &Block<'_>, variables: &[(&str, String)]) {
     let place = block.place();
     let folder = tempfile::tempdir().unwrap();
-    let cargo = folder.path().join("cargo");
+    let (cargo, project) = (folder.path().join("cargo"), folder.path().join("project"));
     fs::write(&cargo, CARGO).unwrap();
+    // An empty one, beside a clone of this repository.
+    fs::create_dir_all(project.join("src")).unwrap();
+    fs::write(project.join("Cargo.toml"), "[package]\nname = \"project\"\nedition = \"2024\"\n").unwrap();
+    fs::write(project.join("src/main.rs"), "fn main() {}\n").unwrap();
+    std::os::unix::fs::symlink(page::root(), folder.path().join("entra-redis")).unwrap();
     assert!(std::process::Command::new("chmod").arg("+x").arg(&cargo).status().unwrap().success());
 
     // `timeout` ends everything that the shell has started.
     let mut command = Command::new("timeout");
     command.args(["--kill-after", "5", "90", "bash", "-c", &format!("{PREAMBLE}{}", block.text)]);
     let path = format!("{}:{}", folder.path().display(), env::var("PATH").unwrap());
-    command.current_dir(folder.path()).env("PATH", path).env("PROGRAMS", programs()).kill_on_drop(true);
+    command.current_dir(&project).env("PATH", path).env("PROGRAMS", programs()).kill_on_drop(true);
+    command.env("CARGO", env!("CARGO"));
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("AZURE_") || name.starts_with("REDIS_")) {
         command.env_remove(name);
     }
@@ -69,6 +76,13 @@ async fn run(block: &Block<'_>, variables: &[(&str, String)]) {
     let output = command.output().await.unwrap();
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{place}: {}\n{}\n{said}\n{complained}", output.status, block.text);
+    if block.text.contains("cargo add ") {
+        let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
+        for line in block.text.lines().filter_map(|line| line.strip_prefix("cargo add ")) {
+            let name = line.trim_start_matches("--path ../").split(['@', ' ']).next().unwrap();
+            assert!(manifest.contains(&format!("\n{name} = ")), "{place}: {manifest}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -95,7 +109,7 @@ async fn the_commands_of_the_pages_run() {
                 continue;
             }
             let variables = match on {
-                "" => &[][..],
+                "" | "project" => &[][..],
                 "cache" => &cache,
                 on => panic!("{}: run:{on}", block.place()),
             };

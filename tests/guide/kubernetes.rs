@@ -2,6 +2,7 @@
 
 use crate::page::read;
 use saphyr::{LoadableYamlNode, Yaml};
+use std::{fs, process::Command};
 
 fn document<'a>(documents: &'a [Yaml<'a>], kind: &str) -> &'a Yaml<'a> {
     documents.iter().find(|document| text(&document["kind"]) == kind).unwrap_or_else(|| panic!("no {kind}"))
@@ -67,6 +68,21 @@ fn probes_and_waits_fit_the_defaults() {
     let ports: Vec<_> =
         ports.map(|port| (number(&port["port"]), port.as_mapping_get("endPort").and_then(Yaml::as_integer))).collect();
     assert!(ports.contains(&(10_000, None)) && ports.contains(&(8500, Some(8599))), "{ports:?}");
+}
+
+/// Kubernetes' own reading of them, where `kubectl` is installed; it needs no cluster for this.
+#[test]
+fn kubectl_takes_the_manifests() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("manifests.yaml"), read("src/guide/files/kubernetes.yaml")).unwrap();
+    fs::write(folder.path().join("kustomization.yaml"), "resources: [manifests.yaml]\n").unwrap();
+    let Ok(built) = Command::new("kubectl").arg("kustomize").arg(folder.path()).output() else {
+        println!("kubectl is not in the PATH; the manifests are read by a YAML parser alone");
+        return;
+    };
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let built = String::from_utf8(built.stdout).unwrap();
+    assert_eq!(Yaml::load_from_str(&built).unwrap().len(), 4, "{built}");
 }
 
 /// Every other block of YAML in the pages is one, too.
