@@ -92,31 +92,31 @@ fn promtool_takes_the_rules() {
 mod scraped {
     use super::*;
     use common::{SECOND, child, server::free_port, within};
+    use std::net::Ipv4Addr;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
     };
 
-    async fn get(address: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    /// What a scraper gets, head and all; none while nobody is there.
+    async fn get(port: u16) -> Option<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.ok()?;
         let mut answer = String::new();
-        within("the figures", 5 * SECOND, stream.read_to_string(&mut answer)).await.unwrap();
-        answer
+        within("the figures", 5 * SECOND, stream.read_to_string(&mut answer)).await.ok()?;
+        Some(answer)
     }
 
     #[tokio::test]
     async fn every_figure_of_the_dashboard_and_the_rules_is_served() {
-        let port = free_port().to_string();
-        let address = format!("127.0.0.1:{port}");
-        // The last of its lines: it would fail to print what nobody reads any more.
-        let running = child::start("metrics", &["--port", &port], &format!("http://{address}/alive")).await;
-        let is_there = async || {
-            let text = get(&address).await;
-            text.contains("db_client_operation_duration_seconds_bucket").then_some(text)
-        };
-        let text = common::eventually("commands have been timed", 10 * SECOND, is_there).await;
-        assert_eq!(running.interrupt().await, Some(0));
+        let port = free_port();
+        let number = port.to_string();
+        let arguments = ["--seconds", "4", "--port", number.as_str()];
+        let scrape = common::eventually("commands have been timed", 30 * SECOND, async || {
+            get(port).await.filter(|text| text.contains("db_client_operation_duration_seconds_bucket"))
+        });
+        let (run, text) = tokio::join!(child::example("metrics", &arguments, &[]), scrape);
+        assert_eq!(run.code, Some(0), "{}", run.complaint);
         let served: BTreeSet<_> = text
             .lines()
             .filter(|line| !line.starts_with('#'))
