@@ -68,7 +68,7 @@ pub use manager::ConnectionManager;
 ///   places of the arguments.
 /// - `DBSIZE`, `KEYS`, `FLUSHALL`, `FLUSHDB`, `SCRIPT LOAD`, `FUNCTION LOAD`, `CONFIG SET` and the like go to all
 ///   nodes, and fail if one of them fails. `SCAN` has one cursor over all nodes. `INFO` and other reports are maps,
-///   from the addresses of the nodes to what each says. The README has a table of all of them.
+///   from the addresses of the nodes to what each says. The guide has a table of all of them.
 /// - Commands without keys go to any node. One that this crate does not know is taken to have its key as its first
 ///   argument; if the guess is wrong, the server names the right node.
 /// - `WAIT` is refused, as on a single endpoint: it blocks, and tells of what one connection has written.
