@@ -41,6 +41,11 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
         name.arg("SETINFO").arg(field).arg(value);
         drop(wire.command(Access::Own, &name, Some(deadline), false));
     }
+    if let Some(name) = &setup.client_name {
+        let mut set = redis::cmd("CLIENT");
+        set.arg("SETNAME").arg(&**name);
+        drop(wire.command(Access::Own, &set, Some(deadline), false));
+    }
     let asks = setup.asks_for_slots.swap(false, Relaxed);
     let slots = asks.then(|| wire.command(Access::Own, &slots_command(), Some(deadline), false)).flatten();
     let outcome = match answer {

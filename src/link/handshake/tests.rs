@@ -26,6 +26,7 @@ fn setup(protocol: ProtocolVersion) -> Setup {
         links_opened: std::sync::Arc::default(),
         asks_for_slots: std::sync::Arc::default(),
         is_one_of_several: false,
+        client_name: None,
         node: "localhost:1".into(),
         pool: "test".into(),
         tasks: tokio_util::task::TaskTracker::new(),
@@ -45,8 +46,9 @@ async fn first_words(setup: &Setup) -> (Vec<String>, bool) {
     let mut said = Vec::new();
     let server = async {
         let mut words = 0;
-        // HELLO or AUTH, CLIENT SETINFO twice, and perhaps CLUSTER SLOTS.
-        let commands = if setup.asks_for_slots.load(Relaxed) { 4 } else { 3 };
+        // HELLO or AUTH and CLIENT SETINFO twice, and what else is asked for.
+        let asked = [setup.asks_for_slots.load(Relaxed), setup.client_name.is_some()];
+        let commands = 3 + asked.into_iter().filter(|asked| *asked).count();
         while words < commands {
             let mut came = vec![0; 4096];
             let len = far.read(&mut came).await.unwrap();
@@ -66,11 +68,13 @@ async fn first_words(setup: &Setup) -> (Vec<String>, bool) {
 async fn the_first_words_are_the_token_and_the_librarys_name_and_once_a_question() {
     const NAME: &str =
         concat!("CLIENT SETINFO LIB-NAME entra-redis CLIENT SETINFO LIB-VER ", env!("CARGO_PKG_VERSION"));
-    let setups = [setup(ProtocolVersion::RESP3), setup(ProtocolVersion::RESP2)];
+    let mut setups = [setup(ProtocolVersion::RESP3), setup(ProtocolVersion::RESP2)];
     let hello = format!("HELLO 3 AUTH tester {TOKEN} {NAME}");
     assert_eq!(first_words(&setups[0]).await, (vec![hello], false));
     let alone = vec![format!("AUTH tester {TOKEN}"), NAME.to_owned()];
     assert_eq!(first_words(&setups[1]).await, (alone, false), "an AUTH travels alone");
+    setups[1].client_name = Some("orders".into());
+    assert!(first_words(&setups[1]).await.0[1].ends_with(" CLIENT SETNAME orders"));
     setups[0].asks_for_slots.store(true, Relaxed);
     let (said, slots) = first_words(&setups[0]).await;
     assert!(said[0].ends_with("CLUSTER SLOTS") && slots, "{said:?}");
