@@ -17,7 +17,7 @@ use crate::{
         metrics,
         stats::Stats,
     },
-    pool::{DialPace, KeeperOptions, SeatTotal, Shared},
+    pool::{DialPace, KeeperOptions, Leases, SeatTotal, Shared},
     timer::Timers,
     token::TokenActor,
     transport::dialer::Dialer,
@@ -121,6 +121,7 @@ impl ConnectionManager {
             availability: Arc::default(),
             pace: DialPace::new(),
             seats: SeatTotal::default(),
+            leases: Leases::new(config.max_leased),
             trouble: Arc::default(),
             options: KeeperOptions {
                 auth_timeout: config.auth_timeout,
@@ -145,7 +146,7 @@ impl ConnectionManager {
             Ok(found) => found?,
             Err(_) => return Err(not_started(&shared, config.startup_timeout)),
         };
-        let Shared { tokens, journal, admission, availability, .. } = shared;
+        let Shared { tokens, journal, admission, availability, leases, .. } = shared;
         let sources = Sources {
             journal: journal.clone(),
             tokens: tokens.clone(),
@@ -165,6 +166,7 @@ impl ConnectionManager {
             overload: config.overload,
             gathering: Mutex::default(),
             availability,
+            leases,
             timers,
             command_timeout: config.command_timeout,
             retry_reads: config.retry_reads,
