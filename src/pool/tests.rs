@@ -1,6 +1,6 @@
 //! Which link takes a request, and what is shown of a pool. And what the tests of this room share.
 
-use super::{Availability, Pool, SPILL_AT, SPILL_LARGE_AT, SeatTotal, choose};
+use super::{Availability, Leases, Pool, Roster, SPILL_AT, SPILL_LARGE_AT, SeatTotal, choose};
 use crate::{
     admission::Admission,
     error::{Error, ErrorKind},
@@ -130,13 +130,17 @@ async fn large_replies_are_kept_to_the_back() {
     assert_eq!(large_choice(&links), Some(4), "the less busy of the back, though the front has nothing to do");
 }
 
+fn pool(size: usize, availability: Arc<Availability>) -> (Arc<Pool>, Roster) {
+    Pool::new(size, availability, Leases::new(4))
+}
+
 fn ids(links: &[Arc<Link>]) -> Vec<u64> {
     links.iter().map(|link| link.id()).collect()
 }
 
 #[tokio::test]
 async fn a_link_that_leaves_is_there_until_everything_on_it_is_answered() {
-    let (pool, roster) = Pool::new(2, Arc::default());
+    let (pool, roster) = pool(2, Arc::default());
     let ([first, second], _servers) = links();
     roster.publish(vec![Arc::clone(&first), Arc::clone(&second)], 2);
     assert_eq!((ids(&pool.all_links()), pool.draining()), (vec![1, 2], 0));
@@ -158,7 +162,7 @@ async fn a_link_that_leaves_is_there_until_everything_on_it_is_answered() {
 
 #[tokio::test]
 async fn open_seats_are_counted_without_stand_ins_and_without_what_is_down() {
-    let (pool, roster) = Pool::new(3, Arc::default());
+    let (pool, roster) = pool(3, Arc::default());
     assert_eq!((pool.size(), pool.open_seats(), pool.open_links()), (3, 0, 0));
     let (links, _servers) = links::<3>();
     roster.publish(links.to_vec(), 2);
@@ -172,7 +176,7 @@ async fn open_seats_are_counted_without_stand_ins_and_without_what_is_down() {
 
 #[tokio::test]
 async fn a_pool_grows_and_its_keeper_is_told() {
-    let (pool, _roster) = Pool::new(2, Arc::default());
+    let (pool, _roster) = pool(2, Arc::default());
     pool.grow(4);
     pool.keeper.notified().now_or_never().expect("the keeper is told");
     pool.grow(3);
@@ -181,7 +185,7 @@ async fn a_pool_grows_and_its_keeper_is_told() {
 
 #[tokio::test]
 async fn dials_under_way_are_counted_until_there_is_no_keeper() {
-    let (pool, roster) = Pool::new(2, Arc::default());
+    let (pool, roster) = pool(2, Arc::default());
     roster.dial_began();
     roster.dial_began();
     assert_eq!(pool.dialing(), 2);
@@ -203,7 +207,7 @@ fn is_told(availability: &Availability, change: impl FnOnce()) -> bool {
 #[tokio::test]
 async fn commands_that_wait_are_told_of_what_changes_for_them() {
     let availability = Arc::<Availability>::default();
-    let (pool, roster) = Pool::new(1, Arc::clone(&availability));
+    let (pool, roster) = pool(1, Arc::clone(&availability));
     let error = || Some(Error::new(ErrorKind::Connect, "refused"));
     assert!(is_told(&availability, || roster.publish(Vec::new(), 0)), "links");
     assert!(is_told(&availability, || roster.wake_commands()), "whatever the keeper tells");

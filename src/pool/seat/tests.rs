@@ -42,7 +42,7 @@ async fn a_lost_link_is_told_once_with_the_one_in_its_place() {
     let ((first, _a), (second, _b), (third, _c)) = (link(1), link(2), link(3));
     seat.dialed(Arc::clone(&first));
     first.retire("broken");
-    let gone: Vec<_> = seat.tidy().into_iter().map(|(link, reason)| (link.id(), reason)).collect();
+    let gone: Vec<_> = seat.tidy().into_iter().map(|gone| (gone.link.id(), gone.reason)).collect();
     assert_eq!(gone, [(1, "broken")]);
     assert_eq!(seat.replaced(), None, "nothing has taken its place yet");
     assert_eq!(seat.dialed(Arc::clone(&second)), Some(1));
@@ -76,7 +76,7 @@ async fn a_link_that_has_to_go_goes_when_the_standby_is_there() {
     seat.to_replace = Some(AUTH_UNANSWERED);
     assert!(seat.tidy().is_empty() && first.is_open());
     seat.dialed(Arc::clone(&second));
-    let gone: Vec<_> = seat.tidy().into_iter().map(|(link, reason)| (link.id(), reason)).collect();
+    let gone: Vec<_> = seat.tidy().into_iter().map(|gone| (gone.link.id(), gone.reason)).collect();
     assert_eq!(gone, [(1, AUTH_UNANSWERED)]);
     assert_eq!(first.condition(), Condition::Down(AUTH_UNANSWERED));
     assert_eq!((seat.replaced(), seat.to_replace), (Some((1, 2)), None));

@@ -21,6 +21,7 @@ fn share(in_flight: usize, many_threads: bool, is_one_of_several: bool) -> usize
         quiet: false,
         counted: true,
         alone: false,
+        permitted: true,
     };
     driver.outstanding.entries.extend((0..in_flight).map(|_| entry()));
     driver.share()

@@ -113,7 +113,8 @@ impl ByHand {
         let queue = Arc::new(Queue::new(Arc::clone(&context.admission)));
         let liveness = Arc::new(Liveness::new());
         let stream = Stream { room: usize::MAX, ..Stream::default() };
-        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi } = &context;
+        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes } =
+            &context;
         let of_driver = WireContext {
             keeper: Arc::clone(keeper),
             admission: Arc::clone(admission),
@@ -123,6 +124,7 @@ impl ByHand {
             pool: Arc::clone(pool),
             tasks: tasks.clone(),
             multi: Arc::clone(multi),
+            pushes: Arc::clone(pushes),
         };
         let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&liveness), of_driver);
         Self { driver, queue, liveness, context, wakes: Arc::default() }
