@@ -18,8 +18,9 @@ use crate::{
 use futures_util::FutureExt;
 use redis::Value;
 use std::{
+    future::poll_fn,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -28,6 +29,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::{coop, yield_now},
     time::Instant,
 };
 
@@ -45,7 +47,8 @@ struct Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.says.is_empty() {
+        // As sockets do, whose reader's turn is over.
+        if self.says.is_empty() || !coop::has_budget_remaining() {
             return Poll::Pending;
         }
         let len = self.says.len().min(buf.remaining());
@@ -259,6 +262,44 @@ async fn what_was_said_before_a_connection_broke_is_read() {
     }
 }
 
+/// Its task has had its turn; what has come is there at the next one.
+#[tokio::test]
+async fn a_connection_that_breaks_when_its_turn_is_over_is_read_at_the_next() {
+    let mut it = ByHand::new();
+    let first = it.send(b"one");
+    assert!(!it.turn());
+    it.driver.stream.room = 0;
+    it.driver.stream.breaks = Some((0, b":1\r\n"));
+    let _second = it.send(b"two");
+    poll_fn(|cx| {
+        while coop::has_budget_remaining() {
+            _ = pin!(coop::consume_budget()).poll(cx);
+        }
+        assert!(!it.turn() && it.wakes() > 0);
+        Poll::Ready(())
+    })
+    .await;
+    yield_now().await;
+    assert!(it.turn());
+    drop(it);
+    assert!(matches!(first.now_or_never().unwrap().outcome, Outcome::Answered(Value::Int(1))));
+}
+
+/// Whoever sends it over another link has the rest of its time for that.
+#[tokio::test(start_paused = true)]
+async fn what_no_driver_has_seen_has_all_of_its_time_left() {
+    let it = ByHand::new();
+    let reply = it.send(b"one");
+    drop(it);
+    assert_eq!(reply.now_or_never().unwrap().deadline, Instant::now() + HOUR);
+    let mut it = ByHand::new();
+    it.liveness.expires_at(Instant::now());
+    let reply = it.send(b"one");
+    assert!(!it.turn());
+    let answer = reply.now_or_never().unwrap();
+    assert!(matches!(answer.outcome, Outcome::Unsent(_)) && answer.deadline == Instant::now() + HOUR);
+}
+
 /// A server that is full may refuse before it is asked anything.
 #[tokio::test]
 async fn what_comes_before_the_first_request_is_read_as_its_reply() {
@@ -342,8 +383,12 @@ async fn a_reply_is_large_from_so_many_bytes_on() {
     for (len, large) in [(LARGE - frame, false), (LARGE - frame + 1, true)] {
         let mut it = ByHand::new();
         let reply = it.send(b"one");
-        it.driver.stream.says = format!("${len}\r\n{}\r\n", "x".repeat(len)).into_bytes();
-        assert_eq!(it.driver.stream.says.len() > LARGE, large);
+        let whole = format!("${len}\r\n{}\r\n", "x".repeat(len)).into_bytes();
+        assert_eq!(whole.len() > LARGE, large);
+        it.driver.stream.says = whole[..100].to_vec();
+        assert!(!it.turn());
+        assert_eq!(it.queue.is_congested(), large, "its length is known by now");
+        it.driver.stream.says = whole[100..].to_vec();
         while !it.driver.stream.says.is_empty() {
             assert!(!it.turn());
         }
