@@ -236,7 +236,7 @@ async fn a_stream_that_takes_nothing_has_ended() {
 }
 
 /// Whether the first request is answered of two, the second of which meets a connection that breaks.
-async fn is_answered_before_the_break(bytes: [&[u8]; 2], behind_auth: bool, patience: usize) -> bool {
+fn is_answered_before_the_break(bytes: [&[u8]; 2], behind_auth: bool, patience: usize) -> bool {
     let mut it = ByHand::new();
     if behind_auth {
         _ = it.push(Access::Own, b"AUTH", true);
@@ -257,8 +257,8 @@ async fn is_answered_before_the_break(bytes: [&[u8]; 2], behind_auth: bool, pati
 #[tokio::test]
 async fn what_was_said_before_a_connection_broke_is_read() {
     for patience in 0..4 {
-        assert!(is_answered_before_the_break([b"one", b"two"], false, patience).await, "{patience}");
-        assert!(is_answered_before_the_break([b"one", b"two"], true, patience).await, "behind an AUTH, {patience}");
+        assert!(is_answered_before_the_break([b"one", b"two"], false, patience), "{patience}");
+        assert!(is_answered_before_the_break([b"one", b"two"], true, patience), "behind an AUTH, {patience}");
     }
 }
 
@@ -419,8 +419,10 @@ async fn a_request_ends_at_its_deadline_and_its_link_is_doubted_after_a_second_o
     let mut it = ByHand::new();
     let request =
         |limit| NewRequest { deadline: Some(Instant::now() + limit), expect: Expect::One, quiet: false, alone: false };
-    let mut short = it.queue.push(Access::Open, request(SECOND / 2), |bytes| bytes.push(b'a')).unwrap().0;
-    let mut long = it.queue.push(Access::Open, request(HOUR), |bytes| bytes.push(b'b')).unwrap().0;
+    let mut long = it.queue.push(Access::Open, request(HOUR), |bytes| bytes.push(b'a')).unwrap().0;
+    assert!(!it.turn());
+    // What comes later may end earlier.
+    let mut short = it.queue.push(Access::Open, request(SECOND / 2), |bytes| bytes.push(b'b')).unwrap().0;
     assert!(!it.turn());
     let pass = async |it: &mut ByHand, time| {
         tokio::time::advance(time).await;
@@ -438,5 +440,29 @@ async fn a_request_ends_at_its_deadline_and_its_link_is_doubted_after_a_second_o
     it.driver.stream.says = b":1\r\n:2\r\n".to_vec();
     assert!(!it.turn());
     assert!(!it.liveness.is_silent());
-    assert!(matches!((&mut long).now_or_never().unwrap().outcome, Outcome::Answered(Value::Int(2))));
+    assert!(matches!((&mut long).now_or_never().unwrap().outcome, Outcome::Answered(Value::Int(1))));
+}
+
+/// The silence before it was asked is none.
+#[tokio::test(start_paused = true)]
+async fn a_link_is_doubted_for_each_request_anew() {
+    let mut it = ByHand::new();
+    let pass = async |it: &mut ByHand, milliseconds| {
+        tokio::time::advance(SECOND * milliseconds / 1000).await;
+        assert!(!it.turn());
+    };
+    let _first = it.send(b"a");
+    pass(&mut it, 0).await;
+    pass(&mut it, 1000).await;
+    it.driver.stream.says = b":1\r\n".to_vec();
+    pass(&mut it, 500).await;
+    tokio::time::advance(SECOND * 490 / 1000).await;
+    let _second = it.send(b"b");
+    pass(&mut it, 0).await;
+    for milliseconds in [10, 500, 499] {
+        pass(&mut it, milliseconds).await;
+        assert!(!it.liveness.is_silent());
+    }
+    pass(&mut it, 1).await;
+    assert!(it.liveness.is_silent());
 }
