@@ -171,3 +171,6 @@ fn no_answer(error: &RedisError) -> Error {
     // Not an answer of Redis at all; its text is left out, it may be anything.
     Error::new(ErrorKind::Connect, "the server does not speak the Redis protocol")
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ mod queue;
 mod reauth;
 mod reply;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use crate::{

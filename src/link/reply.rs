@@ -277,3 +277,6 @@ impl Gather {
         self.multi.is_some() && (is_passed_over || multi_was_refused() || stands_for_all())
     }
 }
+
+#[cfg(test)]
+mod tests;

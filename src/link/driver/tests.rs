@@ -1,6 +1,8 @@
 //! What callers, waiters and the keeper find when the driver wakes them, and what it makes of silence and of broken
 //! writes.
 
+mod turns;
+
 use crate::{
     admission::Admission,
     link::{
