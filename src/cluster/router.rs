@@ -5,7 +5,10 @@ use crate::lock::lock;
 use arc_swap::{ArcSwap, Guard};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
@@ -26,6 +29,18 @@ pub(crate) struct Cluster {
     news: Mutex<News>,
     /// Rung when there are news for the watch.
     bell: Notify,
+    /// Those who wait for somebody to serve a slot.
+    seekers: AtomicUsize,
+}
+
+/// Somebody who waits for a slot to be served, until dropped. The topology is asked for again and again meanwhile: a
+/// slot without an owner has no node that would tell when it has one.
+pub(crate) struct Seeker<'a>(&'a AtomicUsize);
+
+impl Drop for Seeker<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What commands have seen of the cluster since the watch last looked.
@@ -44,6 +59,7 @@ impl Cluster {
             positions: Mutex::default(),
             news: Mutex::default(),
             bell: Notify::new(),
+            seekers: AtomicUsize::new(0),
         }
     }
 
@@ -63,6 +79,18 @@ impl Cluster {
     pub(crate) fn doubt(&self) {
         lock(&self.news).in_doubt = true;
         self.bell.notify_one();
+    }
+
+    /// Has the topology asked for until the slot that is sought has an owner: for as long as this is held.
+    pub(crate) fn seek_owner(&self) -> Seeker<'_> {
+        self.seekers.fetch_add(1, Relaxed);
+        self.doubt();
+        Seeker(&self.seekers)
+    }
+
+    /// Whether somebody waits for a slot to be served.
+    pub(super) fn has_seekers(&self) -> bool {
+        self.seekers.load(Relaxed) > 0
     }
 
     pub(super) fn take_news(&self) -> News {

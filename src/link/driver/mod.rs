@@ -88,12 +88,14 @@ pub(super) struct Driver<S> {
     pause: Pause,
     /// The pool's name.
     pool: Arc<str>,
+    /// The address of the server, as it is shown.
+    node: Arc<str>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
     pub(super) fn new(stream: S, queue: Arc<Queue>, liveness: Arc<Liveness>, context: WireContext) -> Self {
-        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, .. } = context;
+        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, node, .. } = context;
         Self {
             stream,
             queue,
@@ -122,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             pause: Pause::new(),
             reason: "the connection's task was ended",
             pool,
+            node,
         }
     }
 
