@@ -3,7 +3,7 @@
 
 use crate::{
     admission::{Admission, Overload},
-    cluster::{discovery::Routing, node::Node},
+    cluster::{address::NodeAddress, discovery::Routing, node::Node},
     command::{guard, profile},
     error::Error,
     exec::{core::Core, order::Memory, request::CommandRequest},
@@ -68,7 +68,7 @@ impl Links {
         let filled = links.len();
         roster.publish(links, filled);
         Self(Core {
-            routing: Routing::Single(Node::without_keeper(pool)),
+            routing: Routing::Single(Node::without_keeper(NodeAddress::new("none", 1), pool)),
             tokens,
             admission,
             overload: Overload::Refuse,

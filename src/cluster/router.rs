@@ -63,6 +63,21 @@ impl Cluster {
         }
     }
 
+    /// A cluster of nodes that each have these slots, which nobody keeps right.
+    #[cfg(test)]
+    pub(crate) fn still(nodes: Nodes, owned: &[(std::ops::RangeInclusive<u16>, Arc<Node>)]) -> Self {
+        use super::topology::{SlotRange, Topology};
+        let range = |(slots, node): &(std::ops::RangeInclusive<u16>, Arc<Node>)| {
+            nodes.adopt(node.name().clone(), Arc::clone(node));
+            let [start, end] = [slots.start(), slots.end()].map(|slot| Slot::new(*slot).unwrap());
+            SlotRange { start, end, primary: node.name().clone(), replicas: Vec::new() }
+        };
+        let topology = Topology::new(&owned.iter().map(range).collect::<Vec<_>>());
+        let cluster = Self::new(nodes);
+        cluster.publish(SlotMap::empty().rebuilt(&topology, &[], |address| cluster.nodes.get(address)));
+        cluster
+    }
+
     /// Who owns what, as it is known now.
     #[inline]
     pub(crate) fn map(&self) -> Guard<Arc<Map>> {

@@ -3,6 +3,8 @@
 //! Commands read a snapshot, without a lock; only the keeper changes it, through its [`Roster`].
 
 mod availability;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod keeper;
 mod pace;
 mod roster;

@@ -264,3 +264,6 @@ fn in_order(units: &[Unit<'_>], refused: Vec<(Pending, Redirect)>) -> Vec<Pendin
     }
     refused
 }
+
+#[cfg(test)]
+mod tests;
