@@ -9,7 +9,7 @@ use std::time::Instant;
 const GAP: std::ops::RangeInclusive<u16> = 1000..=1999;
 
 fn keys() -> (String, String) {
-    let key = |is_in: bool| (0..).map(|n| format!("key:{n}")).find(|key| GAP.contains(&slot_of(key)) == is_in);
+    let key = |is_in: bool| (0..10_000).map(|n| format!("key:{n}")).find(|key| GAP.contains(&slot_of(key)) == is_in);
     (key(true).unwrap(), key(false).unwrap())
 }
 

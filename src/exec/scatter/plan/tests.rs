@@ -4,7 +4,7 @@ use crate::exec::scatter::ground::{Ground, address, cmd};
 /// What is sent where: `@slot`, `@node:port` of a primary or of that node alone, `@any`.
 fn units(plan: &Plan<'_>) -> Vec<String> {
     let unit = |unit: &Unit<'_>| {
-        let words: Vec<_> = unit.cmd.args_iter().map(word).collect();
+        let words: Vec<_> = unit.cmd.args_iter().map(|argument| word(&argument)).collect();
         let to = match &unit.to {
             To::Slot(slot) => slot.number().to_string(),
             To::Primary { node, lowest } => format!("{}, or the owner of {}", node.name(), lowest.number()),
@@ -16,7 +16,7 @@ fn units(plan: &Plan<'_>) -> Vec<String> {
     plan.units.iter().map(unit).collect()
 }
 
-fn word(argument: redis::Arg<&[u8]>) -> String {
+fn word(argument: &redis::Arg<&[u8]>) -> String {
     match argument {
         redis::Arg::Simple(word) => String::from_utf8_lossy(word).into_owned(),
         _ => "(cursor)".to_owned(),
