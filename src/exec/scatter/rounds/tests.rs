@@ -53,18 +53,35 @@ async fn what_is_refused_goes_to_where_it_is_sent_together_and_in_order() {
     assert_eq!(ground.said(2), ["SET a 1", "SET foo 1", "SET a 2", "SET a 3"], "nothing is sent twice to it");
 }
 
-/// Of two commands on one slot the first one was refused, and the second one not: it must not be overtaken again.
+/// The slot of `a` is on its way to the second node, and that of `foo` is there.
 #[tokio::test]
-async fn a_unit_behind_asking_is_followed_by_its_slots_others() {
+async fn asking_is_sent_before_what_is_asked_for_and_nothing_else() {
     let ground = Ground::new(64, SECOND, |node, words| match (node, words) {
         (2, "SET {a}new 1" | "SET {a}new 2") => format!("-ASK 15495 {}", address(1)),
+        (2, "SET foo 1") => format!("-MOVED 12182 {}", address(1)),
         (_, "ASKING") => "+OK".to_owned(),
         _ => echo(words),
     });
-    let lines = ["SET {a}old 1", "SET {a}new 1", "SET {a}new 2", "SET c 1"];
+    let lines = ["SET {a}old 1", "SET {a}new 1", "SET foo 1", "SET {a}new 2", "SET c 1"];
     assert_eq!(values::<String>(run(&ground, &lines).await), lines);
-    assert_eq!(ground.said(1), ["SET c 1", "ASKING", "SET {a}new 1", "ASKING", "SET {a}new 2"]);
+    let said = ["SET c 1", "ASKING", "SET {a}new 1", "ASKING", "SET {a}new 2", "SET foo 1"];
+    assert_eq!(ground.said(1), said);
     assert_eq!(ground.cluster.map().owner(Slot::of(b"a")).unwrap().address, address(2), "the map stays");
+}
+
+/// The second one would be sent to the old owner again, and overtaken by nobody there.
+#[tokio::test]
+async fn commands_on_one_slot_that_are_refused_in_different_words_go_one_way() {
+    let ground = Ground::new(64, 10 * SECOND, |node, words| match (node, words) {
+        (2, "SET {a}1 1") => format!("-ASK 15495 {}", address(1)),
+        (2, "MSET {a}1 2 {a}2 2") => "-TRYAGAIN Multiple keys request during rehashing of slot".to_owned(),
+        (_, "ASKING") => "+OK".to_owned(),
+        _ => echo(words),
+    });
+    let lines = ["SET {a}1 1", "MSET {a}1 2 {a}2 2"];
+    assert_eq!(values::<String>(run(&ground, &lines).await), lines);
+    assert_eq!(ground.said(1), ["ASKING", "SET {a}1 1", "ASKING", "MSET {a}1 2 {a}2 2"]);
+    assert_eq!(ground.said(2), lines);
 }
 
 #[tokio::test]
