@@ -86,7 +86,10 @@ async fn reads_go_to_the_successor_of_a_dead_primary() {
         let _: () = redis.clone().set(key, 1).await.unwrap();
     }
     // What the replica has not got dies with the primary.
-    assert_eq!(behind::<i64>(&cluster, 0, "WAIT 1 5000").await, 1);
+    eventually("the replica has all of it", 10 * SECOND, async || {
+        (behind::<i64>(&cluster, 3, "DBSIZE").await == 3).then_some(())
+    })
+    .await;
     freeze_connections(&cluster.front(0).unwrap());
     let before = redis.manager().stats().commands.sent;
     let (mut con, key) = (redis.clone(), here[0].clone());

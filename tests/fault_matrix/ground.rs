@@ -170,12 +170,16 @@ impl Ground {
 
     /// By when a command must have ended, as its caller sees it on a machine that was as late as this one.
     pub fn latest(&self) -> Duration {
-        COMMAND_TIMEOUT + SLACK + 2 * Duration::from_millis(self.lateness.load(SeqCst))
+        COMMAND_TIMEOUT + self.slack()
     }
 
     /// The same for a command to a node without the fault: it waits for nothing.
     pub fn latest_elsewhere(&self) -> Duration {
-        self.latest() - COMMAND_TIMEOUT / 2
+        COMMAND_TIMEOUT / 2 + self.slack()
+    }
+
+    fn slack(&self) -> Duration {
+        SLACK + 2 * Duration::from_millis(self.lateness.load(SeqCst))
     }
 
     /// Whether somebody has come to the stage since the fault began.
