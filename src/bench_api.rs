@@ -3,7 +3,11 @@
 
 use crate::{
     admission::{Admission, Overload},
-    cluster::{address::NodeAddress, discovery::Routing, node::Node},
+    cluster::{
+        address::NodeAddress,
+        node::Node,
+        routing::{Found, Routing},
+    },
     command::{guard, profile},
     error::Error,
     exec::{core::Core, order::Memory, request::CommandRequest},
@@ -68,7 +72,7 @@ impl Links {
         let filled = links.len();
         roster.publish(links, filled);
         Self(Core {
-            routing: Routing::Single(Node::without_keeper(NodeAddress::new("none", 1), pool)),
+            routing: Found::known(Routing::Single(Node::without_keeper(NodeAddress::new("none", 1), pool))),
             tokens,
             admission,
             overload: Overload::Refuse,

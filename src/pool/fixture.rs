@@ -37,6 +37,7 @@ pub(crate) fn setup(most: usize) -> (Setup, Shared) {
         links_opened: Arc::default(),
         asks_for_slots: Arc::default(),
         is_one_of_several: false,
+        client_name: None,
         node: "localhost:1".into(),
         pool: journal.name(),
         tasks: TaskTracker::new(),

@@ -3,7 +3,12 @@
 use crate::{
     admission::Overload,
     cluster::{
-        address::NodeAddress, discovery::Routing, endpoint::NodeMap, node::Node, nodes::Nodes, router::Cluster,
+        address::NodeAddress,
+        endpoint::NodeMap,
+        node::Node,
+        nodes::Nodes,
+        router::Cluster,
+        routing::{Found, Routing},
         split::Layout,
     },
     exec::core::Core,
@@ -99,7 +104,7 @@ impl Ground {
         let (timers, end) = Timers::of(Handle::current());
         tokio::spawn(end.hold());
         let core = Core {
-            routing: Routing::Cluster(Arc::clone(&cluster)),
+            routing: Found::known(Routing::Cluster(Arc::clone(&cluster))),
             tokens: shared.tokens,
             admission: shared.admission,
             overload: Overload::Refuse,
