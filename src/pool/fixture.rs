@@ -1,6 +1,6 @@
 //! What the unit tests of pools, and of what stands above them, begin with.
 
-use super::{DialPace, KeeperOptions, SeatTotal, Shared};
+use super::{DialPace, KeeperOptions, Leases, SeatTotal, Shared};
 use crate::{
     admission::Admission,
     link::Setup,
@@ -51,6 +51,7 @@ pub(crate) fn setup(most: usize) -> (Setup, Shared) {
         availability: Arc::default(),
         pace: DialPace::new(),
         seats: SeatTotal::default(),
+        leases: Leases::new(4),
         trouble: Arc::default(),
         options,
     };

@@ -92,7 +92,7 @@ impl Ground {
                 lock(&said).push((number, words.to_owned()));
                 answer(number, words)
             }));
-            let (pool, roster) = Pool::new(1, Arc::clone(&shared.availability));
+            let (pool, roster) = Pool::new(1, Arc::clone(&shared.availability), Arc::clone(&shared.leases));
             let id = number as u64 + 1;
             roster.publish(vec![Arc::new(Link::over(id, near, Arc::clone(&shared.admission), patience))], 1);
             Node::without_keeper(address(number), pool)
@@ -104,6 +104,7 @@ impl Ground {
         let (timers, end) = Timers::of(Handle::current());
         tokio::spawn(end.hold());
         let core = Core {
+            leases: shared.leases,
             routing: Found::known(Routing::Cluster(Arc::clone(&cluster))),
             tokens: shared.tokens,
             admission: shared.admission,

@@ -14,6 +14,7 @@ use super::{
     entry::{Entry, Outstanding, Taken, Through},
     inbox::Inbox,
     liveness::Liveness,
+    push::Source,
     queue::{LARGEST_IDLE_BUFFER, Queue},
     reply::{Answer, Expect, Outcome, Slot},
     wire::WireContext,
@@ -94,12 +95,13 @@ pub(super) struct Driver<S> {
     pool: Arc<str>,
     /// The address of the server, as it is shown.
     node: Arc<str>,
+    pushes: Source,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
     pub(super) fn new(stream: S, queue: Arc<Queue>, liveness: Arc<Liveness>, context: WireContext) -> Self {
-        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, node, .. } = context;
+        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, node, pushes, .. } = context;
         Self {
             stream,
             queue,
@@ -130,6 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             reason: "the connection's task was ended",
             pool,
             node,
+            pushes: Source(pushes),
         }
     }
 

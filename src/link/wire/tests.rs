@@ -34,6 +34,7 @@ pub(in crate::link) fn context_with(admission: Arc<Admission>, record: usize) ->
         node: Arc::from("test:6379"),
         tasks,
         multi: Arc::default(),
+        pushes: Arc::default(),
     }
 }
 
