@@ -1,5 +1,8 @@
 //! The ways to and from other clients: the Azure SDK's credentials as ours, and our tokens for the `redis` crate's own
 //! connections.
+//!
+//! A binary of its own, because the `redis` crate's TLS takes the process's default for cryptography, which this one
+//! installs: the other binaries show that this crate needs none. And it needs two features that they do without.
 
 #![cfg(all(feature = "azure-core", feature = "streaming-credentials"))]
 

@@ -110,9 +110,9 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Resu
             let text = format!("Redis did not answer AUTH within {limit}");
             return Err(Error::new(ErrorKind::Timeout(Stage::Auth), text));
         }
-        Outcome::Lost(GARBAGE) => (RedisErrorKind::Parse, GARBAGE).into(),
+        Outcome::Lost(GARBAGE, _) => (RedisErrorKind::Parse, GARBAGE).into(),
         Outcome::Unreadable(_, problem) => (RedisErrorKind::Parse, problem).into(),
-        Outcome::Lost(reason) => match explain::hint(reason) {
+        Outcome::Lost(reason, _) => match explain::hint(reason) {
             Some(hint) => {
                 let text = format!("the connection ended during authentication: {reason}");
                 return Err(Error::new(ErrorKind::Tls, text).with_hint(hint));

@@ -60,3 +60,10 @@ pub(crate) fn setup_with(
     };
     (setup, shared, actor)
 }
+
+/// The same with tokens of an hour, which are there. Must be called on a runtime.
+pub(crate) fn setup(most: usize) -> (Setup, Shared) {
+    let (setup, shared, actor) = setup_with(most, || AccessToken::opaque("token", HOUR, "tester"));
+    tokio::spawn(actor.run());
+    (setup, shared)
+}

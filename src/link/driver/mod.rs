@@ -93,13 +93,15 @@ pub(super) struct Driver<S> {
     pause: Pause,
     /// The pool's name.
     pool: Arc<str>,
+    /// The address of the server, as it is shown.
+    node: Arc<str>,
     pushes: Source,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
     pub(super) fn new(stream: S, queue: Arc<Queue>, liveness: Arc<Liveness>, context: WireContext) -> Self {
-        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, pushes, .. } = context;
+        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, node, pushes, .. } = context;
         Self {
             stream,
             queue,
@@ -129,6 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             pause: Pause::new(),
             reason: "the connection's task was ended",
             pool,
+            node,
             pushes: Source(pushes),
         }
     }

@@ -148,14 +148,17 @@ fn a_server_that_quotes_the_token_does_not_put_it_into_an_error() {
 
 #[test]
 fn what_is_no_answer_says_what_is_wrong_with_the_connection() {
-    for outcome in
-        [Outcome::Lost("connection closed"), Outcome::Unsent(None), Outcome::HeldBack(None), Outcome::Written]
-    {
+    for outcome in [
+        Outcome::Lost("connection closed", "redis:1".into()),
+        Outcome::Unsent(None),
+        Outcome::HeldBack(None),
+        Outcome::Written,
+    ] {
         let error = verdict_of(outcome).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect);
         assert!(error.to_string().contains("broke during authentication"), "{error}");
     }
-    for outcome in [Outcome::Lost(GARBAGE), Outcome::Unreadable(None, "a test")] {
+    for outcome in [Outcome::Lost(GARBAGE, "redis:1".into()), Outcome::Unreadable(None, "a test")] {
         let error = verdict_of(outcome).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect);
         assert!(error.to_string().contains("does not speak the Redis protocol"), "{error}");

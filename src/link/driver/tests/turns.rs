@@ -116,7 +116,7 @@ impl ByHand {
         let queue = Arc::new(Queue::new(Arc::clone(&context.admission)));
         let liveness = Arc::new(Liveness::new());
         let stream = Stream { room: usize::MAX, ..Stream::default() };
-        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes } =
+        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes, node } =
             &context;
         let of_driver = WireContext {
             keeper: Arc::clone(keeper),
@@ -128,6 +128,7 @@ impl ByHand {
             tasks: tasks.clone(),
             multi: Arc::clone(multi),
             pushes: Arc::clone(pushes),
+            node: Arc::clone(node),
         };
         let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&liveness), of_driver);
         Self { driver, queue, liveness, context, wakes: Arc::default() }
