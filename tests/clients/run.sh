@@ -3,7 +3,7 @@
 set -eu
 lifetime=4
 dir=target/clients
-cargo build --quiet --example emulator
+cargo build --quiet --features cli --bin entra-redis
 emulator=
 trap '[ -z "$emulator" ] || kill "$emulator"' EXIT
 
@@ -12,7 +12,7 @@ start() {
     [ -z "$emulator" ] || kill "$emulator"
     emulator=
     : >"$dir/emulator.env"
-    cargo run --quiet --example emulator -- --token-lifetime "$lifetime" --write-dir "$dir" "$@" \
+    cargo run --quiet --features cli -- emulator --token-lifetime "$lifetime" --write-dir "$dir" "$@" \
         >"$dir/emulator.env" &
     emulator=$!
     tries=0
