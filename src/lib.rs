@@ -58,6 +58,9 @@ mod cluster;
 mod command;
 mod config_check;
 mod credential;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod doctor;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;

@@ -1,8 +1,9 @@
-//! `entra-redis`: try the crate, get a token, play Azure, put load on a cache.
+//! `entra-redis`: try the crate, find out what is wrong with a set-up, get a token, play Azure, put load on a cache.
 
 mod completions;
 mod credential;
 mod demo;
+mod doctor;
 mod emulator;
 mod failure;
 mod settings;
@@ -15,7 +16,7 @@ use failure::Failure;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
-/// Tools for Azure Managed Redis with Microsoft Entra ID: try it, get a token, put load on it.
+/// Tools for Azure Managed Redis with Microsoft Entra ID: try it, find out what is wrong with it, put load on it.
 #[derive(Parser)]
 #[command(name = "entra-redis", version, after_help = EXAMPLES)]
 struct Cli {
@@ -26,6 +27,8 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   entra-redis demo                              tokens that rotate under load; nothing has to be installed
+  entra-redis doctor --host NAME.REGION.redis.azure.net
+                                                what is wrong between this machine and your cache, and what to do
   entra-redis token                             whom this environment signs in as
   entra-redis emulator > emulator.env           Entra ID and Azure Managed Redis on loopback ports, for your tests
   entra-redis soak --seconds 600                load whose every read is checked
@@ -35,6 +38,7 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Options),
+    Doctor(doctor::Options),
     Token(token::Options),
     Emulator(emulator::Options),
     Soak(soak::Options),
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(options) => demo::run(&options).await,
+        Command::Doctor(options) => doctor::run(&options).await,
         Command::Token(options) => token::run(&options).await,
         Command::Emulator(options) => emulator::run(&options).await,
         Command::Soak(options) => soak::run(&options).await,

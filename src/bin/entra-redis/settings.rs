@@ -5,7 +5,7 @@ use entra_redis::Tls;
 use std::env;
 
 /// Where Azure Managed Redis listens.
-pub(crate) const PORT: u16 = 10_000;
+const PORT: u16 = 10_000;
 
 /// An empty variable counts as unset, as those of the credential do.
 pub(crate) fn variable(name: &str) -> Option<String> {
@@ -18,13 +18,17 @@ pub(crate) fn endpoint() -> Result<(String, u16), Failure> {
         let known = "to the host name of your cache, or to what `entra-redis emulator` prints";
         Failure::from(format!("REDIS_HOST is not set: set it {known}"))
     })?;
-    let port = match variable("REDIS_PORT") {
-        Some(text) => text.parse().map_err(|_| {
-            Failure::from(format!("REDIS_PORT is no port: unset it for {PORT}, where Azure Managed Redis listens"))
-        })?,
-        None => PORT,
+    Ok((host, port()?))
+}
+
+/// The cache's port, by `REDIS_PORT`.
+pub(crate) fn port() -> Result<u16, Failure> {
+    let Some(text) = variable("REDIS_PORT") else {
+        return Ok(PORT);
     };
-    Ok((host, port))
+    text.parse().map_err(|_| {
+        Failure::from(format!("REDIS_PORT is no port: unset it for {PORT}, where Azure Managed Redis listens"))
+    })
 }
 
 /// The operating system's trust roots, or those of `REDIS_CA_CERT`, a PEM file.
