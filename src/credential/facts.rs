@@ -116,7 +116,7 @@ impl Credential {
             700_024 => "clock_off",
             700_027 => "certificate_not_registered",
             70_021 | 70_023 | 70_025 | 700_211..=700_213 => "federation_mismatch",
-            53_003 | 53_000..=53_002 => "conditional_access",
+            53_000..=53_003 => "conditional_access",
             70_043 | 50_173 | 50_076 | 50_078 | 50_079 | 700_082 => "tool_not_signed_in",
             _ => return None,
         })

@@ -236,8 +236,7 @@ impl Advice {
             "too_many_requests" => "sleep 60 && ".to_owned() + &self.again(&[]),
             "clock_off" => SET_CLOCK.to_owned(),
             // Whoever cannot be reached, or is somebody else.
-            _ => "curl --silent --show-error --output /dev/null --write-out '%{http_code} %{remote_ip}\\n' \
-                  https://login.microsoftonline.com/common/discovery/instance"
+            _ => "curl --silent --show-error --head https://login.microsoftonline.com/common/discovery/instance"
                 .to_owned(),
         }
     }

@@ -1,5 +1,7 @@
 //! TLS: which version, and by whom and for whom the certificate is that the server shows, or somebody on the way.
 
+mod look;
+
 use super::{
     Doctor,
     advice::{Advice, SET_CLOCK},
@@ -11,31 +13,16 @@ use crate::{
     error::Error,
     transport::{
         tcp::{Stream, open_tcp},
-        tls::{Tls, Transport, client_builder, explain},
+        tls::{Tls, Transport, explain},
     },
 };
 use jiff::Timestamp;
-use rustls::{
-    CertificateError, DigitallySignedStruct, Error as TlsError, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
-};
+use rustls::{CertificateError, Error as TlsError};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long whoever does not speak TLS may take to say what it speaks.
-const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A certificate that has fewer days left should have been renewed.
 const FEW_DAYS: i64 = 14;
@@ -82,7 +69,7 @@ pub(super) async fn open(tls: &Tls, host: &str, address: SocketAddr, advice: &Ad
             Ok((Box::pin(stream), finding))
         }
         Err(error) => {
-            let certificate = certificate_of(&transport, address).await;
+            let certificate = look::certificate_of(&transport, address).await;
             Err(Problem::Handshake { address, error, certificate })
         }
     }
@@ -152,7 +139,7 @@ impl Problem {
             || (format!("no answer to the TLS handshake within {HANDSHAKE_WITHIN:?}"), ""),
             explain::handshake,
         );
-        if let Some(said) = plain_text(address).await {
+        if let Some(said) = look::plain_text(address).await {
             if said.contains("max number of clients") {
                 return max_clients(&said, advice);
             }
@@ -196,21 +183,6 @@ impl Problem {
             ),
         }
     }
-}
-
-/// What the server says to somebody who comes without TLS; nothing if it says nothing of Redis's.
-async fn plain_text(address: SocketAddr) -> Option<String> {
-    let probe = async {
-        let mut tcp = open_tcp(address).await.ok()?;
-        tcp.write_all(b"PING\r\n").await.ok()?;
-        let mut said = [0; 256];
-        let read = tcp.read(&mut said).await.ok()?;
-        let line = String::from_utf8_lossy(&said[..read]).lines().next()?.to_owned();
-        let is_redis =
-            line == "+PONG" || line.starts_with("-NOAUTH") || line.starts_with("-ERR") || line.starts_with("-DENIED");
-        is_redis.then(|| line.chars().filter(|c| !c.is_control()).take(120).collect())
-    };
-    timeout(PROBE_WITHIN, probe).await.ok()?
 }
 
 pub(super) fn max_clients(said: &str, advice: &Advice) -> Finding {
@@ -300,67 +272,4 @@ fn untrusted(what: &str, shown: &Certificate, doctor: &Doctor, advice: &Advice) 
     let given = doctor.options.iter().any(|(name, _)| *name == "--ca-file");
     let detail = if given { format!("{detail}; the one that is given is another one") } else { detail };
     Finding::failed("ca_missing", detail, advice.again(&[("--ca-file", "<FILE>")]))
-}
-
-/// The certificate that is shown there, looked at by a handshake that never succeeds: nothing is sent to whoever shows
-/// it.
-async fn certificate_of(transport: &Transport, address: SocketAddr) -> Option<Certificate> {
-    let Transport::Tls { server_name, .. } = transport else {
-        return None;
-    };
-    let seen = Arc::new(Look::default());
-    let config = client_builder()
-        .ok()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&seen) as Arc<dyn ServerCertVerifier>)
-        .with_no_client_auth();
-    let looking = Transport::Tls { config: Arc::new(config), server_name: server_name.clone(), is_users: false };
-    // That it fails is what it is for.
-    drop(shake(&looking, address).await);
-    let der = crate::lock::lock(&seen.0).take()?;
-    Certificate::read(&der)
-}
-
-/// Keeps the certificate that it is shown, and refuses it.
-#[derive(Debug, Default)]
-struct Look(Mutex<Option<Vec<u8>>>);
-
-impl ServerCertVerifier for Look {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        *crate::lock::lock(&self.0) = Some(end_entity.to_vec());
-        Err(refused())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        Err(refused())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        Err(refused())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
-fn refused() -> TlsError {
-    TlsError::General("it was only to be looked at".to_owned())
 }

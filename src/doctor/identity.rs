@@ -86,8 +86,7 @@ async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
     let end = Instant::now() + PATIENCE;
     let mut last = Error::new(ErrorKind::Timeout(Stage::Token), format!("no token within {PATIENCE:?}"));
     loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let request = RequestLimit::new(left, PATIENCE).known_to(source.fetch());
+        let request = RequestLimit::new(PATIENCE, PATIENCE).known_to(source.fetch());
         match timeout_at(end, request).await {
             Ok(Ok(token)) => return Ok(token),
             Ok(Err(error)) => last = error,

@@ -181,7 +181,7 @@ async fn closed(
         );
         return Finding::failed("port_wrong", detail, advice.again(&[("--port", &port.to_string())]));
     }
-    if outcomes.iter().any(|outcome| *outcome == Err(Closed::Refused)) {
+    if outcomes.contains(&Err(Closed::Refused)) {
         let detail = format!("{detail}: nothing listens on this port, or a firewall refuses in its place");
         let next = if advice.is_azure_name() {
             advice.show("'[hostName,resourceState]'")

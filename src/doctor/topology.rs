@@ -118,7 +118,7 @@ async fn try_node(doctor: &Doctor, advice: &Advice, node: &NodeAddress) -> Resul
             match encryption::open(&doctor.tls, host, address, advice).await {
                 Ok(_) => return Ok(()),
                 Err(encryption::Problem::Handshake { error: Some(error), .. }) => last = format!("({error})"),
-                Err(_) => last = "does not answer".to_owned(),
+                Err(_) => last = String::from("does not answer"),
             }
         }
         Err(last)
