@@ -36,8 +36,8 @@ impl Advice {
     pub(super) fn new(doctor: &Doctor) -> Self {
         let facts = doctor.credential.as_ref().ok().map(crate::credential::Credential::facts).unwrap_or_default();
         Self {
-            host: doctor.host.clone().unwrap_or_default(),
-            port: doctor.port,
+            host: doctor.host().to_owned(),
+            port: doctor.place.port,
             options: doctor.options.clone(),
             client_id: facts.client_id,
             tenant_id: facts.tenant_id,
@@ -240,6 +240,12 @@ impl Advice {
                 .to_owned(),
         }
     }
+}
+
+/// The port of a cache of this name, if nothing says another one.
+pub(super) fn usual_port(host: &str) -> u16 {
+    let advice = Advice { host: host.to_owned(), ..Advice::default() };
+    if matches!(advice.kind().0, Kind::Classic) { 6380 } else { 10_000 }
 }
 
 /// What keeps the clock right.

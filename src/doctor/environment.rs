@@ -7,10 +7,15 @@ pub(super) fn look(doctor: &Doctor, advice: &Advice) -> Finding {
         Ok(credential) => credential.facts().what,
         Err(error) => return Finding::failed("credential_incomplete", error.to_string(), complete(&error.to_string())),
     };
-    let Some(host) = &doctor.host else {
+    if let Some(problem) = &doctor.place.problem {
+        return problem.clone();
+    }
+    let Some(host) = &doctor.place.host else {
         return Finding::failed(
             "host_missing",
-            format!("no cache is named: neither `--host` nor REDIS_HOST is there; the credential is {credential}"),
+            format!(
+                "no cache is named: neither `--host` nor REDIS_HOST, REDIS_URL or AZURE_REDIS_HOST is there; the credential is {credential}"
+            ),
             "export REDIS_HOST=\"$(az redisenterprise list --query '[0].hostName' --output tsv)\"",
         );
     };
@@ -22,7 +27,7 @@ pub(super) fn look(doctor: &Doctor, advice: &Advice) -> Finding {
             advice.again(&[("--host", &bare)]),
         );
     }
-    let detail = format!("{host}:{}, as {credential}", doctor.port);
+    let detail = format!("{host}:{}, as {credential}", doctor.place.port);
     if let Some(variable) = doctor.access_keys.first() {
         return Finding::warning(
             "access_key_given",

@@ -112,7 +112,7 @@ fn judge(identity: &Identity, doctor: &Doctor, advice: &Advice) -> Finding {
         rounded(token.lifetime()),
         clock_in_words(identity.clock_ahead),
     );
-    if token.username().is_none() && doctor.username.is_none() {
+    if token.username().is_none() && doctor.username().is_none() {
         return Finding::failed(
             "object_id_missing",
             format!("{detail}; the token does not say whose it is, and no user name is set"),

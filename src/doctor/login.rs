@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
     }
 
     fn user(&self) -> &str {
-        self.doctor.username.as_deref().or(self.identity.token.username()).unwrap_or_default()
+        self.doctor.username().or(self.identity.token.username()).unwrap_or_default()
     }
 
     fn auth(&self) -> Cmd {

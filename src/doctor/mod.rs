@@ -13,6 +13,7 @@ mod environment;
 mod identity;
 mod login;
 mod network;
+mod place;
 mod report;
 mod topology;
 mod walk;
@@ -27,16 +28,15 @@ use tokio::time::sleep;
 use walk::Walk;
 use wire::Wire;
 
+pub use place::Place;
 pub use report::{Report, State, Step, Verdict};
 
 /// What is to be looked at.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Doctor {
-    /// The cache; none if nobody has said.
-    pub host: Option<String>,
-    /// Its port.
-    pub port: u16,
+    /// Where the cache is.
+    pub place: Place,
     /// Who connects, or why nobody can.
     pub credential: Result<Credential, Error>,
     /// The Redis user name, in place of the token's object id.
@@ -63,10 +63,9 @@ const LIMIT: Duration = Duration::from_secs(29);
 impl Doctor {
     /// Of this cache, with the defaults of everything else.
     #[must_use]
-    pub fn new(host: Option<String>, port: u16, credential: Result<Credential, Error>) -> Self {
+    pub fn new(place: Place, credential: Result<Credential, Error>) -> Self {
         Self {
-            host,
-            port,
+            place,
             credential,
             username: None,
             tls: Tls::new(),
@@ -77,6 +76,14 @@ impl Doctor {
             options: Vec::new(),
             access_keys: Vec::new(),
         }
+    }
+
+    fn host(&self) -> &str {
+        self.place.host.as_deref().unwrap_or_default()
+    }
+
+    fn username(&self) -> Option<&str> {
+        self.username.as_deref().or(self.place.username.as_deref())
     }
 
     /// Walks the way, and tells each step as soon as it and all before it are known. It takes half a minute at most, and
@@ -94,17 +101,15 @@ impl Doctor {
 
     async fn walk(&self, walk: &Walk<'_>) {
         let advice = Advice::new(self);
-        let told = environment::look(self, &advice);
-        let usable = !told.is_failed() || self.host.as_deref().is_some_and(environment::is_host);
-        walk.settle(Name::Environment, told);
+        walk.settle(Name::Environment, environment::look(self, &advice));
         let token = async {
             let (finding, identity) = identity::look(self, &advice).await;
             walk.settle(Name::Token, finding);
             identity
         };
         let network = async {
-            let host = self.host.as_deref().filter(|_| usable)?;
-            self.network(walk, &advice, host).await
+            let host = self.host();
+            if environment::is_host(host) { self.network(walk, &advice, host).await } else { None }
         };
         let (identity, reached) = tokio::join!(token, network);
         let clock = identity.as_ref().and_then(|identity| identity.clock_ahead);
@@ -132,7 +137,7 @@ impl Doctor {
         advice: &Advice,
         host: &str,
     ) -> Option<(SocketAddr, Result<encryption::Encrypted, encryption::Problem>)> {
-        let (finding, addresses) = network::resolve(host, self.port, advice).await;
+        let (finding, addresses) = network::resolve(host, self.place.port, advice).await;
         walk.settle(Name::Dns, finding);
         if addresses.is_empty() {
             return None;

@@ -139,10 +139,6 @@ impl Finding {
         Self { state: State::Warning, ..Self::failed(cause, detail, next) }
     }
 
-    pub(super) fn is_failed(&self) -> bool {
-        self.state == State::Failed
-    }
-
     pub(super) fn called(self, step: &'static str) -> Step {
         let Self { state, detail, cause, next } = self;
         Step { step, state, detail: plain(&detail), cause, next: next.map(|next| plain(&next)) }

@@ -34,7 +34,7 @@ pub(super) async fn look(
             return (Finding::failed("topology_silent", detail, advice.show_policy()), None);
         }
     };
-    let host = doctor.host.as_deref().unwrap_or_default();
+    let host = doctor.host();
     let name = NodeAddress::new(host, seed.port());
     match Topology::parse(&reply, &name) {
         Ok(slots) => {
@@ -110,7 +110,7 @@ pub(super) async fn nodes(doctor: &Doctor, advice: &Advice, slots: Option<&Topol
 }
 
 async fn try_node(doctor: &Doctor, advice: &Advice, node: &NodeAddress) -> Result<(), String> {
-    let host = doctor.host.as_deref().unwrap_or_default();
+    let host = doctor.host();
     let work = async {
         let addresses = lookup_host((node.host(), node.port())).await.map_err(|_| "has no address".to_owned())?;
         let mut last = "has no address".to_owned();

@@ -210,6 +210,13 @@ const SET_UPS: &[SetUp] = &[
             t.set("AZURE_FEDERATED_TOKEN_FILE", old);
         }),
         step: "token", state: FAILED, causes: &["token_file_old"], next: &["kubectl delete pod"] },
+    SetUp { name: "keys disabled, and a key in the URL", azure: usual,
+        broken: change!(t => {
+            t.unset("REDIS_HOST");
+            t.set("REDIS_URL", "rediss://:an-access-key-of-the-cache@localhost:10000");
+        }),
+        step: "environment", state: FAILED, causes: &["access_key_given"],
+        next: &["export REDIS_URL=rediss://localhost:10000"] },
     SetUp { name: "no tenant", azure: usual, broken: change!(t => t.unset("AZURE_TENANT_ID")),
         step: "environment", state: FAILED, causes: &["credential_incomplete"], next: &["export AZURE_TENANT_ID="] },
     SetUp { name: "no host", azure: usual, broken: change!(t => t.unset("REDIS_HOST")),

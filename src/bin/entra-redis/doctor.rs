@@ -3,13 +3,13 @@
 use crate::{
     credential::{self, Kind},
     failure::Failure,
-    settings::{self, variable},
+    settings::variable,
     terminal::{self, Colour, Screen},
 };
 use clap::{Args, ValueEnum};
 use entra_redis::{
     Credential, Tls, Topology,
-    doctor::{Doctor, Report, State, Step, Verdict},
+    doctor::{Doctor, Place, Report, State, Step, Verdict},
 };
 use serde_json::to_string;
 use std::{
@@ -28,10 +28,10 @@ use std::{
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(crate) struct Options {
-    /// The cache's host name; by default `REDIS_HOST`.
+    /// The cache's host name; by default that of `REDIS_HOST`, `REDIS_URL` or `AZURE_REDIS_HOST`.
     #[arg(long)]
     host: Option<String>,
-    /// Its port; by default `REDIS_PORT`, or 10000.
+    /// Its port; by default that of `REDIS_URL` or `REDIS_PORT`, or 10000.
     #[arg(long)]
     port: Option<u16>,
     /// The kind of credential; by default the one that the environment describes.
@@ -98,7 +98,7 @@ const ACCESS_KEYS: [&str; 8] = [
 ];
 
 pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let doctor = options.doctor()?;
+    let doctor = options.doctor();
     let screen = terminal::of_output();
     let mut written = Ok(());
     let stop = async { _ = terminal::interrupted().await };
@@ -124,14 +124,10 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 impl Options {
-    fn doctor(&self) -> Result<Doctor, Failure> {
-        let host = self.host.clone().or_else(|| variable("REDIS_HOST")).filter(|host| !host.is_empty());
-        let port = match self.port {
-            Some(port) => port,
-            None => settings::port()?,
-        };
+    fn doctor(&self) -> Doctor {
+        let place = Place::find(self.host.as_deref(), self.port, variable);
         let credential = self.credential.map_or_else(Credential::from_env, credential::of_kind);
-        let mut doctor = Doctor::new(host, port, credential);
+        let mut doctor = Doctor::new(place, credential);
         let ca_file = self.ca_file.clone().or_else(|| variable("REDIS_CA_CERT").map(PathBuf::from));
         let mut tls = ca_file.map_or_else(Tls::new, |file| Tls::new().ca_file(file));
         if let Some(name) = &self.server_name {
@@ -149,7 +145,7 @@ impl Options {
         doctor.options = self.given();
         doctor.access_keys =
             ACCESS_KEYS.iter().filter(|name| variable(name).is_some()).map(|name| (*name).to_owned()).collect();
-        Ok(doctor)
+        doctor
     }
 
     /// The options as they were given, for the commands that are proposed.

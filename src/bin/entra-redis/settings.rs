@@ -18,17 +18,13 @@ pub(crate) fn endpoint() -> Result<(String, u16), Failure> {
         let known = "to the host name of your cache, or to what `entra-redis emulator` prints";
         Failure::from(format!("REDIS_HOST is not set: set it {known}"))
     })?;
-    Ok((host, port()?))
-}
-
-/// The cache's port, by `REDIS_PORT`.
-pub(crate) fn port() -> Result<u16, Failure> {
-    let Some(text) = variable("REDIS_PORT") else {
-        return Ok(PORT);
+    let port = match variable("REDIS_PORT") {
+        Some(text) => text.parse().map_err(|_| {
+            Failure::from(format!("REDIS_PORT is no port: unset it for {PORT}, where Azure Managed Redis listens"))
+        })?,
+        None => PORT,
     };
-    text.parse().map_err(|_| {
-        Failure::from(format!("REDIS_PORT is no port: unset it for {PORT}, where Azure Managed Redis listens"))
-    })
+    Ok((host, port))
 }
 
 /// The operating system's trust roots, or those of `REDIS_CA_CERT`, a PEM file.

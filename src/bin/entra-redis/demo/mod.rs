@@ -7,7 +7,7 @@ use crate::{
     terminal::{self, grouped},
 };
 use clap::Args;
-use entra_redis::{EntraRedis, TokenManagerConfig, emulator::Emulator};
+use entra_redis::{EntraRedis, Stats, TokenManagerConfig, emulator::Emulator};
 use redis::AsyncCommands;
 use std::{
     io::{Write, stdout},
@@ -91,7 +91,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
     let redis = EntraRedis::connect(emulator.host(), port, config).await?;
     let workers: Vec<_> =
         (0..options.tasks).map(|task| tokio::spawn(work(redis.clone(), task, Arc::clone(&tally)))).collect();
-    let view = View::new(&redis, &tally, options);
+    let view = View::new(&tally, options);
     let watched = tokio::select! {
         watched = watch(&redis, view, options.rotations) => watched,
         _ = terminal::interrupted() => Ok(()),
@@ -105,24 +105,22 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
     let verdict = if failed == 0 { "none failed".to_owned() } else { format!("{} failed", grouped(failed)) };
     let rotations = counted(stats.counters.rotations, "rotation");
     let tasks = counted(options.tasks.into(), "task");
-    let (links, reauths) = (counted(stats.counters.links_opened, "connection"), stats.counters.reauths);
+    let links = counted(stats.links.len() as u64, "connection");
+    let reauths = counted(stats.counters.reauths, "re-AUTH");
     writeln!(out, "\n{commands} commands of {tasks} went through {rotations}: {verdict}.")?;
     writeln!(out, "The slowest of them took {:.1} ms.", tally.slowest_ms())?;
-    writeln!(
-        out,
-        "{links} got every new token while in use, by {reauths} re-AUTHs, and {} was lost.",
-        none_or(&stats)
-    )?;
+    writeln!(out, "{links} got every new token while in use, by {reauths}, and {}.", lost(&stats))?;
     match &*tally.first_error() {
         Some(error) => Err(Failure::new("the first command that failed", error)),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn none_or(stats: &entra_redis::Stats) -> String {
+fn lost(stats: &Stats) -> String {
     match stats.counters.links_lost {
-        0 => "none".to_owned(),
-        lost => lost.to_string(),
+        0 => "none was lost".to_owned(),
+        1 => "1 was lost and replaced".to_owned(),
+        lost => format!("{lost} were lost and replaced"),
     }
 }
 
@@ -135,6 +133,10 @@ async fn watch(redis: &EntraRedis, mut view: View<'_>, rotations: u64) -> Result
         let newest = stats.token.as_ref().map_or(0, |token| token.generation);
         let behind = stats.links.iter().any(|link| link.generation < newest || !link.is_open());
         if stats.counters.rotations >= rotations && !behind {
+            // What has just happened is told, too.
+            while let Ok(event) = events.try_recv() {
+                view.tell(&event)?;
+            }
             return Ok(());
         }
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use super::{Options, Tally};
 use crate::terminal::{self, Colour, Lines, Screen, grouped};
-use entra_redis::{EntraRedis, Event, LinkState, LinkStats, Stats};
+use entra_redis::{Event, LinkState, LinkStats, Stats};
 use std::{
     io::{self, Write, stdout},
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ pub(super) const FRAME: Duration = Duration::from_millis(100);
 const AFTERGLOW: Duration = Duration::from_millis(600);
 
 pub(super) struct View<'a> {
-    redis: &'a EntraRedis,
+    is_cluster: bool,
     tally: &'a Tally,
     rotations: u64,
     began: Instant,
@@ -26,10 +26,18 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(redis: &'a EntraRedis, tally: &'a Tally, options: &Options) -> Self {
+    pub(super) fn new(tally: &'a Tally, options: &Options) -> Self {
         let screen = terminal::of_output();
-        let rotations = options.rotations;
-        Self { redis, tally, rotations, began: Instant::now(), screen, lines: Lines::default(), reauths: Vec::new() }
+        let (rotations, is_cluster) = (options.rotations, options.cluster.is_some());
+        Self {
+            is_cluster,
+            tally,
+            rotations,
+            began: Instant::now(),
+            screen,
+            lines: Lines::default(),
+            reauths: Vec::new(),
+        }
     }
 
     /// On a terminal, how it is now.
@@ -55,7 +63,9 @@ impl<'a> View<'a> {
             ),
             String::new(),
         ];
-        lines.extend(stats.links.iter().map(|link| self.link(link, newest)));
+        let mut links: Vec<_> = stats.links.iter().collect();
+        links.sort_unstable_by_key(|link| (&link.node, link.link));
+        lines.extend(links.into_iter().map(|link| self.link(link, newest)));
         self.lines.draw(&mut stdout(), &lines)
     }
 
@@ -68,8 +78,7 @@ impl<'a> View<'a> {
             LinkState::Reauthenticating => (Colour::Yellow, "AUTH under way, commands go around it"),
             _ => (Colour::Red, "down, a new one is being opened"),
         };
-        let many = self.redis.manager().stats().nodes.len() > 1;
-        let node = if many { format!("{}  ", link.node) } else { String::new() };
+        let node = if self.is_cluster { format!("{}  ", link.node) } else { String::new() };
         let (number, generation, reauths) = (link.link, link.generation, link.reauths);
         let bars = self.screen.paint(Colour::Cyan, &"▮".repeat(usize::try_from(reauths).unwrap_or(0).min(12)));
         format!("  link {number:<3} {node}token {generation:<4} {}  {bars}", self.screen.paint(colour, state))
