@@ -1,7 +1,10 @@
 //! What the doctor asks of a credential: what it is, in words, and why it gives no token.
 
 use super::{App, Credential, Kind, ManagedIdentity, hints};
-use crate::error::{Error, ErrorKind, FILE_MISSING, Stage};
+use crate::{
+    error::{Error, ErrorKind, FILE_MISSING, Stage},
+    secret::Secret,
+};
 
 /// What a credential is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,15 +16,31 @@ pub(crate) struct Facts {
     pub(crate) tenant_id: Option<String>,
     /// Whether it proves itself by a file of the cluster's.
     pub(crate) has_token_file: bool,
+    /// Whether the client id is none, and so perhaps a secret that was put in its place.
+    pub(crate) has_odd_client_id: bool,
+}
+
+/// Whether it has the form of the ids of Microsoft Entra ID.
+fn is_id(text: &str) -> bool {
+    let is_fit = |(at, c): (usize, char)| if matches!(at, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() };
+    text.len() == 36 && text.char_indices().all(is_fit)
+}
+
+/// An id, or the name of a domain; what may be something else is not shown.
+fn shown(id: &str) -> &str {
+    let is_domain = id.contains('.') && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+    if is_id(id) || is_domain { id } else { "(no id)" }
 }
 
 impl Facts {
     fn of_app(what: &str, app: &App) -> Self {
+        let known = |id: &str| (shown(id) == id).then(|| id.to_owned());
         Self {
-            what: format!("{what} {} of tenant {}", app.client_id, app.tenant_id),
-            client_id: Some(app.client_id.clone()),
-            tenant_id: Some(app.tenant_id.clone()),
+            what: format!("{what} {} of tenant {}", shown(&app.client_id), shown(&app.tenant_id)),
+            client_id: known(&app.client_id),
+            tenant_id: known(&app.tenant_id),
             has_token_file: false,
+            has_odd_client_id: !is_id(&app.client_id),
         }
     }
 
@@ -30,17 +49,19 @@ impl Facts {
     }
 
     fn of_identity(identity: &ManagedIdentity) -> Self {
-        let (what, client_id) = match identity {
-            ManagedIdentity::SystemAssigned => ("the system-assigned managed identity".to_owned(), None),
+        let what = match identity {
+            ManagedIdentity::SystemAssigned => "the system-assigned managed identity".to_owned(),
             ManagedIdentity::UserAssignedClientId(id) => {
-                (format!("the user-assigned managed identity with the client id {id}"), Some(id.clone()))
+                let what = format!("the user-assigned managed identity with the client id {}", shown(id));
+                let has_odd_client_id = !is_id(id);
+                return Self { what, client_id: is_id(id).then(|| id.clone()), has_odd_client_id, ..Self::default() };
             }
             ManagedIdentity::UserAssignedObjectId(id) => {
-                (format!("the user-assigned managed identity with the object id {id}"), None)
+                format!("the user-assigned managed identity with the object id {}", shown(id))
             }
-            ManagedIdentity::UserAssignedResourceId(id) => (format!("the user-assigned managed identity {id}"), None),
+            ManagedIdentity::UserAssignedResourceId(id) => format!("the user-assigned managed identity {id}"),
         };
-        Self { what, client_id, ..Self::default() }
+        Self { what, ..Self::default() }
     }
 }
 
@@ -69,6 +90,16 @@ impl Credential {
             Kind::AzureCore(_) => Facts::named("a credential of the Azure SDK"),
             Kind::Custom(_) => Facts::named("a token source of your own"),
         }
+    }
+
+    /// What an error says, without a client id that may be a secret: Microsoft Entra ID quotes it.
+    pub(crate) fn told(&self, error: &Error) -> String {
+        let odd = match &self.kind {
+            Kind::Secret { app, .. } | Kind::Certificate { app, .. } if !is_id(&app.client_id) => &app.client_id,
+            Kind::ManagedIdentity(ManagedIdentity::UserAssignedClientId(id)) if !is_id(id) => id,
+            _ => return error.to_string(),
+        };
+        Secret::new(odd).scrub(&error.to_string())
     }
 
     /// A stable name for why it gave no token.
@@ -120,5 +151,59 @@ impl Credential {
             70_043 | 50_173 | 50_076 | 50_078 | 50_079 | 700_082 => "tool_not_signed_in",
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "7e57e57e-0000-4000-8000-000000000002";
+
+    #[test]
+    fn ids_are_shown_and_what_may_be_a_secret_is_not() {
+        let of = |client: &str, tenant: &str| Credential::service_principal(client, "secret", tenant).facts();
+        let facts = of(ID, "contoso.onmicrosoft.com");
+        assert_eq!(facts.what, format!("a client secret of the application {ID} of tenant contoso.onmicrosoft.com"));
+        assert_eq!((facts.client_id.as_deref(), facts.has_odd_client_id), (Some(ID), false));
+        let facts = of("Kq8~abc", "Kq8~def");
+        assert!(!facts.what.contains("Kq8") && facts.has_odd_client_id, "{}", facts.what);
+        assert_eq!((facts.client_id, facts.tenant_id), (None, None));
+        let identity = ManagedIdentity::UserAssignedClientId("Kq8~abc".to_owned());
+        assert!(!Credential::managed_identity(identity).facts().what.contains("Kq8"));
+    }
+
+    #[test]
+    fn a_client_id_that_may_be_a_secret_is_blanked_in_errors() {
+        let swapped = Credential::service_principal("Kq8~abcdefgh", "secret", ID);
+        let error = Error::new(ErrorKind::CredentialRejected, "Application 'Kq8~abcdefgh' was not found");
+        assert!(!swapped.told(&error).contains("abcdefgh"), "{}", swapped.told(&error));
+        let right = Credential::service_principal(ID, "secret", ID);
+        assert_eq!(right.told(&error), error.to_string());
+    }
+
+    #[test]
+    fn causes_are_told_from_the_number_first_and_then_from_the_kind() {
+        let app = Credential::service_principal(ID, "secret", ID);
+        let pod = Credential::workload_identity_with(ID, ID, "/token");
+        let numbered = |code| Error::new(ErrorKind::CredentialRejected, "x").with_aadsts(Some(code));
+        for (credential, error, cause) in [
+            (&app, numbered(7_000_215), "secret_wrong"),
+            (&app, numbered(700_024), "clock_off"),
+            (&pod, numbered(700_024), "token_file_old"),
+            (&app, numbered(1), "credential_refused"),
+            (&pod, Error::new(ErrorKind::CredentialUnavailable, "x").with_hint(FILE_MISSING), "token_file_missing"),
+            (
+                &app,
+                Error::new(ErrorKind::CredentialUnavailable, "x").with_hint(FILE_MISSING),
+                "certificate_file_missing",
+            ),
+            (&app, Error::new(ErrorKind::TokenEndpoint, "x").with_status(429), "too_many_requests"),
+            (&app, Error::new(ErrorKind::TokenEndpoint, "x").with_status(503), "identity_out_of_order"),
+            (&app, Error::new(ErrorKind::TokenEndpoint, "x"), "identity_unreachable"),
+            (&app, Error::new(ErrorKind::MalformedToken, "x"), "token_unusable"),
+        ] {
+            assert_eq!(credential.cause_of(&error), cause);
+        }
     }
 }

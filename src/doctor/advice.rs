@@ -1,6 +1,6 @@
 //! The one next thing to do, as a command that can be copied: names that are known are filled in.
 
-use super::Doctor;
+use super::{Doctor, environment};
 use std::fmt::Write;
 
 /// The application id of Azure Cache for Redis and Azure Managed Redis in every tenant.
@@ -36,7 +36,7 @@ impl Advice {
     pub(super) fn new(doctor: &Doctor) -> Self {
         let facts = doctor.credential.as_ref().ok().map(crate::credential::Credential::facts).unwrap_or_default();
         Self {
-            host: doctor.host().to_owned(),
+            host: environment::named(doctor.host()),
             port: doctor.place.port,
             options: doctor.options.clone(),
             client_id: facts.client_id,
@@ -112,6 +112,7 @@ impl Advice {
         let (kind, name, group) = self.cache();
         // Names of assignments are letters and digits.
         let assignment: String = object_id.chars().filter(char::is_ascii_alphanumeric).collect();
+        let object_id = quoted(object_id);
         match kind {
             Kind::Classic => format!(
                 "az redis access-policy-assignment create --resource-group {group} --name {name} \
@@ -214,6 +215,15 @@ impl Advice {
                 .to_owned(),
             "token_file_old" => "kubectl delete pod \"$(hostname)\"".to_owned(),
             "certificate_file_missing" => "ls -l \"$AZURE_CLIENT_CERTIFICATE_PATH\"".to_owned(),
+            "identity_not_assigned" if has("CONTAINER_APP_NAME") => {
+                "az containerapp identity assign --name \"$CONTAINER_APP_NAME\" --resource-group <RESOURCE_GROUP> \
+                 --system-assigned"
+                    .to_owned()
+            }
+            "identity_not_assigned" if has("WEBSITE_SITE_NAME") => "az webapp identity assign --name \
+                                                                    \"$WEBSITE_SITE_NAME\" --resource-group \
+                                                                    \"$WEBSITE_RESOURCE_GROUP\""
+                .to_owned(),
             "identity_not_assigned" => match &self.client_id {
                 Some(client) => format!(
                     "az vm identity assign --resource-group <RESOURCE_GROUP> --name <VM> --identities \"$(az identity \
@@ -248,6 +258,11 @@ pub(super) fn usual_port(host: &str) -> u16 {
     if matches!(advice.kind().0, Kind::Classic) { 6380 } else { 10_000 }
 }
 
+/// Whether Azure has set this variable, by which its services are told apart.
+fn has(variable: &str) -> bool {
+    std::env::var_os(variable).is_some()
+}
+
 /// What keeps the clock right.
 pub(super) const SET_CLOCK: &str = "sudo timedatectl set-ntp true";
 
@@ -261,5 +276,43 @@ fn quoted(value: &str) -> String {
         value.to_owned()
     } else {
         format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(host: &str) -> Advice {
+        let options = vec![("--credential", "az".to_owned()), ("--username", "it's me".to_owned())];
+        Advice { host: host.to_owned(), port: 10_000, options, ..Advice::default() }
+    }
+
+    #[test]
+    fn names_of_azures_are_filled_in() {
+        let managed = of("contoso.westeurope.redis.azure.net").assign("0a-1b");
+        assert!(
+            managed.starts_with("az redisenterprise database access-policy-assignment create --resource-group \"$(az")
+        );
+        for part in
+            ["--cluster-name contoso ", "assignment-name 0a1b ", "--access-policy-name default --object-id 0a-1b"]
+        {
+            assert!(managed.contains(part), "{managed}");
+        }
+        let classic = of("contoso.redis.cache.windows.net").assign("0a-1b");
+        assert!(classic.starts_with("az redis access-policy-assignment create") && classic.contains("--name contoso "));
+        // The first regions of Azure Managed Redis have this name.
+        let older = of("contoso.westeurope.redis.cache.windows.net").assign("0a-1b");
+        assert!(older.starts_with("az redisenterprise"), "{older}");
+        assert!(of("10.0.0.4").assign("0a-1b").contains("--cluster-name <CACHE> "));
+        assert_eq!((usual_port("c.redis.cache.windows.net"), usual_port("c.eu.redis.azure.net")), (6380, 10_000));
+    }
+
+    #[test]
+    fn the_doctor_is_called_as_it_was_but_for_what_changes() {
+        let advice = of("cache");
+        let told = advice.again(&[("--port", "6380"), ("--username", ""), ("--read-only", "yes")]);
+        assert_eq!(told, "entra-redis doctor --host cache --port 6380 --credential az --read-only");
+        assert!(advice.again(&[]).ends_with(r"--username 'it'\''s me'"), "{}", advice.again(&[]));
     }
 }

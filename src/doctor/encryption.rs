@@ -19,7 +19,7 @@ use crate::{
 use jiff::Timestamp;
 use rustls::{CertificateError, Error as TlsError};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
@@ -62,7 +62,10 @@ pub(super) enum Problem {
 }
 
 pub(super) async fn open(tls: &Tls, host: &str, address: SocketAddr, advice: &Advice) -> Result<Encrypted, Problem> {
-    let transport = tls.build(host).map_err(Problem::Settings)?;
+    let (tls, name) = (tls.clone(), host.to_owned());
+    // It reads files, and may stand on one that hangs.
+    let built = spawn_blocking(move || tls.build(&name)).await;
+    let transport = built.unwrap_or_else(|error| Err(Error::config("tls", error))).map_err(Problem::Settings)?;
     match shake(&transport, address).await {
         Ok(stream) => {
             let finding = judge(&stream, advice);

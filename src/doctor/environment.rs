@@ -4,7 +4,16 @@ use super::{Doctor, advice::Advice, report::Finding};
 
 pub(super) fn look(doctor: &Doctor, advice: &Advice) -> Finding {
     let credential = match &doctor.credential {
-        Ok(credential) => credential.facts().what,
+        Ok(credential) => {
+            let facts = credential.facts();
+            if facts.has_odd_client_id {
+                let detail = "AZURE_CLIENT_ID holds no id, such as 00000000-0000-0000-0000-000000000000, and is not shown: \
+                              client id and client secret may be in each other's place";
+                let next = "export AZURE_CLIENT_ID=\"$(az ad app list --display-name <APP> --query '[0].appId' --output tsv)\"";
+                return Finding::failed("client_id_malformed", detail, next);
+            }
+            facts.what
+        }
         Err(error) => return Finding::failed("credential_incomplete", error.to_string(), complete(&error.to_string())),
     };
     if let Some(problem) = &doctor.place.problem {
@@ -20,12 +29,13 @@ pub(super) fn look(doctor: &Doctor, advice: &Advice) -> Finding {
         );
     };
     if !is_host(host) {
-        let bare = bare(host);
-        return Finding::failed(
-            "host_malformed",
-            format!("`{host}` is no host name: it is to be the name alone, without a scheme, a port or a path"),
-            advice.again(&[("--host", &bare)]),
+        // Nothing else of it is shown: it may be a URL or a connection string with a key.
+        let detail = format!(
+            "what is given as the host is more than a name: it is to be the name alone, {}, without a scheme, a port or \
+             anything else",
+            named(host)
         );
+        return Finding::failed("host_malformed", detail, advice.again(&[]));
     }
     let detail = format!("{host}:{}, as {credential}", doctor.place.port);
     if let Some(variable) = doctor.access_keys.first() {
@@ -48,8 +58,11 @@ pub(super) fn is_host(host: &str) -> bool {
     is_address || !host.is_empty() && host.len() <= 253 && host.chars().all(is_fit)
 }
 
-/// What of it may be meant as the host name.
-fn bare(host: &str) -> String {
+/// The host, or what of it may be meant as the host name.
+pub(super) fn named(host: &str) -> String {
+    if host.is_empty() || is_host(host) {
+        return host.to_owned();
+    }
     let rest = host.split_once("://").map_or(host, |(_, rest)| rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let name = rest.split(['/', ':', ',', '?']).next().unwrap_or_default().trim();
@@ -94,7 +107,7 @@ mod tests {
             ("https:// /", "<HOST>"),
         ] {
             assert!(!is_host(given));
-            assert_eq!(bare(given), meant);
+            assert_eq!(named(given), meant);
         }
         for good in ["cache", "10.0.0.4", "::1", "a-b.c_d.example"] {
             assert!(is_host(good), "{good}");

@@ -75,7 +75,7 @@ pub(super) async fn look(doctor: &Doctor, advice: &Advice) -> (Finding, Option<I
         }
         Err(error) => {
             let cause = credential.cause_of(&error);
-            (Finding::failed(cause, error.to_string(), advice.for_token(cause)), None)
+            (Finding::failed(cause, credential.told(&error), advice.for_token(cause)), None)
         }
     }
 }

@@ -144,7 +144,13 @@ pub(super) async fn connect(addresses: &[SocketAddr], advice: &Advice) -> (Findi
     let detail = told.join("; ");
     let accepts = addresses.iter().zip(&outcomes).find(|(_, outcome)| outcome.is_ok()).map(|(address, _)| *address);
     if accepts.is_some() {
-        let finding = if outcomes.iter().all(Result::is_ok) {
+        // A name of this machine has addresses of both families, and servers listen on one; the same is true of machines
+        // without a route for IPv6.
+        let is_usual = |(address, outcome): (&SocketAddr, &Result<Duration, Closed>)| match outcome {
+            Ok(_) => true,
+            Err(why) => address.ip().is_loopback() || (address.is_ipv6() && *why == Closed::Unreachable),
+        };
+        let finding = if addresses.iter().zip(&outcomes).all(is_usual) {
             Finding::ok(detail)
         } else {
             let detail = format!("{detail}; connections go to the addresses that answer");

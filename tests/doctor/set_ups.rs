@@ -156,7 +156,8 @@ const SET_UPS: &[SetUp] = &[
         broken: change!(t => t.azure.identity().set_clock_ahead(Duration::from_secs(7200))),
         step: "token", state: WARNING, causes: &["clock_off"], next: &["sudo timedatectl set-ntp true"] },
     SetUp { name: "a firewall that drops", azure: usual,
-        broken: change!(t => { let deaf = Deaf::new(); t.cache("127.0.0.1", deaf.address.port()); t.keep(deaf) }),
+        broken: change!(t => { let deaf = Deaf::at([127, 77, 0, 5].into());
+                t.cache("127.77.0.5", deaf.address.port()); t.keep(deaf) }),
         step: "tcp", state: FAILED, causes: &["port_filtered"],
         next: &["az network nsg rule create", "--direction Outbound --access Allow", "--destination-port-ranges"] },
     SetUp { name: "a firewall that resets", azure: usual,
@@ -217,12 +218,18 @@ const SET_UPS: &[SetUp] = &[
         }),
         step: "environment", state: FAILED, causes: &["access_key_given"],
         next: &["export REDIS_URL=rediss://localhost:10000"] },
+    SetUp { name: "client id and client secret in each other's place", azure: usual,
+        broken: change!(t => {
+            t.set("AZURE_CLIENT_ID", "Kq8~secret-in-the-wrong-place");
+            t.set("AZURE_CLIENT_SECRET", CLIENT_ID);
+        }),
+        step: "environment", state: FAILED, causes: &["client_id_malformed"], next: &["export AZURE_CLIENT_ID="] },
     SetUp { name: "no tenant", azure: usual, broken: change!(t => t.unset("AZURE_TENANT_ID")),
         step: "environment", state: FAILED, causes: &["credential_incomplete"], next: &["export AZURE_TENANT_ID="] },
     SetUp { name: "no host", azure: usual, broken: change!(t => t.unset("REDIS_HOST")),
         step: "environment", state: FAILED, causes: &["host_missing"], next: &["export REDIS_HOST="] },
     SetUp { name: "a URL in the place of the host", azure: usual,
-        broken: change!(t => t.cache("rediss://cache.redis.azure.net:10000", 10_000)),
+        broken: change!(t => t.cache("rediss://:an-access-key-of-the-cache@cache.redis.azure.net:10000", 10_000)),
         step: "environment", state: FAILED, causes: &["host_malformed"],
         next: &["entra-redis doctor --host cache.redis.azure.net --port 10000"] },
 ];
@@ -256,6 +263,7 @@ fn complaint(set_up: &SetUp, report: &Value, code: Option<i32>) -> Option<String
 async fn each_broken_set_up_is_told_with_its_cause_and_its_next_step() {
     logs::forbid("wr0ng-secret");
     logs::forbid("an-access-key-of-the-cache");
+    logs::forbid("Kq8~secret-in-the-wrong-place");
     let only = std::env::var("SET_UP").ok();
     let rows = SET_UPS.iter().filter(|row| only.as_deref().is_none_or(|only| row.name == only));
     let complaints: Vec<_> = stream::iter(rows)
