@@ -85,6 +85,7 @@ impl Credential {
             Kind::AzureDeveloperCli => {
                 Facts { tenant_id: self.tenant_id.clone(), ..Facts::named("who is signed in with `azd`") }
             }
+            Kind::OfEnvironment => Facts::named("what the environment describes"),
             Kind::DefaultChain => Facts::named("the default chain, whose first member that gives a token is used"),
             #[cfg(feature = "azure-core")]
             Kind::AzureCore(_) => Facts::named("a credential of the Azure SDK"),

@@ -98,11 +98,11 @@ impl<'a> Session<'a> {
     pub(super) async fn log_in(&mut self, seed: SocketAddr) -> Finding {
         let mut hello = redis::cmd("HELLO");
         hello.arg(3).arg("AUTH").arg(self.user()).arg(self.identity.token.secret().expose());
-        let first = if self.doctor.resp2 { self.auth() } else { hello };
+        let first = if self.doctor.speaks_resp2() { self.auth() } else { hello };
         let began = Instant::now();
         match self.wire.ask(&first, AUTH_WITHIN).await {
             Ok(Value::ServerError(error)) => match Refusal::of(&error) {
-                Refusal::Unknown if !self.doctor.resp2 => self.by_resp2(&error).await,
+                Refusal::Unknown if !self.doctor.speaks_resp2() => self.by_resp2(&error).await,
                 refusal => self.refused(&refusal, &error),
             },
             Ok(answer) => {
@@ -115,7 +115,7 @@ impl<'a> Session<'a> {
 
     fn welcome(&self, answer: &Value, took: Duration) -> Finding {
         let version = field(answer, "version").map_or_else(String::new, |version| format!(", Redis {version}"));
-        let protocol = if self.doctor.resp2 { "RESP2" } else { "RESP3" };
+        let protocol = if self.doctor.speaks_resp2() { "RESP2" } else { "RESP3" };
         let detail = format!("as {}{version}, {protocol}, in {took:.1?}", self.user());
         if took < SLOW {
             return Finding::ok(detail);

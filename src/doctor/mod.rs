@@ -86,6 +86,10 @@ impl Doctor {
         self.username.as_deref().or(self.place.username.as_deref())
     }
 
+    fn speaks_resp2(&self) -> bool {
+        self.resp2 || self.place.resp2
+    }
+
     /// Walks the way, and tells each step as soon as it and all before it are known. It takes half a minute at most, and
     /// ends early when `stop` does.
     pub async fn examine(&self, stop: impl Future<Output = ()>, told: impl FnMut(&Step)) -> Report {

@@ -1,6 +1,8 @@
 //! Where the cache is, by the options and the environment.
 
 use super::{advice::usual_port, environment::is_host, report::Finding};
+use crate::{client::target::Target, error::Error};
+use redis::ProtocolVersion;
 
 /// A host and a port, and what is wrong with how they were given.
 #[derive(Debug, Default)]
@@ -11,6 +13,8 @@ pub struct Place {
     pub port: u16,
     /// The Redis user name that a URL has.
     pub username: Option<String>,
+    /// Whether a URL asks for RESP2.
+    pub resp2: bool,
     pub(super) problem: Option<Finding>,
 }
 
@@ -38,30 +42,44 @@ impl<'a> Parts<'a> {
 }
 
 impl Place {
-    /// By the options `host` and `port`, or else by the variables that `get` reads: `REDIS_HOST`, `REDIS_URL`,
-    /// `AZURE_REDIS_HOST`, and `REDIS_PORT`.
+    /// By the options `host` and `port`, or else by the variables that `get` reads, as
+    /// [`EntraRedis::from_env`](crate::EntraRedis::from_env) does.
     pub fn find(host: Option<&str>, port: Option<u16>, get: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let named = host.map(str::to_owned).or_else(|| get("REDIS_HOST"));
-        let mut place = match (named, get("REDIS_URL")) {
-            (Some(host), _) => Self { host: Some(host), ..Self::default() },
-            (None, Some(url)) => Self::of_url(&url),
-            (None, None) => Self { host: get("AZURE_REDIS_HOST"), ..Self::default() },
-        };
-        let usual = usual_port(place.host.as_deref().unwrap_or_default());
-        let of_url = Some(place.port).filter(|port| *port != 0);
-        place.port = port.or(of_url).unwrap_or(usual);
-        if let (None, None, Some(text)) = (port, of_url, get("REDIS_PORT")) {
-            match text.parse() {
-                Ok(port) if port != 0 => place.port = port,
-                _ => {
-                    let detail = format!("REDIS_PORT is no port; {usual} is the usual one");
-                    place.problem =
-                        Some(Finding::failed("port_malformed", detail, format!("export REDIS_PORT={usual}")));
+        let mut place = match host {
+            Some(host) => Self { host: Some(host.to_owned()), port: usual_port(host), ..Self::default() },
+            None => match Target::of_variables(get) {
+                Ok(Target { host, port, username, protocol }) => {
+                    let resp2 = protocol == Some(ProtocolVersion::RESP2);
+                    Self { host: Some(host), port, username, resp2, problem: None }
                 }
-            }
-        }
+                Err(error) => Self::wrong(get, &error),
+            },
+        };
+        place.port = port.unwrap_or(place.port);
         place
+    }
+
+    /// What the variables say that make no sense as a whole.
+    fn wrong(get: impl Fn(&str) -> Option<String>, error: &Error) -> Self {
+        let host = get("REDIS_HOST").or_else(|| get("AZURE_REDIS_HOST"));
+        let of_url = get("REDIS_URL").map(|url| Self::of_url(&url)).unwrap_or_default();
+        let port = usual_port(host.as_deref().unwrap_or_default());
+        let place = Self { host: host.clone(), port, ..Self::default() };
+        let is_port = get("REDIS_PORT").is_some_and(|text| text.parse::<u16>().is_err());
+        if of_url.problem.is_some() {
+            return Self { host: host.or(of_url.host), ..of_url };
+        }
+        let problem = if is_port {
+            let detail = format!("REDIS_PORT is no port; {port} is the usual one");
+            Finding::failed("port_malformed", detail, format!("export REDIS_PORT={port}"))
+        } else if of_url.host.is_some() {
+            Finding::failed("settings_contradict", error.to_string(), "unset REDIS_URL")
+        } else {
+            // That there is no host, or what is wrong with it, is told with it.
+            return place;
+        };
+        Self { problem: Some(problem), host: place.host.or(of_url.host), ..place }
     }
 
     /// Nothing of the URL is quoted but its host: it may hold a secret anywhere else.
@@ -87,7 +105,7 @@ impl Place {
             None
         };
         let username = (!parts.user.is_empty()).then(|| parts.user.to_owned());
-        Self { host: Some(host), port, username, problem }
+        Self { host: Some(host), port, username, resp2: false, problem }
     }
 }
 
@@ -109,7 +127,9 @@ mod tests {
         assert_eq!(found(&[("AZURE_REDIS_HOST", "a.redis.cache.windows.net")]), at("a.redis.cache.windows.net", 6380));
         assert_eq!(found(&[("REDIS_URL", "rediss://me@a:7/0")]), at("a", 7));
         assert_eq!(found(&[("REDIS_URL", "rediss://[::1]")]), at("::1", 10_000));
-        assert_eq!(found(&[("REDIS_URL", "rediss://b"), ("REDIS_HOST", "a")]), at("a", 10_000));
+        assert_eq!(found(&[("REDIS_HOST", "a:7")]), at("a", 7));
+        let both = found(&[("REDIS_URL", "rediss://b"), ("REDIS_HOST", "a")]);
+        assert_eq!(both, (Some("a".to_owned()), 10_000, Some("settings_contradict")));
         for (name, value, cause) in [
             ("REDIS_URL", "rediss://me:key@a:7", "access_key_given"),
             ("REDIS_URL", "redis://a:6379", "url_without_tls"),

@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) quiet: bool,
     /// Somebody's command, which has a permit.
     pub(super) counted: bool,
+    /// Nothing else may be under way with it.
+    pub(super) alone: bool,
 }
 
 /// Requests that are through.
@@ -46,6 +48,8 @@ pub(super) struct NewRequest {
     pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     pub(super) quiet: bool,
+    /// Nothing else may be under way with it.
+    pub(super) alone: bool,
 }
 
 /// What the driver found in the queue.

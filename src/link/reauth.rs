@@ -4,6 +4,7 @@ use super::{
     Link,
     condition::Condition,
     handshake::{self, Limit},
+    reply::Outcome,
 };
 use crate::{
     error::{Error, ErrorKind, Stage},
@@ -51,7 +52,10 @@ impl Link {
         let auth = handshake::auth_command(current);
         let started = Instant::now();
         let validating = self.wire.liveness.validate();
-        let outcome = self.wire.own(&auth, deadline).await;
+        let outcome = match self.wire.auth(&auth, deadline) {
+            Some(reply) => reply.await.outcome,
+            None => Outcome::Unsent(None),
+        };
         let verdict = handshake::verdict(outcome, current, limit);
         match &verdict {
             Ok(()) => {

@@ -40,6 +40,7 @@ fn keeper() -> Keeper {
         links_opened: Arc::default(),
         asks_for_slots: Arc::default(),
         is_one_of_several: false,
+        client_name: None,
         node: "localhost:1".into(),
         pool: journal.name(),
         tasks: tokio_util::task::TaskTracker::new(),
@@ -135,7 +136,7 @@ async fn a_link_is_looked_after_while_it_waits_for_its_auth() {
 }
 
 /// Dials of other pools have used up what may be dialed at once: that is nothing to one whose links are all up.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_keeper_with_nothing_to_dial_does_not_wait_for_the_pace_of_dials() {
     let mut keeper = keeper();
     let (link, _far) = link(&keeper, 1);
