@@ -12,7 +12,7 @@ use crate::{
     exec::{core::Core, order::Memory, request::CommandRequest},
     link::{Link, Outcome},
     observe::{journal::Journal, metrics::Operations},
-    pool::Pool,
+    pool::{Leases, Pool},
     resp,
     timer::Timers,
     token::{AccessToken, TokenActor, TokenManagerConfig},
@@ -67,10 +67,11 @@ impl Links {
         links.iter().take(diverted).for_each(|link| link.divert());
         // Nothing here waits for a link.
         let (timers, _) = Timers::of(Handle::current());
-        let (pool, roster) = Pool::new(links.len(), Arc::default());
+        let (pool, roster) = Pool::new(links.len(), Arc::default(), Leases::new(0));
         let filled = links.len();
         roster.publish(links, filled);
         Self(Core {
+            leases: Leases::new(0),
             routing: Found::known(Routing::Single(Node::without_keeper(pool))),
             tokens,
             admission,

@@ -50,6 +50,7 @@ pub struct Config {
     pub(crate) ping_interval: Duration,
     pub(crate) max_in_flight: usize,
     pub(crate) overload: Overload,
+    pub(crate) max_leased: usize,
     pub(crate) retry_reads: bool,
     pub(crate) resolver: Resolver,
     pub(crate) client_name: Option<String>,
@@ -85,6 +86,7 @@ impl Config {
             ping_interval: Duration::from_secs(60),
             max_in_flight: 65_536,
             overload: Overload::Refuse,
+            max_leased: 256,
             retry_reads: false,
             resolver: Resolver::default(),
             client_name: None,
@@ -279,6 +281,16 @@ impl Config {
         self
     }
 
+    /// How many connections there may be, over all nodes, that one user at a time has alone; at least 1, default 256.
+    ///
+    /// Each command that blocks takes one for as long as it blocks. They are opened when they are needed, in addition to
+    /// [`pool_size`](Self::pool_size), used again, and closed after a minute without a user. Who finds all of them in
+    /// use waits for one, for the command timeout at most.
+    pub fn max_leased(mut self, connections: usize) -> Self {
+        self.max_leased = connections;
+        self
+    }
+
     /// Whether a command that only reads (`GET`, `MGET`, `HGETALL`, …) is sent once more, within its deadline, when its
     /// connection breaks before the reply has come; default no.
     pub fn retry_reads(mut self, retry: bool) -> Self {
@@ -310,6 +322,9 @@ impl Config {
         if self.client_name.as_ref().is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()))
         {
             return Err(Error::config("client_name", "must be of visible ASCII characters, without spaces"));
+        }
+        if self.max_leased == 0 {
+            return Err(Error::config("max_leased", "must be at least 1"));
         }
         if self.max_in_flight == 0 {
             return Err(Error::config("max_in_flight", "must be at least 1"));

@@ -20,7 +20,7 @@ use crate::{
         metrics,
         stats::Stats,
     },
-    pool::{DialPace, KeeperOptions, SeatTotal, Shared},
+    pool::{DialPace, KeeperOptions, Leases, SeatTotal, Shared},
     timer::Timers,
     token::TokenActor,
     transport::dialer::Dialer,
@@ -126,6 +126,7 @@ impl ConnectionManager {
             availability: Arc::default(),
             pace: DialPace::new(),
             seats: SeatTotal::default(),
+            leases: Leases::new(config.max_leased),
             trouble: Arc::default(),
             options,
         };
@@ -147,7 +148,7 @@ impl ConnectionManager {
             Startup::Lazy => None,
         };
         let routing = find(discovery, limit, &shared, &mut background).await?;
-        let Shared { tokens, journal, admission, availability, .. } = shared;
+        let Shared { tokens, journal, admission, availability, leases, .. } = shared;
         let sources = Sources {
             journal: journal.clone(),
             tokens: tokens.clone(),
@@ -167,6 +168,7 @@ impl ConnectionManager {
             overload: config.overload,
             gathering: Mutex::default(),
             availability,
+            leases,
             timers,
             command_timeout: config.command_timeout,
             retry_reads: config.retry_reads,

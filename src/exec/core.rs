@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     link::{Access, Link},
     observe::metrics::Operations,
-    pool::{self, Availability, Pool},
+    pool::{self, Availability, Leases, Pool},
     timer::Timers,
     token::Tokens,
 };
@@ -31,6 +31,7 @@ pub(crate) struct Core {
     /// Held by whoever has some of the permits that it needs.
     pub(crate) gathering: Mutex<()>,
     pub(crate) availability: Arc<Availability>,
+    pub(crate) leases: Arc<Leases>,
     pub(crate) timers: Timers,
     /// How long a command may take in all.
     pub(crate) command_timeout: Duration,

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod core;
 mod exec_abort;
+pub(crate) mod lease;
 pub(crate) mod order;
 mod redirects;
 pub(crate) mod request;

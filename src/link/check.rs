@@ -24,14 +24,7 @@ enum Role {
 /// no use.
 pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Result<(), &'static str> {
     let asked = Instant::now();
-    match wire.own(&redis::cmd("PING"), asked + limit).await {
-        Outcome::Answered(Value::ServerError(error)) if error.code() == NOAUTH => return Err(NOAUTH),
-        // Errors are signs of life, too.
-        Outcome::Answered(_) | Outcome::Unreadable(..) => {}
-        // Behind a large reply its answer may come late: whoever sends that is there.
-        Outcome::TimedOut if !wire.liveness.silent_since(asked) => {}
-        _ => return Err(SILENT),
-    }
+    verdict(&wire.own(&redis::cmd("PING"), asked + limit).await, wire, asked)?;
     if !claims.is_read_only() {
         return Ok(());
     }
@@ -44,6 +37,18 @@ pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Resul
             wire.liveness.claim(claims);
             Ok(())
         }
+    }
+}
+
+/// What the end of a `PING` means that was sent when it was `asked`.
+pub(super) fn verdict(outcome: &Outcome, wire: &Wire, asked: Instant) -> Result<(), &'static str> {
+    match outcome {
+        Outcome::Answered(Value::ServerError(error)) if error.code() == NOAUTH => Err(NOAUTH),
+        // Errors are signs of life, too.
+        Outcome::Answered(_) | Outcome::Unreadable(..) => Ok(()),
+        // Behind a large reply its answer may come late: whoever sends that is there.
+        Outcome::TimedOut if !wire.liveness.silent_since(asked) => Ok(()),
+        _ => Err(SILENT),
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Access {
     Open,
     /// Commands, while the link is re-authenticated.
     Reauthenticating,
+    /// Commands of the only user of a link, unless it is down. Behind an `AUTH` they come in their order.
+    Alone,
     /// The link's own `AUTH` and `PING`, while there is a connection.
     Own,
 }

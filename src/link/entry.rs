@@ -17,10 +17,12 @@ pub(super) struct Entry {
     pub(super) slot: Option<Arc<Slot>>,
     /// Ends with the writing of its last byte.
     pub(super) quiet: bool,
-    /// Somebody's command, which has a permit.
+    /// Somebody's command.
     pub(super) counted: bool,
     /// Nothing else may be under way with it.
     pub(super) alone: bool,
+    /// It has a permit, which it gives back.
+    pub(super) permitted: bool,
 }
 
 /// Requests that are through.
@@ -38,7 +40,7 @@ impl Through {
         let counted = usize::from(entry.counted);
         self.own += 1 - counted;
         self.commands += counted;
-        self.permits += counted;
+        self.permits += usize::from(entry.permitted);
     }
 }
 

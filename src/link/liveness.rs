@@ -22,6 +22,8 @@ pub(crate) struct Liveness {
     claims: Pending,
     /// When the link's token dies, in the same milliseconds.
     expires: AtomicU64,
+    /// Until then the server may be silent: a command blocks it for that connection; in the same milliseconds.
+    blocked_until: AtomicU64,
     /// A new token is being validated: the server may be silent meanwhile, and the old one's end is not the link's.
     validating: AtomicBool,
 }
@@ -44,6 +46,7 @@ impl Liveness {
             silent: AtomicBool::new(false),
             claims: Pending::default(),
             expires: AtomicU64::new(u64::MAX),
+            blocked_until: AtomicU64::new(0),
             validating: AtomicBool::new(false),
         }
     }
@@ -59,6 +62,17 @@ impl Liveness {
     /// The moment of the last sign, rounded down to milliseconds.
     pub(super) fn last_sign_at(&self) -> Instant {
         self.began + Duration::from_millis(self.last_sign())
+    }
+
+    /// Notes that the server answers nothing until `moment`, because a command blocks.
+    pub(super) fn block_until(&self, moment: Instant) {
+        let moment = moment.saturating_duration_since(self.began).as_millis();
+        self.blocked_until.store(u64::try_from(moment).unwrap_or(0), SeqCst);
+    }
+
+    /// Until when the server has a reason to be silent; a moment that has passed if it has none.
+    pub(super) fn blocked_until(&self) -> Instant {
+        self.began + Duration::from_millis(self.blocked_until.load(SeqCst))
     }
 
     /// Whether there has been no sign since `moment`, which is rounded down: in doubt, there has been one.

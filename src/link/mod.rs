@@ -1,5 +1,6 @@
 //! One connection to Redis: opened, authenticated, shared by commands, re-authenticated, closed.
 
+mod alone;
 mod check;
 mod condition;
 mod driver;
@@ -8,6 +9,7 @@ mod handshake;
 mod inbox;
 mod liveness;
 mod multi;
+mod push;
 mod queue;
 mod reauth;
 mod reply;
@@ -39,6 +41,7 @@ pub(crate) use crate::resp::claims::{NOAUTH, READONLY};
 pub(crate) use condition::{Access, Condition, EXPIRED};
 pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Refused, is_for_good};
+pub(crate) use push::PushReceiver;
 pub(crate) use queue::Queue;
 pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
 pub(crate) use setup::Setup;
@@ -53,6 +56,8 @@ pub(crate) struct Link {
     /// The reply to come to a question for the topology that went with the first `AUTH`.
     slots: Mutex<Option<Reply>>,
     authenticated: Mutex<Authenticated>,
+    /// Whether its only user wants nothing to come between its commands.
+    held: Mutex<bool>,
     last_used: AtomicU64,
     reauths: AtomicU64,
     /// Links that were lost in its place before it.
@@ -74,9 +79,10 @@ impl Link {
             let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
             let is_one_of_several = setup.is_one_of_several;
             let (pool, tasks, multi) = (Arc::clone(&setup.pool), setup.tasks.clone(), Arc::clone(&setup.multi));
+            let pushes = Arc::default();
             Wire::start(
                 stream,
-                WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi },
+                WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes },
             )
         };
         let asked = Instant::now();
@@ -96,11 +102,11 @@ impl Link {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let (keeper, pool, tasks) = (Arc::default(), Arc::from("none"), TaskTracker::new());
-        let multi = Arc::default();
+        let (multi, pushes) = (Arc::default(), Arc::default());
         let (record, is_one_of_several) = (16 << 10, false);
         let wire = Wire::start(
             stream,
-            WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi },
+            WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes },
         );
         let until = Instant::now() + patience;
         let authenticated = Authenticated { generation: 0, until, took: Duration::ZERO };
@@ -114,6 +120,7 @@ impl Link {
             wire,
             slots: Mutex::new(None),
             authenticated: Mutex::new(authenticated),
+            held: Mutex::new(false),
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),

@@ -79,7 +79,7 @@ impl Queue {
 
     /// Queues what `encode` writes; none if the link does not take it now.
     ///
-    /// Commands hold a permit, which is given back when they are through.
+    /// Commands hold a permit, which is given back when they are through; not those of a link's only user.
     pub(super) fn push(
         &self,
         access: Access,
@@ -91,6 +91,7 @@ impl Queue {
         let admitted = match access {
             Access::Open => inner.condition == Condition::Open,
             Access::Reauthenticating => inner.condition == Condition::Reauthenticating,
+            Access::Alone => !matches!(inner.condition, Condition::Down(_)),
             Access::Own => true,
         };
         if !admitted || self.has_ended() {
@@ -105,8 +106,9 @@ impl Queue {
         let NewRequest { deadline, expect, quiet, alone } = request;
         let reply = Reply(Arc::clone(&slot));
         let counted = access != Access::Own;
+        let permitted = counted && access != Access::Alone;
         let (ends, slot) = (inner.offset, Some(slot));
-        inner.entries.push(Entry { begins, ends, deadline, expect, slot, quiet, counted, alone });
+        inner.entries.push(Entry { begins, ends, deadline, expect, slot, quiet, counted, alone, permitted });
         if counted {
             // In this order, so that nobody takes a command that is just being queued for an answered one.
             self.commands.fetch_add(1, SeqCst);

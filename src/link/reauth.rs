@@ -4,6 +4,7 @@ use super::{
     Link,
     condition::Condition,
     handshake::{self, Limit},
+    liveness::Validating,
     reply::Outcome,
 };
 use crate::{
@@ -41,8 +42,7 @@ impl Link {
     /// [`ErrorKind::Timeout`], it stays there: what follows would wait behind the `AUTH`.
     pub(crate) async fn reauthenticate(&self, current: &Current, limit: Duration) -> Result<(), Error> {
         let began = Instant::now();
-        let old_life = self.authenticated_until().saturating_duration_since(began);
-        let limit = if old_life < limit { Limit::OldToken(old_life) } else { Limit::AuthTimeout(limit) };
+        let limit = self.auth_limit(limit);
         let deadline = began + limit.duration();
         if self.condition() == Condition::Reauthenticating {
             // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered
@@ -56,6 +56,24 @@ impl Link {
             Some(reply) => reply.await.outcome,
             None => Outcome::Unsent(None),
         };
+        self.conclude(outcome, current, limit, started, validating)
+    }
+
+    /// How long the answer to an `AUTH` with a new token is waited for: as long as the old one lives, at most.
+    pub(super) fn auth_limit(&self, limit: Duration) -> Limit {
+        let old_life = self.authenticated_until().saturating_duration_since(Instant::now());
+        if old_life < limit { Limit::OldToken(old_life) } else { Limit::AuthTimeout(limit) }
+    }
+
+    /// Takes note of the end of an `AUTH` that was sent when it `started`.
+    pub(super) fn conclude(
+        &self,
+        outcome: Outcome,
+        current: &Current,
+        limit: Limit,
+        started: Instant,
+        validating: Validating<'_>,
+    ) -> Result<(), Error> {
         let verdict = handshake::verdict(outcome, current, limit);
         match &verdict {
             Ok(()) => {

@@ -13,6 +13,7 @@ use super::{
     entry::NewRequest,
     liveness::Liveness,
     multi::Multi,
+    push::Pushes,
     queue::Queue,
     reply::{Expect, Gather, Outcome, Reply},
 };
@@ -48,6 +49,8 @@ pub(super) struct WireContext {
     pub(super) tasks: TaskTracker,
     /// Whether transactions may be opened.
     pub(super) multi: Arc<Multi>,
+    /// Who gets what the server sends without being asked.
+    pub(super) pushes: Arc<Pushes>,
 }
 
 /// Commands larger than this are packed before the queue is locked.
@@ -58,6 +61,7 @@ pub(super) struct Wire {
     pub(super) queue: Arc<Queue>,
     pub(super) liveness: Arc<Liveness>,
     pub(super) multi: Arc<Multi>,
+    pub(super) pushes: Arc<Pushes>,
     driver: JoinHandle<()>,
 }
 
@@ -75,9 +79,9 @@ impl Wire {
     {
         let queue = Arc::new(Queue::new(Arc::clone(&context.admission)));
         let liveness = Arc::new(Liveness::new());
-        let (tasks, multi) = (context.tasks.clone(), Arc::clone(&context.multi));
+        let (tasks, multi, pushes) = (context.tasks.clone(), Arc::clone(&context.multi), Arc::clone(&context.pushes));
         let driver = tasks.spawn(Driver::new(stream, Arc::clone(&queue), Arc::clone(&liveness), context));
-        Self { queue, liveness, multi, driver }
+        Self { queue, liveness, multi, pushes, driver }
     }
 
     /// Queues a command, which must not be empty; none if the link does not take it now.
@@ -143,6 +147,11 @@ impl Wire {
     pub(super) fn auth(&self, cmd: &Cmd, deadline: Instant) -> Option<Reply> {
         let order = NewRequest { deadline: Some(deadline), expect: Expect::One, quiet: false, alone: true };
         self.queue.push(Access::Own, order, |bytes| pack::pack(cmd, bytes)).map(|(reply, _)| reply)
+    }
+
+    /// Ends the connection, whoever holds it.
+    pub(super) fn end(&self) {
+        self.driver.abort();
     }
 
     /// One of the link's own commands, sent in whatever condition the link is.

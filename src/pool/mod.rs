@@ -4,6 +4,8 @@
 
 mod availability;
 mod keeper;
+mod leases;
+mod orders;
 mod pace;
 mod roster;
 mod seat;
@@ -15,6 +17,7 @@ use crate::{
     lock::lock,
 };
 use arc_swap::{ArcSwap, Guard};
+use orders::Order;
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -23,8 +26,10 @@ use tokio::sync::Notify;
 
 pub(crate) use availability::Availability;
 pub(crate) use keeper::{Keeper, KeeperOptions, Shared};
+pub(crate) use leases::{Lease, Leases, Offer};
 pub(crate) use pace::DialPace;
 pub(crate) use roster::Roster;
+pub(crate) use seat::Purpose;
 pub(crate) use seat_total::SeatTotal;
 
 /// Commands in flight on one link before the next one is used.
@@ -42,6 +47,10 @@ const SPILL_LARGE_AT: usize = 16;
 /// The links in use, for those who read.
 pub(crate) struct Pool {
     links: ArcSwap<Vec<Arc<Link>>>,
+    /// Links that one user has alone.
+    own: Mutex<Vec<Arc<Link>>>,
+    /// Such links that somebody waits for, until the keeper sees to it.
+    orders: Mutex<Vec<Order>>,
     /// Links that were taken out, until what is in flight on them is answered.
     leaving: Mutex<Vec<Arc<Link>>>,
     /// Seats that there are to be, and that have a link.
@@ -58,9 +67,11 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// A pool of `size` seats, and the keeper's way to change what is in it.
-    pub(crate) fn new(size: usize, availability: Arc<Availability>) -> (Arc<Self>, Roster) {
+    pub(crate) fn new(size: usize, availability: Arc<Availability>, leases: Arc<Leases>) -> (Arc<Self>, Roster) {
         let pool = Arc::new(Self {
             links: ArcSwap::default(),
+            own: Mutex::default(),
+            orders: Mutex::default(),
             leaving: Mutex::default(),
             size: size.into(),
             filled: 0.into(),
@@ -69,7 +80,7 @@ impl Pool {
             keeper: Arc::default(),
             ended: AtomicBool::new(false),
         });
-        (Arc::clone(&pool), Roster::new(pool, availability))
+        (Arc::clone(&pool), Roster::new(pool, availability, leases))
     }
 
     /// The links in use, as they are now.
@@ -77,7 +88,12 @@ impl Pool {
         self.links.load()
     }
 
-    /// The link of this number, if its connection has not ended, in use or not.
+    /// The links that one user has alone each, those included that wait for a user.
+    pub(crate) fn own_links(&self) -> Vec<Arc<Link>> {
+        lock(&self.own).clone()
+    }
+
+    /// The link of this number, if its connection has not ended, in use or not. Not one that one user has alone.
     pub(crate) fn any_link(&self, id: u64) -> Option<Arc<Link>> {
         self.link(id).or_else(|| lock(&self.leaving).iter().find(|link| link.id() == id).map(Arc::clone))
     }
@@ -90,6 +106,7 @@ impl Pool {
     /// The links in use, and those that were taken out and have something in flight yet.
     pub(crate) fn all_links(&self) -> Vec<Arc<Link>> {
         let mut links = self.links.load().to_vec();
+        links.extend(self.own_links());
         for link in &*lock(&self.leaving) {
             // One that is just being taken out is in both.
             if links.iter().all(|other| other.id() != link.id()) {
@@ -145,9 +162,11 @@ impl Pool {
         self.ended.load(SeqCst)
     }
 
-    /// Lets go of the links; their connections close.
+    /// Lets go of the links; their connections close, also those of links that somebody has alone.
     pub(crate) fn clear(&self) {
         self.links.store(Arc::default());
+        let own = std::mem::take(&mut *lock(&self.own));
+        own.iter().for_each(|link| link.end());
         lock(&self.leaving).clear();
     }
 }

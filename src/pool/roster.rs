@@ -1,6 +1,6 @@
 //! The keeper's writing side of a pool.
 
-use super::{Availability, Pool};
+use super::{Availability, Leases, Pool, orders::Order};
 use crate::{error::Error, link::Link, lock::lock};
 use std::{
     ops::Deref,
@@ -11,11 +11,12 @@ use std::{
 pub(crate) struct Roster {
     pool: Arc<Pool>,
     availability: Arc<Availability>,
+    leases: Arc<Leases>,
 }
 
 impl Roster {
-    pub(super) fn new(pool: Arc<Pool>, availability: Arc<Availability>) -> Self {
-        Self { pool, availability }
+    pub(super) fn new(pool: Arc<Pool>, availability: Arc<Availability>, leases: Arc<Leases>) -> Self {
+        Self { pool, availability, leases }
     }
 
     /// The new snapshot for the commands to read.
@@ -25,6 +26,16 @@ impl Roster {
         self.pool.links.store(Arc::new(links));
         self.pool.filled.store(filled, SeqCst);
         self.availability.announce();
+    }
+
+    /// The links that one user has alone each.
+    pub(super) fn publish_own(&self, links: Vec<Arc<Link>>) {
+        *lock(&self.pool.own) = links;
+    }
+
+    /// What has been asked for since the last look.
+    pub(super) fn take_orders(&self) -> Vec<Order> {
+        std::mem::take(&mut *lock(&self.pool.orders))
     }
 
     /// Lets the commands that wait for a link look again.
@@ -72,7 +83,14 @@ impl Deref for Roster {
 impl Drop for Roster {
     fn drop(&mut self) {
         self.pool.dialing.store(0, SeqCst);
-        self.pool.ended.store(true, SeqCst);
+        let orders = {
+            let mut orders = lock(&self.pool.orders);
+            self.pool.ended.store(true, SeqCst);
+            std::mem::take(&mut *orders)
+        };
+        // Those who wait learn that there will be no link.
+        drop(orders);
+        self.leases.clear(&self.pool);
         self.availability.announce();
     }
 }

@@ -1,5 +1,9 @@
 //! A link's place in the pool, and what its keeper knows about it.
 
+use super::{
+    leases::{Ticket, is_given_up},
+    orders::Order,
+};
 use crate::{
     link::{Condition, Link},
     retry::{Backoff, RetryPolicy},
@@ -30,15 +34,30 @@ pub(super) enum Task {
 
 /// What the links of a seat are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// The commands of all handles.
     Shared,
+    /// What one user at a time does alone.
+    Leased,
+    /// What Redis sends without being asked.
+    Subscriber,
+}
+
+/// A link that has left its seat, why, and its right to be, if it was a leased one.
+pub(super) struct Gone {
+    pub(super) link: Arc<Link>,
+    pub(super) reason: &'static str,
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// A link's place in the pool.
 pub(super) struct Seat {
     pub(super) purpose: Purpose,
     pub(super) link: Option<Arc<Link>>,
+    /// Who waits for a link that one user has alone; such a seat is only filled for somebody.
+    pub(super) order: Option<Order>,
+    /// That link's right to be.
+    pub(super) ticket: Option<Ticket>,
     /// Stands in for the link while that waits for the answer to its `AUTH`, or takes its place.
     pub(super) standby: Option<Arc<Link>>,
     /// Why the link goes as soon as the standby is there, if it has to.
@@ -78,6 +97,8 @@ impl Seat {
         Self {
             purpose,
             link: None,
+            order: None,
+            ticket: None,
             standby: None,
             to_replace: None,
             task: Task::None,
@@ -96,6 +117,16 @@ impl Seat {
             losses: 0,
             target: 0,
         }
+    }
+
+    /// Whether it is one for the commands of all handles.
+    pub(super) fn is_shared(&self) -> bool {
+        self.purpose == Purpose::Shared
+    }
+
+    /// Whether there is to be a link, or is one.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.is_shared() || self.order.is_some() || self.link.is_some()
     }
 
     /// Whether there is a standby, or will be.
@@ -206,7 +237,7 @@ impl Seat {
     }
 
     /// Drops what is down, and lets the standby take the place of a link that is gone. Returns what went.
-    pub(super) fn tidy(&mut self) -> Vec<(Arc<Link>, &'static str)> {
+    pub(super) fn tidy(&mut self) -> Vec<Gone> {
         let mut gone = Vec::new();
         for place in [&mut self.link, &mut self.standby] {
             if let Some(link) = place.take_if(|link| down(link).is_some()) {
@@ -215,11 +246,15 @@ impl Seat {
                     self.dial_backoff.reset();
                 }
                 // Jittered from the first one on: many clients may have lost theirs at this moment.
-                self.dial_after = Instant::now() + self.dial_backoff.next_delay();
                 let reason = down(&link).unwrap_or("down");
+                if is_given_up(reason) {
+                    gone.push(Gone { link, reason, ticket: self.ticket.take() });
+                    continue;
+                }
+                self.dial_after = Instant::now() + self.dial_backoff.next_delay();
                 self.losses += 1;
                 self.lost = Some(link.id());
-                gone.push((link, reason));
+                gone.push(Gone { link, reason, ticket: self.ticket.take() });
             }
         }
         if let Some(reason) = self.to_replace
@@ -229,7 +264,7 @@ impl Seat {
             link.retire(reason);
             self.losses += 1;
             self.lost = Some(link.id());
-            gone.push((link, reason));
+            gone.push(Gone { link, reason, ticket: None });
         }
         if self.link.is_none() {
             self.to_replace = None;

@@ -49,7 +49,7 @@ impl<S> Driver<S> {
     /// The permit of a command that goes over another link, and takes it along: others would have taken it
     /// before.
     fn place_of(&mut self, entry: &Entry) -> Option<Permit> {
-        if !entry.counted || entry.slot.is_none() {
+        if !entry.permitted || entry.slot.is_none() {
             return None;
         }
         self.through.permits = self.through.permits.checked_sub(1)?;

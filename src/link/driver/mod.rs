@@ -14,6 +14,7 @@ use super::{
     entry::{Entry, Outstanding, Taken, Through},
     inbox::Inbox,
     liveness::Liveness,
+    push::Source,
     queue::{LARGEST_IDLE_BUFFER, Queue},
     reply::{Answer, Expect, Outcome, Slot},
     wire::WireContext,
@@ -92,12 +93,13 @@ pub(super) struct Driver<S> {
     pause: Pause,
     /// The pool's name.
     pool: Arc<str>,
+    pushes: Source,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
     pub(super) fn new(stream: S, queue: Arc<Queue>, liveness: Arc<Liveness>, context: WireContext) -> Self {
-        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, .. } = context;
+        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, pushes, .. } = context;
         Self {
             stream,
             queue,
@@ -127,6 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             pause: Pause::new(),
             reason: "the connection's task was ended",
             pool,
+            pushes: Source(pushes),
         }
     }
 

@@ -171,7 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn complete(&mut self, came: Came) -> Result<bool, Reason> {
         let Came { value, len, is_push } = came;
         if is_push {
-            // It answers no request, and nobody on a shared connection has asked for it.
+            // It answers no request.
+            self.pushes.0.hand_on(value);
             return Ok(false);
         }
         let oldest = self.outstanding.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;

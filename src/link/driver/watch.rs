@@ -76,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Some(last) if last.begins == begins => Look { begins, since: last.since.max(self.liveness.last_sign_at()) },
             _ => Look { begins, since: now },
         });
-        let due = self.looked?.since + SILENCE;
+        let due = self.looked?.since.max(self.liveness.blocked_until()) + SILENCE;
         if due > now {
             return Some(due);
         }

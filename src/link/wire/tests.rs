@@ -33,6 +33,7 @@ pub(in crate::link) fn context_with(admission: Arc<Admission>, record: usize) ->
         pool,
         tasks,
         multi: Arc::default(),
+        pushes: Arc::default(),
     }
 }
 

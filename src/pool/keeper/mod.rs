@@ -4,13 +4,15 @@
 //! is missing. No event carries a meaning of its own, so none can be lost or come too late.
 
 mod outcome;
+mod own;
 mod rotation;
 #[cfg(test)]
 mod tests;
 
 use super::{
     Availability, DialPace, Pool, Roster, SeatTotal,
-    seat::{Purpose, Seat, Task},
+    leases::{Leases, Ticket, is_given_up},
+    seat::{Gone, Purpose, Seat, Task},
     seat_total::SeatPart,
 };
 use crate::{
@@ -44,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) availability: Arc<Availability>,
     pub(crate) pace: Arc<DialPace>,
     pub(crate) seats: SeatTotal,
+    pub(crate) leases: Arc<Leases>,
     /// Rung when a link is lost or silent, or cannot be opened: a cluster may have changed then.
     pub(crate) trouble: Arc<Notify>,
     pub(crate) options: KeeperOptions,
@@ -125,7 +128,7 @@ impl Keeper {
         shared: Shared,
     ) -> (Self, Arc<Pool>, oneshot::Receiver<Result<(), Error>>) {
         let (first, ready) = oneshot::channel();
-        let (pool, roster) = Pool::new(size, Arc::clone(&shared.availability));
+        let (pool, roster) = Pool::new(size, Arc::clone(&shared.availability), Arc::clone(&shared.leases));
         let keeper = Self {
             seats: Vec::new(),
             pool: roster,
@@ -144,9 +147,12 @@ impl Keeper {
     pub(crate) async fn run(mut self) {
         let rung = Arc::clone(&self.pool.keeper);
         loop {
-            self.seats.resize_with(self.pool.size(), || Seat::new(Purpose::Shared));
-            self.part.set(self.seats.len());
+            let shared = self.seats.iter().filter(|seat| seat.is_shared()).count();
+            let missing = self.pool.size().saturating_sub(shared);
+            self.seats.extend((0..missing).map(|_| Seat::new(Purpose::Shared)));
             self.tidy();
+            self.take_orders();
+            self.part.set(self.seats.iter().filter(|seat| seat.is_wanted()).count());
             self.reconcile();
             let wake = self.next_wake();
             tokio::select! {
@@ -173,6 +179,7 @@ impl Keeper {
     /// Takes what is down out of its seat, and shows the commands what there is.
     fn tidy(&mut self) {
         let now = Instant::now();
+        self.shared.leases.tidy(&self.pool, now);
         let has_died = |link: &&Arc<Link>| link.authenticated_until() <= now && !link.is_validating();
         for link in self.seats.iter().flat_map(Seat::links).filter(has_died) {
             // The server is about to cut it, and whatever is in flight with it. Not so one whose `AUTH` has been
@@ -188,11 +195,22 @@ impl Keeper {
         if gone.is_empty() {
             return;
         }
-        self.take_out(gone.iter().map(|(link, _)| link));
-        self.shared.trouble.notify_one();
-        for (link, reason) in gone {
-            self.shared.journal.record(Event::LinkDown { node: self.node(), link: link.id(), reason });
+        self.take_out(gone.iter().map(|gone| &gone.link));
+        let mut is_fault = false;
+        for Gone { link, reason, ticket } in gone {
+            let (node, id) = (self.node(), link.id());
+            self.let_go(link, ticket);
+            if is_given_up(reason) {
+                self.shared.journal.record(Event::LinkRetired { node, link: id });
+            } else {
+                is_fault = true;
+                self.shared.journal.record(Event::LinkDown { node, link: id, reason });
+            }
         }
+        if !is_fault {
+            return;
+        }
+        self.shared.trouble.notify_one();
         for (link, by) in self.seats.iter_mut().filter_map(Seat::replaced) {
             self.shared.journal.record(Event::LinkReplaced { node: Arc::clone(&self.setup.node), link, by });
         }
@@ -210,11 +228,10 @@ impl Keeper {
 
     /// Takes links out of use that are in no seat any more. What is on its way on them may be answered before their
     /// connections close.
-    fn take_out<'a>(&mut self, links: impl Iterator<Item = &'a Arc<Link>> + Clone) {
+    fn take_out<'a>(&self, links: impl Iterator<Item = &'a Arc<Link>>) {
         // In this order, so that whoever looks for a live link finds it at every moment.
-        links.clone().for_each(|link| self.pool.leaves(link));
+        links.for_each(|link| self.pool.leaves(link));
         self.publish();
-        links.for_each(|link| self.let_go(Arc::clone(link)));
     }
 
     /// The address of the node, as events name it.
@@ -223,24 +240,30 @@ impl Keeper {
     }
 
     fn publish(&self) {
-        let shared = self.seats.iter().filter(|seat| seat.purpose == Purpose::Shared);
+        let own = self.seats.iter().filter(|seat| !seat.is_shared()).flat_map(Seat::links);
+        self.pool.publish_own(own.map(Arc::clone).collect());
+        let shared = self.seats.iter().filter(|seat| seat.is_shared());
         let filled = shared.clone().filter(|seat| seat.link.is_some()).count();
         let links = shared.flat_map(Seat::links);
         self.pool.publish(links.map(Arc::clone).collect(), filled);
     }
 
-    fn let_go(&mut self, link: Arc<Link>) {
+    /// Has a link that was taken out close when it is through; its `ticket` is good until then.
+    fn let_go(&mut self, link: Arc<Link>, ticket: Option<Ticket>) {
         let limit = Instant::now() + self.setup.command_timeout.max(self.shared.options.ping_timeout);
         self.tasks.push(Box::pin(async move {
             // What a broken connection has in flight is gone, not answered.
             let drained = timeout_at(limit, link.drained()).await.is_ok() && !link.has_ended();
-            Done::LetGo { link: link.id(), drained }
+            let id = link.id();
+            drop(link);
+            drop(ticket);
+            Done::LetGo { link: id, drained }
         }));
     }
 
     fn counts(&self) -> LinkCounts {
-        let count =
-            |condition| self.seats.iter().flat_map(Seat::links).filter(|link| link.condition() == condition).count();
+        let shared = || self.seats.iter().filter(|seat| seat.is_shared());
+        let count = |condition| shared().flat_map(Seat::links).filter(|link| link.condition() == condition).count();
         LinkCounts {
             dialing: self.seats.iter().filter(|seat| seat.is_dialing()).count(),
             open: count(Condition::Open),
@@ -257,10 +280,12 @@ impl Keeper {
                 match seat.link.clone() {
                     // What is being opened takes the place.
                     None if seat.opens_standby => {}
+                    None if !seat.is_shared() => self.fill(index, &mut counts),
                     None => self.dial(index, &mut counts, None),
+                    Some(link) if !seat.is_shared() => self.maintain_own(index, &link),
                     Some(link) => self.maintain(index, &link, &mut counts),
                 }
-            } else if seat.auth_is_late(Instant::now()) {
+            } else if seat.is_shared() && seat.auth_is_late(Instant::now()) {
                 // Should the AUTH not be answered in time, its successor is there.
                 self.open_standby(index, &mut counts, None);
             }
@@ -277,6 +302,7 @@ impl Keeper {
             standby.retire("stand-in not needed any more");
             self.take_out(std::iter::once(&standby));
             self.shared.journal.record(Event::LinkRetired { node: self.node(), link: standby.id() });
+            self.let_go(standby, None);
         }
         // One that waits for its `AUTH` is looked after meanwhile. One whose state is `Reauthenticating` has an
         // unanswered `AUTH`, and would not answer before that.
@@ -368,8 +394,16 @@ impl Keeper {
         let ends = self.seats.iter().flat_map(Seat::links).map(|link| link.authenticated_until());
         let next =
             planned.chain(dials).chain(rotation).chain(ends).chain(self.paced_until).filter(|at| *at > now).min();
+        let next = next.into_iter().chain(self.shared.leases.next_to_tidy(&self.pool)).min();
         next.map_or(now + ROUND, |at| at.min(now + ROUND))
     }
+}
+
+/// The span of an `AUTH` with a new token.
+fn reauth_span(shared: &Shared, setup: &Setup, link: &Link, current: &Current) -> Span {
+    let (pool, node) = (&*shared.journal.name(), &*setup.node);
+    let generation = current.generation;
+    info_span!(target: target::LINK, "reauth", pool, node, link = link.id(), generation, outcome = Empty)
 }
 
 fn too_late() -> Error {

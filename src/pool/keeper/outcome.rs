@@ -44,7 +44,8 @@ impl Keeper {
         let (id, generation) = (link.id(), link.generation());
         let seat = &mut self.seats[index];
         seat.dial_ended();
-        let replaced = seat.dialed(link);
+        let order = seat.order.take();
+        let replaced = seat.dialed(Arc::clone(&link));
         self.publish();
         self.pool.note_error(None);
         self.shared.journal.record(Event::LinkUp {
@@ -56,6 +57,9 @@ impl Keeper {
         });
         if let Some(link) = replaced {
             self.shared.journal.record(Event::LinkReplaced { node: self.node(), link, by: id });
+        }
+        if let Some(order) = order {
+            order.fill(link, &self.pool, &self.shared.leases);
         }
         if let Some(first) = self.first.take() {
             // A caller that has given up on `connect` has dropped everything else, too.
@@ -93,6 +97,8 @@ impl Keeper {
         };
         match error.kind() {
             ErrorKind::Timeout(Stage::Auth) if link.authenticated_until() <= Instant::now() => link.retire(EXPIRED),
+            // Nobody else's commands go over it: there is no need for another one in its place.
+            ErrorKind::Timeout(Stage::Auth) if !seat.is_shared() => link.retire(AUTH_UNANSWERED),
             ErrorKind::Timeout(Stage::Auth) => {
                 if is_here {
                     seat.to_replace = Some(AUTH_UNANSWERED);

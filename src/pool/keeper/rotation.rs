@@ -1,15 +1,15 @@
 //! How a live link comes to a new token.
 
-use super::{Done, Keeper, LinkCounts};
+use super::{Done, Keeper, LinkCounts, reauth_span};
 use crate::{
     link::{Condition, Link},
-    observe::trace::{outcome, target},
+    observe::trace::outcome,
     pool::seat::{AUTH_KEEPS_FAILING, Seat, Task},
     token::Current,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tracing::{Instrument, Span, field::Empty, info_span};
+use tracing::{Instrument, Span};
 
 /// The re-AUTHs of a rotation start within at least this, so that a server does not validate all of them at the same
 /// moment.
@@ -31,8 +31,13 @@ fn spread(links: usize, old_life: Duration) -> Duration {
 }
 
 impl Keeper {
+    /// Within what time the re-AUTHs of a rotation start.
+    pub(super) fn spread(&self, old_life: Duration) -> Duration {
+        spread(self.shared.seats.get(), old_life)
+    }
+
     /// How long before its token dies a link is replaced whose re-AUTH keeps failing.
-    fn margin(current: &Current) -> Duration {
+    pub(super) fn margin(current: &Current) -> Duration {
         LONGEST_MARGIN.min(current.token.lifetime() / 10)
     }
 
@@ -64,7 +69,9 @@ impl Keeper {
     ///
     /// So there is at most one link more than places, however many of them have to be replaced.
     fn replace(&mut self, index: usize, link: &Link, reason: &'static str, counts: &mut LinkCounts) {
-        let serves = |seat: &Seat| seat.to_replace.is_none() && seat.link.as_ref().is_some_and(|link| link.is_open());
+        let serves = |seat: &Seat| {
+            seat.is_shared() && seat.to_replace.is_none() && seat.link.as_ref().is_some_and(|link| link.is_open())
+        };
         if !link.is_open() && self.seats.iter().any(serves) {
             // At once, so that the next seat does not count on it.
             (counts.open, counts.reauthenticating) = counts.without(link.condition());
@@ -103,7 +110,7 @@ impl Keeper {
     fn late_ones(&self, index: usize) -> impl Iterator<Item = &Seat> {
         let now = Instant::now();
         let others = self.seats.iter().enumerate().filter(move |(other, _)| *other != index);
-        others.map(|(_, seat)| seat).filter(move |seat| seat.auth_is_late(now))
+        others.map(|(_, seat)| seat).filter(move |seat| seat.is_shared() && seat.auth_is_late(now))
     }
 
     /// Gives the link the new token; replaces it if that fails until the old one is nearly dead.
@@ -111,7 +118,7 @@ impl Keeper {
         let now = Instant::now();
         let old_life = link.authenticated_until().saturating_duration_since(now);
         let patience = self.patience(&current, old_life);
-        let spread = spread(self.shared.seats.get(), old_life);
+        let spread = self.spread(old_life);
         let seat = &mut self.seats[index];
         seat.rotate(current.generation, spread, patience);
         if seat.reauth_failed_before() && old_life <= Self::margin(&current) {
@@ -144,10 +151,7 @@ impl Keeper {
         }
         let link = Arc::clone(link);
         let limit = self.shared.options.auth_timeout;
-        let generation = current.generation;
-        let (pool, node) = (&*self.shared.journal.name(), &*self.setup.node);
-        let span =
-            info_span!(target: target::LINK, "reauth", pool, node, link = link.id(), generation, outcome = Empty);
+        let span = reauth_span(&self.shared, &self.setup, &link, &current);
         let reauth = async move {
             let result = link.reauthenticate(&current, limit).await;
             Span::current().record("outcome", outcome(&result));

@@ -54,6 +54,7 @@ fn keeper() -> Keeper {
         availability: Arc::default(),
         pace: DialPace::new(),
         seats: SeatTotal::default(),
+        leases: Leases::new(4),
         trouble: Arc::default(),
         options,
     };

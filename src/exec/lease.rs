@@ -1,0 +1,135 @@
+//! A link that a caller has alone: where it leads, and how long it is waited for.
+
+use super::core::Core;
+use crate::{
+    cluster::{node::Node, routing::Routing, slot::Slot},
+    error::{Error, ErrorKind, Stage},
+    pool::{Lease, Offer},
+};
+use std::sync::Arc;
+use tokio::{sync::oneshot, time::Instant};
+
+/// Which kind of link somebody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// One of the `max_leased`.
+    Leased,
+    /// One for what Redis sends without being asked.
+    Subscriber,
+}
+
+/// Where a link of one's own leads.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// To the owner of the slot, or to any node if there is none.
+    Owner(Option<Slot>),
+    /// To this node.
+    Node(Arc<Node>),
+}
+
+impl Core {
+    /// A link to `place` for one user alone, which is up; it is waited for until `deadline`.
+    pub(crate) async fn lease(&self, place: &Place, deadline: Instant) -> Result<Lease, Error> {
+        let Some(lease) = self.timers.timeout_at(deadline, self.find_lease(place, Wish::Leased)).await else {
+            return Err(self.no_lease(place));
+        };
+        lease
+    }
+
+    /// A link to `place` for what Redis sends without being asked. It is closed when it is dropped.
+    pub(crate) async fn subscriber(&self, place: &Place, deadline: Instant) -> Result<Lease, Error> {
+        let Some(lease) = self.timers.timeout_at(deadline, self.find_lease(place, Wish::Subscriber)).await else {
+            return Err(self.no_lease(place));
+        };
+        lease
+    }
+
+    async fn find_lease(&self, place: &Place, wish: Wish) -> Result<Lease, Error> {
+        /// A link that is being opened, and the node that it leads to.
+        struct Ordered {
+            node: Arc<Node>,
+            lease: oneshot::Receiver<Lease>,
+        }
+        let mut ordered: Option<Ordered> = None;
+        loop {
+            let changed = self.availability.changed();
+            let returned = self.leases.changed();
+            tokio::pin!(changed, returned);
+            // Enabled before the look, so that no change falls between the two.
+            changed.as_mut().enable();
+            returned.as_mut().enable();
+            if self.is_closed() {
+                return Err(Error::closed());
+            }
+            if let Some(error) = self.tokens.dead() {
+                return Err(error.for_want_of_a_token());
+            }
+            let node = self.node_of(place);
+            // What is being opened to a node that is not the right one any more is of no use.
+            ordered = ordered.filter(|ordered| node.as_ref().is_some_and(|node| Arc::ptr_eq(node, &ordered.node)));
+            if let (Some(node), None) = (node, &ordered) {
+                let lease = match wish {
+                    Wish::Subscriber => Some(node.pool().order_subscriber()),
+                    Wish::Leased => match self.leases.offer(node.pool()) {
+                        Offer::Link(lease) => return Ok(lease.begin()),
+                        Offer::Ticket(ticket) => Some(node.pool().order_lease(ticket)),
+                        Offer::Nothing => None,
+                    },
+                };
+                ordered = lease.map(|lease| Ordered { node, lease });
+            }
+            let Some(Ordered { lease, .. }) = &mut ordered else {
+                tokio::select! {
+                    () = returned => {}
+                    () = changed => {}
+                }
+                continue;
+            };
+            tokio::select! {
+                lease = lease => match lease {
+                    Ok(lease) => return Ok(lease.begin()),
+                    // The node's keeper has ended: there will be another node, or nobody opens links any more.
+                    Err(_) => ordered = None,
+                },
+                () = &mut changed => continue,
+            }
+            changed.await;
+        }
+    }
+
+    fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
+        match (place, self.routing.get()?) {
+            (Place::Node(node), _) => Some(Arc::clone(node)),
+            (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
+            (Place::Owner(Some(slot)), Routing::Cluster(cluster)) => {
+                let owner = cluster.map().get(*slot).map(Arc::clone);
+                if owner.is_none() {
+                    cluster.doubt();
+                }
+                owner
+            }
+            (Place::Owner(None), Routing::Cluster(cluster)) => cluster.any_node(),
+        }
+    }
+
+    fn no_lease(&self, place: &Place) -> Error {
+        if self.is_closed() || self.timers.have_ended() {
+            return Error::closed();
+        }
+        let kind = ErrorKind::Timeout(Stage::Command);
+        let last_error = self.node_of(place).and_then(|node| node.pool().last_error());
+        match self.tokens.late().or(last_error) {
+            Some(source) => {
+                let text = format!("no connection for this command alone came up in time; the last attempt: {source}");
+                Error::new(kind, text).not_run().with_source(source)
+            }
+            None => {
+                let most = self.leases.most();
+                let text = format!(
+                    "no connection for this command alone came up in time; at most {most} (`max_leased`) may be in use"
+                );
+                Error::new(kind, text).not_run()
+            }
+        }
+    }
+}

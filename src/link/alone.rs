@@ -1,0 +1,115 @@
+//! A link that one user has alone: what it holds up, and what may come between its commands.
+
+use super::{
+    Link,
+    check::verdict,
+    condition::Access,
+    handshake,
+    push::PushReceiver,
+    reply::{Outcome, Reply},
+    wire::Queued,
+};
+use crate::{error::Error, lock::lock, token::Current};
+use redis::{Cmd, Pipeline};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+impl Link {
+    /// Queues a command, which must not be empty, of the link's only user; none if the link is down. It needs no permit.
+    pub(crate) fn command_alone(&self, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
+        self.touch();
+        self.wire.command(Access::Alone, cmd, deadline, false)
+    }
+
+    /// The same of a pipeline, which must not be empty, of whose replies `kept.1` are kept after the first `kept.0`.
+    pub(crate) fn pipeline_alone(
+        &self,
+        pipeline: &Pipeline,
+        kept: (usize, usize),
+        deadline: Option<Instant>,
+    ) -> Option<Queued> {
+        self.touch();
+        self.wire.pipeline(Access::Alone, pipeline, kept, deadline, false)
+    }
+
+    /// From now on neither `AUTH` nor `PING` comes between its user's commands, until [`release`](Self::release). One that
+    /// has been queued before comes before them.
+    pub(crate) fn hold(&self) {
+        *lock(&self.held) = true;
+    }
+
+    /// Whether nothing may come between its user's commands.
+    pub(crate) fn is_held(&self) -> bool {
+        *lock(&self.held)
+    }
+
+    pub(crate) fn release(&self) {
+        *lock(&self.held) = false;
+    }
+
+    /// Notes that Redis will not answer until `moment`, because a command of its user's blocks. Its silence is no reason
+    /// to doubt it until then.
+    pub(crate) fn block_until(&self, moment: Instant) {
+        self.wire.liveness.block_until(moment);
+    }
+
+    /// Has `receiver` get what Redis sends without being asked; only the first one counts.
+    pub(crate) fn hand_pushes_to(&self, receiver: Arc<dyn PushReceiver>) {
+        self.wire.pushes.hand_to(receiver);
+    }
+
+    /// Ends the connection, whoever holds the link.
+    pub(crate) fn end(&self) {
+        self.wire.end();
+    }
+
+    /// As [`reauthenticate`](Self::reauthenticate), unless the link is held. The `AUTH` is queued when this returns: what
+    /// its user sends comes after it.
+    pub(crate) fn reauthenticate_unheld(
+        self: &Arc<Self>,
+        current: &Arc<Current>,
+        limit: Duration,
+    ) -> Option<impl Future<Output = Result<(), Error>> + Send + use<>> {
+        let limit = self.auth_limit(limit);
+        let started = Instant::now();
+        let auth = {
+            let held = lock(&self.held);
+            if *held {
+                return None;
+            }
+            self.wire.auth(&handshake::auth_command(current), started + limit.duration())
+        };
+        let (link, current) = (Arc::clone(self), Arc::clone(current));
+        Some(async move {
+            let validating = link.wire.liveness.validate();
+            let outcome = outcome(auth).await;
+            link.conclude(outcome, &current, limit, started, validating)
+        })
+    }
+
+    /// Finds out within `limit` whether Redis is still there and knows whom it talks to, unless the link is held.
+    pub(crate) fn check_unheld(
+        self: &Arc<Self>,
+        limit: Duration,
+    ) -> Option<impl Future<Output = Result<(), &'static str>> + Send + use<>> {
+        let asked = Instant::now();
+        let ping = {
+            let held = lock(&self.held);
+            if *held {
+                return None;
+            }
+            self.wire.command(Access::Own, &redis::cmd("PING"), Some(asked + limit), false).map(|(reply, _)| reply)
+        };
+        self.touch();
+        self.wire.liveness.take_claims();
+        let link = Arc::clone(self);
+        Some(async move { verdict(&outcome(ping).await, &link.wire, asked) })
+    }
+}
+
+async fn outcome(reply: Option<Reply>) -> Outcome {
+    match reply {
+        Some(reply) => reply.await.outcome,
+        None => Outcome::Unsent(None),
+    }
+}
