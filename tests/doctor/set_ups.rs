@@ -156,8 +156,11 @@ const SET_UPS: &[SetUp] = &[
         broken: change!(t => t.azure.identity().set_clock_ahead(Duration::from_secs(7200))),
         step: "token", state: WARNING, causes: &["clock_off"], next: &["sudo timedatectl set-ntp true"] },
     SetUp { name: "a firewall that drops", azure: usual,
-        broken: change!(t => { let deaf = Deaf::at([127, 77, 0, 5].into());
-                t.cache("127.77.0.5", deaf.address.port()); t.keep(deaf) }),
+        broken: change!(t => {
+            let deaf = Deaf::at([127, 77, 0, 5].into());
+            t.cache("127.77.0.5", deaf.address.port());
+            t.keep(deaf);
+        }),
         step: "tcp", state: FAILED, causes: &["port_filtered"],
         next: &["az network nsg rule create", "--direction Outbound --access Allow", "--destination-port-ranges"] },
     SetUp { name: "a firewall that resets", azure: usual,
