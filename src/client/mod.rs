@@ -5,7 +5,7 @@ mod manager;
 #[cfg(feature = "serde")]
 mod settings;
 mod snapshot;
-mod target;
+pub(crate) mod target;
 
 use crate::{
     command::{guard, profile},
