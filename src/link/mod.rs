@@ -3,6 +3,7 @@
 mod alone;
 mod check;
 mod condition;
+mod confirm;
 mod driver;
 mod entry;
 mod handshake;
@@ -23,6 +24,7 @@ use crate::{
     observe::stats::{LinkState, LinkStats},
     token::Current,
 };
+use push::Pushes;
 use reauth::Authenticated;
 use redis::{Cmd, Pipeline};
 use std::{
@@ -79,7 +81,7 @@ impl Link {
             let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
             let is_one_of_several = setup.is_one_of_several;
             let (pool, tasks, multi) = (Arc::clone(&setup.pool), setup.tasks.clone(), Arc::clone(&setup.multi));
-            let pushes = Arc::default();
+            let pushes = Arc::new(Pushes::over(setup.protocol));
             Wire::start(
                 stream,
                 WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes },
