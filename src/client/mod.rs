@@ -2,6 +2,7 @@
 
 mod config;
 mod manager;
+mod pubsub;
 mod snapshot;
 
 use crate::{
@@ -19,6 +20,7 @@ use std::{future::ready, sync::Arc};
 
 pub use config::Config;
 pub use manager::ConnectionManager;
+pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 
 /// A handle to Azure Managed Redis, shared by all tasks of a service.
 ///
