@@ -77,6 +77,9 @@ fn instead(name: &str) -> &'static str {
             "there is no setting for it yet: on Redis 7.2 and later `CLIENT LIST` shows them all with the library's \
              name `entra-redis`"
         }
+        "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => {
+            "use `EntraRedis::pubsub()`, which keeps subscriptions up on connections of their own"
+        }
         _ => {
             "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for \
              this alone"

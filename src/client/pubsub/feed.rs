@@ -6,7 +6,7 @@ use super::{
     state::{Entry, Line, State},
     topic::{Kind, Says, Topic, TopicSet, is_keyspace},
 };
-use crate::link::Link;
+use crate::link::{Condition, Link};
 use redis::{Msg, PushInfo, PushKind, Value};
 use std::{
     sync::{Arc, Weak},
@@ -61,6 +61,11 @@ impl Feed {
         self.confirmed.has(topic) && !self.leaving.has(topic)
     }
 
+    /// Whether the link is of no use any more.
+    pub(super) fn is_down(&self) -> bool {
+        self.link.upgrade().is_none_or(|link| link.has_ended() || matches!(link.condition(), Condition::Down(_)))
+    }
+
     /// When the link last gave a sign of life.
     pub(super) fn heard(&self) -> Instant {
         let now = Instant::now();
@@ -84,7 +89,9 @@ impl State {
         match Kind::of(&push) {
             Some((kind, Says::Message)) => self.message(at, kind, push, data, &mut upshot.wakers),
             Some((kind, says)) => {
-                if let Some(Value::BulkString(name)) = data.into_iter().next() {
+                if let Some(Value::BulkString(name)) = data.into_iter().next()
+                    && !name.starts_with(MARKER)
+                {
                     upshot.has_moved = self.confirmed(at, &kind.topic(name), says);
                 }
             }

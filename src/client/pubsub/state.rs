@@ -176,8 +176,10 @@ impl State {
             line.missing.remove(topic);
             line.look_at(topic);
             let moved = || {
-                let from = line.feeds.iter().find(|feed| feed.has(topic))?.heard();
-                Some(Lost { from, reason: GapReason::Moved, consumers: consumers.clone() })
+                let feed = line.feeds.iter().find(|feed| feed.has(topic))?;
+                // The cluster may have told before the line's task has looked.
+                let reason = if feed.is_down() { GapReason::ConnectionLost } else { GapReason::Moved };
+                Some(Lost { from: feed.heard(), reason, consumers: consumers.clone() })
             };
             lost = lost.or(here).or_else(moved);
         }
