@@ -187,3 +187,49 @@ async fn ordinary_channels_move_when_their_node_goes() {
     .await;
     assert_eq!(message(&mut stream).await, "x");
 }
+
+/// Each line has its own link, and over RESP2 its own replacements.
+async fn rotations_on_a_cluster(protocol: ProtocolVersion) {
+    let builder = Emulator::builder().token_lifetime(2 * SECOND).cluster(3);
+    let (_azure, _cluster, redis) = start(builder, |config| config.protocol(protocol)).await;
+    redis::cmd("CONFIG").arg(&["SET", "notify-keyspace-events", "KEA"]).exec_async(&mut redis.clone()).await.unwrap();
+    let channels = ["{a}", "{b}", "{c}", "{d}"];
+    let mut streams = Vec::new();
+    for channel in channels {
+        let (mut sink, stream) = redis.pubsub().await.unwrap().split();
+        sink.ssubscribe(channel).await.unwrap();
+        streams.push(stream);
+    }
+    let (mut sink, mut ordinary) = redis.pubsub().await.unwrap().split();
+    sink.subscribe("ordinary").await.unwrap();
+    let (mut sink, mut keys) = redis.pubsub().await.unwrap().split();
+    sink.psubscribe("__keyevent@0__:incrby").await.unwrap();
+    let before = redis.manager().counters().rotations;
+    let mut last = 0_u64;
+    while redis.manager().counters().rotations < before + 5 {
+        last += 1;
+        for channel in channels {
+            // Over RESP2, of two connections while one takes over from the other.
+            assert!(spublish(&redis, channel, last).await >= 1, "{channel} {last}");
+            let _: u64 = redis.clone().incr(channel, 1).await.unwrap();
+        }
+        publish(&redis, "ordinary", last).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    for stream in streams.iter_mut().chain([&mut ordinary]) {
+        Heard::until(stream, last).await.assert_whole(last);
+    }
+    for _ in 0..last * channels.len() as u64 {
+        message(&mut keys).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rotations_on_a_cluster_over_resp3() {
+    rotations_on_a_cluster(ProtocolVersion::RESP3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rotations_on_a_cluster_over_resp2() {
+    rotations_on_a_cluster(ProtocolVersion::RESP2).await;
+}

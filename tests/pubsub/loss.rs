@@ -2,6 +2,7 @@
 
 use super::*;
 use common::{Fixture, eventually, server::Server};
+use entra_redis::emulator::{AuthFault, FrontConnection};
 use redis::ProtocolVersion;
 use std::{
     sync::{
@@ -153,4 +154,57 @@ async fn an_outage_of_the_identity_provider_is_a_gap_afterwards() {
     sink.subscribe("b").await.unwrap();
     publish(&redis, "b", "x").await;
     assert_eq!(message(&mut stream).await, "x");
+}
+
+/// Connections that are cut, fall silent, are refused, and lose their authentication, while tokens rotate.
+async fn faults(protocol: ProtocolVersion) {
+    let config = move |config: entra_redis::Config| {
+        config.protocol(protocol).ping_interval(SECOND / 2).command_timeout(SECOND).retry_reads(true)
+    };
+    let (azure, redis) = Fixture::on_redis(2 * SECOND).config(config).up().await;
+    let publisher = azure.up(azure.config(), 2).await;
+    let shared: Vec<_> = azure.redis_front().connections().iter().map(FrontConnection::id).collect();
+    let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
+    sink.subscribe("{foo}count").await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let counting = count(&publisher, &stop, "PUBLISH");
+    let reading = tokio::spawn(async move { Heard::until(&mut stream, u64::MAX - 1).await });
+    let own = || azure.redis_front().connections().into_iter().filter(|connection| !shared.contains(&connection.id()));
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..25 {
+        match random.u8(..5) {
+            0 => own().for_each(|connection| connection.cut()),
+            1 => own().for_each(|connection| connection.freeze()),
+            2 => own().for_each(|connection| connection.next_auth(AuthFault::WrongPass)),
+            3 => own().for_each(|connection| connection.deauthenticate()),
+            _ => {
+                azure.redis_front().refuse_connections(true);
+                own().for_each(|connection| connection.cut());
+                tokio::time::sleep(SECOND / 5).await;
+                azure.redis_front().refuse_connections(false);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(random.u64(100..900))).await;
+    }
+    stop.store(true, SeqCst);
+    counting.await.unwrap();
+    eventually("it is subscribed to", 20 * SECOND, async || {
+        (publish(&publisher, "{foo}count", u64::MAX - 1).await > 0).then_some(())
+    })
+    .await;
+    let mut heard = within("the last one", 20 * SECOND, reading).await.unwrap();
+    // What comes before it was published long before it, and a gap may be the last thing before it.
+    heard.numbers.pop();
+    heard.assert_told();
+    assert!(heard.gaps.len() >= 5, "{:?}", heard.gaps);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_faults_nothing_is_missing_silently() {
+    faults(ProtocolVersion::RESP3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_faults_nothing_is_missing_silently_over_resp2() {
+    faults(ProtocolVersion::RESP2).await;
 }

@@ -1,9 +1,16 @@
 //! A new token is no gap, over RESP3 and over RESP2.
 
 use super::*;
-use common::Fixture;
+use common::{Fixture, server::Server};
+use entra_redis::{AccessToken, Config, Credential, Tls};
 use redis::ProtocolVersion;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 const MESSAGES: u64 = 10_000;
 
@@ -50,4 +57,41 @@ async fn over_resp3_the_connection_is_reauthenticated() {
     common::rotations(&redis, 4, 20 * SECOND).await;
     assert_eq!(azure.redis_front().stats().accepted, accepted);
     assert!(azure.redis_front().connections().iter().all(|connection| connection.authentications() >= 4));
+}
+
+/// Without a mark it is not known where one connection ends in the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_resp2_a_replacement_without_a_mark_is_a_gap() {
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    admin.run("ACL SETUSER tester resetchannels &mine*").await;
+    let numbers = Arc::new(AtomicU64::new(0));
+    let token = move || {
+        let number = numbers.fetch_add(1, SeqCst);
+        async move { AccessToken::opaque(format!("token {number}"), 2 * SECOND, "tester") }
+    };
+    let config = Config::new(Credential::custom(token)).tls(Tls::new().ca_pem(&server.ca_pem));
+    let config = config.protocol(ProtocolVersion::RESP2).token_manager(common::by_ratio(0.5));
+    let redis = server.connect(config).await;
+    let mut consumer = redis.pubsub().await.unwrap();
+    consumer.subscribe("mine").await.unwrap();
+    let mut stream = consumer.into_on_message();
+    for number in 1..=2 {
+        assert_eq!(gap(&mut stream).await, (vec![channel("mine")], GapReason::Replaced));
+        publish(&redis, "mine", number).await;
+        assert_eq!(message(&mut stream).await, number.to_string());
+    }
+    // From then on it comes.
+    admin.run("ACL SETUSER tester allchannels").await;
+    loop {
+        tokio::time::sleep(3 * SECOND).await;
+        publish(&redis, "mine", "exact").await;
+        let mut gaps = 0;
+        while let Delivery::Gap { .. } = next(&mut stream).await {
+            gaps += 1;
+        }
+        if gaps == 0 {
+            break;
+        }
+    }
 }

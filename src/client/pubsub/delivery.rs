@@ -16,8 +16,10 @@ pub enum Delivery {
     Gap {
         /// What was subscribed to, by the consumer of this stream, and not heard of meanwhile.
         channels: Vec<Topic>,
-        /// When nothing was missed yet: the last sign of life of the connection, the end of the old subscription, or the
-        /// first message that did not fit. It may be early, as an idle connection gives no sign; it is never late.
+        /// When, by the clock of this machine, nothing was missed yet: the last sign of life of the connection, the end
+        /// of the old subscription, or the first message that did not fit; of a further node of a cluster, when it became
+        /// known. An idle connection gives no sign, so this may be early. What was published so shortly before it that
+        /// it was still on its way may be missing, too.
         from: SystemTime,
         /// From when on nothing is missed any more.
         until: SystemTime,

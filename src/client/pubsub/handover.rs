@@ -83,16 +83,16 @@ impl LineTask {
         let began = Instant::now();
         let subscribed = self.run_batches(&new, batches(Change::Subscribe, wanted)).await;
         if subscribed.is_err() || new.is_down() {
-            self.shared.detach(new.at, None);
+            self.shared.detach(new.at);
             return Err(old);
         }
         let is_exact = old.is_marked && new.is_marked && self.mark(&old, new.at).await;
         if is_exact {
-            self.shared.detach(old.at, None);
+            self.shared.replace(old.at, began);
         } else if old.is_down() {
             self.lose(&old);
         } else {
-            self.shared.detach(old.at, Some((began, GapReason::Replaced)));
+            self.shared.lose(old.at, began, GapReason::Replaced);
         }
         self.shared.go_live(new.at);
         Ok(new)

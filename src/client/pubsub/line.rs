@@ -5,18 +5,14 @@ use super::{
     delivery::GapReason,
     feed::{At, Phase},
     handover::Successor,
-    hub::Shared,
-    requests::{Batch, Change, batches, one_by_one},
+    shared::Shared,
     topic::Topic,
 };
 use crate::{
     client::manager::ConnectionManager,
-    cluster::{
-        node::Node,
-        redirect::{Redirect, Sent},
-    },
+    cluster::node::Node,
     exec::{core::Core, lease::Place},
-    link::{Condition, Link, Outcome, PushReceiver, Reply},
+    link::{Condition, Link, PushReceiver},
     pool::Lease,
 };
 use redis::{Cmd, PushKind, Value};
@@ -25,12 +21,6 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until, timeout},
 };
-
-/// What nobody serves here any more is tried again after this, unless it is found elsewhere.
-const AGAIN_MOVED: Duration = Duration::from_millis(100);
-
-/// What the server refuses is tried again after this.
-const AGAIN_REFUSED: Duration = Duration::from_secs(1);
 
 /// A link that nothing is wanted of is kept for so long.
 const IDLE: Duration = Duration::from_secs(5);
@@ -157,7 +147,7 @@ impl LineTask {
                 Ok(Value::ServerError(_)) => {}
                 Ok(_) => on.is_marked = true,
                 Err(lost) => {
-                    self.shared.detach(at, None);
+                    self.shared.detach(at);
                     return Err(lost);
                 }
             }
@@ -221,98 +211,6 @@ impl LineTask {
     /// The link is gone: what came over it is missed since it last gave a sign.
     pub(super) fn lose(&self, on: &On) {
         let from = Instant::now().checked_sub(on.link().since_heard()).unwrap_or_else(Instant::now);
-        self.shared.detach(on.at, Some((from, GapReason::ConnectionLost)));
-    }
-
-    /// Makes what is subscribed to equal to what is wanted. Returns what is to be tried again, and when.
-    async fn round(&self, on: &On) -> Result<Option<(Instant, Vec<Topic>)>, Lost> {
-        let (wanted, unwanted) = self.shared.take_dirty(on.at);
-        let mut all = batches(Change::Unsubscribe, unwanted);
-        all.extend(batches(Change::Subscribe, wanted));
-        let again = self.run_batches(on, all).await?;
-        self.shared.settle(on.at);
-        Ok(again)
-    }
-
-    /// Sends all, and sees to their answers; of what is refused as a whole, it is found out what it is that is refused.
-    pub(super) async fn run_batches(&self, on: &On, all: Vec<Batch>) -> Result<Option<(Instant, Vec<Topic>)>, Lost> {
-        let mut again: Option<(Instant, Vec<Topic>)> = None;
-        let mut waves = vec![all];
-        while let Some(wave) = waves.pop() {
-            let deadline = Instant::now() + self.core().command_timeout;
-            let send =
-                |batch: &Batch| on.link().subscription_alone(&batch.cmd, batch.confirmed_by.clone(), Some(deadline));
-            let sent: Vec<_> = wave.into_iter().map(|batch| (send(&batch), batch)).collect();
-            let mut apart = Vec::new();
-            for (queued, batch) in sent {
-                let (reply, _) = queued.ok_or(Lost)?;
-                let Value::ServerError(error) = self.answer(on, reply).await? else { continue };
-                if batch.topics.len() > 1 {
-                    apart.extend(one_by_one(&batch));
-                    continue;
-                }
-                // One that is not to be had any more is as good as ended.
-                if batch.change == Change::Unsubscribe {
-                    continue;
-                }
-                for topic in batch.topics {
-                    let delay = self.refused(&topic, &error);
-                    let (at, topics) = again.get_or_insert_with(|| (Instant::now(), Vec::new()));
-                    *at = (*at).max(Instant::now() + delay);
-                    topics.push(topic);
-                }
-            }
-            if !apart.is_empty() {
-                waves.push(apart);
-            }
-        }
-        Ok(again)
-    }
-
-    /// Sees to a refusal; when to try again.
-    fn refused(&self, topic: &Topic, error: &redis::ServerError) -> Duration {
-        let slot = crate::cluster::slot::Slot::of(topic.name());
-        let sent = Sent { slot: Some(slot), runs_script: false, to: self.node.name() };
-        match (Redirect::of(error, sent), self.core().cluster()) {
-            (Some(Redirect::Moved { slot, to }), Some(cluster)) => {
-                cluster.moved(slot, &to);
-                AGAIN_MOVED
-            }
-            (Some(_), Some(cluster)) => {
-                cluster.doubt();
-                AGAIN_MOVED
-            }
-            _ => {
-                self.shared.refuse(topic, error.clone().into());
-                AGAIN_REFUSED
-            }
-        }
-    }
-
-    async fn ask(&self, on: &On, cmd: &Cmd, confirmed_by: PushKind) -> Result<Value, Lost> {
-        let deadline = Instant::now() + self.core().command_timeout;
-        let (reply, _) = on.link().subscription_alone(cmd, confirmed_by, Some(deadline)).ok_or(Lost)?;
-        self.answer(on, reply).await
-    }
-
-    /// The answer, unless the link is given up before it comes.
-    async fn answer(&self, on: &On, mut reply: Reply) -> Result<Value, Lost> {
-        loop {
-            let changed = self.core().availability.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if on.is_down() {
-                return Err(Lost);
-            }
-            tokio::select! {
-                biased;
-                answer = &mut reply => return match answer.outcome {
-                    Outcome::Answered(value) => Ok(value),
-                    // What is not confirmed in time is as good as lost: nobody knows what comes over this link.
-                    _ => Err(Lost),
-                },
-                () = changed => {}
-            }
-        }
+        self.shared.lose(on.at, from, GapReason::ConnectionLost);
     }
 }

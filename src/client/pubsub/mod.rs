@@ -8,6 +8,8 @@ mod line;
 mod mailbox;
 mod places;
 mod requests;
+mod rounds;
+mod shared;
 mod state;
 mod stream;
 mod topic;
@@ -106,7 +108,8 @@ impl EntraRedis {
 ///   that are in the buffer.
 ///
 /// A connection that falls silent is found by a `PING` after [`ping_interval`](crate::Config::ping_interval); the gap
-/// begins with its last sign of life. While there is no token, streams stay open and silent; the gap is told afterwards.
+/// begins with its last sign of life. What the server refuses when it is subscribed to again is tried again each second;
+/// its gap is told when it succeeds. While there is no token, streams stay open and silent; the gap is told afterwards.
 /// After `shutdown`, or the end of the runtime, they end with what is in their buffers, without a last gap.
 ///
 /// # A slow consumer

@@ -1,6 +1,6 @@
 //! Where a topic belongs: on a single endpoint there; on a cluster, to the node that sends its messages.
 
-use super::{hub::Shared, topic::Topic};
+use super::{shared::Shared, topic::Topic};
 use crate::{
     cluster::{discovery::Routing, node::Node, router::Cluster, slot::Slot},
     exec::core::Core,
@@ -51,7 +51,9 @@ impl Places {
             }
         }
         // Not before: a line ends when nothing is wanted of it.
-        new.into_iter().for_each(|(id, node, bell)| start(id, node, bell));
+        for (id, node, bell) in new {
+            start(id, node, bell);
+        }
         let has_rest = !rest.is_empty();
         if has_rest {
             if let Some(cluster) = core.cluster() {

@@ -162,8 +162,17 @@ impl State {
         if !lines.iter().all(|line| self.lines.contains_key(line)) {
             return false;
         }
-        entry.ordinary = ordinary;
+        let ordinary_before = std::mem::replace(&mut entry.ordinary, ordinary);
         if entry.lines == lines {
+            if let (Some(before), Some(now)) = (ordinary_before, ordinary)
+                && before != now
+            {
+                // What comes from all nodes counts as it comes from this one now, which may be behind or ahead.
+                self.lose(now, topic, Instant::now(), GapReason::Moved);
+                if let Some(line) = self.lines.get_mut(&now) {
+                    line.look_at(topic);
+                }
+            }
             return true;
         }
         let before = std::mem::replace(&mut entry.lines, lines.to_vec());
