@@ -38,8 +38,7 @@
 //!   durations as they are measured, the rest once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
-//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
-//!   subscriptions, say), as a `StreamingCredentialsProvider`.
+//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections, as a `StreamingCredentialsProvider`.
 //!
 //! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in any
 //! version.

@@ -36,7 +36,7 @@ impl Node {
     }
 
     /// A node whose links stay as they are. Must be called on a runtime.
-    #[cfg(feature = "bench-api")]
+    #[cfg(any(test, feature = "bench-api"))]
     pub(crate) fn without_keeper(pool: Arc<Pool>) -> Arc<Self> {
         Arc::new(Self { name: NodeAddress::new("none", 1), pool, keeper: tokio::spawn(async {}).abort_handle() })
     }

@@ -156,3 +156,14 @@ async fn a_buffer_of_nothing_is_refused() {
     let error = azure.try_connect(azure.config().pubsub_buffer(0)).await.unwrap_err();
     assert!(error.to_string().contains("pubsub_buffer"), "{error}");
 }
+
+/// As a new user runs it.
+#[tokio::test]
+async fn the_example_runs_without_an_argument() {
+    let run = common::child::example("pubsub", &[], &[]).await;
+    assert_eq!(run.code, Some(0), "{}", run.complaint);
+    let last = run.output.lines().last().unwrap();
+    let numbers: Vec<u64> = last.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [messages, gaps, rotations] = numbers[..] else { panic!("{last}") };
+    assert!(messages > 300 && gaps == 1 && rotations >= 2, "{}", run.output);
+}

@@ -198,3 +198,6 @@ fn give(entry: &Entry, kind: Kind, push: PushKind, data: Vec<Value>, wakers: &mu
     wakers.extend(others.iter().filter_map(|(_, mailbox)| put(mailbox, msg.clone())));
     wakers.extend(put(last, msg));
 }
+
+#[cfg(test)]
+mod tests;
