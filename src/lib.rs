@@ -38,7 +38,9 @@
 //!   durations as they are measured, the rest once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
-//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections, as a `StreamingCredentialsProvider`.
+//! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
+//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections, as a
+//!   `StreamingCredentialsProvider`.
 //!
 //! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in any
 //! version.
@@ -76,7 +78,10 @@ mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
 pub use client::{Config, ConnectionManager, Delivery, EntraRedis, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
-pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
+pub use cluster::{
+    discovery::{Startup, Topology},
+    endpoint::NodeEndpoint,
+};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use observe::{

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::{
-    cluster::{discovery::Routing, node::Node, slot::Slot},
+    cluster::{node::Node, routing::Routing, slot::Slot},
     error::{Error, ErrorKind, Stage},
     pool::{Lease, Offer},
 };
@@ -98,9 +98,8 @@ impl Core {
     }
 
     fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
-        match (place, &self.routing) {
-            (Place::Node(node), _) => Some(Arc::clone(node)),
-            (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
+        match (place, self.routing.get()?) {
+            (Place::Node(node), _) | (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
             (Place::Owner(Some(slot)), Routing::Cluster(cluster)) => {
                 let owner = cluster.map().get(*slot).map(Arc::clone);
                 if owner.is_none() {
@@ -117,7 +116,10 @@ impl Core {
             return Error::closed();
         }
         let kind = ErrorKind::Timeout(Stage::Command);
-        let last_error = self.node_of(place).and_then(|node| node.pool().last_error());
+        let last_error = match self.node_of(place) {
+            Some(node) => node.pool().last_error(),
+            None => self.routing.last_error(),
+        };
         match self.tokens.late().or(last_error) {
             Some(source) => {
                 let text = format!("no connection for this command alone came up in time; the last attempt: {source}");

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) counted: bool,
     /// It has a permit, which it gives back.
     pub(super) permitted: bool,
+    /// Nothing else may be under way with it.
+    pub(super) alone: bool,
 }
 
 /// Requests that are through.
@@ -48,6 +50,8 @@ pub(super) struct NewRequest {
     pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     pub(super) quiet: bool,
+    /// Nothing else may be under way with it.
+    pub(super) alone: bool,
 }
 
 /// What the driver found in the queue.

@@ -3,8 +3,8 @@
 use entra_redis::{
     AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, Delivery,
     EntraRedis, Error, ErrorKind, Event, FailedCommands, GapReason, Health, LinkState, LinkStats, ManagedIdentity,
-    NodeEndpoint, NodeStats, Overload, PubSub, PubSubSink, PubSubStream, RetryPolicy, Secret, Stage, Stats, Tls,
-    TokenFailure, TokenManagerConfig, TokenStats, Topic, Topology,
+    NodeEndpoint, NodeStats, Overload, PubSub, PubSubSink, PubSubStream, RetryPolicy, Secret, Stage, Startup, Stats,
+    Tls, TokenFailure, TokenManagerConfig, TokenStats, Topic, Topology,
 };
 use std::{fmt::Debug, future::Future};
 
@@ -52,13 +52,16 @@ fn public_types_can_be_sent_printed_and_cloned() {
     copied::<LinkState>();
     copied::<Overload>();
     copied::<Stage>();
+    copied::<Startup>();
     copied::<Topology>();
 }
 
 #[test]
 fn futures_of_the_handle_may_run_on_any_thread() {
     let config = Config::new(Credential::custom(async || AccessToken::opaque("token", std::time::Duration::MAX, "me")));
-    sent(&EntraRedis::connect("localhost", 1, config));
+    sent(&EntraRedis::connect("localhost", 1, config.clone()));
+    sent(&EntraRedis::open(config));
+    sent(&EntraRedis::from_env());
 }
 
 /// Never called: it is enough that it compiles.
@@ -72,6 +75,8 @@ fn futures_of_commands(mut redis: EntraRedis) {
     sent(&redis.pubsub());
 }
 
+fn stream<S: futures_util::Stream<Item = Delivery> + Send + Unpin>(_: S) {}
+
 /// Never called either.
 #[allow(dead_code, reason = "the bounds are what is checked")]
 fn futures_of_subscriptions(mut pubsub: PubSub) {
@@ -81,7 +86,6 @@ fn futures_of_subscriptions(mut pubsub: PubSub) {
     sent(&pubsub.punsubscribe(String::from("pattern*")));
     sent(&pubsub.ssubscribe(b"channel"));
     sent(&pubsub.sunsubscribe(("channel", "channel")));
-    fn stream<S: futures_util::Stream<Item = Delivery> + Send + Unpin>(_: S) {}
     stream(pubsub.on_message());
     let (_sink, read): (PubSubSink, PubSubStream) = pubsub.split();
     stream(read);

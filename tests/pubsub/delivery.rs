@@ -167,3 +167,18 @@ async fn the_example_runs_without_an_argument() {
     let [messages, gaps, rotations] = numbers[..] else { panic!("{last}") };
     assert!(messages > 300 && gaps == 1 && rotations >= 2, "{}", run.output);
 }
+
+/// Before it is known where commands go, subscriptions wait as commands do.
+#[tokio::test]
+async fn with_a_lazy_start_subscriptions_wait_within_their_deadline() {
+    let azure = common::start(common::emulator(HOUR)).await;
+    azure.redis_front().refuse_connections(true);
+    let redis = azure.connect(azure.config().startup(entra_redis::Startup::Lazy).command_timeout(SECOND)).await;
+    let mut consumer = redis.pubsub().await.unwrap();
+    let error = consumer.subscribe("a").await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    azure.redis_front().refuse_connections(false);
+    eventually("it is served", 10 * SECOND, async || consumer.subscribe("a").await.ok()).await;
+    publish(&redis, "a", "x").await;
+    assert_eq!(message(&mut consumer.into_on_message()).await, "x");
+}

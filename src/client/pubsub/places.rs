@@ -2,7 +2,7 @@
 
 use super::{shared::Shared, topic::Topic};
 use crate::{
-    cluster::{discovery::Routing, node::Node, router::Cluster, slot::Slot},
+    cluster::{node::Node, router::Cluster, routing::Routing, slot::Slot},
     exec::core::Core,
 };
 use std::sync::Arc;
@@ -40,9 +40,11 @@ impl Places {
         };
         let mut rest = Vec::new();
         for topic in topics {
-            let lines: Vec<u64> = match &core.routing {
-                Routing::Single(node) => vec![line(node)],
-                Routing::Cluster(cluster) => self.nodes(cluster, &topic).iter().map(&mut line).collect(),
+            let lines: Vec<u64> = match core.routing.get() {
+                // With a lazy start it may not be known yet.
+                None => Vec::new(),
+                Some(Routing::Single(node)) => vec![line(node)],
+                Some(Routing::Cluster(cluster)) => self.nodes(cluster, &topic).iter().map(&mut line).collect(),
             };
             let ordinary = self.home.as_ref().filter(|_| topic.is_of_each_node()).map(&mut line);
             // While there is none, one that has a place keeps it.

@@ -166,7 +166,8 @@ impl PubSubSink {
         }
         let text = format!("not {what} within {:?} (`command_timeout`)", core.command_timeout);
         let error = Error::new(ErrorKind::Timeout(Stage::Command), text);
-        let cause = core.tokens.late().or_else(|| core.nodes().iter().find_map(|node| node.pool().last_error()));
+        let cause = core.tokens.late().or_else(|| core.routing.last_error());
+        let cause = cause.or_else(|| core.nodes().iter().find_map(|node| node.pool().last_error()));
         Err(match cause {
             Some(cause) => error.with_source(cause).into(),
             None => error.into(),
