@@ -293,10 +293,11 @@ impl Config {
         self
     }
 
-    /// How many messages may wait for one consumer of [`pubsub`](crate::EntraRedis::pubsub); at least 1, default 16,384.
+    /// How many messages may wait for one consumer of [`pubsub`](crate::EntraRedis::pubsub); at least 1, default
+    /// 16,384.
     ///
-    /// A consumer that does not take them holds up nobody: what comes beyond that is dropped, and it is told of the gap,
-    /// and how many messages it has missed, in their place.
+    /// A consumer that does not take them holds up nobody: what comes beyond that is dropped, and it is told of the
+    /// gap, and how many messages it has missed, in their place.
     pub fn pubsub_buffer(mut self, messages: usize) -> Self {
         self.pubsub_buffer = messages;
         self

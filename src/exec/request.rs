@@ -242,8 +242,8 @@ pub(super) fn slot_of(cmd: &Cmd, profile: Profile) -> Option<Slot> {
     }
 }
 
-/// Of what any node may run, the slot whose owner gets it: the messages of one channel go to one node. What is published
-/// at several nodes, one after the other, reaches a subscriber in any order.
+/// Of what any node may run, the slot whose owner gets it: the messages of one channel go to one node. What is
+/// published at several nodes, one after the other, reaches a subscriber in any order.
 pub(super) fn leaning_of(cmd: &Cmd, profile: Profile) -> Option<Slot> {
     match cmd.args_iter().nth(1)? {
         redis::Arg::Simple(channel) if profile.full_name() == "PUBLISH" => Some(Slot::of(channel)),

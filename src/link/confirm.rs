@@ -37,7 +37,7 @@ pub(super) fn is_confirmation(kind: &PushKind) -> bool {
     matches!(kind, Subscribe | Unsubscribe | PSubscribe | PUnsubscribe | SSubscribe | SUnsubscribe)
 }
 
-/// What would be a push in RESP3 of what a subscriber gets in RESP2, where it comes as an array; anything else as it is.
+/// As a push what a subscriber gets in RESP2 as an array, and would get as a push in RESP3; anything else as it is.
 pub(super) fn from_resp2(value: Value) -> Value {
     let kind = match &value {
         Value::Array(items) => match items.first() {

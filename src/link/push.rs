@@ -14,7 +14,8 @@ pub(crate) trait PushReceiver: Send + Sync {
     fn end(&self);
 }
 
-/// Who gets the pushes of a connection. Those that come before anybody wants them are dropped: nobody has asked for any.
+/// Who gets the pushes of a connection. Those that come before anybody wants them are dropped: nobody has asked for
+/// any.
 #[derive(Default)]
 pub(super) struct Pushes {
     receiver: OnceLock<Arc<dyn PushReceiver>>,

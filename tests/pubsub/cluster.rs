@@ -179,7 +179,8 @@ async fn ordinary_channels_move_when_their_node_goes() {
     cluster.kill(home).await.unwrap();
     let (channels, reason) = gap(&mut stream).await;
     assert_eq!(channels, [channel("a"), Topic::Pattern(b"b*".to_vec())]);
-    assert_eq!(reason, GapReason::ConnectionLost);
+    // Whichever was noticed first.
+    assert!(matches!(reason, GapReason::ConnectionLost | GapReason::Moved), "{reason:?}");
     eventually("it is heard", 10 * SECOND, async || {
         let heard: Result<i64, _> = redis.clone().publish("a", "x").await;
         heard.ok()

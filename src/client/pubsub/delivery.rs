@@ -10,16 +10,16 @@ use std::time::SystemTime;
 pub enum Delivery {
     /// A message.
     Message(Msg),
-    /// Messages may have been missed, here in the order of what comes: everything before it was sent before its end, and
-    /// everything after it after its beginning.
+    /// Messages may have been missed, here in the order of what comes: what is before it was published before its end,
+    /// and what is after it after its beginning.
     #[non_exhaustive]
     Gap {
         /// What was subscribed to, by the consumer of this stream, and not heard of meanwhile.
         channels: Vec<Topic>,
         /// When, by the clock of this machine, nothing was missed yet: the last sign of life of the connection, the end
-        /// of the old subscription, or the first message that did not fit; of a further node of a cluster, when it became
-        /// known. An idle connection gives no sign, so this may be early. What was published so shortly before it that
-        /// it was still on its way may be missing, too.
+        /// of the old subscription, or the first message that did not fit; of a further node of a cluster, when it
+        /// became known. An idle connection gives no sign, so this may be early. What was published so shortly before
+        /// it that it was still on its way may be missing, too.
         from: SystemTime,
         /// From when on nothing is missed any more.
         until: SystemTime,
@@ -41,7 +41,7 @@ pub enum GapReason {
     /// The consumer did not take messages as fast as they came, and
     /// [`pubsub_buffer`](crate::Config::pubsub_buffer) of them were waiting.
     SlowConsumer,
-    /// Over RESP2, a connection was replaced before its token expired, and it is not known where the messages of the old
-    /// one end in those of the new one. Messages may as well have come twice.
+    /// Over RESP2, a connection was replaced before its token expired, and it is not known where the messages of the
+    /// old one end in those of the new one. Messages may as well have come twice.
     Replaced,
 }

@@ -97,20 +97,20 @@ impl EntraRedis {
 /// - **Messages of one channel come in the order in which they were published, and none twice**, except as said of
 ///   RESP2.
 /// - **Whatever may have been missed is told**, by a [`Delivery::Gap`] in its place among the messages: after a lost
-///   connection, a channel's move on a cluster, or if the consumer is too slow. It comes when everything is subscribed to
-///   again, so that whoever then reads the state behind the messages misses nothing.
+///   connection, a channel's move on a cluster, or if the consumer is too slow. It comes when everything is subscribed
+///   to again, so that whoever then reads the state behind the messages misses nothing.
 /// - **A new token is no gap.** Over RESP3 the connection is re-authenticated in place. Over RESP2 that is impossible,
 ///   so it is replaced before its token expires: the new one subscribes to everything, then a mark is published over a
 ///   channel that both have (`__entra-redis:handover:…`), and the old one counts up to it, the new one from there on:
 ///   none is lost, none comes twice, as long as one Redis process serves both. If the mark does not come (an access
 ///   policy may forbid it), there is a gap with the reason [`Replaced`](GapReason::Replaced).
-/// - `subscribe` returns when the server has confirmed it, and `unsubscribe` when no message can come any more but those
-///   that are in the buffer.
+/// - `subscribe` returns when the server has confirmed it, and `unsubscribe` when no message can come any more but
+///   those that are in the buffer.
 ///
 /// A connection that falls silent is found by a `PING` after [`ping_interval`](crate::Config::ping_interval); the gap
-/// begins with its last sign of life. What the server refuses when it is subscribed to again is tried again each second;
-/// its gap is told when it succeeds. While there is no token, streams stay open and silent; the gap is told afterwards.
-/// After `shutdown`, or the end of the runtime, they end with what is in their buffers, without a last gap.
+/// begins with its last sign of life. What the server refuses when it is subscribed to again is tried again each
+/// second; its gap is told when it succeeds. While there is no token, streams stay open and silent; the gap is told
+/// afterwards. After `shutdown`, or the end of the runtime, they end with what is in their buffers, without a last gap.
 ///
 /// # A slow consumer
 ///

@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// What everybody who has to do with subscriptions shares, behind one lock that is held for no longer than a push takes.
+/// What everybody who has to do with subscriptions shares, behind a lock that is held for no longer than a push takes.
 pub(super) struct State {
     pub(super) consumers: HashMap<u64, Consumer>,
     pub(super) entries: TopicMap<Entry>,

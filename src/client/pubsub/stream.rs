@@ -102,8 +102,8 @@ impl PubSubSink {
         self.leave(Kind::Pattern, patterns).await
     }
 
-    /// As [`subscribe`](Self::subscribe), to sharded channels (Redis 7), which are published to with `SPUBLISH`. They may
-    /// be of any slots.
+    /// As [`subscribe`](Self::subscribe), to sharded channels (Redis 7), which are published to with `SPUBLISH`. They
+    /// may be of any slots.
     ///
     /// # Errors
     ///
