@@ -28,6 +28,9 @@
 //! The handle implements the `redis` crate's [`ConnectionLike`](redis::aio::ConnectionLike), so that `AsyncCommands`,
 //! `pipe()`, `Script` and SCAN iterators work on it.
 //!
+//! The [`guide`] leads from an empty subscription to a service that runs: Azure set-up, credentials, Kubernetes, what
+//! happens when tokens rotate and connections fail, migration, and errors by their text.
+//!
 //! # Features
 //!
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
@@ -63,6 +66,8 @@ mod credential;
 pub mod emulator;
 mod error;
 mod exec;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod link;
 mod lock;
 mod observe;

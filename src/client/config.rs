@@ -331,15 +331,15 @@ impl Config {
         if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::config("username", "is empty"));
         }
+        if self.client_name.as_ref().is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Err(Error::config("client_name", "must be of visible ASCII characters, without spaces"));
+        }
         if self.max_leased == 0 {
             return Err(Error::config("max_leased", "must be at least 1"));
         }
         if self.pubsub_buffer == 0 {
             return Err(Error::config("pubsub_buffer", "must be at least 1"));
-        }
-        if self.client_name.as_ref().is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()))
-        {
-            return Err(Error::config("client_name", "must be of visible ASCII characters, without spaces"));
         }
         if self.max_in_flight == 0 {
             return Err(Error::config("max_in_flight", "must be at least 1"));

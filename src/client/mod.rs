@@ -70,7 +70,7 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 ///   places of the arguments.
 /// - `DBSIZE`, `KEYS`, `FLUSHALL`, `FLUSHDB`, `SCRIPT LOAD`, `FUNCTION LOAD`, `CONFIG SET` and the like go to all
 ///   nodes, and fail if one of them fails. `SCAN` has one cursor over all nodes. `INFO` and other reports are maps,
-///   from the addresses of the nodes to what each says. The README has a table of all of them.
+///   from the addresses of the nodes to what each says. The guide has a table of all of them.
 /// - Commands without keys go to any node; `PUBLISH` to the same one for the same channel, as long as that is up. One
 ///   that this crate does not know is taken to have its key as its first argument; if the guess is wrong, the server
 ///   names the right node.

@@ -99,7 +99,8 @@ impl Core {
 
     fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
         match (place, self.routing.get()?) {
-            (Place::Node(node), _) | (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
+            (Place::Node(node), _) => Some(Arc::clone(node)),
+            (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
             (Place::Owner(Some(slot)), Routing::Cluster(cluster)) => {
                 let owner = cluster.map().get(*slot).map(Arc::clone);
                 if owner.is_none() {

@@ -7,7 +7,7 @@ use super::{
     handshake,
     push::PushReceiver,
     reply::{Outcome, Reply},
-    wire::{Queued, Wire},
+    wire::Queued,
 };
 use crate::{error::Error, lock::lock, token::Current};
 use redis::{Cmd, Pipeline, PushKind};
@@ -88,7 +88,13 @@ impl Link {
         }
         let limit = self.auth_limit(limit);
         let started = Instant::now();
-        let auth = self.unheld(|wire| wire.auth(&handshake::auth_command(current), started + limit.duration()))?;
+        let auth = {
+            let held = lock(&self.held);
+            if *held {
+                return None;
+            }
+            self.wire.auth(&handshake::auth_command(current), started + limit.duration())
+        };
         let (link, current) = (Arc::clone(self), Arc::clone(current));
         Some(async move {
             let validating = link.wire.liveness.validate();
@@ -103,20 +109,17 @@ impl Link {
         limit: Duration,
     ) -> Option<impl Future<Output = Result<(), &'static str>> + Send + use<>> {
         let asked = Instant::now();
-        let ping = self.unheld(|wire| {
-            let (reply, _) = wire.command(Access::Own, &redis::cmd("PING"), Some(asked + limit), false)?;
-            Some(reply)
-        })?;
+        let ping = {
+            let held = lock(&self.held);
+            if *held {
+                return None;
+            }
+            self.wire.command(Access::Own, &redis::cmd("PING"), Some(asked + limit), false).map(|(reply, _)| reply)
+        };
         self.touch();
         self.wire.liveness.take_claims();
         let link = Arc::clone(self);
         Some(async move { verdict(&outcome(ping).await, &link.wire, asked) })
-    }
-
-    /// What `queue` queues of the link's own commands, unless it is held.
-    fn unheld(&self, queue: impl FnOnce(&Wire) -> Option<Reply>) -> Option<Option<Reply>> {
-        let held = lock(&self.held);
-        (!*held).then(|| queue(&self.wire))
     }
 }
 

@@ -19,10 +19,10 @@ pub(super) struct Entry {
     pub(super) quiet: bool,
     /// Somebody's command.
     pub(super) counted: bool,
-    /// It has a permit, which it gives back.
-    pub(super) permitted: bool,
     /// Nothing else may be under way with it.
     pub(super) alone: bool,
+    /// It has a permit, which it gives back.
+    pub(super) permitted: bool,
 }
 
 /// Requests that are through.

@@ -108,7 +108,7 @@ impl Queue {
         let counted = access != Access::Own;
         let permitted = counted && access != Access::Alone;
         let (ends, slot) = (inner.offset, Some(slot));
-        inner.entries.push(Entry { begins, ends, deadline, expect, slot, quiet, counted, permitted, alone });
+        inner.entries.push(Entry { begins, ends, deadline, expect, slot, quiet, counted, alone, permitted });
         if counted {
             // In this order, so that nobody takes a command that is just being queued for an answered one.
             self.commands.fetch_add(1, SeqCst);

@@ -152,15 +152,15 @@ impl Wire {
         })
     }
 
-    /// Ends the connection, whoever holds it.
-    pub(super) fn end(&self) {
-        self.driver.abort();
-    }
-
     /// The link's own `AUTH`, in whatever condition the link is: nothing else is under way with it.
     pub(super) fn auth(&self, cmd: &Cmd, deadline: Instant) -> Option<Reply> {
         let order = NewRequest { deadline: Some(deadline), expect: Expect::One, quiet: false, alone: true };
         self.queue.push(Access::Own, order, |bytes| pack::pack(cmd, bytes)).map(|(reply, _)| reply)
+    }
+
+    /// Ends the connection, whoever holds it.
+    pub(super) fn end(&self) {
+        self.driver.abort();
     }
 
     /// One of the link's own commands, sent in whatever condition the link is.
