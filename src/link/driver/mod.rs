@@ -144,10 +144,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         // Before the first request nothing that comes can be a reply; a server that is full may be early with its
         // refusal.
         let may_have_come = self.written > 0 || !self.outstanding.entries.is_empty();
-        let more = may_have_come && self.read(cx)?;
+        let mut more = may_have_come && self.read(cx)?;
         if self.broken.is_none() && self.is_let_on() {
             // What came has let on what waited for it.
             self.send_or_break(now, cx);
+            if self.broken.is_some() {
+                more = self.read(cx)?;
+            }
         }
         // What the server has said before the connection broke counts.
         if let Some(reason) = self.broken
