@@ -159,7 +159,9 @@ async fn an_outage_of_the_identity_provider_is_a_gap_afterwards() {
 /// Connections that are cut, fall silent, are refused, and lose their authentication, while tokens rotate.
 async fn faults(protocol: ProtocolVersion) {
     let config = move |config: entra_redis::Config| {
-        config.protocol(protocol).ping_interval(SECOND / 2).command_timeout(SECOND).retry_reads(true)
+        // A connection that is frozen while it authenticates is given up after a second, too.
+        let config = config.protocol(protocol).ping_interval(SECOND / 2).command_timeout(SECOND);
+        config.connect_timeout(SECOND).auth_timeout(SECOND)
     };
     let (azure, redis) = Fixture::on_redis(2 * SECOND).config(config).up().await;
     let publisher = azure.up(azure.config(), 2).await;
