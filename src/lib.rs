@@ -44,8 +44,8 @@
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
 //! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
-//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
-//!   subscriptions, say), as a `StreamingCredentialsProvider`.
+//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections, as a
+//!   `StreamingCredentialsProvider`.
 //!
 //! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in any
 //! version. Nor is the module `doctor`, which the program reaches for.
@@ -87,7 +87,7 @@ mod transport;
 mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
-pub use client::{Config, ConnectionManager, EntraRedis};
+pub use client::{Config, ConnectionManager, Delivery, EntraRedis, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 pub use cluster::{
     discovery::{Startup, Topology},
     endpoint::NodeEndpoint,

@@ -2,6 +2,7 @@
 
 mod config;
 mod manager;
+mod pubsub;
 #[cfg(feature = "serde")]
 mod settings;
 mod snapshot;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 pub use config::Config;
 pub use manager::ConnectionManager;
+pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 
 /// A handle to Azure Managed Redis, shared by all tasks of a service.
 ///
@@ -33,8 +35,8 @@ pub use manager::ConnectionManager;
 ///
 /// Commands of all clones travel together over a few connections. What such a connection cannot carry is refused before
 /// it is sent: commands that block (`BLPOP`, `XREAD` with `BLOCK`, …), commands that change the connection for
-/// everybody (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …), and commands about one connection of several
-/// (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use.
+/// everybody (`SUBSCRIBE`, for which there is [`pubsub`](Self::pubsub), `SELECT`, bare `MULTI` and `WATCH`, …), and
+/// commands about one connection of several (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use.
 ///
 /// # Order
 ///
@@ -69,8 +71,9 @@ pub use manager::ConnectionManager;
 /// - `DBSIZE`, `KEYS`, `FLUSHALL`, `FLUSHDB`, `SCRIPT LOAD`, `FUNCTION LOAD`, `CONFIG SET` and the like go to all
 ///   nodes, and fail if one of them fails. `SCAN` has one cursor over all nodes. `INFO` and other reports are maps,
 ///   from the addresses of the nodes to what each says. The guide has a table of all of them.
-/// - Commands without keys go to any node. One that this crate does not know is taken to have its key as its first
-///   argument; if the guess is wrong, the server names the right node.
+/// - Commands without keys go to any node; `PUBLISH` to the same one for the same channel, as long as that is up. One
+///   that this crate does not know is taken to have its key as its first argument; if the guess is wrong, the server
+///   names the right node.
 /// - `WAIT` is refused, as on a single endpoint: it blocks, and tells of what one connection has written.
 ///
 /// # Errors

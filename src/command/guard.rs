@@ -73,6 +73,9 @@ fn instead(name: &str) -> &'static str {
             "use `CLIENT LIST`, which shows them all with the library's name `entra-redis` (Redis 7.2 and later), or \
              `manager().stats().links`"
         }
+        "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => {
+            "use `EntraRedis::pubsub()`, which keeps subscriptions up on connections of their own"
+        }
         "CLIENT SETNAME" => "`Config::client_name` names all connections",
         "CLIENT SETINFO" => "on Redis 7.2 and later `CLIENT LIST` shows them all with the library's name `entra-redis`",
         _ => {

@@ -117,7 +117,10 @@ impl Core {
             return Error::closed();
         }
         let kind = ErrorKind::Timeout(Stage::Command);
-        let last_error = self.node_of(place).and_then(|node| node.pool().last_error());
+        let last_error = match self.node_of(place) {
+            Some(node) => node.pool().last_error(),
+            None => self.routing.last_error(),
+        };
         match self.tokens.late().or(last_error) {
             Some(source) => {
                 let text = format!("no connection for this command alone came up in time; the last attempt: {source}");

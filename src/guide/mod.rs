@@ -9,6 +9,7 @@
 //! | know what happens when a token is renewed | [`rotation`] |
 //! | know what a command's error means, and what is sent again | [`failures`] |
 //! | use a cache of several nodes | [`clusters`] |
+//! | subscribe to channels, and know what may have been missed | [`pubsub`] |
 //! | watch it: figures, events, probes, a dashboard and alerts | [`observability`] |
 //! | test your own code without Azure | [`testing`] |
 //! | know how fast it is, and how that was measured | [`performance`] |
@@ -25,8 +26,8 @@
 //! This module is there in the documentation only: it is not compiled into your program.
 
 // A page is a Markdown file beside this one, a module below and a row above; `tests/guide` notices when one of them is
-// missing. Pages on subscriptions and blocking commands (`pubsub`) and on client-side caching (`near_cache`) belong
-// between `clusters` and `observability`, and come with what they describe.
+// missing. A page on client-side caching (`near_cache`) belongs between `pubsub` and `observability`, and comes with what
+// it describes.
 
 #[doc = include_str!("azure_setup.md")]
 pub mod azure_setup {}
@@ -51,6 +52,9 @@ pub mod failures {}
 
 #[doc = include_str!("clusters.md")]
 pub mod clusters {}
+
+#[doc = include_str!("pubsub.md")]
+pub mod pubsub {}
 
 #[doc = include_str!("observability.md")]
 pub mod observability {}
