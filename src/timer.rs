@@ -56,6 +56,12 @@ impl Timers {
         !*self.driven.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The runtime that drives them.
+    #[cfg(feature = "near-cache")]
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Waits until `deadline`, or for the end of the runtime.
     pub(crate) fn sleep_until(&self, deadline: Instant) -> Sleep {
         // The timer belongs to the runtime in which it is made.

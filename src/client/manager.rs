@@ -23,7 +23,11 @@ use crate::{
     transport::dialer::Dialer,
 };
 use futures_util::future::join_all;
+#[cfg(feature = "near-cache")]
+use redis::ProtocolVersion;
 use std::{sync::Arc, time::Duration};
+#[cfg(feature = "near-cache")]
+use tokio::task::AbortHandle;
 use tokio::{
     runtime::Handle,
     sync::{Mutex, broadcast},
@@ -42,6 +46,8 @@ pub struct ConnectionManager {
     /// What calls need.
     core: Core,
     sources: Sources,
+    #[cfg(feature = "near-cache")]
+    protocol: ProtocolVersion,
     shutdown_timeout: Duration,
     /// The token actor, and the watch of a cluster.
     background: Mutex<Tasks>,
@@ -153,6 +159,7 @@ impl ConnectionManager {
             admission: Arc::clone(&admission),
             availability: Arc::clone(&availability),
             routing: routing.clone(),
+            caches: Arc::default(),
         };
         let stats = {
             let sources = sources.clone();
@@ -176,6 +183,8 @@ impl ConnectionManager {
         Ok(Self {
             core,
             sources,
+            #[cfg(feature = "near-cache")]
+            protocol: config.protocol,
             shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
             background: Mutex::new(background),
             keepers,
@@ -188,6 +197,24 @@ impl ConnectionManager {
     /// What calls need.
     pub(crate) fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// Whether the servers send something without being asked.
+    #[cfg(feature = "near-cache")]
+    pub(super) fn gets_pushes(&self) -> bool {
+        self.protocol != ProtocolVersion::RESP2
+    }
+
+    /// Those who report.
+    #[cfg(feature = "near-cache")]
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Runs a task, which must end when commands are refused, on the runtime of `connect`.
+    #[cfg(feature = "near-cache")]
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.keepers.spawn_on(task, self.core.timers.runtime()).abort_handle()
     }
 
     /// Whether commands can be sent right now: some link is up, on a cluster to some node, and `shutdown` has not been
