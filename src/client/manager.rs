@@ -26,8 +26,6 @@ use futures_util::future::join_all;
 #[cfg(feature = "near-cache")]
 use redis::ProtocolVersion;
 use std::{sync::Arc, time::Duration};
-#[cfg(feature = "near-cache")]
-use tokio::task::AbortHandle;
 use tokio::{
     runtime::Handle,
     sync::{Mutex, broadcast},
@@ -45,14 +43,14 @@ use tokio_util::task::TaskTracker;
 pub struct ConnectionManager {
     /// What calls need.
     core: Core,
-    sources: Sources,
+    pub(super) sources: Sources,
     #[cfg(feature = "near-cache")]
-    protocol: ProtocolVersion,
+    pub(super) protocol: ProtocolVersion,
     shutdown_timeout: Duration,
     /// The token actor, and the watch of a cluster.
     background: Mutex<Tasks>,
-    /// The tasks of the nodes.
-    keepers: TaskTracker,
+    /// The tasks of the nodes, which end when commands are refused.
+    pub(super) keepers: TaskTracker,
     /// The tasks of the connections, those that are just being opened included.
     connections: TaskTracker,
     /// Passes on figures; ended last, so that it sees everything.
@@ -197,24 +195,6 @@ impl ConnectionManager {
     /// What calls need.
     pub(crate) fn core(&self) -> &Core {
         &self.core
-    }
-
-    /// Whether the servers send something without being asked.
-    #[cfg(feature = "near-cache")]
-    pub(super) fn gets_pushes(&self) -> bool {
-        self.protocol != ProtocolVersion::RESP2
-    }
-
-    /// Those who report.
-    #[cfg(feature = "near-cache")]
-    pub(super) fn sources(&self) -> &Sources {
-        &self.sources
-    }
-
-    /// Runs a task, which must end when commands are refused, on the runtime of `connect`.
-    #[cfg(feature = "near-cache")]
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.keepers.spawn_on(task, self.core.timers.runtime()).abort_handle()
     }
 
     /// Whether commands can be sent right now: some link is up, on a cluster to some node, and `shutdown` has not been

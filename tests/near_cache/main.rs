@@ -8,6 +8,8 @@ mod figures;
 mod history;
 mod invalidation;
 mod reads;
+#[cfg(feature = "metrics")]
+mod service;
 mod staleness;
 mod untracked;
 

@@ -1,10 +1,14 @@
 //! What is read from memory, and that it is what the server would answer.
 
 use crate::{cached, settled};
-use common::{cmd, server::Server};
+use common::{SECOND, cmd, server::Server};
 use entra_redis::CacheOptions;
 use futures_util::future::join_all;
 use redis::{AsyncCommands, Value};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
 
 #[tokio::test]
 async fn every_command_that_is_kept_answers_as_the_server_does() {
@@ -126,14 +130,14 @@ async fn the_one_who_asks_may_give_up_and_the_others_get_it() {
     let (mut first, mut second) = (cached.clone(), cached.clone());
     let asking = tokio::spawn(async move { first.get::<_, String>("key").await });
     let joining = tokio::spawn(async move { second.get::<_, String>("key").await });
-    common::eventually("both have looked", common::SECOND, async || (cached.stats().misses == 2).then_some(())).await;
+    common::eventually("both have looked", SECOND, async || (cached.stats().misses == 2).then_some(())).await;
     asking.abort();
     assert_eq!(joining.await.unwrap().unwrap(), "value");
     // Nobody waits for this one; another one is asked for.
     admin.run("CLIENT PAUSE 300 ALL").await;
     let mut third = cached.clone();
     let given_up = tokio::spawn(async move { third.get::<_, Option<String>>("other").await });
-    common::eventually("it has looked", common::SECOND, async || (cached.stats().misses == 3).then_some(())).await;
+    common::eventually("it has looked", SECOND, async || (cached.stats().misses == 3).then_some(())).await;
     given_up.abort();
     assert_eq!(cached.get::<_, Option<String>>("other").await.unwrap(), None);
     settled(&mut cached, &cmd("GET other")).await;
@@ -161,4 +165,26 @@ async fn a_handle_reads_what_it_has_written() {
     let _: () = redis::cmd("FLUSHALL").query_async(&mut cached).await.unwrap();
     assert_eq!(cached.get::<_, Option<u64>>("key").await.unwrap(), None);
     assert!(cached.stats().hits > 400, "{:?}", cached.stats());
+}
+
+/// On one thread: a task that only reads from memory would keep it for itself otherwise.
+#[tokio::test]
+async fn reads_from_memory_let_other_tasks_run() {
+    let server = Server::start();
+    let redis = server.up(server.config(), 2).await;
+    let mut cached = cached(&redis, CacheOptions::new()).await;
+    settled(&mut cached, &cmd("GET key")).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (over, mut reader) = (Arc::clone(&is_over), cached.clone());
+    let reads = tokio::spawn(async move {
+        let mut reads = 0_u64;
+        while !over.load(SeqCst) {
+            let _: Option<String> = reader.get("key").await.unwrap();
+            reads += 1;
+            assert!(reads < 10_000_000, "nobody else gets a turn");
+        }
+    });
+    tokio::time::sleep(SECOND / 10).await;
+    is_over.store(true, SeqCst);
+    reads.await.unwrap();
 }

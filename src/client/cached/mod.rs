@@ -144,7 +144,7 @@ impl CachedRedis {
         let missing_may_come_elsewhere = core.cluster().is_some();
         let limits = Limits { max_bytes, ttl, max_staleness, missing_may_come_elsewhere };
         let shared = Arc::new(Shared { store: Store::new(limits), trackers: Mutex::default() });
-        let caches = Arc::clone(&redis.manager.sources().caches);
+        let caches = Arc::clone(&redis.manager.sources.caches);
         let cache = Arc::new(Cache { shared, caches, next_part: AtomicUsize::new(1) });
         let figures: Weak<Cache> = Arc::downgrade(&cache);
         cache.caches.add(figures);
@@ -183,8 +183,9 @@ impl CachedRedis {
         }
         let tracker = Tracker::new(Arc::clone(node));
         trackers.push(Arc::clone(&tracker));
-        let (manager, shared) = (Arc::clone(&self.redis.manager), Arc::clone(shared));
-        tracker.set_task(self.redis.manager.spawn(tracking::run(manager, shared, Arc::clone(&tracker))));
+        let manager = &self.redis.manager;
+        let task = tracking::run(Arc::clone(manager), Arc::clone(shared), Arc::clone(&tracker));
+        tracker.set_task(manager.keepers.spawn_on(task, manager.core().timers.runtime()).abort_handle());
         Some(tracker)
     }
 

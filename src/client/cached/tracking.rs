@@ -16,7 +16,8 @@ use crate::{
     observe::event::Event,
     retry::{Backoff, RetryPolicy},
 };
-use redis::{Cmd, Value};
+use futures_util::future::join;
+use redis::{Cmd, ProtocolVersion, Value};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -84,7 +85,7 @@ struct Task<'a> {
 
 impl Task<'_> {
     async fn keep_on(&self) {
-        if !self.manager.gets_pushes() {
+        if self.manager.protocol == ProtocolVersion::RESP2 {
             self.is_off("the protocol is RESP2 (`Config::protocol`), in which Redis does not tell of changes");
             return std::future::pending().await;
         }
@@ -125,7 +126,7 @@ impl Task<'_> {
         let reason: Arc<str> = reason.into();
         if self.tracker.set_status(false, Some(&reason)) {
             let node = self.tracker.node.name().to_string().into();
-            self.manager.sources().journal.record(Event::CacheUntracked { node, reason });
+            self.manager.sources.journal.record(Event::CacheUntracked { node, reason });
         }
     }
 
@@ -154,13 +155,13 @@ impl Task<'_> {
             return End::Lost;
         };
         self.tracker.begin(link, self.shared.store.cover(asked));
-        if link.has_ended() {
+        if is_down(link) {
             // Its end may have come before there was anything to end.
             return End::Lost;
         }
         if self.tracker.set_status(true, None) {
             let node = self.tracker.node.name().to_string().into();
-            self.manager.sources().journal.record(Event::CacheTracking { node, link: link.id() });
+            self.manager.sources.journal.record(Event::CacheTracking { node, link: link.id() });
         }
         tokio::select! {
             () = self.signs_of_life(link, slots) => {}
@@ -199,11 +200,18 @@ impl Task<'_> {
 
     /// None if there is none; else the slots that the node has, in a cluster.
     async fn sign_of_life(&self, link: &Link) -> Option<Option<SlotSet>> {
-        if self.core.cluster().is_some() {
-            return slots_by_its_word(&self.tracker.node, link, ANSWER_WITHIN).await.map(Some);
+        if is_down(link) {
+            return None;
         }
-        // Whatever it answers, it has.
-        answer(link, &redis::cmd("PING")).await.map(|_| None)
+        if self.core.cluster().is_none() {
+            // Whatever it answers, it has.
+            return answer(link, &redis::cmd("PING")).await.map(|_| None);
+        }
+        let mut info = redis::cmd("CLUSTER");
+        info.arg("INFO");
+        let (info, slots) = join(answer(link, &info), slots_by_its_word(&self.tracker.node, link, ANSWER_WITHIN)).await;
+        // A node that is cut off from the others claims its slots, while another one may have got them.
+        slots.filter(|_| info.is_some_and(|info| !is_cut_off(&info))).map(Some)
     }
 
     /// Looks at what may end or flush what is covered, until the connection ends.
@@ -215,7 +223,7 @@ impl Task<'_> {
             let changed = self.core.availability.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if link.has_ended() || self.tracker.session().is_none() {
+            if is_down(link) || self.tracker.session().is_none() {
                 return;
             }
             if let (Some(cluster), Some((fingerprint, before))) = (cluster, &slots)
@@ -234,6 +242,23 @@ impl Task<'_> {
         }
     }
 }
+
+/// Whether the link takes no commands any more.
+fn is_down(link: &Link) -> bool {
+    link.has_ended() || !(link.is_open() || link.is_reauthenticating())
+}
+
+/// Whether a node's `CLUSTER INFO` says that it serves nothing. One that may not be asked, or says something else, does.
+fn is_cut_off(info: &Value) -> bool {
+    let text = match info {
+        Value::BulkString(bytes) => bytes,
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text.as_bytes(),
+        _ => return false,
+    };
+    text.windows(CUT_OFF.len()).any(|words| words == CUT_OFF)
+}
+
+const CUT_OFF: &[u8] = b"cluster_state:fail";
 
 /// What a command of the link's only user is answered; none if it is not.
 async fn answer(link: &Link, cmd: &Cmd) -> Option<Value> {
