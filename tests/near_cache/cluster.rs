@@ -82,6 +82,31 @@ async fn a_slot_that_moves_serves_nothing_old_for_longer_than_it_may() {
     }
 }
 
+/// The source has not told of the key that it does not have any more: only its own word on its slots says it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_is_given_to_another_node_is_found_out() {
+    let (azure, cluster, redis) = three_with(|config| config.topology_refresh_interval(HOUR)).await;
+    let limit = SECOND;
+    let mut cached = cached(&redis, CacheOptions::new().max_staleness(limit)).await;
+    let mut other = azure.connect(azure.config()).await;
+    let _: () = other.set("{foo}", "old").await.unwrap();
+    settled(&mut cached, &cmd("GET {foo}")).await;
+    let from = owner(&cluster, FOO).await;
+    let to = (from + 1) % 3;
+    for (node, line) in [(from, "DELSLOTS"), (to, "DELSLOTS"), ((to + 1) % 3, "DELSLOTS"), (to, "ADDSLOTS")] {
+        let address = cluster.redis_address(node).unwrap();
+        let client = redis::Client::open(format!("redis://{address}/")).unwrap();
+        let mut admin = client.get_multiplexed_async_connection().await.unwrap();
+        let _: () = redis::cmd("CLUSTER").arg(line).arg(FOO).query_async(&mut admin).await.unwrap();
+    }
+    let _: () = other.set("{foo}", "new").await.unwrap();
+    let changed = Instant::now();
+    let knows = async |cached: &mut CachedRedis| {
+        cached.get::<_, Option<String>>("{foo}").await.is_ok_and(|value| value.as_deref() == Some("new"))
+    };
+    nothing_old(&mut cached, changed, limit, knows).await;
+}
+
 /// Reads until one `knows` of a change; fails if one does not that begins so long after it.
 async fn nothing_old(
     cached: &mut CachedRedis,

@@ -145,8 +145,13 @@ async fn history(redis: &EntraRedis, operations: u64, disturb: impl Future<Outpu
         tasks.spawn(Arc::clone(&run).write(redis.clone(), cached.clone(), writer, WRITERS));
     }
     let done = || run.reads.load(SeqCst) + run.writes.load(SeqCst);
+    // As many as it takes until something has happened to the connections, too.
+    let is_enough = || {
+        let stats = cached.stats();
+        done() >= operations && stats.invalidations > 1_000 && stats.flushes > 5
+    };
     let enough = async {
-        while done() < operations {
+        while !is_enough() {
             tokio::select! {
                 () = tokio::time::sleep(SECOND / 20) => {}
                 ended = tasks.join_next() => return Some(ended.unwrap()),
@@ -155,7 +160,7 @@ async fn history(redis: &EntraRedis, operations: u64, disturb: impl Future<Outpu
         None
     };
     let ended = tokio::select! {
-        ended = enough => ended,
+        ended = common::within("so many operations", 120 * SECOND, enough) => ended,
         () = disturb => unreachable!("it goes on"),
     };
     run.is_over.store(true, SeqCst);
@@ -169,8 +174,8 @@ async fn history(redis: &EntraRedis, operations: u64, disturb: impl Future<Outpu
     let failed = run.failed.load(SeqCst);
     eprintln!("{} reads, {} writes, {failed} failed; {stats:?}", run.reads.load(SeqCst), run.writes.load(SeqCst));
     assert!(failed < operations / 100, "{failed} of {operations} failed");
-    // A cache that hardly ever serves, or is hardly ever told of changes, would show nothing.
-    assert!(stats.hit_ratio() > 0.3 && stats.invalidations > 500 && stats.flushes > 3, "{stats:?}");
+    // A cache that hardly ever serves would show nothing.
+    assert!(stats.hit_ratio() > 0.3, "{stats:?}");
 }
 
 /// Cuts a connection, whichever.
