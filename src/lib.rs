@@ -28,6 +28,9 @@
 //! The handle implements the `redis` crate's [`ConnectionLike`](redis::aio::ConnectionLike), so that `AsyncCommands`,
 //! `pipe()`, `Script` and SCAN iterators work on it.
 //!
+//! The [`guide`] leads from an empty subscription to a service that runs: Azure set-up, credentials, Kubernetes, what
+//! happens when tokens rotate and connections fail, migration, and errors by their text.
+//!
 //! # Features
 //!
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
@@ -40,6 +43,7 @@
 //!   changed.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
+//! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
 //!   subscriptions, say), as a `StreamingCredentialsProvider`.
 //!
@@ -64,6 +68,8 @@ mod credential;
 pub mod emulator;
 mod error;
 mod exec;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod link;
 mod lock;
 #[cfg(feature = "near-cache")]
@@ -83,7 +89,10 @@ pub use admission::{CommandStats, FailedCommands, Overload};
 #[cfg(feature = "near-cache")]
 pub use client::{CacheOptions, CachedRedis};
 pub use client::{Config, ConnectionManager, EntraRedis};
-pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
+pub use cluster::{
+    discovery::{Startup, Topology},
+    endpoint::NodeEndpoint,
+};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use observe::{

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    cluster::discovery::{Discovery, Topology},
+    cluster::{
+        discovery::{Discovery, Startup, Topology},
+        routing::Found,
+    },
     error::{Error, ErrorKind, Stage},
     exec::core::Core,
     link::Setup,
@@ -87,6 +90,7 @@ impl Drop for Tasks {
 impl ConnectionManager {
     pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         config.validate()?;
+        let options = keeper_options(&config);
         let (timers, guard) = Timers::of(Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Configuration, "`EntraRedis::connect` needs a tokio runtime").with_source(source)
         })?);
@@ -106,6 +110,7 @@ impl ConnectionManager {
                 misconfigured: None,
             },
             is_one_of_several: false,
+            client_name: config.client_name.map(Into::into),
             node: format!("{host}:{port}").into(),
             pool: journal.name(),
             protocol: config.protocol,
@@ -127,11 +132,7 @@ impl ConnectionManager {
             seats: SeatTotal::default(),
             leases: Leases::new(config.max_leased),
             trouble: Arc::default(),
-            options: KeeperOptions {
-                auth_timeout: config.auth_timeout,
-                ping_after: config.ping_interval,
-                ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
-            },
+            options,
         };
         // Whatever ends this function early drops these, and with them the tasks.
         let mut background = Tasks(vec![tokio::spawn(actor.run())]);
@@ -146,10 +147,11 @@ impl ConnectionManager {
             node_map: config.node_map,
             refresh_interval: config.topology_refresh_interval,
         };
-        let (routing, watch) = match timeout(config.startup_timeout, Box::pin(discovery.start())).await {
-            Ok(found) => found?,
-            Err(_) => return Err(not_started(&shared, config.startup_timeout)),
+        let limit = match config.startup {
+            Startup::Wait => Some(config.startup_timeout),
+            Startup::Lazy => None,
         };
+        let routing = find(discovery, limit, &shared, &mut background).await?;
         let Shared { tokens, journal, admission, availability, leases, .. } = shared;
         let sources = Sources {
             journal: journal.clone(),
@@ -177,7 +179,6 @@ impl ConnectionManager {
             retry_reads: config.retry_reads,
             operations,
         };
-        background.extend(watch.map(|watch| tokio::spawn(watch.run())));
         Ok(Self {
             core,
             sources,
@@ -271,6 +272,41 @@ impl ConnectionManager {
         }
         self.publishing.lock().await.end().await;
         self.timers.lock().await.end().await;
+    }
+}
+
+fn keeper_options(config: &Config) -> KeeperOptions {
+    KeeperOptions {
+        auth_timeout: config.auth_timeout,
+        ping_after: config.ping_interval,
+        ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
+    }
+}
+
+/// Where commands go, which is waited for if there is a `limit`, and else found in the background.
+async fn find(
+    discovery: Discovery,
+    limit: Option<Duration>,
+    shared: &Shared,
+    background: &mut Tasks,
+) -> Result<Found, Error> {
+    let Some(limit) = limit else {
+        let found = Found::default();
+        let start = discovery.start_some_time(found.clone());
+        background.extend([tokio::spawn(async move {
+            if let Some(watch) = start.await {
+                watch.run().await;
+            }
+        })]);
+        return Ok(found);
+    };
+    match timeout(limit, Box::pin(discovery.start())).await {
+        Ok(Ok((routing, watch))) => {
+            background.extend(watch.map(|watch| tokio::spawn(watch.run())));
+            Ok(Found::known(routing))
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(not_started(shared, limit)),
     }
 }
 

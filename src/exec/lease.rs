@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::{
-    cluster::{discovery::Routing, node::Node, slot::Slot},
+    cluster::{node::Node, routing::Routing, slot::Slot},
     error::{Error, ErrorKind, Stage},
     pool::{Lease, Offer},
 };
@@ -99,7 +99,7 @@ impl Core {
 
     /// The node that the place is at now, if there is one.
     pub(crate) fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
-        match (place, &self.routing) {
+        match (place, self.routing.get()?) {
             (Place::Node(node), _) => Some(Arc::clone(node)),
             (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
             (Place::Owner(Some(slot)), Routing::Cluster(cluster)) => {

@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) quiet: bool,
     /// Somebody's command.
     pub(super) counted: bool,
+    /// Nothing else may be under way with it.
+    pub(super) alone: bool,
     /// It has a permit, which it gives back.
     pub(super) permitted: bool,
 }
@@ -48,6 +50,8 @@ pub(super) struct NewRequest {
     pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     pub(super) quiet: bool,
+    /// Nothing else may be under way with it.
+    pub(super) alone: bool,
 }
 
 /// What the driver found in the queue.

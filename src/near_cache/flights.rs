@@ -18,8 +18,9 @@ pub(crate) struct Came {
     pub(crate) value: Value,
     /// How long the key lives yet; none if it does not expire.
     pub(crate) life: Option<Duration>,
-    /// Whether there is no such key.
-    pub(crate) is_missing: bool,
+    /// Whether there is no such key, and it may come to be on another server, which tells nobody here: in a cluster,
+    /// while its slot is on its way.
+    pub(crate) may_come_elsewhere: bool,
 }
 
 /// A read under way. Whoever polls it drives it; when nobody waits for it any more it is given up. None if the server
@@ -108,7 +109,7 @@ impl Landing {
         let value = Arc::new(came.value);
         // Under the lock, so that no invalidation falls between the look and the keeping.
         if let Some(Entered { form, coverage, sent, .. }) = entered
-            && let Some(life) = store.limits().life(came.life, came.is_missing)
+            && let Some(life) = store.limits().life(came.life, came.may_come_elsewhere)
             && !coverage.is_lost()
         {
             let kept = Kept { form, value: Arc::clone(&value), coverage, until: sent.after(life) };

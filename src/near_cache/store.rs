@@ -35,17 +35,13 @@ pub(crate) struct Limits {
     pub(crate) max_bytes: u64,
     pub(crate) ttl: Duration,
     pub(crate) max_staleness: Duration,
-    /// Whether a key that is not there may come to be on another server, which tells nobody here: in a cluster, while
-    /// its slot is on its way.
-    pub(crate) missing_may_come_elsewhere: bool,
 }
 
 impl Limits {
     /// For how long a reply may be kept, of a key that lives for so long yet; none if not at all.
-    pub(super) fn life(&self, of_key: Option<Duration>, is_missing: bool) -> Option<Duration> {
+    pub(super) fn life(&self, of_key: Option<Duration>, may_come_elsewhere: bool) -> Option<Duration> {
         let life = of_key.map_or(self.ttl, |life| life.min(self.ttl));
-        let is_bounded = is_missing && self.missing_may_come_elsewhere;
-        let life = if is_bounded { life.min(self.max_staleness) } else { life };
+        let life = if may_come_elsewhere { life.min(self.max_staleness) } else { life };
         (!life.is_zero()).then_some(life)
     }
 }

@@ -3,7 +3,7 @@
 use entra_redis::{
     AccessToken, CacheStats, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential,
     EntraRedis, Error, ErrorKind, Event, FailedCommands, Health, LinkState, LinkStats, ManagedIdentity, NodeEndpoint,
-    NodeStats, Overload, RetryPolicy, Secret, Stage, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats,
+    NodeStats, Overload, RetryPolicy, Secret, Stage, Startup, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats,
     Topology, TrackingStats,
 };
 use std::{fmt::Debug, future::Future};
@@ -55,13 +55,16 @@ fn public_types_can_be_sent_printed_and_cloned() {
     copied::<LinkState>();
     copied::<Overload>();
     copied::<Stage>();
+    copied::<Startup>();
     copied::<Topology>();
 }
 
 #[test]
 fn futures_of_the_handle_may_run_on_any_thread() {
     let config = Config::new(Credential::custom(async || AccessToken::opaque("token", std::time::Duration::MAX, "me")));
-    sent(&EntraRedis::connect("localhost", 1, config));
+    sent(&EntraRedis::connect("localhost", 1, config.clone()));
+    sent(&EntraRedis::open(config));
+    sent(&EntraRedis::from_env());
 }
 
 /// Never called: it is enough that it compiles.

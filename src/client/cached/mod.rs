@@ -141,8 +141,7 @@ impl CachedRedis {
     pub(super) fn new(redis: EntraRedis, options: CacheOptions) -> Self {
         let core = redis.manager.core();
         let CacheOptions { max_bytes, ttl, max_staleness } = options;
-        let missing_may_come_elsewhere = core.cluster().is_some();
-        let limits = Limits { max_bytes, ttl, max_staleness, missing_may_come_elsewhere };
+        let limits = Limits { max_bytes, ttl, max_staleness };
         let shared = Arc::new(Shared { store: Store::new(limits), trackers: Mutex::default() });
         let caches = Arc::clone(&redis.manager.sources.caches);
         let cache = Arc::new(Cache { shared, caches, next_part: AtomicUsize::new(1) });

@@ -168,13 +168,18 @@ impl CachedRedis {
                 return None;
             };
             let (shared, tracker) = (Arc::clone(&self.cache.shared), Arc::clone(&tracker));
-            Some(async move { came(reply.await.outcome, &shared, &tracker) })
+            let is_cluster = core.cluster().is_some();
+            Some(async move {
+                let (came, is_missing) = came(reply.await.outcome, &shared, &tracker)?;
+                Some(Came { may_come_elsewhere: is_missing && is_cluster, ..came })
+            })
         })
     }
 }
 
-/// What came of a read and the question for how long its key lives; none if it is to be sent another way.
-fn came(outcome: Outcome, shared: &Shared, tracker: &Tracker) -> Option<Came> {
+/// What came of a read and the question for how long its key lives, and whether there is no such key; none if it is to be
+/// sent another way.
+fn came(outcome: Outcome, shared: &Shared, tracker: &Tracker) -> Option<(Came, bool)> {
     let Outcome::Answered(Value::Array(mut replies)) = outcome else {
         return None;
     };
@@ -193,7 +198,7 @@ fn came(outcome: Outcome, shared: &Shared, tracker: &Tracker) -> Option<Came> {
         // Who may not ask for it has the options' alone.
         _ => (None, false),
     };
-    Some(Came { value, life, is_missing })
+    Some((Came { value, life, may_come_elsewhere: false }, is_missing))
 }
 
 fn unshared(value: Arc<Value>) -> Value {

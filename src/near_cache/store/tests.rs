@@ -4,11 +4,11 @@ use std::future::pending;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn store(max_bytes: u64) -> Arc<Store> {
-    Store::new(Limits { max_bytes, ttl: 60 * SECOND, max_staleness: SECOND, missing_may_come_elsewhere: true })
+    Store::new(Limits { max_bytes, ttl: 60 * SECOND, max_staleness: SECOND })
 }
 
 fn came(number: i64, life: Option<Duration>) -> Option<Came> {
-    Some(Came { value: Value::Int(number), life, is_missing: false })
+    Some(Came { value: Value::Int(number), life, may_come_elsewhere: false })
 }
 
 /// Reads it, as the server would answer it.
@@ -87,7 +87,7 @@ async fn nothing_is_served_after_its_time() {
     let life = Duration::from_millis(500);
     assert_eq!(read(&store, &coverage, b"short", came(1, Some(life))).await, Some(1));
     assert_eq!(read(&store, &coverage, b"long", came(2, None)).await, Some(2));
-    let missing = Some(Came { value: Value::Int(0), life: None, is_missing: true });
+    let missing = Some(Came { value: Value::Int(0), life: None, may_come_elsewhere: true });
     assert_eq!(read(&store, &coverage, b"missing", missing).await, Some(0));
     tokio::time::advance(life).await;
     assert_eq!((kept(&store, b"short"), kept(&store, b"long")), (None, Some(Value::Int(2))));
@@ -113,7 +113,7 @@ async fn what_it_takes_stays_within_bounds() {
     let coverage = store.cover(Instant::now());
     for key in 0..20_000_u32 {
         let value = Value::BulkString(vec![0; usize::try_from(key % 700).unwrap()]);
-        let came = Some(Came { value, life: None, is_missing: false });
+        let came = Some(Came { value, life: None, may_come_elsewhere: false });
         let key = key.to_le_bytes();
         store.fetch(Query::get(&key), &coverage, || Some(async { came })).unwrap().await;
         assert!(store.stats().bytes <= most);
