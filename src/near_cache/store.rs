@@ -65,12 +65,13 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        let shards = (limits.max_bytes / SMALLEST_SHARD).clamp(1, 64);
+        // A power of two, or the cache rounds it up.
+        let shards = 1 << (limits.max_bytes / SMALLEST_SHARD).clamp(1, 64).ilog2();
         // A guess from which the cache makes its tables, which grow.
         let items = (limits.max_bytes / 512).clamp(2_048, 1 << 20);
         let mut options = OptionsBuilder::new();
         options.weight_capacity(limits.max_bytes);
-        options.shards(usize::try_from(shards).unwrap_or(1));
+        options.shards(shards);
         options.estimated_items_capacity(usize::try_from(items).unwrap_or(2_048));
         let options = options.build().expect("both capacities are set");
         Arc::new(Self {

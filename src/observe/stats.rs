@@ -145,7 +145,7 @@ pub struct CacheStats {
     pub flushes: u64,
     /// Keys of which something is in memory.
     pub entries: u64,
-    /// What that takes in memory, keys and bookkeeping included; an estimate to within a tenth.
+    /// What that takes in memory, keys and bookkeeping included, as far as it can be told without asking the allocator.
     pub bytes: u64,
     /// The most that it may take.
     pub max_bytes: u64,

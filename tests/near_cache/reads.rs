@@ -106,9 +106,9 @@ async fn many_tasks_that_miss_the_same_key_ask_once() {
     let redis = server.up(server.config(), 2).await;
     let mut cached = cached(&redis, CacheOptions::new()).await;
     let _: () = cached.set("key", "value").await.unwrap();
-    // All of them are on their way before the first is answered.
-    admin.run("CLIENT PAUSE 300 ALL").await;
     admin.run("CONFIG RESETSTAT").await;
+    // All of them are on their way before the first is answered.
+    admin.run("CLIENT PAUSE 2000 ALL").await;
     let reads = join_all((0..100).map(|_| {
         let mut cached = cached.clone();
         async move { cached.get::<_, String>("key").await.unwrap() }
@@ -126,18 +126,18 @@ async fn the_one_who_asks_may_give_up_and_the_others_get_it() {
     let redis = server.up(server.config(), 2).await;
     let mut cached = cached(&redis, CacheOptions::new()).await;
     let _: () = cached.set("key", "value").await.unwrap();
-    admin.run("CLIENT PAUSE 300 ALL").await;
+    admin.run("CLIENT PAUSE 1000 ALL").await;
     let (mut first, mut second) = (cached.clone(), cached.clone());
     let asking = tokio::spawn(async move { first.get::<_, String>("key").await });
     let joining = tokio::spawn(async move { second.get::<_, String>("key").await });
-    common::eventually("both have looked", SECOND, async || (cached.stats().misses == 2).then_some(())).await;
+    common::eventually("both have looked", 10 * SECOND, async || (cached.stats().misses == 2).then_some(())).await;
     asking.abort();
     assert_eq!(joining.await.unwrap().unwrap(), "value");
     // Nobody waits for this one; another one is asked for.
-    admin.run("CLIENT PAUSE 300 ALL").await;
+    admin.run("CLIENT PAUSE 1000 ALL").await;
     let mut third = cached.clone();
     let given_up = tokio::spawn(async move { third.get::<_, Option<String>>("other").await });
-    common::eventually("it has looked", SECOND, async || (cached.stats().misses == 3).then_some(())).await;
+    common::eventually("it has looked", 10 * SECOND, async || (cached.stats().misses == 3).then_some(())).await;
     given_up.abort();
     assert_eq!(cached.get::<_, Option<String>>("other").await.unwrap(), None);
     settled(&mut cached, &cmd("GET other")).await;
