@@ -161,11 +161,8 @@ impl ConnectionManager {
             routing: routing.clone(),
             caches: Arc::default(),
         };
-        let stats = {
-            let sources = sources.clone();
-            move || sources.stats()
-        };
-        let (operations, publishing) = metrics::start((host, port), journal.name(), stats, events);
+        let shown = sources.clone();
+        let (operations, publishing) = metrics::start((host, port), journal.name(), move || shown.stats(), events);
         let core = Core {
             routing,
             tokens,

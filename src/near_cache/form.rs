@@ -76,8 +76,7 @@ impl<'a> Read<'a> {
         if name.eq_ignore_ascii_case(b"MGET") {
             return Self::Several;
         }
-        let is_it = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
-        let Some(command) = KEPT.iter().position(|known| is_it(&known)) else {
+        let Some(command) = KEPT.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes())) else {
             return Self::Other;
         };
         let rest = args.len();

@@ -86,13 +86,12 @@ async fn an_mget_is_read_key_by_key() {
     let _: () = cached.mset(&[("a", 1), ("b", 2), ("c", 3)]).await.unwrap();
     let _: () = cached.lpush("list", "no string").await.unwrap();
     assert_eq!(cached.get::<_, i64>("a").await.unwrap(), 1);
-    type Found = Vec<Option<i64>>;
     let keys = ["a", "none", "b", "list", "c", "a"];
     let expected = [Some(1), None, Some(2), None, Some(3), Some(1)];
-    assert_eq!(cached.mget::<_, Found>(&keys).await.unwrap(), expected);
+    assert_eq!(cached.mget::<_, Vec<Option<i64>>>(&keys).await.unwrap(), expected);
     // `a` twice; the others were missing.
     assert_eq!((cached.stats().hits, cached.stats().misses), (2, 1 + 4));
-    assert_eq!(cached.mget::<_, Found>(&keys).await.unwrap(), expected);
+    assert_eq!(cached.mget::<_, Vec<Option<i64>>>(&keys).await.unwrap(), expected);
     // A list is no string, which is an error of GET's, and so not kept.
     assert_eq!((cached.stats().hits, cached.stats().misses), (2 + 5, 5 + 1));
     assert_eq!(cached.get::<_, i64>("c").await.unwrap(), 3);

@@ -2,7 +2,7 @@
 
 use crate::{cached, settled};
 use common::{SECOND, cmd, emulator, eventually};
-use entra_redis::{CacheOptions, EntraRedis};
+use entra_redis::{CacheOptions, EntraRedis, emulator::FrontConnection};
 use redis::AsyncCommands;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn a_connection_that_has_gone_silent_serves_no_longer_than_it_may() {
     let azure = common::start(emulator(HOUR)).await;
     let redis = azure.up(azure.config(), 2).await;
-    let before: Vec<_> = azure.redis_front().connections().iter().map(|connection| connection.id()).collect();
+    let before: Vec<_> = azure.redis_front().connections().iter().map(FrontConnection::id).collect();
     let limit = SECOND;
     let mut cached = cached(&redis, CacheOptions::new().max_staleness(limit)).await;
     let connections = azure.redis_front().connections();

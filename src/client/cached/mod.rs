@@ -12,7 +12,7 @@ use crate::{
     command::profile,
     exec::lease::Place,
     lock::lock,
-    near_cache::{Limits, Read, Store},
+    near_cache::{Read, Store},
     observe::{
         caches::{Caches, Figures},
         stats::CacheStats,
@@ -132,7 +132,9 @@ impl Figures for Cache {
 impl Drop for Cache {
     fn drop(&mut self) {
         let trackers = std::mem::take(&mut *lock(&self.shared.trackers));
-        trackers.iter().for_each(|tracker| tracker.end_task());
+        for tracker in trackers {
+            tracker.end_task();
+        }
         self.caches.retire(&self.stats());
     }
 }
@@ -140,16 +142,16 @@ impl Drop for Cache {
 impl CachedRedis {
     pub(super) fn new(redis: EntraRedis, options: CacheOptions) -> Self {
         let core = redis.manager.core();
-        let CacheOptions { max_bytes, ttl, max_staleness } = options;
-        let limits = Limits { max_bytes, ttl, max_staleness };
-        let shared = Arc::new(Shared { store: Store::new(limits), trackers: Mutex::default() });
+        let shared = Arc::new(Shared { store: Store::new(options.into_limits()), trackers: Mutex::default() });
         let caches = Arc::clone(&redis.manager.sources.caches);
         let cache = Arc::new(Cache { shared, caches, next_part: AtomicUsize::new(1) });
         let figures: Weak<Cache> = Arc::downgrade(&cache);
         cache.caches.add(figures);
         let nodes = core.nodes();
         let cached = Self { redis, cache, part: 0 };
-        nodes.iter().for_each(|node| _ = cached.tracker(node));
+        for node in &nodes {
+            _ = cached.tracker(node);
+        }
         cached
     }
 

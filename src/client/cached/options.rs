@@ -1,5 +1,6 @@
 //! What bounds a near cache.
 
+use crate::near_cache::Limits;
 use std::time::Duration;
 
 /// How much a near cache keeps, and for how long. Setters consume and return it.
@@ -13,9 +14,9 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct CacheOptions {
-    pub(super) max_bytes: u64,
-    pub(super) ttl: Duration,
-    pub(super) max_staleness: Duration,
+    max_bytes: u64,
+    ttl: Duration,
+    max_staleness: Duration,
 }
 
 impl CacheOptions {
@@ -50,6 +51,11 @@ impl CacheOptions {
     pub fn max_staleness(mut self, limit: Duration) -> Self {
         self.max_staleness = limit;
         self
+    }
+
+    pub(super) fn into_limits(self) -> Limits {
+        let Self { max_bytes, ttl, max_staleness } = self;
+        Limits { max_bytes, ttl, max_staleness }
     }
 }
 

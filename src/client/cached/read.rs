@@ -111,7 +111,9 @@ impl CachedRedis {
         let Some(flights) = flights else {
             // Together; what has been sent by then is answered for nobody.
             let result = self.redis.req_packed_command(cmd).await;
-            missing.iter().for_each(|at| self.store().forget(keys[*at]));
+            for at in missing {
+                self.store().forget(keys[at]);
+            }
             return result;
         };
         for (at, value) in missing.iter().zip(join_all(flights).await) {

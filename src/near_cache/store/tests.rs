@@ -7,8 +7,8 @@ fn store(max_bytes: u64) -> Arc<Store> {
     Store::new(Limits { max_bytes, ttl: 60 * SECOND, max_staleness: SECOND })
 }
 
-fn came(number: i64, life: Option<Duration>) -> Option<Came> {
-    Some(Came { value: Value::Int(number), life, may_come_elsewhere: false })
+fn came(number: i64, life: Option<Duration>) -> Came {
+    Came { value: Value::Int(number), life, may_come_elsewhere: false }
 }
 
 /// Reads it, as the server would answer it.
@@ -25,7 +25,7 @@ fn kept(store: &Store, key: &[u8]) -> Option<Value> {
 async fn what_has_been_read_is_served_until_it_is_invalidated() {
     let store = store(1 << 20);
     let coverage = store.cover(Instant::now());
-    assert_eq!(read(&store, &coverage, b"key", came(1, None)).await, Some(1));
+    assert_eq!(read(&store, &coverage, b"key", Some(came(1, None))).await, Some(1));
     assert_eq!(kept(&store, b"key"), Some(Value::Int(1)));
     assert_eq!(kept(&store, b"other"), None);
     store.invalidate(b"key");
@@ -39,10 +39,10 @@ async fn what_has_been_read_is_served_until_it_is_invalidated() {
 async fn what_is_invalidated_while_it_is_read_is_not_kept() {
     let store = store(1 << 20);
     let coverage = store.cover(Instant::now());
-    let old = store.fetch(Query::get(b"key"), &coverage, || Some(async { came(1, None) })).unwrap();
+    let old = store.fetch(Query::get(b"key"), &coverage, || Some(async { Some(came(1, None)) })).unwrap();
     store.invalidate(b"key");
     // Nobody joins it any more.
-    let new = store.fetch(Query::get(b"key"), &coverage, || Some(async { came(2, None) })).unwrap();
+    let new = store.fetch(Query::get(b"key"), &coverage, || Some(async { Some(came(2, None)) })).unwrap();
     assert_eq!(new.await.as_deref(), Some(&Value::Int(2)));
     assert_eq!(old.await.as_deref(), Some(&Value::Int(1)));
     assert_eq!(kept(&store, b"key"), Some(Value::Int(2)));
@@ -52,7 +52,7 @@ async fn what_is_invalidated_while_it_is_read_is_not_kept() {
 async fn a_read_under_way_is_joined_while_it_is_worth_it() {
     let store = store(1 << 20);
     let coverage = store.cover(Instant::now());
-    let first = store.fetch(Query::get(b"key"), &coverage, || Some(async { came(1, None) })).unwrap();
+    let first = store.fetch(Query::get(b"key"), &coverage, || Some(async { Some(came(1, None)) })).unwrap();
     let none = || None::<std::future::Ready<Option<Came>>>;
     let joined = store.fetch(Query::get(b"key"), &coverage, none).expect("it is under way");
     assert!(first.ptr_eq(&joined));
@@ -62,7 +62,7 @@ async fn a_read_under_way_is_joined_while_it_is_worth_it() {
     assert!(store.fetch(Query::get(b"key"), &coverage, none).is_none());
     drop((first, joined));
     // The same under a coverage that is lost.
-    let second = store.fetch(Query::get(b"key"), &coverage, || Some(async { came(1, None) })).unwrap();
+    let second = store.fetch(Query::get(b"key"), &coverage, || Some(async { Some(came(1, None)) })).unwrap();
     coverage.lose();
     assert!(store.fetch(Query::get(b"key"), &coverage, none).is_none());
     assert!(second.await.is_some());
@@ -75,9 +75,9 @@ async fn a_read_that_nobody_waits_for_any_more_leaves_nothing_behind() {
     let coverage = store.cover(Instant::now());
     let flight = store.fetch(Query::get(b"key"), &coverage, || Some(pending())).unwrap();
     drop(flight);
-    assert_eq!(read(&store, &coverage, b"key", came(2, None)).await, Some(2));
+    assert_eq!(read(&store, &coverage, b"key", Some(came(2, None))).await, Some(2));
     assert_eq!(read(&store, &coverage, b"failed", None).await, None);
-    assert_eq!(read(&store, &coverage, b"failed", came(3, None)).await, Some(3));
+    assert_eq!(read(&store, &coverage, b"failed", Some(came(3, None))).await, Some(3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,8 +85,8 @@ async fn nothing_is_served_after_its_time() {
     let store = store(1 << 20);
     let coverage = store.cover(Instant::now());
     let life = Duration::from_millis(500);
-    assert_eq!(read(&store, &coverage, b"short", came(1, Some(life))).await, Some(1));
-    assert_eq!(read(&store, &coverage, b"long", came(2, None)).await, Some(2));
+    assert_eq!(read(&store, &coverage, b"short", Some(came(1, Some(life)))).await, Some(1));
+    assert_eq!(read(&store, &coverage, b"long", Some(came(2, None))).await, Some(2));
     let missing = Some(Came { value: Value::Int(0), life: None, may_come_elsewhere: true });
     assert_eq!(read(&store, &coverage, b"missing", missing).await, Some(0));
     tokio::time::advance(life).await;
