@@ -63,7 +63,7 @@ async fn a_slot_that_moves_serves_nothing_old_for_longer_than_it_may() {
         let (there, missing) = ("{foo}there", format!("{{foo}}missing:{round}"));
         let _: () = other.set(there, round).await.unwrap();
         eventually("the change is seen", 2 * SECOND, async || {
-            (cached.get::<_, u64>(there).await.unwrap() == round).then_some(())
+            (cached.get::<_, String>(there).await.unwrap() == round.to_string()).then_some(())
         })
         .await;
         settled(&mut cached, &cmd(&format!("GET {missing}"))).await;
