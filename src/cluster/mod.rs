@@ -22,6 +22,8 @@ mod outage;
 #[cfg(feature = "near-cache")]
 pub(crate) mod owned;
 pub(crate) mod pace;
+#[cfg(feature = "bench-api")]
+pub(crate) mod parsers;
 pub(crate) mod partial;
 pub(crate) mod reconcile;
 pub(crate) mod redirect;
