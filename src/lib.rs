@@ -41,6 +41,8 @@
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
 //!   durations as they are measured, the rest once a second.
+//! - `near-cache`: `EntraRedis::cached`, a handle whose reads come from memory while Redis says that they have not
+//!   changed.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
 //! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
@@ -75,6 +77,8 @@ mod exec;
 pub mod guide;
 mod link;
 mod lock;
+#[cfg(feature = "near-cache")]
+mod near_cache;
 mod observe;
 mod pool;
 mod resp;
@@ -87,6 +91,8 @@ mod transport;
 mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
+#[cfg(feature = "near-cache")]
+pub use client::{CacheOptions, CachedRedis};
 pub use client::{Config, ConnectionManager, Delivery, EntraRedis, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 pub use cluster::{
     discovery::{Startup, Topology},
@@ -97,7 +103,7 @@ pub use error::{Error, ErrorKind, Stage};
 pub use observe::{
     event::{Counters, Event},
     health::Health,
-    stats::{LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats},
+    stats::{CacheStats, LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats, TrackingStats},
 };
 pub use retry::RetryPolicy;
 pub use secret::Secret;

@@ -27,6 +27,8 @@ use crate::{
     transport::dialer::Dialer,
 };
 use futures_util::future::join_all;
+#[cfg(feature = "near-cache")]
+use redis::ProtocolVersion;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
@@ -45,12 +47,14 @@ use tokio_util::task::TaskTracker;
 pub struct ConnectionManager {
     /// What calls need.
     core: Core,
-    sources: Sources,
+    pub(super) sources: Sources,
+    #[cfg(feature = "near-cache")]
+    pub(super) protocol: ProtocolVersion,
     shutdown_timeout: Duration,
     /// The token actor, and the watch of a cluster.
     background: Mutex<Tasks>,
-    /// The tasks of the nodes.
-    keepers: TaskTracker,
+    /// The tasks of the nodes, which end when commands are refused.
+    pub(super) keepers: TaskTracker,
     /// The tasks of the connections, those that are just being opened included.
     pub(super) connections: TaskTracker,
     /// Passes on figures; ended last, so that it sees everything.
@@ -158,12 +162,10 @@ impl ConnectionManager {
             admission: Arc::clone(&admission),
             availability: Arc::clone(&availability),
             routing: routing.clone(),
+            caches: Arc::default(),
         };
-        let stats = {
-            let sources = sources.clone();
-            move || sources.stats()
-        };
-        let (operations, publishing) = metrics::start((host, port), journal.name(), stats, events);
+        let shown = sources.clone();
+        let (operations, publishing) = metrics::start((host, port), journal.name(), move || shown.stats(), events);
         let core = Core {
             routing,
             tokens,
@@ -180,6 +182,8 @@ impl ConnectionManager {
         Ok(Self {
             core,
             sources,
+            #[cfg(feature = "near-cache")]
+            protocol: config.protocol,
             shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
             background: Mutex::new(background),
             keepers,

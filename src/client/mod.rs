@@ -1,5 +1,7 @@
 //! The handle that tasks share, and the owner of what is behind it.
 
+#[cfg(feature = "near-cache")]
+mod cached;
 mod config;
 mod manager;
 mod pubsub;
@@ -23,6 +25,8 @@ use std::{future::ready, sync::Arc};
 use target::Target;
 use tokio::time::Instant;
 
+#[cfg(feature = "near-cache")]
+pub use cached::{CacheOptions, CachedRedis};
 pub use config::Config;
 pub use manager::ConnectionManager;
 pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
@@ -156,6 +160,16 @@ impl EntraRedis {
     #[must_use]
     pub fn manager(&self) -> &ConnectionManager {
         &self.manager
+    }
+
+    /// A handle whose reads come from memory while Redis says that they have not changed: see [`CachedRedis`].
+    ///
+    /// Clones of what is returned share one memory; each call of this makes another one, with a connection of its own to
+    /// each node. It returns at once, and reads go to the server until the nodes have been asked to tell of changes.
+    #[cfg(feature = "near-cache")]
+    #[must_use]
+    pub fn cached(&self, options: CacheOptions) -> CachedRedis {
+        CachedRedis::new(self.clone(), options)
     }
 
     /// [`ConnectionManager::shutdown`].

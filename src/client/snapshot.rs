@@ -10,6 +10,7 @@ use crate::{
     },
     error::Error,
     observe::{
+        caches::Caches,
         health::Health,
         journal::Journal,
         stats::{NodeStats, Stats},
@@ -27,6 +28,7 @@ pub(super) struct Sources {
     pub(super) admission: Arc<Admission>,
     pub(super) availability: Arc<Availability>,
     pub(super) routing: Found,
+    pub(super) caches: Arc<Caches>,
 }
 
 /// A node, and the slots that it owns.
@@ -65,6 +67,7 @@ impl Sources {
             draining: pools().map(|pool| pool.draining()).sum::<usize>() + self.links_of_leaving_nodes(),
             last_connect_error: pools().find_map(|pool| pool.last_error()).or_else(|| self.routing.last_error()),
             nodes: owners.iter().map(node_stats).collect(),
+            cache: self.caches.stats(),
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) mod map;
 pub(crate) mod node;
 pub(crate) mod nodes;
 mod outage;
+#[cfg(feature = "near-cache")]
+pub(crate) mod owned;
 pub(crate) mod pace;
 #[cfg(feature = "bench-api")]
 pub(crate) mod parsers;

@@ -97,7 +97,8 @@ impl Core {
         }
     }
 
-    fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
+    /// The node that the place is at now, if there is one.
+    pub(crate) fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
         match (place, self.routing.get()?) {
             (Place::Node(node), _) => Some(Arc::clone(node)),
             (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),

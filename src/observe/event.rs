@@ -3,7 +3,7 @@
 use crate::error::Error;
 use std::{sync::Arc, time::Duration};
 
-/// Something that happened to the token or to a link.
+/// Something that happened to the token, to a link or to a near cache.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -118,6 +118,23 @@ pub enum Event {
         link: u64,
         /// Why.
         error: Error,
+    },
+    /// A node tells a near cache of changes from now on: what is read from it is kept.
+    #[non_exhaustive]
+    CacheTracking {
+        /// The address of the node, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
+        /// The number of the link that it tells it over.
+        link: u64,
+    },
+    /// A node does not tell a near cache of changes (any more, or yet): what is read from it is not kept, and what was
+    /// is dropped.
+    #[non_exhaustive]
+    CacheUntracked {
+        /// The address of the node, as in [`NodeStats::address`](crate::NodeStats::address).
+        node: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
     },
 }
 

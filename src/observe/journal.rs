@@ -142,7 +142,9 @@ impl Journal {
             Event::TokenExpired { .. }
             | Event::LinkRetired { .. }
             | Event::LinkReplaced { .. }
-            | Event::LinkDrained { .. } => return,
+            | Event::LinkDrained { .. }
+            | Event::CacheTracking { .. }
+            | Event::CacheUntracked { .. } => return,
             Event::LinkUp { reconnect, .. } => {
                 totals.reconnects.fetch_add(u64::from(*reconnect), Relaxed);
                 &totals.links_opened

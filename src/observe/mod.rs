@@ -1,5 +1,6 @@
 //! What a connection manager tells of itself: events, spans, figures, health.
 
+pub(crate) mod caches;
 pub(crate) mod event;
 pub(crate) mod health;
 pub(crate) mod journal;

@@ -1,7 +1,7 @@
 //! What the connection manager shows of itself.
 
 use crate::{admission::CommandStats, error::Error, observe::event::Counters};
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 /// A snapshot of what the connection manager is doing.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Stats {
     pub last_connect_error: Option<Error>,
     /// The nodes of the cluster that commands are sent to; of a single endpoint, that one.
     pub nodes: Vec<NodeStats>,
+    /// The near caches of this connection manager's handles together; none if there has never been one.
+    pub cache: Option<CacheStats>,
 }
 
 impl Stats {
@@ -126,4 +128,56 @@ impl LinkStats {
     pub fn is_open(&self) -> bool {
         self.state == LinkState::Open
     }
+}
+
+/// What a near cache does, or several together: see `EntraRedis::cached`, with the feature `near-cache`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Reads that were answered from memory, an `MGET` as one for each key.
+    pub hits: u64,
+    /// Reads that could have been, and were answered by the server, those included that joined the read of another one.
+    pub misses: u64,
+    /// Keys that the server has said have changed.
+    pub invalidations: u64,
+    /// How often everything was dropped that one connection covered: it was lost, slots have moved, or the server said
+    /// that all keys have changed.
+    pub flushes: u64,
+    /// Keys of which something is in memory.
+    pub entries: u64,
+    /// What that takes in memory, keys and bookkeeping included, as far as it can be told without asking the allocator.
+    pub bytes: u64,
+    /// The most that it may take.
+    pub max_bytes: u64,
+    /// For each node, whether it tells of changes: what is read from one that does not is not kept.
+    pub tracking: Vec<TrackingStats>,
+}
+
+impl CacheStats {
+    /// The share of reads that were answered from memory, 0 to 1; 0 before the first one.
+    #[must_use]
+    pub fn hit_ratio(&self) -> f64 {
+        match self.hits + self.misses {
+            0 => 0.0,
+            reads => self.hits as f64 / reads as f64,
+        }
+    }
+
+    /// Whether all nodes tell of changes that have been asked to.
+    #[must_use]
+    pub fn is_tracking(&self) -> bool {
+        !self.tracking.is_empty() && self.tracking.iter().all(|node| node.on)
+    }
+}
+
+/// Whether a node tells a near cache of changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrackingStats {
+    /// The address of the node, as in [`NodeStats::address`].
+    pub node: String,
+    /// Whether it does.
+    pub on: bool,
+    /// Why it does not, as far as that is known yet.
+    pub reason: Option<Arc<str>>,
 }

@@ -12,6 +12,8 @@ pub(crate) mod target {
     pub(crate) const TOKEN: &str = "entra_redis::token";
     /// Links: dialed, re-authenticated, lost.
     pub(crate) const LINK: &str = "entra_redis::link";
+    /// Near caches: whether a node tells of changes.
+    pub(crate) const CACHE: &str = "entra_redis::cache";
 }
 
 /// How something ended for which there is a span, as that one's `outcome` has it.
@@ -28,7 +30,7 @@ pub(crate) fn outcome<T>(result: &Result<T, Error>) -> &'static str {
 
 /// Tells `tracing`: what an event is called, with spaces, is its message.
 pub(crate) fn event(pool: &str, event: &Event) {
-    use target::{LINK, TOKEN};
+    use target::{CACHE, LINK, TOKEN};
     use tracing::{debug, error, info, warn};
     let seconds = Duration::as_secs_f64;
     match event {
@@ -72,6 +74,12 @@ pub(crate) fn event(pool: &str, event: &Event) {
         }
         Event::ReauthFailed { node, link, error } => {
             warn!(name: "link_reauth_failed", target: LINK, pool, node = &**node, link, %error, "link reauth failed");
+        }
+        Event::CacheTracking { node, link } => {
+            info!(name: "cache_tracking", target: CACHE, pool, node = &**node, link, "cache tracking");
+        }
+        Event::CacheUntracked { node, reason } => {
+            warn!(name: "cache_untracked", target: CACHE, pool, node = &**node, reason = &**reason, "cache untracked");
         }
     }
 }

@@ -94,7 +94,16 @@ pub struct Running {
 
 /// Starts the tool, and waits until it has printed a line that begins with `last`.
 pub async fn start(arguments: &[&str], last: &str) -> Running {
-    let mut command = Command::new(program(TOOL));
+    start_program(TOOL, arguments, last).await
+}
+
+/// Starts an example, and waits until it has printed such a line.
+pub async fn start_example(name: &str, last: &str) -> Running {
+    start_program(&format!("examples/{name}"), &[], last).await
+}
+
+async fn start_program(name: &str, arguments: &[&str], last: &str) -> Running {
+    let mut command = Command::new(program(name));
     command.args(arguments).env("RUST_LOG", "off").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();

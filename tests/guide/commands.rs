@@ -132,6 +132,7 @@ fn examples_are_named_with_the_features_that_they_need() {
         let (name, needed) = (value("name"), value("required-features"));
         for page in page::all() {
             for line in page.text.lines().filter(|line| line.contains(&format!("cargo run --example {name} "))) {
+                let needed = needed.replace("\", \"", ",");
                 assert!(line.contains(&format!("--features {needed}")), "{}: {line}", page.path.display());
             }
         }

@@ -1,16 +1,23 @@
 //! What users may do with the public types: send them between tasks, print them, clone them. Checked when it compiles.
 
 use entra_redis::{
-    AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, Delivery,
-    EntraRedis, Error, ErrorKind, Event, FailedCommands, GapReason, Health, LinkState, LinkStats, ManagedIdentity,
-    NodeEndpoint, NodeStats, Overload, PubSub, PubSubSink, PubSubStream, RetryPolicy, Secret, Stage, Startup, Stats,
-    Tls, TokenFailure, TokenManagerConfig, TokenStats, Topic, Topology,
+    AccessToken, CacheStats, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential,
+    Delivery, EntraRedis, Error, ErrorKind, Event, FailedCommands, GapReason, Health, LinkState, LinkStats,
+    ManagedIdentity, NodeEndpoint, NodeStats, Overload, PubSub, PubSubSink, PubSubStream, RetryPolicy, Secret, Stage,
+    Startup, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats, Topic, Topology, TrackingStats,
 };
 use std::{fmt::Debug, future::Future};
 
 fn value<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
 
 fn shared<T: Debug + Send + Sync + Unpin + 'static>() {}
+
+#[cfg(feature = "near-cache")]
+#[test]
+fn those_of_the_near_cache_too() {
+    value::<entra_redis::CacheOptions>();
+    value::<entra_redis::CachedRedis>();
+}
 
 fn copied<T: Copy + Debug + Eq + Send + Sync + Unpin + 'static>() {}
 
@@ -19,6 +26,7 @@ fn sent<T: Future + Send>(_: &T) {}
 #[test]
 fn public_types_can_be_sent_printed_and_cloned() {
     value::<AccessToken>();
+    value::<CacheStats>();
     value::<ClientCertificate>();
     value::<Cloud>();
     value::<CommandStats>();
@@ -44,6 +52,7 @@ fn public_types_can_be_sent_printed_and_cloned() {
     value::<TokenManagerConfig>();
     value::<TokenStats>();
     value::<Topic>();
+    value::<TrackingStats>();
     shared::<ConnectionManager>();
     shared::<PubSub>();
     shared::<PubSubStream>();

@@ -4,6 +4,7 @@
 //! Once a second the counters that are there anyway are read and passed on; only durations are recorded as they are
 //! measured.
 
+mod cache;
 mod nodes;
 mod operations;
 
@@ -218,8 +219,8 @@ impl Series {
             "How long it took to open a connection: DNS, TCP, TLS and AUTH."
         );
         Self {
-            gauges: GAUGES.iter().map(gauge_of).collect(),
-            counters: COUNTERS.iter().map(counter_of).collect(),
+            gauges: GAUGES.iter().chain(&cache::GAUGES).map(gauge_of).collect(),
+            counters: COUNTERS.iter().chain(&cache::COUNTERS).map(counter_of).collect(),
             most: gauge!(MOST, labelled(None)),
             nodes: Nodes::new(labels),
             create_time: histogram!(CREATE_TIME, labelled(None)),
@@ -235,7 +236,8 @@ impl Series {
         for (counter, read, before) in &mut self.counters {
             let total = read(stats);
             counter.increment(total.saturating_sub(*before));
-            *before = total;
+            // A cache that is just going is in no sum for a moment.
+            *before = total.max(*before);
         }
     }
 

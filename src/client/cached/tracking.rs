@@ -1,0 +1,270 @@
+//! The task of a tracker: opens the connection over which its node tells of changes, and finds out whether it still
+//! does.
+
+use super::{
+    Shared,
+    tracker::{Invalidations, Tracker},
+};
+use crate::{
+    client::manager::ConnectionManager,
+    cluster::{
+        owned::{SlotSet, slots_by_its_word},
+        router::Cluster,
+    },
+    exec::{core::Core, lease::Place},
+    link::{Link, Outcome},
+    observe::event::Event,
+    retry::{Backoff, RetryPolicy},
+};
+use futures_util::future::join;
+use redis::{Cmd, ProtocolVersion, Value};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// How long a connection is waited for before what is known of the node is looked at again.
+const LINK_WITHIN: Duration = Duration::from_secs(30);
+
+/// A node that does not want to tell of changes is asked again after so long: it may have been replaced by another one.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Answers to one sign of life are waited for so long, as long as the connection lives. A silent one is found out by its
+/// keeper before that; while a token is validated, the server has a reason to be silent.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A node is asked for a sign of life so many times within `max_staleness`, and no more often than that.
+const SIGNS: u32 = 4;
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
+/// The delays between attempts, while connections come and go.
+const FIRST_DELAY: Duration = Duration::from_millis(20);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// A connection that has lived for so long was a good one.
+const LASTING: Duration = Duration::from_secs(5);
+
+/// Why no more is told.
+enum End {
+    /// The connection has ended.
+    Lost,
+    /// The server does not want to.
+    Refused(Arc<str>),
+    /// There is no connection.
+    NoLink,
+}
+
+/// Keeps a node telling of changes, until commands are refused or the node is gone.
+pub(super) async fn run(manager: Arc<ConnectionManager>, shared: Arc<Shared>, tracker: Arc<Tracker>) {
+    let core = manager.core();
+    let task = Task { manager: &manager, core, shared: &shared, tracker: &tracker };
+    tokio::select! {
+        () = task.keep_on() => {}
+        () = closed(core) => {}
+    }
+    task.flush_lost();
+    shared.remove(&tracker);
+}
+
+async fn closed(core: &Core) {
+    loop {
+        let changed = core.availability.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if core.is_closed() {
+            return;
+        }
+        changed.await;
+    }
+}
+
+struct Task<'a> {
+    manager: &'a ConnectionManager,
+    core: &'a Core,
+    shared: &'a Shared,
+    tracker: &'a Arc<Tracker>,
+}
+
+impl Task<'_> {
+    async fn keep_on(&self) {
+        if self.manager.protocol == ProtocolVersion::RESP2 {
+            self.is_off("the protocol is RESP2 (`Config::protocol`), in which Redis does not tell of changes");
+            return std::future::pending().await;
+        }
+        let mut backoff = Backoff::new(&RetryPolicy::new().delay(FIRST_DELAY).max_delay(LONGEST_DELAY));
+        while !self.tracker.node.pool().has_ended() {
+            let began = Instant::now();
+            let end = self.session().await;
+            self.flush_lost();
+            match end {
+                End::Lost => {
+                    self.is_off("the connection has ended; it is being opened again");
+                    if began.elapsed() >= LASTING {
+                        backoff.reset();
+                    }
+                    sleep(backoff.next_delay()).await;
+                }
+                End::NoLink => {
+                    self.is_off("there is no connection yet");
+                    sleep(backoff.next_delay()).await;
+                }
+                End::Refused(reason) => {
+                    self.is_off(&reason);
+                    sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// What was covered is not served any more, and goes.
+    fn flush_lost(&self) {
+        if self.tracker.end() {
+            self.shared.store.note_flush();
+        }
+        self.shared.store.sweep();
+    }
+
+    fn is_off(&self, reason: &str) {
+        let reason: Arc<str> = reason.into();
+        if self.tracker.set_status(false, Some(&reason)) {
+            let node = self.tracker.node.name().to_string().into();
+            self.manager.sources.journal.record(Event::CacheUntracked { node, reason });
+        }
+    }
+
+    /// One connection, from its beginning to its end.
+    async fn session(&self) -> End {
+        let place = Place::Node(Arc::clone(&self.tracker.node));
+        let Ok(lease) = self.core.subscriber(&place, Instant::now() + LINK_WITHIN).await else {
+            return End::NoLink;
+        };
+        let link = lease.link();
+        link.hand_pushes_to(Invalidations::new(&self.shared.store, self.tracker));
+        let mut tracking = redis::cmd("CLIENT");
+        tracking.arg("TRACKING").arg("ON");
+        match answer(link, &tracking).await {
+            Some(Value::Okay) => {}
+            Some(Value::ServerError(error)) => {
+                // The code alone: the rest quotes what was sent, or names the user.
+                let reason = format!("the server refuses CLIENT TRACKING ({})", error.code());
+                return End::Refused(reason.into());
+            }
+            Some(_) => return End::Refused("the server's answer to CLIENT TRACKING is unknown".into()),
+            None => return End::Lost,
+        }
+        let asked = Instant::now();
+        let Some(slots) = self.sign_of_life(link).await else {
+            return End::Lost;
+        };
+        self.tracker.begin(link, self.shared.store.cover(asked));
+        if is_down(link) {
+            // Its end may have come before there was anything to end.
+            return End::Lost;
+        }
+        if self.tracker.set_status(true, None) {
+            let node = self.tracker.node.name().to_string().into();
+            self.manager.sources.journal.record(Event::CacheTracking { node, link: link.id() });
+        }
+        tokio::select! {
+            () = self.signs_of_life(link, slots) => {}
+            () = self.changes(link) => {}
+        }
+        End::Lost
+    }
+
+    /// Has the node give signs of life, until one does not come. Those of a cluster say which slots they have: what has
+    /// moved to another node changes there, of which this one does not tell.
+    async fn signs_of_life(&self, link: &Arc<Link>, mut slots: Option<SlotSet>) {
+        let period = (self.shared.store.limits().max_staleness / SIGNS).max(SHORTEST_PERIOD);
+        let mut next = Instant::now() + period;
+        loop {
+            sleep_until(next).await;
+            let asked = Instant::now();
+            let Some(now) = self.sign_of_life(link).await else {
+                return;
+            };
+            if let (Some(before), Some(now)) = (&slots, &now)
+                && !now.has_all_of(before)
+            {
+                self.shared.flush(self.tracker);
+                if let Some(cluster) = self.core.cluster() {
+                    cluster.doubt();
+                }
+            }
+            slots = now;
+            // After the look at the slots: until then it is not certain that all changes have been told.
+            if let Some(session) = self.tracker.session() {
+                self.shared.store.told(&session.coverage, asked);
+            }
+            next = asked + period;
+        }
+    }
+
+    /// None if there is none; else the slots that the node has, in a cluster.
+    async fn sign_of_life(&self, link: &Link) -> Option<Option<SlotSet>> {
+        if is_down(link) {
+            return None;
+        }
+        if self.core.cluster().is_none() {
+            // Whatever it answers, it has.
+            return answer(link, &redis::cmd("PING")).await.map(|_| None);
+        }
+        let mut info = redis::cmd("CLUSTER");
+        info.arg("INFO");
+        let (info, slots) = join(answer(link, &info), slots_by_its_word(&self.tracker.node, link, ANSWER_WITHIN)).await;
+        // A node that is cut off from the others claims its slots, while another one may have got them.
+        slots.filter(|_| info.is_some_and(|info| !is_cut_off(&info))).map(Some)
+    }
+
+    /// Looks at what may end or flush what is covered, until the connection ends.
+    async fn changes(&self, link: &Arc<Link>) {
+        let cluster = self.core.cluster();
+        let slots_of = |cluster: &Arc<Cluster>| (cluster.map().fingerprint(), cluster.slots_of(&self.tracker.node));
+        let mut slots = cluster.map(slots_of);
+        loop {
+            let changed = self.core.availability.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if is_down(link) || self.tracker.session().is_none() {
+                return;
+            }
+            if let (Some(cluster), Some((fingerprint, before))) = (cluster, &slots)
+                && cluster.map().fingerprint() != *fingerprint
+            {
+                let now = slots_of(cluster);
+                if !now.1.has_all_of(before) {
+                    self.shared.flush(self.tracker);
+                }
+                slots = Some(now);
+            }
+            tokio::select! {
+                () = changed => {}
+                () = self.tracker.news.notified() => self.shared.store.sweep(),
+            }
+        }
+    }
+}
+
+/// Whether the link takes no commands any more.
+fn is_down(link: &Link) -> bool {
+    link.has_ended() || !(link.is_open() || link.is_reauthenticating())
+}
+
+/// Whether a node's `CLUSTER INFO` says that it serves nothing. One that may not be asked, or says something else, does.
+fn is_cut_off(info: &Value) -> bool {
+    let text = match info {
+        Value::BulkString(bytes) => bytes,
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text.as_bytes(),
+        _ => return false,
+    };
+    text.windows(CUT_OFF.len()).any(|words| words == CUT_OFF)
+}
+
+const CUT_OFF: &[u8] = b"cluster_state:fail";
+
+/// What a command of the link's only user is answered; none if it is not.
+async fn answer(link: &Link, cmd: &Cmd) -> Option<Value> {
+    let (reply, _) = link.command_alone(cmd, Some(Instant::now() + ANSWER_WITHIN))?;
+    match reply.await.outcome {
+        Outcome::Answered(value) => Some(value),
+        _ => None,
+    }
+}

@@ -1,0 +1,15 @@
+//! What is kept of a server's values in memory: which replies, for how long, and what makes them invalid. Without I/O:
+//! who asks, and over which connection, is the client's business.
+
+mod coverage;
+mod flights;
+mod form;
+mod kept;
+mod store;
+mod tally;
+mod weight;
+
+pub(crate) use coverage::Coverage;
+pub(crate) use flights::{Came, Flight};
+pub(crate) use form::{Query, Read};
+pub(crate) use store::{Limits, Store};
