@@ -83,7 +83,7 @@ pub use error::{Error, ErrorKind, Stage};
 pub use observe::{
     event::{Counters, Event},
     health::Health,
-    stats::{LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats},
+    stats::{LinkPurpose, LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats},
 };
 pub use retry::RetryPolicy;
 pub use secret::Secret;

@@ -83,6 +83,7 @@ impl Drop for Tasks {
 impl ConnectionManager {
     pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         config.validate()?;
+        let options = keeper_options(&config);
         let (timers, guard) = Timers::of(Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Configuration, "`EntraRedis::connect` needs a tokio runtime").with_source(source)
         })?);
@@ -123,11 +124,7 @@ impl ConnectionManager {
             seats: SeatTotal::default(),
             leases: Leases::new(config.max_leased),
             trouble: Arc::default(),
-            options: KeeperOptions {
-                auth_timeout: config.auth_timeout,
-                ping_after: config.ping_interval,
-                ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
-            },
+            options,
         };
         // Whatever ends this function early drops these, and with them the tasks.
         let mut background = Tasks(vec![tokio::spawn(actor.run())]);
@@ -169,6 +166,7 @@ impl ConnectionManager {
             leases,
             timers,
             command_timeout: config.command_timeout,
+            ping_interval: config.ping_interval,
             retry_reads: config.retry_reads,
             operations,
         };
@@ -264,6 +262,14 @@ impl ConnectionManager {
         }
         self.publishing.lock().await.end().await;
         self.timers.lock().await.end().await;
+    }
+}
+
+fn keeper_options(config: &Config) -> KeeperOptions {
+    KeeperOptions {
+        auth_timeout: config.auth_timeout,
+        ping_after: config.ping_interval,
+        ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     command::{guard, profile},
     error::Error,
     exec::{
+        blocking,
         call::Call,
         order::Memory,
         request::{CommandRequest, PipelineRequest},
@@ -129,6 +130,9 @@ impl ConnectionLike for EntraRedis {
                 }
                 _ => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
             },
+            Err(_) if profile.blocks_for_a_time() => {
+                Box::pin(blocking::command(self.manager.core(), &mut self.memory, cmd, profile))
+            }
             Err(error) => self.refuse(error),
         }
     }

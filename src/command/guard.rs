@@ -52,9 +52,14 @@ fn refused(profile: Profile, effect: Effect) -> RedisError {
         Effect::ChangesState => "it would change the connection under its other users",
     };
     let name = profile.full_name();
-    let detail = format!("{name} was not sent: {why}; {}", instead(name));
+    let instead = if profile.blocks_for_a_time() { ON_ITS_OWN } else { instead(name) };
+    let detail = format!("{name} was not sent: {why}; {instead}");
     (ErrorKind::Client, "command refused on a shared connection", detail).into()
 }
+
+/// What to do with a command that blocks, in a pipeline: a handle sends it over a connection of its own.
+const ON_ITS_OWN: &str =
+    "send it on its own, not in a pipeline: then it has a connection to itself for as long as it blocks";
 
 /// What to use in place of a command that is refused.
 fn instead(name: &str) -> &'static str {

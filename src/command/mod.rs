@@ -10,6 +10,7 @@ mod profile;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod timeout;
 mod words;
 
 pub(crate) use profile::{Profile, profile};

@@ -150,7 +150,7 @@ impl Core {
         })
     }
 
-    async fn until_closed(&self) {
+    pub(super) async fn until_closed(&self) {
         loop {
             let changed = self.availability.changed();
             tokio::pin!(changed);
@@ -212,6 +212,25 @@ impl Core {
             };
             if self.timers.timeout_at(look_again, settled).await.is_none() && Instant::now() >= deadline {
                 return Err(self.not_in_order(was_sent));
+            }
+        }
+    }
+
+    /// Waits until nothing of a handle's is under way that its next command could overtake.
+    pub(super) async fn in_order(&self, memory: &mut Memory, deadline: Instant) -> Result<(), Error> {
+        loop {
+            memory.forget_answered();
+            if memory.unanswered.is_empty() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(self.not_in_order(false));
+            }
+            // Nobody is told when a link is given up.
+            _ = self.timers.timeout_at(deadline.min(now + RECHECK), memory.settled()).await;
+            if self.is_closed() || self.timers.have_ended() {
+                return Err(Error::closed());
             }
         }
     }

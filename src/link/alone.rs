@@ -21,7 +21,13 @@ impl Link {
         self.wire.command(Access::Alone, cmd, deadline, false)
     }
 
-    /// The same of a pipeline, which must not be empty, of whose replies `kept.1` are kept after the first `kept.0`.
+    /// The same, behind `ASKING`: a node that is just taking over the slot serves it.
+    pub(crate) fn command_alone_behind_asking(&self, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
+        self.touch();
+        self.wire.command(Access::Alone, cmd, deadline, true)
+    }
+
+    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1` are kept after the first `kept.0`.
     pub(crate) fn pipeline_alone(
         &self,
         pipeline: &Pipeline,
@@ -72,11 +78,11 @@ impl Link {
     ) -> Option<impl Future<Output = Result<(), Error>> + Send + use<>> {
         let limit = self.auth_limit(limit);
         let started = Instant::now();
-        let auth = self.queue_unheld(&handshake::auth_command(current), started + limit.duration())?;
+        let outcome = self.queue_unheld(&handshake::auth_command(current), started + limit.duration())?;
         let (link, current) = (Arc::clone(self), Arc::clone(current));
         Some(async move {
             let validating = link.wire.liveness.validate();
-            let outcome = outcome(auth).await;
+            let outcome = outcome.await;
             link.conclude(outcome, &current, limit, started, validating)
         })
     }
@@ -87,17 +93,20 @@ impl Link {
         limit: Duration,
     ) -> Option<impl Future<Output = Result<(), &'static str>> + Send + use<>> {
         let asked = Instant::now();
-        let ping = self.queue_unheld(&redis::cmd("PING"), asked + limit)?;
+        let outcome = self.queue_unheld(&redis::cmd("PING"), asked + limit)?;
         self.touch();
         self.wire.liveness.take_claims();
         let link = Arc::clone(self);
-        Some(async move { verdict(&outcome(ping).await, &link.wire, asked) })
+        Some(async move { verdict(&outcome.await, &link.wire, asked) })
     }
 
-    /// Queues one of the link's own commands, unless it is held.
-    fn queue_unheld(&self, cmd: &Cmd, deadline: Instant) -> Option<Option<Reply>> {
+    /// Queues one of the link's own commands, unless it is held; how that ends.
+    fn queue_unheld(&self, cmd: &Cmd, deadline: Instant) -> Option<impl Future<Output = Outcome> + Send + use<>> {
         let held = lock(&self.held);
-        (!*held).then(|| self.wire.command(Access::Own, cmd, Some(deadline), false).map(|(reply, _)| reply))
+        (!*held).then(|| {
+            let queued = self.wire.command(Access::Own, cmd, Some(deadline), false);
+            outcome(queued.map(|(reply, _)| reply))
+        })
     }
 }
 

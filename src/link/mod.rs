@@ -20,7 +20,7 @@ use crate::{
     admission::Admission,
     error::Error,
     lock::lock,
-    observe::stats::{LinkState, LinkStats},
+    observe::stats::{LinkPurpose, LinkState, LinkStats},
     token::Current,
 };
 use reauth::Authenticated;
@@ -202,8 +202,8 @@ impl Link {
         lock(&self.authenticated)
     }
 
-    /// What it is doing, as it is shown.
-    pub(crate) fn stats(&self) -> LinkStats {
+    /// What it is doing, as it is shown, and for whom.
+    pub(crate) fn stats(&self, purpose: LinkPurpose) -> LinkStats {
         let state = match self.condition() {
             Condition::Open => LinkState::Open,
             Condition::Reauthenticating => LinkState::Reauthenticating,
@@ -211,6 +211,7 @@ impl Link {
         };
         LinkStats {
             link: self.id(),
+            purpose,
             node: self.node.to_string(),
             state,
             generation: self.generation(),
