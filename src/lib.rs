@@ -76,7 +76,7 @@ mod transport;
 mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
-pub use client::{Config, ConnectionManager, EntraRedis};
+pub use client::{Config, ConnectionManager, Dedicated, EntraRedis};
 pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};

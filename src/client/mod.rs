@@ -1,8 +1,10 @@
 //! The handle that tasks share, and the owner of what is behind it.
 
 mod config;
+mod dedicated;
 mod manager;
 mod snapshot;
+mod transaction;
 
 use crate::{
     command::{guard, profile},
@@ -19,6 +21,7 @@ use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
 
 pub use config::Config;
+pub use dedicated::Dedicated;
 pub use manager::ConnectionManager;
 
 /// A handle to Azure Managed Redis, shared by all tasks of a service.

@@ -8,6 +8,7 @@ use super::{
     profile::{Profile, profile},
 };
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult};
+use std::time::Duration;
 
 /// Refuses a command that would block the shared connection, change its state under everybody else, or that is about
 /// one connection of several.
@@ -38,6 +39,23 @@ fn blocks(profile: Profile) -> bool {
     profile.lane() == Lane::Own(Effect::Blocks)
 }
 
+/// For how long the commands of the pipeline that block do so one after the other; none if there are no such, and none
+/// within if one of them does for ever, or nobody knows for how long.
+pub(crate) fn block_in_turn(pipeline: &Pipeline) -> Option<Option<Duration>> {
+    let limit = |cmd| Some(profile(cmd).blocks(cmd)?.limit()).flatten();
+    let sum = |sum: Option<Duration>, cmd| sum?.checked_add(limit(cmd)?);
+    let blocking = || pipeline.cmd_iter().filter(|cmd| blocks(profile(cmd)));
+    blocking().next().map(|_| blocking().fold(Some(Duration::ZERO), sum))
+}
+
+/// The refusal of what cannot be sent even over a connection that its caller has alone.
+#[cold]
+pub(crate) fn refused_even_alone(profile: Profile) -> RedisError {
+    let name = profile.full_name();
+    let detail = format!("{name} was not sent: this client keeps the connection up; {}", instead(name));
+    (ErrorKind::Client, "command refused", detail).into()
+}
+
 #[cold]
 fn empty() -> RedisError {
     (ErrorKind::Client, "empty command").into()
@@ -64,27 +82,36 @@ const ON_ITS_OWN: &str =
 /// What to use in place of a command that is refused.
 fn instead(name: &str) -> &'static str {
     match name {
-        "MULTI" | "EXEC" | "DISCARD" => "use `redis::pipe().atomic()`, which is sent in one piece",
+        "MULTI" | "EXEC" | "DISCARD" => {
+            "use `redis::pipe().atomic()`, which is sent in one piece, or `EntraRedis::dedicated` for one step after the \
+             other"
+        }
         "WATCH" | "UNWATCH" => {
-            "use a script, or a connection of the `redis` crate's with `EntraCredentials` (feature \
-             `streaming-credentials`), for this task alone"
+            "use `EntraRedis::transaction`, which watches and tries again, or `EntraRedis::dedicated` for one step after \
+             the other"
         }
         "AUTH" | "HELLO" => "every connection is authenticated, and kept so, by the client itself",
         "QUIT" | "RESET" => "connections are closed by `shutdown`, or when the last handle is dropped",
         "POST" | "HOST:" => "it is no command, but what browsers send",
-        "SELECT" => "Azure Managed Redis has the database 0 and no others",
-        "CLIENT REPLY" => "use `set_no_response(true)` for commands whose replies do not matter",
+        "SELECT" => {
+            "Azure Managed Redis has the database 0 and no others; where there are more, use `EntraRedis::dedicated`"
+        }
+        "CLIENT REPLY" => {
+            "use `set_no_response(true)` for commands whose replies do not matter, or `EntraRedis::dedicated`"
+        }
         "CLIENT ID" | "CLIENT INFO" | "CLIENT GETNAME" => {
             "use `CLIENT LIST`, which shows them all with the library's name `entra-redis` (Redis 7.2 and later), or \
-             `manager().stats().links`"
+             `manager().stats().links`; `EntraRedis::dedicated` gives one to ask"
         }
         "CLIENT SETNAME" | "CLIENT SETINFO" => {
             "there is no setting for it yet: on Redis 7.2 and later `CLIENT LIST` shows them all with the library's \
              name `entra-redis`"
         }
-        _ => {
+        "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" | "MONITOR"
+        | "SYNC" | "PSYNC" | "REPLCONF" => {
             "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for \
              this alone"
         }
+        _ => "use `EntraRedis::dedicated`, which gives a connection for this alone",
     }
 }

@@ -4,7 +4,7 @@ pub(crate) mod aggregate;
 pub(crate) mod fan_out;
 pub(crate) mod guard;
 mod keys;
-mod lane;
+pub(crate) mod lane;
 mod name;
 mod profile;
 mod table;

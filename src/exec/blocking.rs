@@ -31,7 +31,7 @@ const UNBLOCKED: &str = "force unblock from blocking operation, instance state c
 
 /// Sends a command that blocks, and waits for as long as it does.
 pub(crate) async fn command(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> RedisResult<Value> {
-    let mut record = Record::of(core, profile);
+    let mut record = Record::of(core, Operation::Command(profile));
     let result = run(core, memory, cmd, profile).await;
     record.end(&result);
     // Nobody looks at it; an error is told all the same.
@@ -58,7 +58,7 @@ async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> R
 }
 
 /// An `XREAD` with ids in the place of `$`: what is added between two slices would be missed otherwise.
-async fn last_ids(core: &Core, memory: &mut Memory, cmd: &Cmd, what: Profile) -> RedisResult<Option<Cmd>> {
+pub(super) async fn last_ids(core: &Core, memory: &mut Memory, cmd: &Cmd, what: Profile) -> RedisResult<Option<Cmd>> {
     let count = what.key_places(cmd).count();
     let mut ids = Vec::new();
     for (at, key) in what.key_places(cmd) {
@@ -96,31 +96,38 @@ pub(super) fn failed(core: &Core, error: Error) -> RedisError {
     error.into()
 }
 
-/// What records how long a command took, also if its caller gives it up.
-struct Record<'a> {
+/// What records how long something took, also if its caller gives it up.
+pub(super) struct Record<'a> {
     core: &'a Core,
-    profile: Profile,
+    operation: Operation,
     stopwatch: Stopwatch,
 }
 
 impl<'a> Record<'a> {
-    fn of(core: &'a Core, profile: Profile) -> Self {
+    pub(super) fn of(core: &'a Core, operation: Operation) -> Self {
         let mut stopwatch = Stopwatch::default();
         stopwatch.start();
-        Self { core, profile, stopwatch }
+        Self { core, operation, stopwatch }
     }
 
-    fn end(&mut self, result: &RedisResult<Value>) {
+    pub(super) fn end(&mut self, result: &RedisResult<Value>) {
+        self.end_with(result.as_ref().map(std::slice::from_ref));
+    }
+
+    /// Of several replies, the first one that is an error counts.
+    pub(super) fn end_with(&mut self, result: Result<&[Value], &RedisError>) {
         self.record(match result {
-            Ok(Value::ServerError(error)) => Some(Failure::of_answer(error)),
-            Ok(_) => None,
+            Ok(replies) => replies.iter().find_map(|reply| match reply {
+                Value::ServerError(error) => Some(Failure::of_answer(error)),
+                _ => None,
+            }),
             Err(error) => Some(Failure::of_error(error)),
         });
     }
 
     fn record(&mut self, failure: Option<Failure>) {
         if let Some(took) = self.stopwatch.stop() {
-            self.core.operations.record(Operation::Command(self.profile), took, failure);
+            self.core.operations.record(self.operation, took, failure);
         }
     }
 }

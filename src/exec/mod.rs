@@ -1,5 +1,6 @@
 //! One call, from its handle to its reply.
 
+pub(crate) mod again;
 pub(crate) mod blocking;
 pub(crate) mod call;
 pub(crate) mod core;
@@ -11,6 +12,7 @@ mod replicas;
 pub(crate) mod request;
 mod retry;
 pub(crate) mod scatter;
+pub(crate) mod session;
 mod slices;
 mod slow_path;
 mod waiting;

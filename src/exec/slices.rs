@@ -144,43 +144,53 @@ impl<'a> Slices<'a> {
         self.until.is_some_and(|until| until <= Instant::now() + TOLERANCE)
     }
 
-    /// Before anything is sent over a link that another user may have had.
+    /// Lets the keeper give the link a newer token, if there is one, before the next slice; it is not held meanwhile.
+    pub(super) async fn make_way(&self, lease: &Lease) {
+        make_way(self.core, lease, self.until, self.deadline).await;
+    }
+
+    /// The same before the first slice, if it is time.
     pub(super) async fn begin(&self, lease: &Lease) {
-        if lease.link().authenticated_until() < Instant::now() + SHORT_LIFE {
+        if is_due(lease) {
             self.make_way(lease).await;
         }
     }
+}
 
-    /// Lets the keeper give the link a newer token, if there is one, before the next slice; it is not held meanwhile.
-    pub(super) async fn make_way(&self, lease: &Lease) {
-        let link = lease.link();
-        link.release();
-        if self.is_current(link) {
+/// Whether a link should have a newer token, if there is one, before it is held.
+pub(super) fn is_due(lease: &Lease) -> bool {
+    lease.link().authenticated_until() < Instant::now() + SHORT_LIFE
+}
+
+/// Lets the keeper give the link a newer token, if there is one; it is not held meanwhile. That is waited for until its
+/// user's time is over, if there is one, and `deadline` at most.
+pub(super) async fn make_way(core: &Core, lease: &Lease, over: Option<Instant>, deadline: Instant) {
+    let link = lease.link();
+    link.release();
+    if is_current(core, link) {
+        return;
+    }
+    // This has the keeper look.
+    lease.release();
+    let patience = if is_due(lease) { deadline } else { Instant::now() + PAUSE };
+    loop {
+        let changed = core.availability.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let is_down = matches!(link.condition(), Condition::Down(_));
+        if is_down || core.is_closed() || is_current(core, link) {
             return;
         }
-        // This has the keeper look.
-        lease.release();
-        let now = Instant::now();
-        let patience = if link.authenticated_until() < now + SHORT_LIFE { self.deadline } else { now + PAUSE };
-        loop {
-            let changed = self.core.availability.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let is_down = matches!(link.condition(), Condition::Down(_));
-            if is_down || self.core.is_closed() || self.is_over() || self.is_current(link) {
-                return;
-            }
-            // What is sent behind an `AUTH` waits for its reply, which may take its time.
-            let limit = if link.is_validating() { self.deadline } else { patience };
-            let limit = self.until.map_or(limit, |until| limit.min(until));
-            if self.core.timers.timeout_at(limit, changed).await.is_none() {
-                return;
-            }
+        // What is sent behind an `AUTH` waits for its reply, which may take its time.
+        let limit = if link.is_validating() { deadline } else { patience };
+        let limit = over.map_or(limit, |over| limit.min(over));
+        if core.timers.timeout_at(limit, changed).await.is_none() {
+            return;
         }
     }
+}
 
-    fn is_current(&self, link: &Link) -> bool {
-        let newest = self.core.tokens.live().map_or(0, |current| current.generation);
-        link.generation() >= newest && !link.is_validating()
-    }
+fn is_current(core: &Core, link: &Link) -> bool {
+    let newest = core.tokens.live().map_or(0, |current| current.generation);
+    link.generation() >= newest && !link.is_validating()
 }

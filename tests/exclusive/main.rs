@@ -4,6 +4,7 @@
 mod blocking;
 mod cluster;
 mod crowds;
+mod transactions;
 mod waits;
 
 use common::{Azure, by_ratio, emulator};

@@ -1,8 +1,8 @@
 //! What users may do with the public types: send them between tasks, print them, clone them. Checked when it compiles.
 
 use entra_redis::{
-    AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, EntraRedis,
-    Error, ErrorKind, Event, FailedCommands, Health, LinkState, LinkStats, ManagedIdentity, NodeEndpoint, NodeStats,
+    AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, Dedicated, EntraRedis,
+    Error, ErrorKind, Event, FailedCommands, Health, LinkPurpose, LinkState, LinkStats, ManagedIdentity, NodeEndpoint, NodeStats,
     Overload, RetryPolicy, Secret, Stage, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats, Topology,
 };
 use std::{fmt::Debug, future::Future};
@@ -41,7 +41,9 @@ fn public_types_can_be_sent_printed_and_cloned() {
     value::<TokenManagerConfig>();
     value::<TokenStats>();
     shared::<ConnectionManager>();
+    shared::<Dedicated>();
     copied::<ErrorKind>();
+    copied::<LinkPurpose>();
     copied::<LinkState>();
     copied::<Overload>();
     copied::<Stage>();
