@@ -6,6 +6,7 @@ mod tests;
 use super::{
     lane::{Effect, Lane},
     profile::{Profile, profile},
+    timeout::Blocks,
 };
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult};
 use std::time::Duration;
@@ -39,13 +40,11 @@ fn blocks(profile: Profile) -> bool {
     profile.lane() == Lane::Own(Effect::Blocks)
 }
 
-/// For how long the commands of the pipeline that block do so one after the other; none if there are no such, and none
-/// within if one of them does for ever, or nobody knows for how long.
-pub(crate) fn block_in_turn(pipeline: &Pipeline) -> Option<Option<Duration>> {
-    let limit = |cmd| Some(profile(cmd).blocks(cmd)?.limit()).flatten();
-    let sum = |sum: Option<Duration>, cmd| sum?.checked_add(limit(cmd)?);
-    let blocking = || pipeline.cmd_iter().filter(|cmd| blocks(profile(cmd)));
-    blocking().next().map(|_| blocking().fold(Some(Duration::ZERO), sum))
+/// For how long the commands of the pipeline that block do so one after the other, if there are such; the longest time
+/// that there is, if one of them blocks for ever, or nobody knows for how long.
+pub(crate) fn block_in_turn(pipeline: &Pipeline) -> Option<Duration> {
+    let limit = |cmd| profile(cmd).blocks(cmd).and_then(Blocks::limit).unwrap_or(Duration::MAX);
+    pipeline.cmd_iter().filter(|cmd| blocks(profile(cmd))).map(limit).reduce(Duration::saturating_add)
 }
 
 /// The refusal of what cannot be sent even over a connection that its caller has alone.

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// What is set on a connection, as its replies have told.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     /// Between `MULTI` and its end.
@@ -235,7 +236,7 @@ impl Session {
         let is_plain = is_transaction || steps.iter().all(|step| *step == Step::Plain);
         let wanted = if is_plain { kept } else { (0, pipeline.len()) };
         self.prepare(core, !is_plain).await?;
-        let blocks = (!is_transaction).then(|| guard::block_in_turn(pipeline)).flatten();
+        let blocks = if is_transaction { None } else { guard::block_in_turn(pipeline) };
         let deadline = self.deadline(core, blocks);
         let link = self.link()?;
         let outcome = self.outcome(link.pipeline_alone(pipeline, wanted, Some(deadline))).await;
@@ -304,14 +305,9 @@ impl Session {
     }
 
     /// Until when the next command may take, which blocks for as long besides; the link is not doubted before.
-    fn deadline(&self, core: &Core, blocks: Option<Option<Duration>>) -> Instant {
+    fn deadline(&self, core: &Core, blocks: Option<Duration>) -> Instant {
         let limit = self.limit.unwrap_or(core.command_timeout);
-        let deadline = Instant::now()
-            + match blocks {
-                None => limit,
-                Some(Some(blocks)) => limit.saturating_add(blocks).min(FOR_EVER),
-                Some(None) => FOR_EVER,
-            };
+        let deadline = Instant::now() + limit.saturating_add(blocks.unwrap_or_default()).min(FOR_EVER);
         if let Some(lease) = &self.lease
             && (blocks.is_some() || self.limit.is_some())
             && limit > SILENCE
@@ -333,7 +329,7 @@ impl Session {
     async fn block(&mut self, core: &Core, cmd: &Cmd, what: Profile) -> RedisResult<Outcome> {
         if !what.blocks_for_a_time() {
             // It is not known for how long.
-            let deadline = self.deadline(core, Some(Some(Duration::ZERO)));
+            let deadline = self.deadline(core, Some(Duration::ZERO));
             let link = self.link()?;
             return Ok(self.outcome(link.command_alone(cmd, Some(deadline))).await);
         }

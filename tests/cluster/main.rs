@@ -13,6 +13,7 @@ mod redirects;
 mod rotation;
 mod routing;
 mod scan;
+mod scripts;
 mod security;
 mod simulation;
 mod traffic;

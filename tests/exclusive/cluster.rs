@@ -7,8 +7,14 @@ use entra_redis::{
     emulator::{Cluster, Emulator},
 };
 use redis::{AsyncCommands, RedisResult, Value};
-use std::time::Duration;
-use tokio::task::JoinHandle;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The slot of the keys `{foo}…`.
 const FOO: u16 = 12182;
@@ -130,5 +136,69 @@ async fn whoever_waits_at_a_node_that_stands_still_goes_to_its_successor() {
 async fn keys_in_several_slots_are_refused() {
     let (_azure, _cluster, redis) = with_replicas(HOUR).await;
     let error = cmd("BLPOP a b c 1").query_async::<Value>(&mut redis.clone()).await.unwrap_err();
+    assert_eq!(error.code(), Some("CROSSSLOT"), "{error}");
+}
+
+/// Transactions go after their keys, and what was on its way to a node that lost them has not been done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_count_right_while_their_slot_moves_and_its_node_hands_over() {
+    let (_azure, cluster, redis) = with_replicas(3 * SECOND).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let (redis, stop) = (redis.clone(), Arc::clone(&stop));
+        tasks.spawn(async move {
+            let (mut done, mut unknown) = (0_u64, 0_u64);
+            while !stop.load(SeqCst) {
+                let result: RedisResult<(Value,)> = redis
+                    .transaction("{foo}count", async move |con, pipe| {
+                        let count: Option<u64> = con.get("{foo}count").await?;
+                        pipe.set("{foo}count", count.unwrap_or(0) + 1).query_async(con).await
+                    })
+                    .await;
+                match result {
+                    Ok(_) => done += 1,
+                    Err(error) if error.to_string().contains("may have run") => unknown += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (done, unknown)
+        });
+    }
+    let count = async || redis.clone().get::<_, Option<u64>>("{foo}count").await.unwrap().unwrap_or(0);
+    let progress = async || {
+        let before = count().await;
+        eventually("transactions go on", 20 * SECOND, async || (count().await > before + 100).then_some(())).await;
+    };
+    progress().await;
+    for _ in 0..2 {
+        let from = owner(&cluster, FOO).await;
+        cluster.move_slots(FOO..=FOO, (from + 1) % 3).await.unwrap();
+        progress().await;
+    }
+    cluster.fail_over(owner(&cluster, FOO).await).await.unwrap();
+    progress().await;
+    rotations(&redis, 1, 10 * SECOND).await;
+    stop.store(true, SeqCst);
+    let (done, unknown) = tasks.join_all().await.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let counted = count().await;
+    eprintln!("{done} done, {unknown} that may be, {counted} counted");
+    assert!((done..=done + unknown).contains(&counted), "{done} done, {unknown} that may be, {counted} counted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_for_a_key_leads_to_its_node_and_says_where_it_has_gone() {
+    let (_azure, cluster, redis) = with_replicas(HOUR).await;
+    let mut con = redis.dedicated_for("{foo}key").await.unwrap();
+    let _: () = con.set("{foo}key", "here").await.unwrap();
+    let _: Value = cmd("WATCH {foo}key").query_async(&mut con).await.unwrap();
+    let from = owner(&cluster, FOO).await;
+    cluster.move_slots(FOO..=FOO, (from + 1) % 3).await.unwrap();
+    let error = con.get::<_, String>("{foo}key").await.unwrap_err();
+    assert_eq!(error.code(), Some("MOVED"), "{error}");
+    drop(con);
+    let read = async || redis.dedicated_for("{foo}key").await.ok()?.get::<_, String>("{foo}key").await.ok();
+    assert_eq!(eventually("another one leads there", 10 * SECOND, read).await, "here");
+    let error = redis.transaction(&["a", "b"], async |_, _| Ok(Some(()))).await.unwrap_err();
     assert_eq!(error.code(), Some("CROSSSLOT"), "{error}");
 }

@@ -4,6 +4,7 @@
 mod blocking;
 mod cluster;
 mod crowds;
+mod examples;
 mod transactions;
 mod waits;
 

@@ -1,9 +1,10 @@
 //! What users may do with the public types: send them between tasks, print them, clone them. Checked when it compiles.
 
 use entra_redis::{
-    AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, Dedicated, EntraRedis,
-    Error, ErrorKind, Event, FailedCommands, Health, LinkPurpose, LinkState, LinkStats, ManagedIdentity, NodeEndpoint, NodeStats,
-    Overload, RetryPolicy, Secret, Stage, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats, Topology,
+    AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, Dedicated,
+    EntraRedis, Error, ErrorKind, Event, FailedCommands, Health, LinkPurpose, LinkState, LinkStats, ManagedIdentity,
+    NodeEndpoint, NodeStats, Overload, RetryPolicy, Secret, Stage, Stats, Tls, TokenFailure, TokenManagerConfig,
+    TokenStats, Topology,
 };
 use std::{fmt::Debug, future::Future};
 

@@ -18,7 +18,7 @@ use tokio::io::{DuplexStream, duplex};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A keeper of one place, which nothing has started yet.
-fn keeper() -> Keeper {
+pub(super) fn keeper() -> Keeper {
     let config = Config::new(Credential::custom(|| async { AccessToken::opaque("token", HOUR, "tester") }));
     let journal = Journal::new("test");
     let source = config.credential.token_source().unwrap();
@@ -65,8 +65,13 @@ fn keeper() -> Keeper {
 
 /// A link without a token, and its server.
 fn link(keeper: &Keeper, id: u64) -> (Arc<Link>, DuplexStream) {
+    link_for(keeper, id, HOUR)
+}
+
+/// The same, of a link that lives for `life`.
+pub(super) fn link_for(keeper: &Keeper, id: u64, life: Duration) -> (Arc<Link>, DuplexStream) {
     let (near, far) = duplex(1024);
-    (Arc::new(Link::over(id, near, Arc::clone(&keeper.shared.admission), HOUR)), far)
+    (Arc::new(Link::over(id, near, Arc::clone(&keeper.shared.admission), life)), far)
 }
 
 /// Looks for a link whenever there are others in the pool, and notes whether it is there.
