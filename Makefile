@@ -1,6 +1,6 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom mutants redis-server openssl
+.PHONY: test test-clients pictures lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom mutants redis-server openssl
 
 # Where fuzz/, loom/ and benches/peers, which are workspaces of their own, share what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
@@ -16,6 +16,10 @@ test-clients: redis-server
 	target/clients/bin/pip install --quiet redis-entraid azure-identity
 	npm install --prefix target/clients --no-audit --no-fund --no-save --silent @azure/identity @redis/client @redis/entraid
 	tests/clients/run.sh
+
+# The guide's pictures, by the test that compares them otherwise.
+pictures:
+	GUIDE_PICTURES=write cargo test --all-features --test guide pictures
 
 lint:
 	cargo fmt --all --check

@@ -3,7 +3,10 @@
 
 use crate::{
     admission::{Admission, Overload},
-    cluster::{discovery::Routing, node::Node},
+    cluster::{
+        node::Node,
+        routing::{Found, Routing},
+    },
     command::{guard, profile},
     error::Error,
     exec::{core::Core, order::Memory, request::CommandRequest},
@@ -69,7 +72,7 @@ impl Links {
         roster.publish(links, filled);
         Self(Core {
             leases: Leases::new(0),
-            routing: Routing::Single(Node::without_keeper(pool)),
+            routing: Found::known(Routing::Single(Node::without_keeper(pool))),
             tokens,
             admission,
             overload: Overload::Refuse,

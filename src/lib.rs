@@ -28,6 +28,9 @@
 //! The handle implements the `redis` crate's [`ConnectionLike`](redis::aio::ConnectionLike), so that `AsyncCommands`,
 //! `pipe()`, `Script` and SCAN iterators work on it.
 //!
+//! The [`guide`] leads from an empty subscription to a service that runs: Azure set-up, credentials, Kubernetes, what
+//! happens when tokens rotate and connections fail, migration, and errors by their text.
+//!
 //! # Features
 //!
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
@@ -38,6 +41,7 @@
 //!   durations as they are measured, the rest once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
+//! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
 //!   subscriptions, say), as a `StreamingCredentialsProvider`.
 //!
@@ -62,6 +66,8 @@ mod credential;
 pub mod emulator;
 mod error;
 mod exec;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod link;
 mod lock;
 mod observe;
@@ -77,7 +83,10 @@ mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
 pub use client::{Config, ConnectionManager, Dedicated, EntraRedis};
-pub use cluster::{discovery::Topology, endpoint::NodeEndpoint};
+pub use cluster::{
+    discovery::{Startup, Topology},
+    endpoint::NodeEndpoint,
+};
 pub use credential::{ClientCertificate, Cloud, Credential, ManagedIdentity};
 pub use error::{Error, ErrorKind, Stage};
 pub use observe::{

@@ -1,9 +1,10 @@
 //! What a user sets.
 
+use super::target::Target;
 use crate::{
     admission::Overload,
     cluster::{
-        discovery::Topology,
+        discovery::{Startup, Topology},
         endpoint::{NodeEndpoint, NodeMap},
     },
     config_check,
@@ -40,6 +41,7 @@ pub struct Config {
     pub(crate) topology_refresh_interval: Duration,
     pub(crate) node_map: NodeMap,
     pub(crate) pool_size: Option<usize>,
+    pub(crate) startup: Startup,
     pub(crate) startup_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) auth_timeout: Duration,
@@ -51,6 +53,9 @@ pub struct Config {
     pub(crate) max_leased: usize,
     pub(crate) retry_reads: bool,
     pub(crate) resolver: Resolver,
+    pub(crate) client_name: Option<String>,
+    /// Where `EntraRedis::open` connects to.
+    pub(crate) target: Option<Target>,
 }
 
 /// More links than this in one process are a mistake: Azure's largest caches take fewer connections per client.
@@ -72,6 +77,7 @@ impl Config {
             topology_refresh_interval: Duration::from_secs(30),
             node_map: NodeMap::default(),
             pool_size: None,
+            startup: Startup::Wait,
             startup_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             auth_timeout: Duration::from_secs(15),
@@ -83,6 +89,8 @@ impl Config {
             max_leased: 256,
             retry_reads: false,
             resolver: Resolver::default(),
+            client_name: None,
+            target: None,
         }
     }
 
@@ -93,6 +101,56 @@ impl Config {
     /// Those of [`Credential::from_env`].
     pub fn from_env() -> Result<Self, Error> {
         Credential::from_env().map(Self::new)
+    }
+
+    /// The defaults with [`Credential::from_env`], for [`EntraRedis::open`](crate::EntraRedis::open):
+    /// `rediss://[user@]host[:port][/0][?protocol=resp2]`. Without a port, it is 10000, that of Azure Managed Redis; with a
+    /// name of Azure Cache for Redis, 6380. [`credential`](Self::credential) sets another credential.
+    ///
+    /// ```
+    /// use entra_redis::{Config, Credential};
+    ///
+    /// # fn run() -> Result<Config, entra_redis::Error> {
+    /// let config = Config::from_url("rediss://cache.westeurope.redis.azure.net:10000")?.credential(Credential::azure_cli());
+    /// # Ok(config)
+    /// # }
+    /// # run().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if it is no such URL; if it holds a password, which is not
+    /// used: Microsoft Entra ID authenticates with tokens; if it begins with `redis://`, which is without TLS; if it names a
+    /// database other than 0. No error quotes the URL. Those of [`Credential::from_env`] come from `open`.
+    pub fn from_url(url: &str) -> Result<Self, Error> {
+        let target = Target::of_url("url", url)?;
+        Ok(Self::new(Credential::from_env_later()).at(target))
+    }
+
+    /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to; default what [`from_url`](Self::from_url) was given.
+    pub fn endpoint(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.target = Some(Target::new(host.into(), port));
+        self
+    }
+
+    /// Who connects.
+    pub fn credential(mut self, credential: Credential) -> Self {
+        self.credential = credential;
+        self
+    }
+
+    pub(super) fn at(mut self, target: Target) -> Self {
+        self.username = target.username.clone().or(self.username);
+        self.protocol = target.protocol.unwrap_or(self.protocol);
+        self.target = Some(target);
+        self
+    }
+
+    /// What `CLIENT LIST` on the server shows as the name of each connection; default none. It is set with
+    /// `CLIENT SETNAME`; a user who may not use that connects all the same.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.client_name = Some(name.into());
+        self
     }
 
     /// The Redis user name; default the token's `oid` claim, the object id of the principal.
@@ -155,6 +213,13 @@ impl Config {
     /// that is being replaced; with one, a second connection is opened for those moments.
     pub fn pool_size(mut self, links: usize) -> Self {
         self.pool_size = Some(links);
+        self
+    }
+
+    /// Whether `connect` waits until the first connection is up; default [`Startup::Wait`]. With [`Startup::Lazy`] a service
+    /// starts before its cache does, or while the identity provider is down.
+    pub fn startup(mut self, startup: Startup) -> Self {
+        self.startup = startup;
         self
     }
 
@@ -254,6 +319,10 @@ impl Config {
         }
         if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::config("username", "is empty"));
+        }
+        if self.client_name.as_ref().is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Err(Error::config("client_name", "must be of visible ASCII characters, without spaces"));
         }
         if self.max_leased == 0 {
             return Err(Error::config("max_leased", "must be at least 1"));

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    cluster::discovery::{Discovery, Topology},
+    cluster::{
+        discovery::{Discovery, Startup, Topology},
+        routing::Found,
+    },
     error::{Error, ErrorKind, Stage},
     exec::core::Core,
     link::Setup,
@@ -103,6 +106,7 @@ impl ConnectionManager {
                 misconfigured: None,
             },
             is_one_of_several: false,
+            client_name: config.client_name.map(Into::into),
             node: format!("{host}:{port}").into(),
             pool: journal.name(),
             protocol: config.protocol,
@@ -139,10 +143,11 @@ impl ConnectionManager {
             node_map: config.node_map,
             refresh_interval: config.topology_refresh_interval,
         };
-        let (routing, watch) = match timeout(config.startup_timeout, Box::pin(discovery.start())).await {
-            Ok(found) => found?,
-            Err(_) => return Err(not_started(&shared, config.startup_timeout)),
+        let limit = match config.startup {
+            Startup::Wait => Some(config.startup_timeout),
+            Startup::Lazy => None,
         };
+        let routing = find(discovery, limit, &shared, &mut background).await?;
         let Shared { tokens, journal, admission, availability, leases, .. } = shared;
         let sources = Sources {
             journal: journal.clone(),
@@ -151,11 +156,8 @@ impl ConnectionManager {
             availability: Arc::clone(&availability),
             routing: routing.clone(),
         };
-        let stats = {
-            let sources = sources.clone();
-            move || sources.stats()
-        };
-        let (operations, publishing) = metrics::start((host, port), journal.name(), stats, events);
+        let shown = sources.clone();
+        let (operations, publishing) = metrics::start((host, port), journal.name(), move || shown.stats(), events);
         let core = Core {
             routing,
             tokens,
@@ -170,7 +172,6 @@ impl ConnectionManager {
             retry_reads: config.retry_reads,
             operations,
         };
-        background.extend(watch.map(|watch| tokio::spawn(watch.run())));
         Ok(Self {
             core,
             sources,
@@ -270,6 +271,33 @@ fn keeper_options(config: &Config) -> KeeperOptions {
         auth_timeout: config.auth_timeout,
         ping_after: config.ping_interval,
         ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
+    }
+}
+
+/// Where commands go, which is waited for if there is a `limit`, and else found in the background.
+async fn find(
+    discovery: Discovery,
+    limit: Option<Duration>,
+    shared: &Shared,
+    background: &mut Tasks,
+) -> Result<Found, Error> {
+    let Some(limit) = limit else {
+        let found = Found::default();
+        let start = discovery.start_some_time(found.clone());
+        background.extend([tokio::spawn(async move {
+            if let Some(watch) = start.await {
+                watch.run().await;
+            }
+        })]);
+        return Ok(found);
+    };
+    match timeout(limit, Box::pin(discovery.start())).await {
+        Ok(Ok((routing, watch))) => {
+            background.extend(watch.map(|watch| tokio::spawn(watch.run())));
+            Ok(Found::known(routing))
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(not_started(shared, limit)),
     }
 }
 

@@ -3,7 +3,10 @@
 mod config;
 mod dedicated;
 mod manager;
+#[cfg(feature = "serde")]
+mod settings;
 mod snapshot;
+mod target;
 mod transaction;
 
 use crate::{
@@ -17,8 +20,10 @@ use crate::{
         scatter,
     },
 };
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
+use target::Target;
+use tokio::time::Instant;
 
 pub use config::Config;
 pub use dedicated::Dedicated;
@@ -88,7 +93,7 @@ pub use manager::ConnectionManager;
 ///   places of the arguments.
 /// - `DBSIZE`, `KEYS`, `FLUSHALL`, `FLUSHDB`, `SCRIPT LOAD`, `FUNCTION LOAD`, `CONFIG SET` and the like go to all
 ///   nodes, and fail if one of them fails. `SCAN` has one cursor over all nodes. `INFO` and other reports are maps,
-///   from the addresses of the nodes to what each says. The README has a table of all of them.
+///   from the addresses of the nodes to what each says. The guide has a table of all of them.
 /// - Commands without keys go to any node. One that this crate does not know is taken to have its key as its first
 ///   argument; if the guess is wrong, the server names the right node.
 ///
@@ -125,6 +130,49 @@ impl EntraRedis {
         Ok(Self { manager: Arc::new(manager), memory: Memory::default() })
     }
 
+    /// Connects to where the configuration says: [`Config::from_url`] or [`Config::endpoint`].
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if it says nothing of that; otherwise as
+    /// [`connect`](Self::connect).
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let Target { host, port, .. } = config.target.clone().ok_or_else(|| {
+            Error::config(
+                "endpoint",
+                "is not set: use `Config::from_url`, `Config::endpoint`, or `EntraRedis::connect`",
+            )
+        })?;
+        Self::connect(&host, port, config).await
+    }
+
+    /// Connects to where the environment says, with the credential that it describes.
+    ///
+    /// | variable | what it is |
+    /// |---|---|
+    /// | `REDIS_URL` | as for [`Config::from_url`] |
+    /// | `REDIS_HOST`, `REDIS_PORT` | the host, and the port if it is another one than usual |
+    /// | `AZURE_REDIS_HOST` | the host, if there is no `REDIS_HOST`; set by [Azure's Service Connector](https://learn.microsoft.com/azure/service-connector/how-to-integrate-redis-cache) |
+    ///
+    /// The usual port is 10000, that of Azure Managed Redis; of a name of Azure Cache for Redis, 6380. The credential is
+    /// that of [`Credential::from_env`](crate::Credential::from_env), which has the table of its variables.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), entra_redis::Error> {
+    /// let redis = entra_redis::EntraRedis::from_env().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) naming the variables that are missing, malformed, or contradict
+    /// each other; otherwise as [`connect`](Self::connect).
+    pub async fn from_env() -> Result<Self, Error> {
+        let target = Target::of_variables(|name| std::env::var(name).ok())?;
+        Self::open(Config::from_env()?.at(target)).await
+    }
+
     /// The owner of the connections and the token: `stats`, `events`, `ready`, `shutdown`.
     #[must_use]
     pub fn manager(&self) -> &ConnectionManager {
@@ -136,6 +184,16 @@ impl EntraRedis {
         self.manager.shutdown().await;
     }
 
+    /// Sends something once it is known whether the server is a cluster, all of it within the command timeout.
+    #[cold]
+    async fn once_found<T>(&mut self, send: impl AsyncFnOnce(&mut Self) -> RedisResult<T>) -> RedisResult<T> {
+        let manager = Arc::clone(&self.manager);
+        let core = manager.core();
+        let deadline = Instant::now() + core.command_timeout;
+        core.until_found(deadline).await?;
+        core.within(deadline, send(self)).await
+    }
+
     #[cold]
     fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
         self.manager.core().admission.note_refused();
@@ -145,6 +203,10 @@ impl EntraRedis {
 
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        // What blocks has a deadline of its own.
+        if !self.manager.core().is_found() && !profile(cmd).blocks_for_a_time() {
+            return Box::pin(async move { self.once_found(async |redis| redis.req_packed_command(cmd).await).await });
+        }
         let profile = profile(cmd);
         match guard::check(profile) {
             Ok(()) => match self.manager.core().cluster() {
@@ -166,6 +228,11 @@ impl ConnectionLike for EntraRedis {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
+        if !self.manager.core().is_found() {
+            return Box::pin(async move {
+                self.once_found(async |redis| redis.req_packed_commands(pipeline, offset, count).await).await
+            });
+        }
         let core = self.manager.core();
         let sendable = guard::check_pipeline(pipeline).and_then(|()| match core.cluster() {
             Some(_) if pipeline.is_transaction() => scatter::check_transaction(pipeline),

@@ -3,9 +3,9 @@
 use crate::{
     admission::Admission,
     cluster::{
-        discovery::Routing,
         map::Member,
         node::Node,
+        routing::{Found, Routing},
         slot::{SLOTS, Slot},
     },
     error::Error,
@@ -26,7 +26,7 @@ pub(super) struct Sources {
     pub(super) tokens: Tokens,
     pub(super) admission: Arc<Admission>,
     pub(super) availability: Arc<Availability>,
-    pub(super) routing: Routing,
+    pub(super) routing: Found,
 }
 
 /// A node, and the slots that it owns.
@@ -34,9 +34,10 @@ type Owner = (Arc<Node>, Vec<(u16, u16)>);
 
 impl Sources {
     fn owners(&self) -> Vec<Owner> {
-        match &self.routing {
-            Routing::Single(node) => vec![(Arc::clone(node), Vec::new())],
-            Routing::Cluster(cluster) => {
+        match self.routing.get() {
+            None => Vec::new(),
+            Some(Routing::Single(node)) => vec![(Arc::clone(node), Vec::new())],
+            Some(Routing::Cluster(cluster)) => {
                 let map = cluster.map();
                 let numbers = |(start, end): (Slot, Slot)| (start.number(), end.number());
                 let owner = |(at, member): (usize, &Member<Arc<Node>>)| {
@@ -60,28 +61,31 @@ impl Sources {
             pool_size: pools().map(|pool| pool.size()).sum(),
             dialing: pools().map(|pool| pool.dialing()).sum(),
             draining: pools().map(|pool| pool.draining()).sum::<usize>() + self.links_of_leaving_nodes(),
-            last_connect_error: pools().find_map(|pool| pool.last_error()),
+            last_connect_error: pools().find_map(|pool| pool.last_error()).or_else(|| self.routing.last_error()),
             nodes: owners.iter().map(node_stats).collect(),
         }
     }
 
     fn links_of_leaving_nodes(&self) -> usize {
-        match &self.routing {
-            Routing::Single(_) => 0,
-            Routing::Cluster(cluster) => cluster.nodes.leaving().iter().map(|node| node.pool().all_links().len()).sum(),
+        match self.routing.get() {
+            Some(Routing::Single(_)) | None => 0,
+            Some(Routing::Cluster(cluster)) => {
+                cluster.nodes.leaving().iter().map(|node| node.pool().all_links().len()).sum()
+            }
         }
     }
 
     pub(super) fn health(&self) -> Health {
         let owners = self.owners();
-        let ended = matches!(&self.routing, Routing::Single(node) if node.pool().has_ended());
+        let ended = matches!(self.routing.get(), Some(Routing::Single(node)) if node.pool().has_ended());
         if self.availability.is_closed() || ended {
             return Health::Stopped;
         }
         let sum = |count: fn(&Node) -> usize| owners.iter().map(|(node, _)| count(node)).sum::<usize>();
         let (open, wanted) = (sum(|node| node.pool().open_seats()), sum(|node| node.pool().size()));
         let token_error = self.tokens.dead().or_else(|| self.journal.last_token_error());
-        let connect_error = owners.iter().find_map(|(node, _)| node.pool().last_error());
+        let connect_error =
+            owners.iter().find_map(|(node, _)| node.pool().last_error()).or_else(|| self.routing.last_error());
         let because = |error: &Option<Error>| error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
         match (&token_error, open) {
             (_, 0) => {
@@ -102,7 +106,7 @@ impl Sources {
     /// What is wrong with the whole of a cluster, with what separates it from what follows.
     fn cluster_problems(&self, owners: &[Owner]) -> String {
         let mut problems = String::new();
-        let Routing::Cluster(cluster) = &self.routing else {
+        let Some(Routing::Cluster(cluster)) = self.routing.get() else {
             return problems;
         };
         let covered = cluster.map().covered();

@@ -8,16 +8,29 @@ use super::{
     node::Node,
     nodes::{LINKS_OF_A_NODE, Nodes},
     router::Cluster,
+    routing::{Found, Routing},
     topology::Topology as Slots,
     watch::{Seed, Watch},
 };
-use crate::{error::Error, link::Setup, pool::Shared};
-use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use crate::{
+    error::{Error, ErrorKind},
+    link::Setup,
+    pool::Shared,
+    retry::{Backoff, RetryPolicy},
+};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 
 /// Links to a single endpoint by default.
 const LINKS_OF_AN_ENDPOINT: usize = 4;
+
+/// Between two attempts of a lazy start; so much at most.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
 /// How long a server may take to say whether it is a cluster, before it is asked again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -41,16 +54,20 @@ pub enum Topology {
     OssCluster,
 }
 
-/// Where commands go.
-#[derive(Clone)]
-pub(crate) enum Routing {
-    /// All to this one.
-    Single(Arc<Node>),
-    /// Each to the owner of its keys' slot.
-    Cluster(Arc<Cluster>),
+/// When a connection manager serves that has been started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Startup {
+    /// `connect` returns when the first connection is authenticated, or with the reason why none can be.
+    #[default]
+    Wait,
+    /// `connect` returns at once, unless a setting is wrong. Tokens and connections are tried for until they come;
+    /// meanwhile commands wait, within their deadlines, and `health()` says why nothing is served yet.
+    Lazy,
 }
 
 /// What is needed to find out.
+#[derive(Clone)]
 pub(crate) struct Discovery {
     pub(crate) topology: Topology,
     pub(crate) setup: Setup,
@@ -82,6 +99,27 @@ impl Discovery {
                 Ok((Routing::Single(seed), None))
             }
             Err(refused) => Err(refused.into_error()),
+        }
+    }
+
+    /// The same as often as it takes, so that `found` has it then.
+    pub(crate) async fn start_some_time(self, found: Found) -> Option<Watch> {
+        let mut backoff = Backoff::new(&RetryPolicy::new().delay(FIRST_DELAY).max_delay(LONGEST_DELAY));
+        loop {
+            match self.clone().start().await {
+                Ok((routing, watch)) => {
+                    found.set(routing);
+                    self.shared.availability.announce();
+                    return watch;
+                }
+                Err(error) if error.kind() == ErrorKind::Closed => return None,
+                Err(error) => found.note_error(error),
+            }
+            // The next first connection is to ask for the topology again.
+            self.setup.asks_for_slots.store(self.topology != Topology::SingleEndpoint, Relaxed);
+            // Those who wait for a token learn that there is none.
+            self.shared.availability.announce();
+            sleep(backoff.next_delay()).await;
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) mod partial;
 pub(crate) mod reconcile;
 pub(crate) mod redirect;
 pub(crate) mod router;
+pub(crate) mod routing;
 pub(crate) mod scan;
 pub(crate) mod slot;
 pub(crate) mod split;

@@ -102,10 +102,8 @@ fn instead(name: &str) -> &'static str {
             "use `CLIENT LIST`, which shows them all with the library's name `entra-redis` (Redis 7.2 and later), or \
              `manager().stats().links`; `EntraRedis::dedicated` gives one to ask"
         }
-        "CLIENT SETNAME" | "CLIENT SETINFO" => {
-            "there is no setting for it yet: on Redis 7.2 and later `CLIENT LIST` shows them all with the library's \
-             name `entra-redis`"
-        }
+        "CLIENT SETNAME" => "`Config::client_name` names all connections",
+        "CLIENT SETINFO" => "on Redis 7.2 and later `CLIENT LIST` shows them all with the library's name `entra-redis`",
         "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" | "MONITOR"
         | "SYNC" | "PSYNC" | "REPLCONF" => {
             "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for \

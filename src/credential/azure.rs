@@ -1,6 +1,6 @@
 //! Credentials of the Azure SDK for Rust.
 
-use super::{hints, token_response::aadsts_in};
+use super::{aadsts, token_response::aadsts_in};
 use crate::{
     error::{Error, ErrorKind},
     secret,
@@ -58,7 +58,7 @@ fn no_token(error: azure_core::Error) -> Error {
     }
     let text = secret::scrub_unknown(&text);
     let aadsts = aadsts_in(&text);
-    let hint = aadsts.and_then(hints::of_aadsts);
+    let hint = aadsts.and_then(aadsts::hint);
     // Its kinds do not tell an outage from a refusal; a number that is known as a mistake does.
     let told = Error::new(kind, format!("the `azure_core` credential gave no token: {text}"))
         .with_transient(hint.is_none())

@@ -14,6 +14,12 @@ const CERTIFICATE_PASSWORD: &str = "AZURE_CLIENT_CERTIFICATE_PASSWORD";
 const SEND_CHAIN: &str = "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN";
 const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 
+// What Azure's Service Connector sets: the client id of a user-assigned managed identity, or all three of a service
+// principal, <https://learn.microsoft.com/azure/service-connector/how-to-integrate-redis-cache>.
+const REDIS_CLIENT_ID: &str = "AZURE_REDIS_CLIENTID";
+const REDIS_CLIENT_SECRET: &str = "AZURE_REDIS_CLIENTSECRET";
+const REDIS_TENANT_ID: &str = "AZURE_REDIS_TENANTID";
+
 const SERVICE_PRINCIPAL: &str = "a service principal (unset the others to use the managed identity)";
 
 /// What the variables describe most fully: a service principal that is whole, or else the managed identity.
@@ -26,6 +32,9 @@ pub(super) fn any(env: &ProcessEnv) -> Result<Kind, Error> {
         selection::candidates(env)?;
         return Ok(Kind::DefaultChain);
     }
+    if let Some(connected) = service_connector(env)? {
+        return Ok(connected);
+    }
     if let Some(principal) = service_principal(env)? {
         return Ok(principal);
     }
@@ -33,6 +42,24 @@ pub(super) fn any(env: &ProcessEnv) -> Result<Kind, Error> {
         return workload_identity(env);
     }
     Ok(Kind::ManagedIdentity(managed_identity(env)))
+}
+
+/// Who is to connect to Redis, as Azure's Service Connector says it; none if it has set nothing of that.
+fn service_connector(env: &ProcessEnv) -> Result<Option<Kind>, Error> {
+    if let Some(secret) = env.get(REDIS_CLIENT_SECRET) {
+        let [client_id, tenant_id] = env.all([REDIS_CLIENT_ID, REDIS_TENANT_ID], SERVICE_PRINCIPAL)?;
+        return Ok(Some(Kind::Secret { app: App { client_id, tenant_id }, secret: Secret::new(secret) }));
+    }
+    let Some(client_id) = env.get(REDIS_CLIENT_ID) else {
+        return Ok(None);
+    };
+    let tenant_id = env.get(REDIS_TENANT_ID).or_else(|| env.get(TENANT_ID));
+    Ok(Some(match (env.get(TOKEN_FILE), tenant_id) {
+        (Some(token_file), Some(tenant_id)) => {
+            Kind::WorkloadIdentity { app: App { client_id, tenant_id }, token_file: token_file.into() }
+        }
+        _ => Kind::ManagedIdentity(ManagedIdentity::UserAssignedClientId(client_id)),
+    }))
 }
 
 /// A service principal with its secret, or else with its certificate; none if nothing hints at one; an error if it is

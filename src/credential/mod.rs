@@ -1,5 +1,6 @@
 //! The kinds of credentials, each a small pure fetcher of tokens.
 
+mod aadsts;
 mod authority;
 #[cfg(feature = "azure-core")]
 mod azure;
@@ -74,6 +75,8 @@ enum Kind {
         token_file: PathBuf,
     },
     WorkloadIdentityOfEnvironment,
+    /// What `from_env` finds, when `connect` is called.
+    OfEnvironment,
     FederatedIdentity {
         app: App,
         identity: ManagedIdentity,
@@ -239,6 +242,8 @@ impl Credential {
     /// | variables | credential |
     /// |---|---|
     /// | `AZURE_TOKEN_CREDENTIALS` | the [default chain](Self::default_chain), or what it names |
+    /// | `AZURE_REDIS_CLIENTID`, `AZURE_REDIS_TENANTID`, `AZURE_REDIS_CLIENTSECRET` | service principal with a secret, as [Azure's Service Connector](https://learn.microsoft.com/azure/service-connector/how-to-integrate-redis-cache) sets it |
+    /// | `AZURE_REDIS_CLIENTID` | the same's user-assigned managed identity; with `AZURE_FEDERATED_TOKEN_FILE` and a tenant id, workload identity |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET` | service principal with a secret |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH` | service principal with a certificate: a PEM file or, with the feature `pkcs12`, a PKCS#12 file, with `AZURE_CLIENT_CERTIFICATE_PASSWORD`; its chain is sent if `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` is `1` or `true` |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_FEDERATED_TOKEN_FILE` | workload identity |
@@ -266,6 +271,11 @@ impl Credential {
         let identity = Self::managed_identity(ManagedIdentity::SystemAssigned);
         let source = identity.resolve_in(&ProcessEnv::on_arc(endpoint, tokens))?;
         Ok(Self::of(Kind::Custom(source)))
+    }
+
+    /// The same, with the errors of `connect`.
+    pub(crate) fn from_env_later() -> Self {
+        Self::of(Kind::OfEnvironment)
     }
 
     fn from_process_env(env: &ProcessEnv) -> Result<Self, Error> {

@@ -71,6 +71,10 @@ impl Credential {
         let resource = self.resource()?;
         Ok(match kind {
             Kind::DefaultChain => return self.in_env(env).chain(env),
+            Kind::OfEnvironment => {
+                let kind = from_env::any(env)?;
+                return self.in_env(env).build(&kind, env, chained);
+            }
             Kind::WorkloadIdentityOfEnvironment => {
                 let kind = from_env::workload_identity(env)?;
                 return self.in_env(env).build(&kind, env, chained);

@@ -60,6 +60,7 @@ impl fmt::Debug for Credential {
                 format!("{} from {}", of_app("workload identity", app), token_file.display())
             }
             Kind::WorkloadIdentityOfEnvironment => "workload identity".to_owned(),
+            Kind::OfEnvironment => "what the environment describes".to_owned(),
             Kind::FederatedIdentity { app, identity } => {
                 format!("{} by managed identity {identity:?}", of_app("federated credential of", app))
             }

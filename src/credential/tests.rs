@@ -87,6 +87,15 @@ fn the_environment_decides_the_kind() {
     let text = shown(&[secret, ("AZURE_TOKEN_CREDENTIALS", "prod")]);
     assert!(text.contains("default chain"), "{text}");
 
+    let connector = [("AZURE_REDIS_CLIENTID", "redis-app"), ("AZURE_REDIS_TENANTID", "redis-tenant")];
+    let of_connector = [connector[0], connector[1], ("AZURE_REDIS_CLIENTSECRET", "s3cr3t")];
+    let text = shown(&[&of_connector[..], &[secret]].concat());
+    assert!(text.contains("service principal redis-app in tenant redis-tenant") && !text.contains("s3cr3t"), "{text}");
+    let text = shown(&[connector[0], file]);
+    assert!(text.contains("workload identity redis-app in tenant t from /token"), "{text}");
+    let text = shown(&[connector[0], secret]);
+    assert!(text.contains(r#"UserAssignedClientId(\"redis-app\")"#), "{text}");
+
     let alone = |pairs: &[(&str, &str)]| format!("{:?}", Credential::from_process_env(&ProcessEnv::of_pairs(pairs)));
     assert!(alone(&[("AZURE_CLIENT_SECRET", "")]).contains("SystemAssigned"));
     assert!(alone(&[("AZURE_CLIENT_ID", "mine")]).contains(r#"UserAssignedClientId(\"mine\")"#));
@@ -102,6 +111,7 @@ fn what_is_there_in_part_is_an_error_that_names_the_rest() {
         (&[("AZURE_CLIENT_SECRET", "s")][..], "`AZURE_CLIENT_ID`, `AZURE_TENANT_ID` is missing"),
         (&[("AZURE_CLIENT_CERTIFICATE_PATH", "/x")][..], "`AZURE_CLIENT_ID`, `AZURE_TENANT_ID` is missing"),
         (&[("AZURE_FEDERATED_TOKEN_FILE", "/x"), ("AZURE_CLIENT_ID", "app")][..], "`AZURE_TENANT_ID` is missing"),
+        (&[("AZURE_REDIS_CLIENTSECRET", "s")][..], "`AZURE_REDIS_CLIENTID`, `AZURE_REDIS_TENANTID` is missing"),
         (&[("AZURE_TOKEN_CREDENTIALS", "everything")][..], "`AZURE_TOKEN_CREDENTIALS` must be one of"),
     ] {
         let error = Credential::from_process_env(&ProcessEnv::of_pairs(pairs)).unwrap_err();

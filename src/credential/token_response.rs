@@ -1,6 +1,6 @@
 //! Token answers and errors of Microsoft's endpoints.
 
-use super::{expiry, hints, http::Answer};
+use super::{aadsts, expiry, hints, http::Answer};
 use crate::{
     error::{Error, ErrorKind},
     secret,
@@ -141,7 +141,7 @@ fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
         _ => ErrorKind::TokenEndpoint,
     };
     let description = said.in_short(answer);
-    let hint = match said.aadsts.and_then(hints::of_aadsts) {
+    let hint = match said.aadsts.and_then(aadsts::hint) {
         None if unassigned => Some(hints::IDENTITY_NOT_ASSIGNED),
         None if said.code.as_deref() == Some("invalid_resource") => Some(hints::SCOPE),
         // In none of the forms that are known here: mostly it is somebody else who answers.

@@ -43,7 +43,11 @@ pub(crate) async fn command(core: &Core, memory: &mut Memory, cmd: &Cmd, profile
 
 async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> RedisResult<Value> {
     let slices = Slices::new(core, cmd, profile.blocks(cmd), replicas::counts(profile));
-    let in_order = core.in_order(memory, slices.deadline.min(Instant::now() + core.command_timeout)).await;
+    let limit = slices.deadline.min(Instant::now() + core.command_timeout);
+    if !core.is_found() {
+        core.until_found(limit).await.map_err(|error| failed(core, error))?;
+    }
+    let in_order = core.in_order(memory, limit).await;
     in_order.map_err(|error| failed(core, error))?;
     if replicas::counts(profile) {
         return replicas::wait(core, cmd, profile, &slices).await;

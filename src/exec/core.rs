@@ -7,7 +7,11 @@ use super::{
 };
 use crate::{
     admission::{Admission, Overload},
-    cluster::{discovery::Routing, node::Node, router::Cluster},
+    cluster::{
+        node::Node,
+        router::Cluster,
+        routing::{Found, Routing},
+    },
     error::Error,
     link::{Access, Link},
     observe::metrics::Operations,
@@ -20,7 +24,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 /// Shared by all calls of a connection manager's, which owns what is behind it.
 pub(crate) struct Core {
-    pub(crate) routing: Routing,
+    pub(crate) routing: Found,
     pub(crate) tokens: Tokens,
     pub(crate) admission: Arc<Admission>,
     pub(crate) overload: Overload,
@@ -65,10 +69,11 @@ impl Core {
     /// `memory` is that of the handle that sends it.
     #[inline]
     pub(crate) fn try_send<R: Request>(&self, request: &R, memory: &mut Memory) -> Option<Sent> {
+        let routing = self.routing.get()?;
         if self.admission.has_queue() || !self.admission.try_acquire() {
             return None;
         }
-        let sent = match &self.routing {
+        let sent = match routing {
             Routing::Single(node) => self.offer(node.pool(), request, None, memory, false),
             Routing::Cluster(cluster) => self.offer_to_owner(cluster, request, None, memory),
         };
@@ -86,7 +91,7 @@ impl Core {
         memory: &mut Memory,
         way: &Way,
     ) -> Option<Sent> {
-        match (way, &self.routing) {
+        match (way, self.routing.get()?) {
             (Way::Redirected { to, asking } | Way::Part { to, asking }, _) => {
                 self.offer(to.pool(), request, Some(deadline), memory, *asking)
             }
@@ -138,25 +143,27 @@ impl Core {
 
     /// Opens no more links, whatever happens.
     pub(crate) fn end_keepers(&self) {
-        match &self.routing {
-            Routing::Single(node) => node.end_keeper(),
-            Routing::Cluster(cluster) => cluster.nodes.close(),
+        match self.routing.get() {
+            Some(Routing::Single(node)) => node.end_keeper(),
+            Some(Routing::Cluster(cluster)) => cluster.nodes.close(),
+            None => {}
         }
     }
 
     /// The nodes that there are, those included that are gone and have something in flight yet.
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
-        match &self.routing {
-            Routing::Single(node) => vec![Arc::clone(node)],
-            Routing::Cluster(cluster) => cluster.nodes.with_leaving(),
+        match self.routing.get() {
+            Some(Routing::Single(node)) => vec![Arc::clone(node)],
+            Some(Routing::Cluster(cluster)) => cluster.nodes.with_leaving(),
+            None => Vec::new(),
         }
     }
 
     /// The cluster that commands go to, if it is one.
     pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
-        match &self.routing {
-            Routing::Single(_) => None,
-            Routing::Cluster(cluster) => Some(cluster),
+        match self.routing.get() {
+            Some(Routing::Cluster(cluster)) => Some(cluster),
+            Some(Routing::Single(_)) | None => None,
         }
     }
 
@@ -171,7 +178,7 @@ impl Core {
     }
 
     fn find<T>(&self, find: impl Fn(&Arc<Node>) -> Option<T>) -> Option<T> {
-        match &self.routing {
+        match self.routing.get()? {
             Routing::Single(node) => find(node),
             Routing::Cluster(cluster) => cluster.nodes.with_leaving().iter().find_map(find),
         }
@@ -179,22 +186,25 @@ impl Core {
 
     /// Has the keepers look at their links.
     pub(super) fn wake_keepers(&self) {
-        match &self.routing {
-            Routing::Single(node) => node.pool().wake_keeper(),
-            Routing::Cluster(cluster) => cluster.nodes.all().iter().for_each(|node| node.pool().wake_keeper()),
+        match self.routing.get() {
+            Some(Routing::Single(node)) => node.pool().wake_keeper(),
+            Some(Routing::Cluster(cluster)) => cluster.nodes.all().iter().for_each(|node| node.pool().wake_keeper()),
+            None => {}
         }
     }
 
     /// Whether commands are refused: after `shutdown`, or because nobody opens links any more.
     pub(crate) fn is_closed(&self) -> bool {
-        self.availability.is_closed() || matches!(&self.routing, Routing::Single(node) if node.pool().has_ended())
+        self.availability.is_closed()
+            || matches!(self.routing.get(), Some(Routing::Single(node)) if node.pool().has_ended())
     }
 
     /// Why no link to where the request goes has come up.
     pub(super) fn last_error<R: Request>(&self, request: &R) -> Option<Error> {
-        match &self.routing {
-            Routing::Single(node) => node.pool().last_error(),
-            Routing::Cluster(cluster) => {
+        match self.routing.get() {
+            None => self.routing.last_error(),
+            Some(Routing::Single(node)) => node.pool().last_error(),
+            Some(Routing::Cluster(cluster)) => {
                 let owner = request.slot().and_then(|slot| cluster.map().get(slot).map(Arc::clone));
                 match owner.or_else(|| cluster.any_node()) {
                     Some(node) => node.pool().last_error(),

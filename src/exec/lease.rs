@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::{
-    cluster::{discovery::Routing, node::Node, slot::Slot},
+    cluster::{node::Node, routing::Routing, slot::Slot},
     error::{Error, ErrorKind, Stage},
     pool::{Lease, Offer},
 };
@@ -113,7 +113,7 @@ impl Core {
     }
 
     fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
-        match (place, &self.routing) {
+        match (place, self.routing.get()?) {
             (Place::Node(node), _) | (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
             (Place::Owner(Some(slot)), Routing::Cluster(cluster)) => {
                 let owner = cluster.map().get(*slot).map(Arc::clone);

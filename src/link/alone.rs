@@ -78,11 +78,17 @@ impl Link {
     ) -> Option<impl Future<Output = Result<(), Error>> + Send + use<>> {
         let limit = self.auth_limit(limit);
         let started = Instant::now();
-        let outcome = self.queue_unheld(&handshake::auth_command(current), started + limit.duration())?;
+        let auth = {
+            let held = lock(&self.held);
+            if *held {
+                return None;
+            }
+            self.wire.auth(&handshake::auth_command(current), started + limit.duration())
+        };
         let (link, current) = (Arc::clone(self), Arc::clone(current));
         Some(async move {
             let validating = link.wire.liveness.validate();
-            let outcome = outcome.await;
+            let outcome = outcome(auth).await;
             link.conclude(outcome, &current, limit, started, validating)
         })
     }
@@ -93,20 +99,17 @@ impl Link {
         limit: Duration,
     ) -> Option<impl Future<Output = Result<(), &'static str>> + Send + use<>> {
         let asked = Instant::now();
-        let outcome = self.queue_unheld(&redis::cmd("PING"), asked + limit)?;
+        let ping = {
+            let held = lock(&self.held);
+            if *held {
+                return None;
+            }
+            self.wire.command(Access::Own, &redis::cmd("PING"), Some(asked + limit), false).map(|(reply, _)| reply)
+        };
         self.touch();
         self.wire.liveness.take_claims();
         let link = Arc::clone(self);
-        Some(async move { verdict(&outcome.await, &link.wire, asked) })
-    }
-
-    /// Queues one of the link's own commands, unless it is held; how that ends.
-    fn queue_unheld(&self, cmd: &Cmd, deadline: Instant) -> Option<impl Future<Output = Outcome> + Send + use<>> {
-        let held = lock(&self.held);
-        (!*held).then(|| {
-            let queued = self.wire.command(Access::Own, cmd, Some(deadline), false);
-            outcome(queued.map(|(reply, _)| reply))
-        })
+        Some(async move { verdict(&outcome(ping).await, &link.wire, asked) })
     }
 }
 

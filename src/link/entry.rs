@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 /// One request on its way.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Entry {
     /// Where its bytes begin and end, counted from the connection's first.
     pub(super) begins: u64,
@@ -19,6 +20,8 @@ pub(super) struct Entry {
     pub(super) quiet: bool,
     /// Somebody's command.
     pub(super) counted: bool,
+    /// Nothing else may be under way with it.
+    pub(super) alone: bool,
     /// It has a permit, which it gives back.
     pub(super) permitted: bool,
 }
@@ -48,6 +51,8 @@ pub(super) struct NewRequest {
     pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     pub(super) quiet: bool,
+    /// Nothing else may be under way with it.
+    pub(super) alone: bool,
 }
 
 /// What the driver found in the queue.

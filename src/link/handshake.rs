@@ -28,7 +28,12 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
         hello
     };
     let deadline = Instant::now() + setup.auth_timeout;
-    let answer = wire.command(Access::Own, &hello, Some(deadline), false);
+    // HELLO comes first in what the server reads, so that it is answered whatever follows; AUTH travels alone.
+    let answer = if setup.protocol == ProtocolVersion::RESP2 {
+        wire.auth(&hello, deadline)
+    } else {
+        wire.command(Access::Own, &hello, Some(deadline), false).map(|(reply, _)| reply)
+    };
     // Servers before 7.2 do not know SETINFO, and one that refuses the token may close at once: only the answer to
     // HELLO counts.
     for (field, value) in [("LIB-NAME", "entra-redis"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
@@ -36,10 +41,15 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
         name.arg("SETINFO").arg(field).arg(value);
         drop(wire.command(Access::Own, &name, Some(deadline), false));
     }
+    if let Some(name) = &setup.client_name {
+        let mut set = redis::cmd("CLIENT");
+        set.arg("SETNAME").arg(&**name);
+        drop(wire.command(Access::Own, &set, Some(deadline), false));
+    }
     let asks = setup.asks_for_slots.swap(false, Relaxed);
     let slots = asks.then(|| wire.command(Access::Own, &slots_command(), Some(deadline), false)).flatten();
     let outcome = match answer {
-        Some((reply, _)) => reply.await.outcome,
+        Some(reply) => reply.await.outcome,
         None => Outcome::Unsent(None),
     };
     let verdict = verdict(outcome, current, Limit::AuthTimeout(setup.auth_timeout));

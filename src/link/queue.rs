@@ -103,13 +103,12 @@ impl Queue {
         let begins = inner.offset;
         inner.offset += len as u64;
         let slot = inner.spare.pop().unwrap_or_default();
-        let NewRequest { deadline, expect, quiet } = request;
+        let NewRequest { deadline, expect, quiet, alone } = request;
         let reply = Reply(Arc::clone(&slot));
         let counted = access != Access::Own;
         let permitted = counted && access != Access::Alone;
-        let ends = inner.offset;
-        let slot = Some(slot);
-        inner.entries.push(Entry { begins, ends, deadline, expect, slot, quiet, counted, permitted });
+        let (ends, slot) = (inner.offset, Some(slot));
+        inner.entries.push(Entry { begins, ends, deadline, expect, slot, quiet, counted, alone, permitted });
         if counted {
             // In this order, so that nobody takes a command that is just being queued for an answered one.
             self.commands.fetch_add(1, SeqCst);

@@ -52,7 +52,10 @@ impl Link {
         let auth = handshake::auth_command(current);
         let started = Instant::now();
         let validating = self.wire.liveness.validate();
-        let outcome = self.wire.own(&auth, deadline).await;
+        let outcome = match self.wire.auth(&auth, deadline) {
+            Some(reply) => reply.await.outcome,
+            None => Outcome::Unsent(None),
+        };
         self.conclude(outcome, current, limit, started, validating)
     }
 

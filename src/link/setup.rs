@@ -19,6 +19,8 @@ pub(crate) struct Setup {
     pub(crate) is_one_of_several: bool,
     /// Host and port of the node, as they are shown.
     pub(crate) node: Arc<str>,
+    /// What the server shows as the name of each link.
+    pub(crate) client_name: Option<Arc<str>>,
     pub(crate) protocol: ProtocolVersion,
     pub(crate) auth_timeout: Duration,
     pub(crate) command_timeout: Duration,

@@ -91,7 +91,7 @@ impl Wire {
         if asking {
             return self.command_behind_asking(access, cmd, deadline);
         }
-        let order = NewRequest { deadline, expect: Expect::One, quiet: cmd.is_no_response() };
+        let order = NewRequest { deadline, expect: Expect::One, quiet: cmd.is_no_response(), alone: false };
         let size: usize = cmd.args_iter().map(|arg| if let Arg::Simple(bytes) = arg { bytes.len() } else { 0 }).sum();
         if size > PACKED_BEFORE {
             let packed = cmd.get_packed_command();
@@ -105,7 +105,7 @@ impl Wire {
     fn command_behind_asking(&self, access: Access, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
         let expect = Expect::Many(Box::new(Gather::single_behind_asking()));
         let packed = cmd.get_packed_command();
-        self.queue.push(access, NewRequest { deadline, expect, quiet: false }, |bytes| {
+        self.queue.push(access, NewRequest { deadline, expect, quiet: false, alone: false }, |bytes| {
             pack::pack(&redis::cmd("ASKING"), bytes);
             bytes.extend_from_slice(&packed);
         })
@@ -128,19 +128,25 @@ impl Wire {
         let expect = Expect::Many(Box::new(if asking { gather.behind_asking() } else { gather }));
         // Packed before the lock is taken: it may be long.
         let packed = if asking { behind_asking(pipeline) } else { pipeline.get_packed_pipeline() };
-        let order = NewRequest { deadline, expect, quiet: false };
+        let order = NewRequest { deadline, expect, quiet: false, alone: false };
         self.queue.push(access, order, |bytes| bytes.extend_from_slice(&packed))
     }
 
     /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
     pub(super) fn ask_for_multi(&self, access: Access, deadline: Option<Instant>) -> Option<Queued> {
         let expect = Expect::Many(Box::new(Gather::question(Arc::clone(&self.multi))));
-        let order = NewRequest { deadline, expect, quiet: false };
+        let order = NewRequest { deadline, expect, quiet: false, alone: false };
         self.queue.push(access, order, |bytes| {
             for name in ["MULTI", "DISCARD"] {
                 pack::pack(&redis::cmd(name), bytes);
             }
         })
+    }
+
+    /// The link's own `AUTH`, in whatever condition the link is: nothing else is under way with it.
+    pub(super) fn auth(&self, cmd: &Cmd, deadline: Instant) -> Option<Reply> {
+        let order = NewRequest { deadline: Some(deadline), expect: Expect::One, quiet: false, alone: true };
+        self.queue.push(Access::Own, order, |bytes| pack::pack(cmd, bytes)).map(|(reply, _)| reply)
     }
 
     /// Ends the connection, whoever holds it.

@@ -1,4 +1,4 @@
-//! What is told to `tracing`. Targets, names and fields stay when code moves: the README lists them all.
+//! What is told to `tracing`. Targets, names and fields stay when code moves: the guide lists them all.
 
 use crate::{
     error::{Error, ErrorKind},

@@ -75,7 +75,7 @@ async fn the_emulators_lines_are_all_that_the_other_programs_need() {
     assert!(!Path::new(&ca_file).exists(), "it leaves nothing behind");
 }
 
-/// The long soak of the README, for ten seconds. This seed has some of everything in them: token requests that are
+/// The long soak of the guide, for ten seconds. This seed has some of everything in them: token requests that are
 /// refused, a server that stands still, an `AUTH` that is refused, connections that are cut one by one and all at once.
 #[tokio::test]
 async fn soak_gets_through_what_the_emulator_does_to_it() {

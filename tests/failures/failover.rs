@@ -175,7 +175,7 @@ async fn another_address_behind_the_same_name_is_found() {
 
 const LINKS: usize = 1_000;
 
-/// Dials that a pool may make within so many milliseconds: as the README says, 16 at once and then 150 a second at
+/// Dials that a pool may make within so many milliseconds: as the guide says, 16 at once and then 150 a second at
 /// most; and four that may be under way, which a busy machine may begin later than it was decided to.
 const MOST_DIALS: [(u64, usize); 3] = [(10, 22), (100, 36), (1_000, 171)];
 

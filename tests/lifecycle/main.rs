@@ -6,5 +6,6 @@ mod connecting;
 mod handles;
 mod public_types;
 mod runtimes;
+mod set_up;
 mod shutdown;
 mod tls_settings;

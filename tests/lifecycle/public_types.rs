@@ -3,8 +3,8 @@
 use entra_redis::{
     AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, Dedicated,
     EntraRedis, Error, ErrorKind, Event, FailedCommands, Health, LinkPurpose, LinkState, LinkStats, ManagedIdentity,
-    NodeEndpoint, NodeStats, Overload, RetryPolicy, Secret, Stage, Stats, Tls, TokenFailure, TokenManagerConfig,
-    TokenStats, Topology,
+    NodeEndpoint, NodeStats, Overload, RetryPolicy, Secret, Stage, Startup, Stats, Tls, TokenFailure,
+    TokenManagerConfig, TokenStats, Topology,
 };
 use std::{fmt::Debug, future::Future};
 
@@ -48,13 +48,16 @@ fn public_types_can_be_sent_printed_and_cloned() {
     copied::<LinkState>();
     copied::<Overload>();
     copied::<Stage>();
+    copied::<Startup>();
     copied::<Topology>();
 }
 
 #[test]
 fn futures_of_the_handle_may_run_on_any_thread() {
     let config = Config::new(Credential::custom(async || AccessToken::opaque("token", std::time::Duration::MAX, "me")));
-    sent(&EntraRedis::connect("localhost", 1, config));
+    sent(&EntraRedis::connect("localhost", 1, config.clone()));
+    sent(&EntraRedis::open(config));
+    sent(&EntraRedis::from_env());
 }
 
 /// Never called: it is enough that it compiles.

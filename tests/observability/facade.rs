@@ -1,6 +1,6 @@
-//! The figures of the feature `metrics`, as a recorder gets them: all that the README's table names, and nothing else.
+//! The figures of the feature `metrics`, as a recorder gets them: all that the guide's table names, and nothing else.
 
-use crate::{HOUR, held_up, read, readme, start, told};
+use crate::{HOUR, held_up, page, read, start, told};
 use common::{SECOND, all_current, child, eventually, links_up, server::free_port, within};
 use entra_redis::{
     EntraRedis, Event,
@@ -48,7 +48,7 @@ fn recorded() -> BTreeSet<(String, String)> {
 }
 
 fn documented() -> BTreeSet<(String, String)> {
-    let rows = readme::table("| metric | kind | what it is |");
+    let rows = page::table("| metric | kind | what it is |");
     // A histogram without buckets of its own is a summary there.
     let kind = |kind: &str| if kind == "histogram" { "summary".to_owned() } else { kind.to_owned() };
     rows.into_iter().map(|cells| (cells[0].replace('.', "_"), kind(&cells[1]))).collect()

@@ -1,6 +1,6 @@
-//! What is told to `tracing`: by the names, levels, targets and fields of the README's table, and nothing else.
+//! What is told to `tracing`: by the names, levels, targets and fields of the guide's table, and nothing else.
 
-use crate::{HOUR, readme, start, told};
+use crate::{HOUR, page, start, told};
 use common::{SECOND, logs, within};
 use entra_redis::{
     AccessToken, Config, Credential, EntraRedis, Event, Tls,
@@ -145,7 +145,7 @@ impl Visit for Text {
 }
 
 fn documented() -> BTreeSet<Row> {
-    let rows = readme::table("| name | level | target | fields |");
+    let rows = page::table("| name | level | target | fields |");
     let row = |cells: Vec<String>| match cells.as_slice() {
         [name, level, target, fields] => Row {
             name: name.clone(),

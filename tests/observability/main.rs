@@ -1,4 +1,4 @@
-//! What can be seen of it: events, figures, health, spans and log lines, metrics; and that the README's tables tell the
+//! What can be seen of it: events, figures, health, spans and log lines, metrics; and that the guide's tables tell the
 //! truth.
 #![allow(clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
@@ -7,7 +7,7 @@ mod events;
 mod facade;
 mod health;
 mod log;
-mod readme;
+mod page;
 mod stats;
 
 use common::{Azure, SECOND, within};
@@ -19,7 +19,7 @@ use redis::{AsyncCommands, RedisResult};
 use std::time::Duration;
 use tokio::{sync::broadcast::Receiver, task::JoinHandle};
 
-/// The emulator, with all that is told from now on noted for the comparison with the README. No other subscriber can be
+/// The emulator, with all that is told from now on noted for the comparison with the guide. No other subscriber can be
 /// there: it is the process's only one.
 async fn start(builder: EmulatorBuilder) -> Azure {
     log::watch();

@@ -1,6 +1,6 @@
 //! The figures of `stats()`: right, each of them.
 
-use crate::{HOUR, held_up, read, readme, start, told};
+use crate::{HOUR, held_up, page, read, start, told};
 use common::{SECOND, all_current, by_ratio, eventually, links_up, within};
 use entra_redis::{
     CommandStats, EntraRedis, Error, ErrorKind, Event, LinkState,
@@ -270,7 +270,7 @@ async fn commands_without_a_token_are_counted_as_such() {
 
 /// The names alone: a field that is added, or goes, is a row that is added, or goes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_figure_is_in_the_readme() {
+async fn every_figure_is_in_the_guide() {
     let emulator = start(Emulator::builder()).await;
     // With one failure, so that this one's figures are there, too.
     emulator.identity().script([IdentityFault::Status(503)]);
@@ -279,7 +279,7 @@ async fn every_figure_is_in_the_readme() {
     let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let names = shown.lines().filter_map(|line| Some(line.trim_start().split_once(": ")?.0));
     let names: BTreeSet<_> = names.filter(is_name).map(str::to_owned).collect();
-    let rows = readme::table("| figure | unit | what it is |");
+    let rows = page::table("| figure | unit | what it is |");
     let parts = rows.iter().flat_map(|cells| cells[0].split('.')).map(|part| part.trim_end_matches("[]").to_owned());
     let documented: BTreeSet<_> = parts.collect();
     assert_eq!(names, documented, "{shown}");

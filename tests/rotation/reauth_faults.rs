@@ -2,9 +2,10 @@
 
 use common::{Fixture, SECOND, all_current, by_ratio, eventually, links_up, load::Load, rotations, within};
 use entra_redis::{
-    ErrorKind, Event, LinkState, Stage,
+    Config, ErrorKind, Event, LinkState, Stage,
     emulator::{AuthFault, FrontConnection},
 };
+use redis::ProtocolVersion;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
@@ -308,5 +309,32 @@ async fn reauth_failed(events: &mut broadcast::Receiver<Event>) -> entra_redis::
         if let Event::ReauthFailed { error, .. } = events.recv().await.unwrap() {
             return error;
         }
+    }
+}
+
+/// Redis 7.4.10 and 8.0.6 do not answer an `AUTH` that fails and comes with other commands, and answer these: each later
+/// reply would go to the wrong command.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auth_travels_alone() {
+    for protocol in [ProtocolVersion::RESP3, ProtocolVersion::RESP2] {
+        let config = move |config: Config| config.token_manager(by_ratio(0.5)).protocol(protocol);
+        let (emulator, redis) = Fixture::on_redis(2 * SECOND).links(1).config(config).connect().await;
+        let front = emulator.redis_front();
+        front.drop_failed_auths(true);
+        // Without a stand-in, the link has its AUTHs among the commands of all tasks.
+        front.refuse_connections(true);
+        let load = Load::start(&redis, 64);
+        let before = redis.manager().counters().reauths;
+        eventually("two AUTHs", 20 * SECOND, async || (redis.manager().counters().reauths > before + 1).then_some(()))
+            .await;
+        front.script_auth([AuthFault::WrongPass]);
+        let failed = async || (redis.manager().counters().reauth_failures > 0).then_some(());
+        eventually("one that fails", 20 * SECOND, failed).await;
+        front.refuse_connections(false);
+        rotations(&redis, 3, 20 * SECOND).await;
+        all_current(&redis).await;
+        let report = load.stop().await;
+        assert_eq!(report.wrong_reads, 0, "{protocol:?}");
+        assert_eq!(front.stats().accompanied_auths, 0, "{protocol:?}");
     }
 }

@@ -22,6 +22,13 @@ async fn sixty_four_tasks_notice_none_of_ten_rotations() {
         assert!(seen + 1 >= expected, "connection {}: {seen} of {expected} tokens", connection.id());
     }
     assert_eq!(redis.manager().counters().reconnects, 0);
+    // A handshake for each connection and an AUTH for each new token on it, however many commands there were.
+    common::eventually("as many logins as dials and re-AUTHs", 5 * SECOND, async || {
+        let logins = emulator.redis_front().stats().authentications;
+        (logins == 4 + redis.manager().counters().reauths).then_some(())
+    })
+    .await;
+    assert!(emulator.redis_front().stats().commands > 1000);
 }
 
 /// Nothing waits for an AUTH that takes two seconds to validate, whatever the size of the pool.

@@ -76,8 +76,8 @@ fn options_of_stream_reads_are_read_in_any_order() {
 #[test]
 fn what_is_of_one_connection_is_refused_by_its_full_name_with_what_to_use() {
     for (line, use_this) in [
-        ("client setname secret", "no setting"),
-        ("CLIENT SETINFO LIB-NAME secret", "no setting"),
+        ("client setname secret", "Config::client_name"),
+        ("CLIENT SETINFO LIB-NAME secret", "CLIENT LIST"),
         ("CLIENT ID", "CLIENT LIST"),
         ("Client Info", "stats().links"),
         ("CLIENT GETNAME", "CLIENT LIST"),

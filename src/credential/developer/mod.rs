@@ -6,8 +6,8 @@ mod output;
 mod process;
 
 use super::{
+    aadsts,
     authority::check_tenant,
-    hints,
     process_env::ProcessEnv,
     token_response::{aadsts_in, first_line},
 };
@@ -131,7 +131,7 @@ impl DeveloperSource {
         let message = format!("{title} (`{program}`) {ended}{}{said}", if said.is_empty() { "" } else { ": " });
         let aadsts = aadsts_in(&text);
         let error = Error::new(ErrorKind::CredentialRejected, message).with_aadsts(aadsts);
-        match aadsts.and_then(hints::of_aadsts) {
+        match aadsts.and_then(aadsts::hint) {
             Some(hint) => error.with_hint(hint),
             None => error,
         }

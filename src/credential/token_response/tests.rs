@@ -90,6 +90,30 @@ fn common_mistakes_have_a_hint() {
     }
 }
 
+/// As <https://learn.microsoft.com/entra/identity-platform/reference-error-codes> shows an error, and as other endpoints
+/// quote it.
+#[test]
+fn every_number_that_is_known_comes_with_what_to_do_next() {
+    for code in aadsts::known() {
+        let description = format!(
+            "AADSTS{code}: The request is refused.\r\nTrace ID: 255d1aef-8c98-452f-ac51-23d051240864\r\nCorrelation ID: \
+             fb3d2015-bc17-4bb9-bb85-30c5cf1aaaa7\r\nTimestamp: 2016-01-09 02:02:12Z"
+        );
+        let whole = json!({
+            "error": "invalid_client", "error_description": description, "error_codes": [code],
+            "timestamp": "2016-01-09 02:02:12Z", "trace_id": "255d1aef-8c98-452f-ac51-23d051240864",
+            "correlation_id": "fb3d2015-bc17-4bb9-bb85-30c5cf1aaaa7",
+        });
+        let quoted = json!({"error": "invalid_client", "error_description": description});
+        for body in [whole, quoted] {
+            let error = refused(Issuer::Entra, 401, &body);
+            assert_eq!(error.aadsts(), Some(code), "{error}");
+            assert!(error.hint().is_some() && error.hint() == aadsts::hint(code), "{error}");
+            assert!(error.to_string().contains(&format!("AADSTS{code}")), "{error}");
+        }
+    }
+}
+
 #[test]
 fn an_identity_that_is_not_assigned_is_told_in_every_form() {
     for (issuer, status, body) in [
@@ -128,7 +152,7 @@ fn errors_of_machines_are_read_in_their_own_forms() {
     let relayed =
         json!({"error": "invalid_resource", "error_description": "AADSTS500011: The resource was not found."});
     let error = refused(Issuer::Imds, 400, &relayed);
-    assert_eq!((error.aadsts(), error.hint()), (Some(500_011), hints::of_aadsts(500_011)));
+    assert_eq!((error.aadsts(), error.hint()), (Some(500_011), aadsts::hint(500_011)));
     let bare = refused(Issuer::Imds, 400, &json!({"error": "invalid_resource"}));
     assert_eq!((bare.aadsts(), bare.hint()), (None, Some(hints::SCOPE)));
 }

@@ -52,6 +52,8 @@ struct Faults {
     auth_delay: Duration,
     first_auths: VecDeque<AuthFault>,
     reauths: VecDeque<AuthFault>,
+    /// Whether an `AUTH` that fails is answered only if nothing comes with it.
+    drops_failed_auths: bool,
 }
 
 #[derive(Default)]
@@ -63,6 +65,7 @@ struct Totals {
     reauths: AtomicU64,
     rejected: AtomicU64,
     expired: AtomicU64,
+    accompanied_auths: AtomicU64,
     commands: AtomicU64,
 }
 
@@ -84,6 +87,8 @@ pub struct FrontStats {
     pub rejected: u64,
     /// Connections cut because their token had expired.
     pub expired: u64,
+    /// `AUTH`s that came behind something unanswered, or together with something else.
+    pub accompanied_auths: u64,
     /// Commands passed on to Redis.
     pub commands: u64,
 }
@@ -131,6 +136,7 @@ impl RedisFront {
             reauths: totals.reauths.load(Relaxed),
             rejected: totals.rejected.load(Relaxed),
             expired: totals.expired.load(Relaxed),
+            accompanied_auths: totals.accompanied_auths.load(Relaxed),
             commands: totals.commands.load(Relaxed),
         }
     }
@@ -138,6 +144,12 @@ impl RedisFront {
     /// How long each `AUTH` takes to validate from now on; its connection serves nothing meanwhile. Default none.
     pub fn auth_delay(&self, delay: Duration) {
         lock(&self.shared.faults).auth_delay = delay;
+    }
+
+    /// From now on gives no answer to an `AUTH` that fails and comes behind something unanswered or together with
+    /// something else, and serves what follows, as some versions of Redis do; or no longer does.
+    pub fn drop_failed_auths(&self, drop: bool) {
+        lock(&self.shared.faults).drops_failed_auths = drop;
     }
 
     /// Closes new connections as soon as they are made, or no longer does.
@@ -204,6 +216,10 @@ impl Shared {
         if *self.frozen.borrow() {
             _ = self.frozen.subscribe().wait_for(|frozen| !*frozen).await;
         }
+    }
+
+    fn drops_failed_auths(&self) -> bool {
+        lock(&self.faults).drops_failed_auths
     }
 
     /// The delay and the fault of the next `AUTH`.

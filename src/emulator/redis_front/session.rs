@@ -115,7 +115,11 @@ impl Session {
                     // What came before it goes out first: validating a token may take its time.
                     backend.write_all(&std::mem::take(&mut forward)).await?;
                 }
-                let verdict = self.judge(&request, raw).await;
+                let is_accompanied = raw.len() < buffer.len() || !lock(&self.pending).is_empty();
+                let verdict = match self.judge(&request, raw).await {
+                    verdict if is_accompanied && request.name() == "AUTH" => self.judge_accompanied(verdict),
+                    verdict => verdict,
+                };
                 self.note(verdict, &mut forward);
             }
             buffer.drain(..done);
@@ -145,6 +149,7 @@ impl Session {
                 Pending::Replace(self.written(&Reply::error(problem)))
             }
             Verdict::Never => Pending::Never,
+            Verdict::Nothing => return,
         };
         lock(&self.pending).push_back(pending);
         self.queued.notify_one();

@@ -1,6 +1,7 @@
 //! The task of one connection: writes what is queued, in batches, and completes the requests in the order of the
 //! replies.
 
+mod fence;
 mod handing;
 mod pause;
 mod reading;
@@ -19,6 +20,7 @@ use super::{
     wire::WireContext,
 };
 use crate::{admission::Admission, resp::scan::Scan};
+use fence::Fences;
 use pause::Pause;
 use std::{
     pin::Pin,
@@ -66,6 +68,8 @@ pub(super) struct Driver<S> {
     sent: usize,
     written: u64,
     output: Output,
+    /// What keeps an `AUTH` apart from other requests.
+    fences: Fences,
     /// Nothing can be written any more, for this reason; what has come is still read.
     broken: Option<Reason>,
     /// Requests that are through, and the answers for their callers, who are told of them in that order.
@@ -109,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             sent: 0,
             written: 0,
             output: Output::Flushed,
+            fences: Fences::default(),
             broken: None,
             through: Through::default(),
             answers: Vec::new(),
@@ -133,16 +138,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Neither reading nor writing waits for the other, so that a server that reads no more before it is read itself
     /// gets what it wants.
     fn turn(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Reason> {
-        if self.broken.is_none()
-            && let Err(reason) = self.send(now, cx)
-        {
-            self.queue.set(Condition::Down(reason));
-            self.broken = Some(reason);
+        if self.broken.is_none() {
+            self.send_or_break(now, cx);
         }
         // Before the first request nothing that comes can be a reply; a server that is full may be early with its
         // refusal.
         let may_have_come = self.written > 0 || !self.outstanding.entries.is_empty();
         let more = may_have_come && self.read(cx)?;
+        if self.broken.is_none() && self.is_let_on() {
+            // What came has let on what waited for it.
+            self.send_or_break(now, cx);
+        }
         // What the server has said before the connection broke counts.
         if let Some(reason) = self.broken
             && !more
@@ -151,6 +157,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         self.watch(cx);
         Ok(())
+    }
+
+    fn send_or_break(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if let Err(reason) = self.send(now, cx) {
+            self.queue.set(Condition::Down(reason));
+            self.broken = Some(reason);
+        }
     }
 
     fn send(&mut self, mut now: Instant, cx: &mut Context<'_>) -> Result<(), Reason> {
@@ -165,9 +178,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             // One look at the clock for all that is taken.
             let usual = now + self.patience;
             let mut earliest = usual;
-            let quiet = &mut self.quiet;
+            let (quiet, fences) = (&mut self.quiet, &mut self.fences);
             let see = |entry: &mut Entry| {
                 earliest = earliest.min(*entry.deadline.get_or_insert(usual));
+                fences.see(entry);
                 if entry.quiet {
                     let slot = entry.slot.take();
                     quiet.push(Entry { slot, expect: Expect::One, ..*entry });
@@ -198,9 +212,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        while self.sent < self.outstanding.bytes.len() {
+        while self.is_let_on() {
+            let room = self.room();
             let rest = &self.outstanding.bytes[self.sent..];
-            let rest = &rest[..rest.len().min(self.record)];
+            let rest = &rest[..rest.len().min(self.record).min(room)];
             let Poll::Ready(sent) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
                 self.output = Output::Blocked;
                 return Poll::Pending;
@@ -216,7 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.written += sent as u64;
             self.acknowledge_quiet();
         }
-        if self.sent > 0 {
+        if self.sent > 0 && self.sent == self.outstanding.bytes.len() {
             self.sent = 0;
             self.outstanding.bytes.clear();
             if self.outstanding.bytes.capacity() > LARGEST_IDLE_BUFFER {

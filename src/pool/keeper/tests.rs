@@ -40,6 +40,7 @@ pub(super) fn keeper() -> Keeper {
         links_opened: Arc::default(),
         asks_for_slots: Arc::default(),
         is_one_of_several: false,
+        client_name: None,
         node: "localhost:1".into(),
         pool: journal.name(),
         tasks: tokio_util::task::TaskTracker::new(),

@@ -145,6 +145,22 @@ async fn refreshes_at_the_ratio_of_the_lifetime() {
     }
 }
 
+/// A managed identity's token lives for a day, and is the same one when it is asked for before it is old.
+#[tokio::test(start_paused = true)]
+async fn tokens_of_a_day_are_renewed_for_a_week() {
+    let script = Script::new([Act::Token(24 * HOUR)]);
+    let (mut tokens, journal) = start(&script, TokenManagerConfig::new());
+    tokens.current().await.unwrap();
+    for hour in 0..7 * 24 {
+        assert!(tokens.live().is_some(), "no token after {hour} hours");
+        sleep(HOUR).await;
+    }
+    // Each after 0.7 of a day.
+    let days = f64::from(u32::try_from(script.requests()).unwrap()) * 0.7;
+    assert!((7.0..8.0).contains(&days), "{days}");
+    assert_eq!(journal.counters().token_failures, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn short_tokens_never_make_a_hot_loop() {
     for life in [Duration::from_millis(1), SECOND, MINUTE] {

@@ -49,7 +49,7 @@ impl Link {
 
     fn push_as(&self, access: Access) -> Option<(Reply, usize)> {
         let deadline = Some(Instant::now());
-        let request = NewRequest { deadline, expect: Expect::One, quiet: false };
+        let request = NewRequest { deadline, expect: Expect::One, quiet: false, alone: false };
         self.queue.push(access, request, |bytes| bytes.push(b'x'))
     }
 

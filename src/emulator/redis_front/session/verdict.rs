@@ -18,6 +18,8 @@ pub(super) enum Verdict {
     /// This error, as if it came from Redis.
     Refuse(String),
     Never,
+    /// No answer, though what follows has one.
+    Nothing,
 }
 
 impl Session {
@@ -44,6 +46,15 @@ impl Session {
             }
             _ if !self.control.is_authenticated() => error(NOAUTH),
             name => self.judge_authenticated(name, request, raw),
+        }
+    }
+
+    /// What becomes of an `AUTH` that did not come alone.
+    pub(super) fn judge_accompanied(&self, verdict: Verdict) -> Verdict {
+        self.front.totals.accompanied_auths.fetch_add(1, Relaxed);
+        match verdict {
+            Verdict::Answer(Reply::Error(_)) if self.front.drops_failed_auths() => Verdict::Nothing,
+            verdict => verdict,
         }
     }
 

@@ -1,0 +1,316 @@
+//! A [`Config`] read from a file of settings: what an application keeps in TOML, YAML or JSON beside its own.
+
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use super::config::Config;
+use crate::{
+    admission::Overload,
+    cluster::discovery::{Startup, Topology},
+    credential::{ClientCertificate, Cloud, Credential, ManagedIdentity},
+    secret::Secret,
+    token::TokenManagerConfig,
+    transport::tls::Tls,
+};
+use jiff::SignedDuration;
+use redis::ProtocolVersion;
+use reference::Reference;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use std::{path::PathBuf, time::Duration};
+
+/// With the feature `serde`. Fields have the names of the setters; those that are missing have their defaults, and those
+/// that are not known are refused. Durations are texts with a unit: `"5s"`, `"250ms"`, `"3min"`, `"1h 30min"`. Secrets are
+/// references, `{ env = "NAME" }` or `{ file = "path" }`, and are read when the settings are.
+///
+/// ```
+/// use entra_redis::Config;
+///
+/// let settings = r#"{
+///     "url": "rediss://cache.westeurope.redis.azure.net:10000",
+///     "credential": { "managed_identity": { "client_id": "<CLIENT_ID>" } },
+///     "pool_size": 2,
+///     "command_timeout": "2s",
+///     "token_manager": { "expiration_refresh_ratio": 0.9 },
+///     "tls": { "ca_file": "/etc/ssl/redis.pem" }
+/// }"#;
+/// let config: Config = serde_json::from_str(settings)?;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// A credential is one of `"from_env"` (the default), `"default_chain"`, `"azure_cli"`, `"azure_developer_cli"`,
+/// `"workload_identity"`, `{ "managed_identity": … }` with `"system_assigned"`, `{ "client_id": … }`, `{ "object_id": … }` or
+/// `{ "resource_id": … }`, and `{ "service_principal": { "client_id": …, "tenant_id": …, "client_secret": … } }` with a secret or
+/// with `certificate_file` and, if it is encrypted, `certificate_password`.
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Settings::deserialize(deserializer)?.into_config().map_err(D::Error::custom)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    url: Option<String>,
+    host: Option<String>,
+    port: Option<u16>,
+    credential: Who,
+    scope: Option<String>,
+    authority_host: Option<String>,
+    cloud: Option<CloudName>,
+    username: Option<String>,
+    client_name: Option<String>,
+    protocol: Option<Protocol>,
+    topology: Option<TopologyName>,
+    topology_refresh_interval: Option<Time>,
+    startup: Option<StartupName>,
+    pool_size: Option<usize>,
+    startup_timeout: Option<Time>,
+    connect_timeout: Option<Time>,
+    auth_timeout: Option<Time>,
+    command_timeout: Option<Time>,
+    shutdown_timeout: Option<Time>,
+    ping_interval: Option<Time>,
+    max_in_flight: Option<usize>,
+    overload: Option<OverloadName>,
+    retry_reads: Option<bool>,
+    token_manager: Tokens,
+    tls: TlsFiles,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Who {
+    #[default]
+    FromEnv,
+    DefaultChain,
+    AzureCli,
+    AzureDeveloperCli,
+    WorkloadIdentity,
+    ManagedIdentity(Identity),
+    ServicePrincipal(Principal),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Identity {
+    SystemAssigned,
+    ClientId(String),
+    ObjectId(String),
+    ResourceId(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Principal {
+    client_id: String,
+    tenant_id: String,
+    client_secret: Option<Reference>,
+    certificate_file: Option<PathBuf>,
+    certificate_password: Option<Reference>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Tokens {
+    expiration_refresh_ratio: Option<f64>,
+    lower_refresh_bound: Option<Time>,
+    min_refresh_interval: Option<Time>,
+    token_request_execution_timeout: Option<Time>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TlsFiles {
+    ca_file: Option<PathBuf>,
+    client_cert_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+    server_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CloudName {
+    Public,
+    UsGovernment,
+    China,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Protocol {
+    Resp2,
+    Resp3,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TopologyName {
+    Auto,
+    SingleEndpoint,
+    OssCluster,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StartupName {
+    Wait,
+    Lazy,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OverloadName {
+    Refuse,
+    Wait,
+}
+
+/// A duration as people write it.
+#[derive(Clone, Copy)]
+struct Time(Duration);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = text.trim().parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+        parsed.map(Self).ok_or_else(|| {
+            D::Error::custom(format!("`{text}` is no duration: write a number and a unit, such as \"5s\" or \"3min\""))
+        })
+    }
+}
+
+impl Principal {
+    fn into_credential(self) -> Result<Credential, String> {
+        let Self { client_id, tenant_id, client_secret, certificate_file, certificate_password } = self;
+        match (client_secret, certificate_file) {
+            (Some(secret), None) => Ok(Credential::service_principal(client_id, secret.read()?, tenant_id)),
+            (None, Some(file)) => {
+                let password = certificate_password.map(Reference::read).transpose()?;
+                let certificate = ClientCertificate::file(file, password.unwrap_or_else(|| Secret::new(String::new())));
+                Ok(Credential::client_certificate(client_id, certificate, tenant_id))
+            }
+            _ => Err("a service principal has either `client_secret` or `certificate_file`".to_owned()),
+        }
+    }
+}
+
+impl Settings {
+    fn credential(&mut self) -> Result<Credential, String> {
+        let mut credential = match std::mem::take(&mut self.credential) {
+            Who::FromEnv => Credential::from_env_later(),
+            Who::DefaultChain => Credential::default_chain(),
+            Who::AzureCli => Credential::azure_cli(),
+            Who::AzureDeveloperCli => Credential::azure_developer_cli(),
+            Who::WorkloadIdentity => Credential::workload_identity(),
+            Who::ManagedIdentity(identity) => Credential::managed_identity(match identity {
+                Identity::SystemAssigned => ManagedIdentity::SystemAssigned,
+                Identity::ClientId(id) => ManagedIdentity::UserAssignedClientId(id),
+                Identity::ObjectId(id) => ManagedIdentity::UserAssignedObjectId(id),
+                Identity::ResourceId(id) => ManagedIdentity::UserAssignedResourceId(id),
+            }),
+            Who::ServicePrincipal(principal) => principal.into_credential()?,
+        };
+        if let Some(scope) = self.scope.take() {
+            credential = credential.scope(scope);
+        }
+        if let Some(host) = self.authority_host.take() {
+            credential = credential.authority_host(host);
+        }
+        Ok(match self.cloud.take() {
+            Some(CloudName::Public) => credential.cloud(Cloud::Public),
+            Some(CloudName::UsGovernment) => credential.cloud(Cloud::UsGovernment),
+            Some(CloudName::China) => credential.cloud(Cloud::China),
+            None => credential,
+        })
+    }
+
+    fn into_config(mut self) -> Result<Config, String> {
+        let credential = self.credential()?;
+        let mut config = match (self.url, self.host) {
+            (Some(_), Some(_)) => return Err("`url` and `host` are both there: keep one".to_owned()),
+            (Some(url), None) => {
+                let config = Config::from_url(&url).map_err(|error| error.to_string())?;
+                config.credential(credential)
+            }
+            (None, Some(host)) => Config::new(credential).endpoint(host, self.port.take().unwrap_or(10_000)),
+            (None, None) => Config::new(credential),
+        };
+        if self.port.is_some() {
+            return Err("`port` is there without `host`: in a `url` it is part of that".to_owned());
+        }
+        config.username = self.username.or(config.username);
+        config.client_name = self.client_name;
+        config.pool_size = self.pool_size;
+        config.protocol = self.protocol.map_or(config.protocol, |protocol| match protocol {
+            Protocol::Resp2 => ProtocolVersion::RESP2,
+            Protocol::Resp3 => ProtocolVersion::RESP3,
+        });
+        config.topology = self.topology.map_or(config.topology, |topology| match topology {
+            TopologyName::Auto => Topology::Auto,
+            TopologyName::SingleEndpoint => Topology::SingleEndpoint,
+            TopologyName::OssCluster => Topology::OssCluster,
+        });
+        config.startup = self.startup.map_or(config.startup, |startup| match startup {
+            StartupName::Wait => Startup::Wait,
+            StartupName::Lazy => Startup::Lazy,
+        });
+        config.overload = self.overload.map_or(config.overload, |overload| match overload {
+            OverloadName::Refuse => Overload::Refuse,
+            OverloadName::Wait => Overload::Wait,
+        });
+        config.max_in_flight = self.max_in_flight.unwrap_or(config.max_in_flight);
+        config.retry_reads = self.retry_reads.unwrap_or(config.retry_reads);
+        config.shutdown_timeout = self.shutdown_timeout.map(|time| time.0);
+        for (setting, time) in [
+            (&mut config.topology_refresh_interval, self.topology_refresh_interval),
+            (&mut config.startup_timeout, self.startup_timeout),
+            (&mut config.connect_timeout, self.connect_timeout),
+            (&mut config.auth_timeout, self.auth_timeout),
+            (&mut config.command_timeout, self.command_timeout),
+            (&mut config.ping_interval, self.ping_interval),
+        ] {
+            *setting = time.map_or(*setting, |time| time.0);
+        }
+        config.token_manager = self.token_manager.into_config();
+        config.tls = self.tls.into_tls();
+        Ok(config)
+    }
+}
+
+impl Tokens {
+    fn into_config(self) -> TokenManagerConfig {
+        let mut config = TokenManagerConfig::new();
+        if let Some(ratio) = self.expiration_refresh_ratio {
+            config = config.expiration_refresh_ratio(ratio);
+        }
+        if let Some(Time(bound)) = self.lower_refresh_bound {
+            config = config.lower_refresh_bound(bound);
+        }
+        if let Some(Time(interval)) = self.min_refresh_interval {
+            config = config.min_refresh_interval(interval);
+        }
+        if let Some(Time(timeout)) = self.token_request_execution_timeout {
+            config = config.token_request_execution_timeout(timeout);
+        }
+        config
+    }
+}
+
+impl TlsFiles {
+    fn into_tls(self) -> Tls {
+        let mut tls = Tls::new();
+        if let Some(file) = self.ca_file {
+            tls = tls.ca_file(file);
+        }
+        if let Some(file) = self.client_cert_file {
+            tls = tls.client_cert_file(file);
+        }
+        if let Some(file) = self.client_key_file {
+            tls = tls.client_key_file(file);
+        }
+        match self.server_name {
+            Some(name) => tls.server_name(name),
+            None => tls,
+        }
+    }
+}
