@@ -273,12 +273,12 @@ async fn what_is_of_one_connection_is_refused_by_its_full_name_with_what_to_use(
     let server = Server::start();
     let mut con = server.connect(server.config()).await;
     for (subcommand, instead) in [
-        (&["SETNAME", "orders"][..], "CLIENT LIST"),
+        (&["SETNAME", "orders"][..], "Config::client_name"),
         (&["id"], "stats().links"),
         (&["Info"], "CLIENT LIST"),
-        (&["NO-EVICT", "on"], "EntraCredentials"),
-        (&["NO-TOUCH", "on"], "EntraCredentials"),
-        (&["TRACKING", "on"], "EntraCredentials"),
+        (&["NO-EVICT", "on"], "EntraRedis::dedicated"),
+        (&["NO-TOUCH", "on"], "EntraRedis::dedicated"),
+        (&["TRACKING", "on"], "EntraRedis::dedicated"),
         (&["REPLY", "OFF"], "set_no_response"),
     ] {
         let mut cmd = redis::cmd("CLIENT");
