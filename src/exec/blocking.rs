@@ -162,7 +162,7 @@ impl<'a> Blocking<'a> {
         tokio::select! {
             biased;
             // Dropped, what is under way closes its link.
-            () = self.core.until_closed() => Err(failed(self.core, Error::closed())),
+            () = self.core.availability.until_closed() => Err(failed(self.core, Error::closed())),
             result = self.follow() => result,
         }
     }
@@ -188,12 +188,8 @@ impl<'a> Blocking<'a> {
                     }
                 },
             };
-            let end = tokio::select! {
-                end = self.slices.next(lease.link(), way.is_asking()) => Some(end),
-                () = self.strays(&node, &way) => None,
-            };
-            let value = match end {
-                Some(End::Passed) => {
+            let value = match self.slices.next(lease.link(), way.is_asking()).await {
+                End::Passed => {
                     (retries, redirects) = self.budgets();
                     (way, refused) = (Way::Owner, None);
                     self.slices.make_way(&lease).await;
@@ -204,19 +200,19 @@ impl<'a> Blocking<'a> {
                     leased = self.is_right(&node).then_some(Leased { node, lease });
                     continue;
                 }
-                Some(End::Answered(value)) => value,
-                Some(End::Unreadable(problem)) => {
+                End::Answered(value) => value,
+                End::Unreadable(problem) => {
                     lease.give_back();
                     return Err(unreadable(None, problem));
                 }
-                Some(End::Unsent) => {
+                End::Unsent => {
                     self.core.admission.note_retry();
                     continue;
                 }
                 // Nobody knows whether it has taken something in that moment; who waits goes on waiting.
-                Some(End::Lost(_) | End::TimedOut) | None => {
+                end @ (End::Lost(_) | End::TimedOut) => {
                     let reason = match end {
-                        Some(End::Lost(reason)) => reason,
+                        End::Lost(reason) => reason,
                         _ => "no reply within its time",
                     };
                     drop(lease);
@@ -291,7 +287,9 @@ impl<'a> Blocking<'a> {
                 }
                 Err(NoLease { error, are_in_use }) => {
                     let is_timeout = error.kind() == ErrorKind::Timeout(Stage::Command);
-                    if !is_timeout || are_in_use || Instant::now() >= deadline {
+                    // One that has left opens no link any more, and what is for that one alone goes nowhere else.
+                    let has_left = matches!(&self.place, Place::Node(node) if node.pool().has_ended());
+                    if !is_timeout || are_in_use || has_left || Instant::now() >= deadline {
                         self.core.admission.note_unserved();
                         return Err(failed(self.core, error));
                     }
@@ -307,25 +305,6 @@ impl<'a> Blocking<'a> {
                 cluster.map().get(*slot).is_none_or(|owner| Arc::ptr_eq(owner, node))
             }
             _ => true,
-        }
-    }
-
-    /// Completes when the slot has another owner for so long that its old one would have said so, if it could.
-    async fn strays(&self, node: &Arc<Node>, way: &Way) {
-        if !matches!(way, Way::Owner) {
-            return std::future::pending().await;
-        }
-        loop {
-            let changed = self.core.availability.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if !self.is_right(node) {
-                self.core.timers.sleep_until(Instant::now() + SILENCE).await;
-                if !self.is_right(node) {
-                    return;
-                }
-            }
-            changed.await;
         }
     }
 

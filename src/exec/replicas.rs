@@ -64,7 +64,7 @@ pub(super) async fn wait(core: &Core, cmd: &Cmd, profile: Profile, slices: &Slic
     };
     tokio::select! {
         biased;
-        () = core.until_closed() => Err(failed(core, Error::closed())),
+        () = core.availability.until_closed() => Err(failed(core, Error::closed())),
         result = all => result,
     }
 }

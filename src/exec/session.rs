@@ -354,7 +354,7 @@ impl Session {
         };
         tokio::select! {
             biased;
-            () = core.until_closed() => Err(failed(core, Error::closed())),
+            () = core.availability.until_closed() => Err(failed(core, Error::closed())),
             outcome = all => Ok(outcome),
         }
     }

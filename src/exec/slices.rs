@@ -26,6 +26,9 @@ const EARLY: Duration = Duration::from_millis(20);
 /// An `AUTH` is waited for so long at most, if the link lives much longer; then there is another slice before it.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a link that is to have a new token has been given up.
+const RECHECK: Duration = Duration::from_millis(50);
+
 /// A link that lives no longer is given the new token, once there is one, before anything else is sent over it: one that
 /// is always in use would never be otherwise. It is more than the time before a token's end at which the keeper gives
 /// up a link that is in use.
@@ -174,7 +177,7 @@ pub(super) async fn make_way(core: &Core, lease: &Lease, over: Option<Instant>, 
     lease.release();
     let patience = if is_due(lease) { deadline } else { Instant::now() + PAUSE };
     loop {
-        let changed = core.availability.changed();
+        let changed = link.reauthenticated();
         tokio::pin!(changed);
         changed.as_mut().enable();
         let is_down = matches!(link.condition(), Condition::Down(_));
@@ -184,7 +187,9 @@ pub(super) async fn make_way(core: &Core, lease: &Lease, over: Option<Instant>, 
         // What is sent behind an `AUTH` waits for its reply, which may take its time.
         let limit = if link.is_validating() { deadline } else { patience };
         let limit = over.map_or(limit, |over| limit.min(over));
-        if core.timers.timeout_at(limit, changed).await.is_none() {
+        // Nobody is told when the link is given up instead.
+        let now = Instant::now();
+        if core.timers.timeout_at(limit.min(now + RECHECK), changed).await.is_none() && now >= limit {
             return;
         }
     }

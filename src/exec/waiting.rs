@@ -201,7 +201,7 @@ impl Core {
         })
     }
 
-    pub(super) async fn until_closed(&self) {
+    async fn until_closed(&self) {
         loop {
             let changed = self.availability.changed();
             tokio::pin!(changed);

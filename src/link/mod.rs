@@ -56,6 +56,8 @@ pub(crate) struct Link {
     /// The reply to come to a question for the topology that went with the first `AUTH`.
     slots: Mutex<Option<Reply>>,
     authenticated: Mutex<Authenticated>,
+    /// Rung at the end of each `AUTH` with a new token.
+    reauthenticated: Notify,
     /// Whether its only user wants nothing to come between its commands.
     held: Mutex<bool>,
     last_used: AtomicU64,
@@ -120,6 +122,7 @@ impl Link {
             wire,
             slots: Mutex::new(None),
             authenticated: Mutex::new(authenticated),
+            reauthenticated: Notify::new(),
             held: Mutex::new(false),
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),

@@ -139,15 +139,22 @@ async fn a_reader_of_what_is_new_misses_nothing_between_its_slices() {
     let (_azure, redis) = start(HOUR, |config| config.ping_interval(Duration::from_millis(30))).await;
     let mut con = redis.clone();
     let _: Value = cmd("XADD stream 1-1 old x").query_async(&mut con).await.unwrap();
-    for turn in 2..60 {
-        let waiting = spawned(&redis, "XREAD BLOCK 0 STREAMS stream $");
-        blocked(&redis, 1).await;
-        // At any moment of a slice.
-        tokio::time::sleep(Duration::from_millis(25 + turn % 11)).await;
+    for turn in 2..12 {
+        let waiting: Vec<_> = (0..100).map(|_| spawned(&redis, "XREAD BLOCK 0 STREAMS stream $")).collect();
+        // Many at once, each in another moment of a slice, some of them between two.
+        eventually("nearly all are blocked", 10 * SECOND, async || {
+            let clients: String = cmd("INFO clients").query_async(&mut con).await.ok()?;
+            let count = clients.lines().find_map(|line| line.strip_prefix("blocked_clients:"))?;
+            (count.parse::<u64>().ok()? > 80).then_some(())
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         let _: Value = cmd(&format!("XADD stream {turn}-1 new x")).query_async(&mut con).await.unwrap();
-        let read = within("it reads", 5 * SECOND, waiting).await.unwrap().unwrap();
-        let read = format!("{read:?}");
-        assert!(read.contains(&format!("{turn}-1")) && !read.contains("old"), "{turn}: {read}");
+        for waiting in waiting {
+            let read = within("it reads", 5 * SECOND, waiting).await.unwrap().unwrap();
+            let read = format!("{read:?}");
+            assert!(read.contains(&format!("{turn}-1")) && !read.contains("old"), "{turn}: {read}");
+        }
     }
 }
 
@@ -159,7 +166,8 @@ async fn one_that_is_given_up_takes_nothing_any_more_and_its_place_is_free() {
         let waiting = spawned(&redis, "BLPOP queue 0");
         blocked(&redis, 1).await;
         waiting.abort();
-        blocked(&redis, 0).await;
+        // At once, and not when it is given up to be answered.
+        within("its connection is closed", 3 * SECOND, blocked(&redis, 0)).await;
         let _: () = con.rpush("queue", turn).await.unwrap();
         assert_eq!(con.lpop::<_, Option<i32>>("queue", None).await.unwrap(), Some(turn), "nobody has taken it");
     }

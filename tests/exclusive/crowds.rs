@@ -89,7 +89,7 @@ async fn through_rotations(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_consumers_and_producers_lose_and_double_nothing_through_five_rotations() {
-    let (_azure, redis) = start(4 * SECOND, |config| config.max_leased(200)).await;
+    let (_azure, redis) = start(6 * SECOND, |config| config.max_leased(200)).await;
     let (got, stop) = (Got::default(), Arc::new(AtomicBool::new(false)));
     let mut consumers: JoinSet<RedisResult<()>> = JoinSet::new();
     for consumer in 0..CONSUMERS {
@@ -116,7 +116,7 @@ async fn two_hundred_consumers_and_producers_lose_and_double_nothing_through_fiv
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consumer_groups_lose_and_double_nothing_through_five_rotations() {
-    let (_azure, redis) = start(4 * SECOND, |config| config.max_leased(200)).await;
+    let (_azure, redis) = start(6 * SECOND, |config| config.max_leased(200)).await;
     let _: () = cmd("XGROUP CREATE stream group $ MKSTREAM").query_async(&mut redis.clone()).await.unwrap();
     let (got, stop) = (Got::default(), Arc::new(AtomicBool::new(false)));
     let mut consumers: JoinSet<RedisResult<()>> = JoinSet::new();

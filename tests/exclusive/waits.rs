@@ -23,7 +23,14 @@ async fn it_counts_the_replicas_that_have_all_that_was_written_before() {
     // Nothing of how it is found out is left.
     assert_eq!(cmd("DBSIZE").query_async::<u64>(&mut con).await.unwrap(), 1);
 
-    // A replica that takes nothing any more is not counted, and the time is waited for.
+    // It has said that it has all that there was.
+    eventually("the replica has said so", 20 * SECOND, async || {
+        let replication: String = at_primary.ask("INFO replication").await;
+        let told = replication.split("offset=").nth(1)?.split(',').next()?.to_owned();
+        replication.contains(&format!("master_repl_offset:{told}\r\n")).then_some(())
+    })
+    .await;
+    // One that takes nothing any more is not counted, and the time is waited for.
     replica.freeze();
     let _: () = con.set("key", "unseen").await.unwrap();
     let began = Instant::now();
