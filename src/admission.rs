@@ -154,6 +154,10 @@ impl Admission {
 
     /// Takes a permit for one command, as soon as there is one; those who came first get theirs first.
     pub(crate) async fn acquire(&self) {
+        // Nobody is to be taken for one who waits while there is room: others would be refused for their sake.
+        if !self.has_queue() && self.try_acquire() {
+            return;
+        }
         let waiter = Waiter::new(&self.waiting_for_room);
         let mut is_next = !waiter.is_behind_others;
         loop {

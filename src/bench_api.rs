@@ -4,6 +4,7 @@
 use crate::{
     admission::{Admission, Overload},
     cluster::{
+        address::NodeAddress,
         node::Node,
         routing::{Found, Routing},
     },
@@ -72,7 +73,7 @@ impl Links {
         roster.publish(links, filled);
         Self(Core {
             leases: Leases::new(0),
-            routing: Found::known(Routing::Single(Node::without_keeper(pool))),
+            routing: Found::known(Routing::Single(Node::without_keeper(NodeAddress::new("none", 1), pool))),
             tokens,
             admission,
             overload: Overload::Refuse,

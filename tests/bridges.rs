@@ -1,65 +1,36 @@
 //! The ways to and from other clients: the Azure SDK's credentials as ours, and our tokens for the `redis` crate's own
 //! connections.
+//!
+//! A binary of its own, because the `redis` crate's TLS takes the process's default for cryptography, which this one
+//! installs: the other binaries show that this crate needs none. And it needs two features that they do without.
 
 #![cfg(all(feature = "azure-core", feature = "streaming-credentials"))]
 
-use azure_core::{
-    credentials::{AccessToken as AzureToken, TokenCredential, TokenRequestOptions},
-    time::OffsetDateTime,
-};
+#[path = "../src/credential/azure/tests/sdk.rs"]
+mod sdk;
+
 use common::{Azure, SECOND, by_ratio, eventually, logs, rotations};
 use entra_redis::{
     AccessToken, Config, Credential, EntraCredentials, ErrorKind,
-    emulator::{Emulator, FrontConnection, Identity, IdentityFault},
+    emulator::{Emulator, FrontConnection, IdentityFault},
 };
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, TlsCertificates, aio::MultiplexedConnection};
+use sdk::Sdk;
 use std::{
-    pin::Pin,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 const LIFETIME: Duration = Duration::from_secs(4);
 
-/// As `azure_identity` has them.
-#[derive(Debug)]
-struct SdkCredential(Identity);
-
-impl SdkCredential {
-    fn token(&self) -> azure_core::Result<AzureToken> {
-        let token = self
-            .0
-            .issue_token()
-            .map_err(|error| azure_core::Error::new(azure_core::error::ErrorKind::Credential, error))?;
-        let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + LIFETIME;
-        let end = i64::try_from(end.as_secs()).unwrap();
-        Ok(AzureToken::new(token, OffsetDateTime::from_unix_timestamp(end).unwrap()))
-    }
-}
-
-impl TokenCredential for SdkCredential {
-    // What `async_trait` makes of an async function.
-    fn get_token<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        scopes: &'life1 [&'life2 str],
-        _: Option<TokenRequestOptions<'life3>>,
-    ) -> Pin<Box<dyn Future<Output = azure_core::Result<AzureToken>> + Send + 'async_trait>>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-        Self: 'async_trait,
-    {
-        assert_eq!(scopes, ["https://redis.azure.com/.default"]);
-        Box::pin(async move { self.token() })
-    }
-}
-
 #[tokio::test]
 async fn a_credential_of_the_azure_sdk_is_one_of_ours() {
     let emulator = common::start(Emulator::builder().token_lifetime(LIFETIME)).await;
-    let credential = Credential::azure_core(Arc::new(SdkCredential(emulator.identity().clone())));
+    let identity = emulator.identity().clone();
+    let credential = Credential::azure_core(Arc::new(Sdk(move || match identity.issue_token() {
+        Ok(token) => Ok(sdk::token(token, LIFETIME)),
+        Err(error) => Err(azure_core::Error::new(azure_core::error::ErrorKind::Credential, error)),
+    })));
     let config = Config::new(credential).tls(emulator.tls()).token_manager(by_ratio(0.2));
     let redis = emulator.connect(config).await;
     let mut con = redis.clone();

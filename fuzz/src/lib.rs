@@ -11,7 +11,7 @@ pub use targets::*;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their files in `fuzz_targets` and of their directories in `corpus`.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 18] = [
     ("resp_reply", resp_reply),
     ("resp_push", resp_push),
     ("jwt", jwt),
@@ -24,6 +24,9 @@ pub const TARGETS: [Target; 15] = [
     ("pem", pem),
     ("pkcs12", pkcs12),
     ("secret_scrub", secret_scrub),
+    ("cluster_slots", cluster_slots),
+    ("cluster_address", cluster_address),
+    ("cluster_redirect", cluster_redirect),
     ("emulator_request", emulator_request),
     ("emulator_form", emulator_form),
     ("emulator_commands", emulator_commands),

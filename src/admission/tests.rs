@@ -159,3 +159,20 @@ fn the_error_of_a_refused_command_says_how_many_there_may_be() {
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     assert!(error.to_string().contains("4711") && error.to_string().contains("max_in_flight"), "{error}");
 }
+
+/// While there is room, what is sent again takes it at once, and nobody else is refused meanwhile.
+#[test]
+fn who_finds_room_is_nobody_who_waits() {
+    let admission = Admission::new(8);
+    std::thread::scope(|scope| {
+        let again = scope.spawn(|| {
+            for _ in 0..100_000 {
+                assert!(futures_util::FutureExt::now_or_never(admission.acquire()).is_some(), "there is room");
+                admission.release(1);
+            }
+        });
+        while !again.is_finished() {
+            assert!(!admission.has_queue(), "somebody waits beside room");
+        }
+    });
+}

@@ -13,7 +13,7 @@ use crate::{
 use redis::Value;
 use std::fmt;
 
-pub use crate::credential::parsers::*;
+pub use crate::{cluster::parsers::*, credential::parsers::*};
 
 /// What reads on the emulator's side.
 #[cfg(feature = "emulator")]

@@ -1,6 +1,10 @@
 //! The name of a node: a host and a port, in one form whoever wrote it.
 
-use std::{fmt, net::Ipv6Addr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 /// Where a node is reached, in the form that nodes are told apart by: host names in lower case, IPv6 addresses as
 /// short as they get and without brackets.
@@ -46,7 +50,8 @@ impl NodeAddress {
 }
 
 fn means_the_answering_host(host: &str) -> bool {
-    matches!(host, "" | "?" | "0.0.0.0" | "::" | "[::]")
+    let is_unspecified = |address: IpAddr| address.to_canonical().is_unspecified();
+    matches!(host, "" | "?") || without_brackets(host).parse().is_ok_and(is_unspecified)
 }
 
 /// The longest name that DNS knows.

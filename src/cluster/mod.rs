@@ -20,6 +20,8 @@ pub(crate) mod node;
 pub(crate) mod nodes;
 mod outage;
 pub(crate) mod pace;
+#[cfg(feature = "bench-api")]
+pub(crate) mod parsers;
 pub(crate) mod partial;
 pub(crate) mod reconcile;
 pub(crate) mod redirect;

@@ -36,9 +36,9 @@ impl Node {
     }
 
     /// A node whose links stay as they are. Must be called on a runtime.
-    #[cfg(feature = "bench-api")]
-    pub(crate) fn without_keeper(pool: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { name: NodeAddress::new("none", 1), pool, keeper: tokio::spawn(async {}).abort_handle() })
+    #[cfg(any(test, feature = "bench-api"))]
+    pub(crate) fn without_keeper(name: NodeAddress, pool: Arc<Pool>) -> Arc<Self> {
+        Arc::new(Self { name, pool, keeper: tokio::spawn(async {}).abort_handle() })
     }
 
     pub(crate) fn name(&self) -> &NodeAddress {

@@ -5,7 +5,10 @@ use crate::lock::lock;
 use arc_swap::{ArcSwap, Guard};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
@@ -26,6 +29,18 @@ pub(crate) struct Cluster {
     news: Mutex<News>,
     /// Rung when there are news for the watch.
     bell: Notify,
+    /// Those who wait for somebody to serve a slot.
+    seekers: AtomicUsize,
+}
+
+/// Somebody who waits for a slot to be served, until dropped. The topology is asked for again and again meanwhile: a
+/// slot without an owner has no node that would tell when it has one.
+pub(crate) struct Seeker<'a>(&'a AtomicUsize);
+
+impl Drop for Seeker<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What commands have seen of the cluster since the watch last looked.
@@ -44,7 +59,23 @@ impl Cluster {
             positions: Mutex::default(),
             news: Mutex::default(),
             bell: Notify::new(),
+            seekers: AtomicUsize::new(0),
         }
+    }
+
+    /// A cluster of nodes that each have these slots, which nobody keeps right.
+    #[cfg(test)]
+    pub(crate) fn still(nodes: Nodes, owned: &[(std::ops::RangeInclusive<u16>, Arc<Node>)]) -> Self {
+        use super::topology::{SlotRange, Topology};
+        let range = |(slots, node): &(std::ops::RangeInclusive<u16>, Arc<Node>)| {
+            nodes.adopt(node.name().clone(), Arc::clone(node));
+            let [start, end] = [slots.start(), slots.end()].map(|slot| Slot::new(*slot).unwrap());
+            SlotRange { start, end, primary: node.name().clone(), replicas: Vec::new() }
+        };
+        let topology = Topology::new(&owned.iter().map(range).collect::<Vec<_>>());
+        let cluster = Self::new(nodes);
+        cluster.publish(SlotMap::empty().rebuilt(&topology, &[], |address| cluster.nodes.get(address)));
+        cluster
     }
 
     /// Who owns what, as it is known now.
@@ -63,6 +94,18 @@ impl Cluster {
     pub(crate) fn doubt(&self) {
         lock(&self.news).in_doubt = true;
         self.bell.notify_one();
+    }
+
+    /// Has the topology asked for until the slot that is sought has an owner: for as long as this is held.
+    pub(crate) fn seek_owner(&self) -> Seeker<'_> {
+        self.seekers.fetch_add(1, Relaxed);
+        self.doubt();
+        Seeker(&self.seekers)
+    }
+
+    /// Whether somebody waits for a slot to be served.
+    pub(super) fn has_seekers(&self) -> bool {
+        self.seekers.load(Relaxed) > 0
     }
 
     pub(super) fn take_news(&self) -> News {

@@ -2,7 +2,7 @@
 
 mod parse;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::{
     address::NodeAddress,

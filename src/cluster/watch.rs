@@ -135,7 +135,8 @@ impl Watch {
         }
     }
 
-    /// Looks whether all nodes can be reached. While one cannot, others are asked what has become of it.
+    /// Looks whether all nodes can be reached, and all slots served that somebody waits for. While one is not, the nodes
+    /// are asked what has become of it.
     fn look_around(&mut self, now: Instant) {
         let map = self.cluster.map();
         let is_silent = |link: &Arc<Link>| link.is_silent();
@@ -143,7 +144,7 @@ impl Watch {
             let links = member.node.pool().snapshot();
             !member.node.takes_commands() || links.iter().any(is_silent)
         });
-        if is_unwell {
+        if is_unwell || self.cluster.has_seekers() {
             self.pace.request();
         }
         self.outage.look(dead(&map), now);

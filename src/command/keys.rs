@@ -80,8 +80,8 @@ impl Keys {
             Self::Counted { at, step, also_first } => {
                 let (at, step) = (usize::from(at), usize::from(step));
                 let end = number(cmd, at).and_then(|count| count.checked_mul(step)?.checked_add(at + 1));
-                // With more than there are Redis refuses it for its form, wherever it goes.
-                let end = end.filter(|end| *end <= len).unwrap_or(at + 1);
+                // With more than there are Redis refuses it for its form, wherever it goes: it has none here.
+                let end = end.filter(|end| *end <= len).unwrap_or(0);
                 Places { first: at + 1, end, step, other: usize::from(also_first) }
             }
             Self::Streams => {

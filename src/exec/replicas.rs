@@ -145,7 +145,7 @@ impl Question<'_> {
                 first.map_or(End::Unsent, |(_, error)| End::Answered(Value::ServerError(error)))
             }
             Outcome::Unsent(_) | Outcome::HeldBack(_) => End::Unsent,
-            Outcome::Lost(reason) => End::Lost(reason),
+            Outcome::Lost(reason, _) => End::Lost(reason),
             Outcome::TimedOut | Outcome::TimedOutHeldBack => End::TimedOut,
         }
     }

@@ -347,7 +347,7 @@ impl Session {
                     End::Answered(value) => return Outcome::Answered(value),
                     End::Unreadable(problem) => return Outcome::Unreadable(None, problem),
                     End::Unsent => return Outcome::Unsent(None),
-                    End::Lost(reason) => return Outcome::Lost(reason),
+                    End::Lost(reason) => return Outcome::Lost(reason, Arc::clone(lease.link().node())),
                     End::TimedOut => return Outcome::TimedOut,
                 }
             }
@@ -384,8 +384,8 @@ impl Session {
                 let error = self.gone();
                 failed(core, error)
             }
-            Outcome::Lost(_) if was.in_multi && !is_end => failed(core, interrupted()),
-            Outcome::Lost(reason) => {
+            Outcome::Lost(..) if was.in_multi && !is_end => failed(core, interrupted()),
+            Outcome::Lost(reason, _) => {
                 self.state.is_uncertain |= is_end;
                 lost(core, &server, reason)
             }

@@ -128,7 +128,7 @@ impl<'a> Slices<'a> {
             Outcome::Written => End::Answered(Value::Nil),
             Outcome::Unreadable(_, problem) => End::Unreadable(problem),
             Outcome::Unsent(_) | Outcome::HeldBack(_) | Outcome::Aborted(_) => End::Unsent,
-            Outcome::Lost(reason) => End::Lost(reason),
+            Outcome::Lost(reason, _) => End::Lost(reason),
             Outcome::TimedOut | Outcome::TimedOutHeldBack => End::TimedOut,
         }
     }

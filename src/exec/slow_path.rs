@@ -115,8 +115,7 @@ impl SlowPath<'_> {
                     turn = Turn::Unsent(place);
                     continue;
                 }
-                Outcome::Lost(reason) => {
-                    let server = self.server(link);
+                Outcome::Lost(reason, node) => {
                     self.retire(link, reason);
                     // What broke one connection may have broken the others: a breath later, that is known.
                     let may = self.core.retry_reads && request.only_reads() && retries.once_more();
@@ -124,7 +123,7 @@ impl SlowPath<'_> {
                         self.core.admission.note_retry();
                         continue;
                     }
-                    return Err(self.lost(&server, reason));
+                    return Err(self.lost(&node, reason));
                 }
                 Outcome::TimedOut => {
                     self.leave_behind(&request, link);
@@ -242,21 +241,23 @@ impl SlowPath<'_> {
         self.core.wake_keepers();
     }
 
-    /// Whom a link leads to, in words: on a single endpoint there is no other.
-    fn server(&self, link: u64) -> String {
-        let node = self.core.cluster().and_then(|_| self.core.any_link(link));
-        node.map_or_else(|| "Redis".to_owned(), |(node, _)| format!("Redis at {}", node.name()))
+    /// Whom a link leads to, in words.
+    fn server(&self, node: Option<&str>) -> String {
+        // On a single endpoint there is no other.
+        let node = node.filter(|_| self.core.cluster().is_some());
+        node.map_or_else(|| "Redis".to_owned(), |node| format!("Redis at {node}"))
     }
 
-    fn lost(&self, server: &str, reason: &'static str) -> RedisError {
-        lost(self.core, server, reason)
+    fn lost(&self, node: &str, reason: &'static str) -> RedisError {
+        lost(self.core, &self.server(Some(node)), reason)
     }
 
     /// A link is judged by what it has done since it was given the command, which may have been just before the
     /// deadline.
     fn timed_out(&self, link: u64, queued: Instant, so: &str) -> Error {
         let limit = self.core.command_timeout;
-        let server = self.server(link);
+        let carrier = self.core.any_link(link);
+        let server = self.server(carrier.as_ref().map(|(_, link)| &**link.node()));
         if let Some(link) = self.core.link(link)
             && link.silent_since(queued)
         {

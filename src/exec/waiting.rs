@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     admission::{Overload, Permit},
-    cluster::node::Node,
+    cluster::{node::Node, router::Seeker},
     error::{Error, ErrorKind, Stage},
     link::{LARGE, Link, Queued, Reply},
 };
@@ -223,6 +223,7 @@ impl Core {
         was_sent: bool,
         mut way: Way,
     ) -> Result<Sent, Error> {
+        let mut seeker = None;
         loop {
             let changed = self.availability.changed();
             tokio::pin!(changed);
@@ -246,7 +247,9 @@ impl Core {
             if let Some(error) = self.tokens.dead() {
                 return Err(error.for_want_of_a_token());
             }
-            self.doubt_if_unserved(request);
+            if seeker.is_none() {
+                seeker = self.seeker(request);
+            }
             if memory.unanswered.is_empty() {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
                     return Err(self.no_link(request, &way, was_sent));
@@ -304,13 +307,10 @@ impl Core {
         })
     }
 
-    /// A slot without an owner is a reason to ask for the topology.
-    fn doubt_if_unserved<R: Request>(&self, request: &R) {
-        if let Some(cluster) = self.cluster()
-            && request.slot().is_some_and(|slot| cluster.map().get(slot).is_none())
-        {
-            cluster.doubt();
-        }
+    /// Has the topology asked for if nobody serves the request's slot.
+    fn seeker<R: Request>(&self, request: &R) -> Option<Seeker<'_>> {
+        let (cluster, slot) = (self.cluster()?, request.slot()?);
+        cluster.map().get(slot).is_none().then(|| cluster.seek_owner())
     }
 
     fn no_link<R: Request>(&self, request: &R, way: &Way, was_sent: bool) -> Error {

@@ -110,9 +110,9 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Resu
             let text = format!("Redis did not answer AUTH within {limit}");
             return Err(Error::new(ErrorKind::Timeout(Stage::Auth), text));
         }
-        Outcome::Lost(GARBAGE) => (RedisErrorKind::Parse, GARBAGE).into(),
+        Outcome::Lost(GARBAGE, _) => (RedisErrorKind::Parse, GARBAGE).into(),
         Outcome::Unreadable(_, problem) => (RedisErrorKind::Parse, problem).into(),
-        Outcome::Lost(reason) => match explain::hint(reason) {
+        Outcome::Lost(reason, _) => match explain::hint(reason) {
             Some(hint) => {
                 let text = format!("the connection ended during authentication: {reason}");
                 return Err(Error::new(ErrorKind::Tls, text).with_hint(hint));
@@ -171,3 +171,6 @@ fn no_answer(error: &RedisError) -> Error {
     // Not an answer of Redis at all; its text is left out, it may be anything.
     Error::new(ErrorKind::Connect, "the server does not speak the Redis protocol")
 }
+
+#[cfg(test)]
+mod tests;

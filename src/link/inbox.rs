@@ -59,3 +59,6 @@ impl Inbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

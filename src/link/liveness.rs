@@ -146,3 +146,6 @@ impl Liveness {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

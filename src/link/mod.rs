@@ -14,6 +14,8 @@ mod queue;
 mod reauth;
 mod reply;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use crate::{
@@ -80,11 +82,22 @@ impl Link {
         let wire = {
             let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
             let is_one_of_several = setup.is_one_of_several;
-            let (pool, tasks, multi) = (Arc::clone(&setup.pool), setup.tasks.clone(), Arc::clone(&setup.multi));
-            let pushes = Arc::default();
+            let (pool, node) = (Arc::clone(&setup.pool), Arc::clone(&setup.node));
+            let (tasks, multi, pushes) = (setup.tasks.clone(), Arc::clone(&setup.multi), Arc::default());
             Wire::start(
                 stream,
-                WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes },
+                WireContext {
+                    keeper,
+                    admission,
+                    patience,
+                    record,
+                    is_one_of_several,
+                    pool,
+                    node,
+                    tasks,
+                    multi,
+                    pushes,
+                },
             )
         };
         let asked = Instant::now();
@@ -104,11 +117,11 @@ impl Link {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let (keeper, pool, tasks) = (Arc::default(), Arc::from("none"), TaskTracker::new());
-        let (multi, pushes) = (Arc::default(), Arc::default());
+        let (node, multi, pushes) = (Arc::from("none"), Arc::default(), Arc::default());
         let (record, is_one_of_several) = (16 << 10, false);
         let wire = Wire::start(
             stream,
-            WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes },
+            WireContext { keeper, admission, patience, record, is_one_of_several, pool, node, tasks, multi, pushes },
         );
         let until = Instant::now() + patience;
         let authenticated = Authenticated { generation: 0, until, took: Duration::ZERO };

@@ -335,3 +335,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,13 +30,17 @@ pub(crate) enum Outcome {
     Unsent(Option<Permit>),
     /// The same of a transaction ahead of which it was asked for `MULTI`: it may be used, or the connection went down.
     HeldBack(Option<Permit>),
-    /// The connection went down with the request on its way, for this reason.
-    Lost(&'static str),
+    /// The connection went down with the request on its way, for this reason; and the address of the server, as it is
+    /// shown: when this is read, the link may be gone.
+    Lost(&'static str, Address),
     /// The deadline passed with the request queued, or on its way.
     TimedOut,
     /// The deadline passed before there was an answer to whether `MULTI` may be used: the transaction was not sent.
     TimedOutHeldBack,
 }
+
+/// Text that many share, and that nobody waits for.
+pub(crate) type Address = std::sync::Arc<str>;
 
 /// What is wrong inside of a reply whose frame is sound.
 pub(crate) type Problem = &'static str;
@@ -277,3 +281,6 @@ impl Gather {
         self.multi.is_some() && (is_passed_over || multi_was_refused() || stands_for_all())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,8 @@ pub(super) struct WireContext {
     pub(super) is_one_of_several: bool,
     /// The pool's name.
     pub(super) pool: Arc<str>,
+    /// The address of the server, as it is shown.
+    pub(super) node: Arc<str>,
     /// Where the connection's task is counted.
     pub(super) tasks: TaskTracker,
     /// Whether transactions may be opened.

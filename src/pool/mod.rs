@@ -3,6 +3,8 @@
 //! Commands read a snapshot, without a lock; only the keeper changes it, through its [`Roster`].
 
 mod availability;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod keeper;
 mod leases;
 mod orders;
@@ -10,6 +12,8 @@ mod pace;
 mod roster;
 mod seat;
 mod seat_total;
+#[cfg(test)]
+pub(in crate::pool) mod tests;
 
 use crate::{
     error::Error,

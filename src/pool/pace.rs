@@ -102,4 +102,4 @@ impl Bucket {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -275,3 +275,6 @@ fn down(link: &Link) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

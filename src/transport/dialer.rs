@@ -85,7 +85,8 @@ impl Dialer {
             Ok(Ok(tcp)) => tcp,
             Ok(Err(source)) => {
                 let mut error = self.error("no connection to", &source);
-                if source.kind() == io::ErrorKind::ConnectionRefused {
+                // A firewall may say so in other ways.
+                if source.kind() == io::ErrorKind::ConnectionRefused || self.hint.is_some() {
                     error = error.with_hint(self.port_hint());
                 }
                 return Err(unreached(error.with_source(source)));
@@ -101,7 +102,9 @@ impl Dialer {
             Ok(Err(source)) => self.tls_error(source),
             // Redis without TLS waits for the end of the line that it takes the handshake for.
             Err(_) => {
-                self.timed_out("TCP works, but TLS is not answered by", "").with_hint("does this port speak TLS?")
+                // That TLS is spoken is known of the cache's other ports.
+                let hint = self.hint.unwrap_or("does this port speak TLS?");
+                self.timed_out("TCP works, but TLS is not answered by", "").with_hint(hint)
             }
         };
         Err(Failed { error, reached: true })

@@ -6,45 +6,15 @@ the argument. The nodes cut connections whose token has expired: those that live
 
 import os
 import socket
-import sys
 import time
 
 import redis
-from msal import ConfidentialClientApplication
-from redis.auth.token_manager import RetryPolicy, TokenManagerConfig
-from redis_entraid.cred_provider import EntraIdCredentialsProvider
-from redis_entraid.identity_provider import ServicePrincipalProvider
+from redis_py import env, lifetime, settings
 
-env = os.environ
-lifetime = float(sys.argv[1])
-env["REQUESTS_CA_BUNDLE"] = env["REDIS_CA_CERT"]
-env["NO_PROXY"] = "localhost"
-
-authority = env["AZURE_AUTHORITY_HOST"].replace("http://127.0.0.1", "https://localhost")
-app = ConfidentialClientApplication(
-    env["AZURE_CLIENT_ID"],
-    client_credential=env["AZURE_CLIENT_SECRET"],
-    authority=f"{authority}/{env['AZURE_TENANT_ID']}",
-    instance_discovery=False,
-)
-provider = EntraIdCredentialsProvider(
-    ServicePrincipalProvider(app, ["https://redis.azure.com/.default"]),
-    TokenManagerConfig(
-        expiration_refresh_ratio=0.6,
-        lower_refresh_bound_millis=0,
-        token_request_execution_timeout_in_ms=10_000,
-        retry_policy=RetryPolicy(max_attempts=5, delay_in_ms=50),
-    ),
-)
 # redis-py puts its IP in place of this one name, and would verify certificates for that. Names of caches it leaves alone.
 socket.gethostbyname = lambda name: name
 client = redis.RedisCluster(
-    host=env["REDIS_HOST"],
-    port=int(env["REDIS_PORT"]),
-    ssl=True,
-    ssl_ca_certs=env["REDIS_CA_CERT"],
-    credential_provider=provider,
-    protocol=3,
+    **settings(),
     # The topology names the nodes by their IP, for which their certificate is not valid; as in Azure, it is for the host's name.
     address_remap=lambda address: (env["REDIS_HOST"], address[1]),
 )

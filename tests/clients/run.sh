@@ -3,6 +3,8 @@
 set -eu
 lifetime=4
 dir=target/clients
+# What the clients share is imported: nothing is to be left beside it.
+export PYTHONDONTWRITEBYTECODE=1
 cargo build --quiet --example emulator
 emulator=
 trap '[ -z "$emulator" ] || kill "$emulator"' EXIT

@@ -1,10 +1,16 @@
 //! What `connect` finds out, from whoever answers, or does not.
 
 use super::*;
-use common::{Azure, SECOND, within};
+use common::{Azure, SECOND, scripted::Scripted, within};
 use entra_redis::{Error, ErrorKind, NodeEndpoint, Topology};
-use redis::{AsyncCommands, Cmd, Value, pipe};
-use std::time::Instant;
+use redis::{AsyncCommands, Value, pipe};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Instant,
+};
 
 fn config(emulator: &Emulator) -> Config {
     emulator.config().token_manager(common::by_ratio(0.5))
@@ -12,12 +18,6 @@ fn config(emulator: &Emulator) -> Config {
 
 async fn refused(emulator: &Azure, config: Config) -> Error {
     within("connect ends", 20 * SECOND, emulator.try_connect(config)).await.expect_err("there is no such connection")
-}
-
-async fn admin(cluster: &Cluster, node: usize, cmd: &Cmd) {
-    let client = redis::Client::open(format!("redis://{}/", cluster.redis_address(node).unwrap())).unwrap();
-    let mut con = client.get_multiplexed_async_connection().await.unwrap();
-    cmd.exec_async(&mut con).await.unwrap();
 }
 
 /// One node, four links.
@@ -47,7 +47,7 @@ async fn whoever_refuses_to_answer_is_a_single_endpoint() {
 async fn a_user_who_may_not_ask_has_a_single_endpoint() {
     let emulator = common::start(Emulator::builder().cluster(1)).await;
     let cluster = emulator.cluster().unwrap().clone();
-    admin(&cluster, 0, redis::cmd("ACL").arg("SETUSER").arg("default").arg("-cluster")).await;
+    behind::<()>(&cluster, 0, "ACL SETUSER default -cluster").await;
     let redis = emulator.connect(config(&emulator)).await;
     assert_single(&redis).await;
     let error = refused(&emulator, config(&emulator).topology(Topology::OssCluster)).await;
@@ -89,11 +89,45 @@ async fn a_cluster_that_is_taken_for_a_single_endpoint_says_what_to_set() {
 async fn an_endpoint_that_does_not_answer_yet_is_asked_again() {
     let emulator = common::start(Emulator::builder().cluster(3)).await;
     let cluster = emulator.cluster().unwrap().clone();
-    admin(&cluster, 0, redis::cmd("CLIENT").arg("PAUSE").arg(3000).arg("ALL")).await;
+    behind::<()>(&cluster, 0, "CLIENT PAUSE 3000 ALL").await;
     let began = Instant::now();
     let redis = emulator.connect(config(&emulator)).await;
     assert!(began.elapsed() > 2 * SECOND, "it was asked while it did not answer");
     nodes_up(&redis, 3).await;
+}
+
+/// A server that is just loading its data does not say yet what it is. Once it is known, whoever is loading changes
+/// nothing.
+#[tokio::test]
+async fn a_server_that_is_loading_is_asked_again() {
+    for topology in [Topology::Auto, Topology::OssCluster] {
+        let (asked, own_port) = (Arc::new(AtomicUsize::new(0)), Arc::new(OnceLock::<u16>::new()));
+        let (count, port) = (Arc::clone(&asked), Arc::clone(&own_port));
+        let server = Scripted::start(move |_, words| {
+            let line = match words[0].as_str() {
+                "PING" => "+PONG".to_owned(),
+                "CLUSTER" => match count.fetch_add(1, SeqCst) {
+                    2 => {
+                        let port = port.get().expect("nobody connects before");
+                        format!("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:{port}")
+                    }
+                    _ => "-LOADING Redis is loading the dataset in memory".to_owned(),
+                },
+                _ => "+here".to_owned(),
+            };
+            async move { Some(format!("{line}\r\n").into_bytes()) }
+        })
+        .await;
+        own_port.set(server.port()).unwrap();
+        let config = server.config().topology(topology).topology_refresh_interval(SECOND);
+        let mut redis = within("it is known what it is", 10 * SECOND, server.connect(config)).await;
+        assert_eq!(asked.load(SeqCst), 3, "{topology:?}");
+        let slots = |redis: &EntraRedis| redis.manager().stats().nodes[0].slots.clone();
+        assert_eq!(slots(&redis), [0..=16383]);
+        common::eventually("it is asked by and by", 10 * SECOND, async || (asked.load(SeqCst) > 6).then_some(())).await;
+        assert_eq!(slots(&redis), [0..=16383]);
+        assert_eq!(redis.get::<_, String>("key").await.unwrap(), "here");
+    }
 }
 
 #[tokio::test]
@@ -113,11 +147,8 @@ async fn nodes_that_cannot_be_reached_are_an_error_in_time_with_a_hint() {
         let error = refused(&emulator, config).await;
         assert!(began.elapsed() < 3 * SECOND, "{frozen}: {:?}", began.elapsed());
         let text = format!("{error}");
-        if frozen {
-            assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error:?}");
-        } else {
-            assert!(text.contains("8500") && text.contains("Enterprise"), "{text}");
-        }
+        assert_eq!(matches!(error.kind(), ErrorKind::Timeout(_)), frozen, "{error:?}");
+        assert!(text.contains("8500") && text.contains("Enterprise"), "{text}");
         assert!(text.contains("127.0.0.1"), "{text}");
     }
 }

@@ -2,17 +2,22 @@
 //! on a single endpoint works there, and stays right while slots, nodes and tokens change.
 
 mod all_nodes;
+mod coverage;
 mod discovery;
 mod ending;
 mod failover;
+mod ipv6;
+mod loss;
 mod membership;
 mod migration;
+mod neighbours;
 mod order;
 mod partial;
 mod redirects;
 mod rotation;
 mod routing;
 mod scan;
+mod script_cache;
 mod scripts;
 mod security;
 mod simulation;
@@ -22,6 +27,7 @@ use entra_redis::{
     Config, Credential, EntraRedis,
     emulator::{Cluster, Emulator, EmulatorBuilder},
 };
+use redis::FromRedisValue;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -45,6 +51,13 @@ async fn connect(emulator: &Emulator, set: impl FnOnce(Config) -> Config) -> Ent
 /// Three primaries, tokens that live for an hour.
 async fn three() -> (common::Azure, Cluster, EntraRedis) {
     start(Emulator::builder().token_lifetime(HOUR).cluster(3), |config| config).await
+}
+
+/// What a node's server answers to whoever comes to it past its front; the words are parted by single spaces.
+async fn behind<T: FromRedisValue>(cluster: &Cluster, node: usize, line: &str) -> T {
+    let client = redis::Client::open(format!("redis://{}/", cluster.redis_address(node).unwrap())).unwrap();
+    let mut con = client.get_multiplexed_async_connection().await.unwrap();
+    common::cmd(line).query_async(&mut con).await.unwrap_or_else(|error| panic!("{line} at node {node}: {error}"))
 }
 
 /// Waits until so many nodes serve slots, and all have both their links.

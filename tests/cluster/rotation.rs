@@ -78,6 +78,32 @@ async fn a_node_that_validates_slowly_holds_up_nobody() {
     assert_eq!(redis.manager().counters().reconnects, 0);
 }
 
+/// As long as Azure may take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_validates_for_ten_seconds_holds_up_nobody() {
+    const VALIDATION: Duration = Duration::from_secs(10);
+    let builder = Emulator::builder().token_lifetime(60 * SECOND).cluster(3);
+    let set = |config: Config| config.token_manager(by_ratio(0.05)).command_timeout(2 * SECOND);
+    let (_emulator, cluster, redis) = start(builder, set).await;
+    nodes_up(&redis, 3).await;
+    let slow = cluster.front(1).unwrap();
+    slow.auth_delay(VALIDATION);
+    let theirs = Traffic::on_node(&redis, &cluster, 1, 8).await;
+    let others = Traffic::on_node(&redis, &cluster, 0, 8).await;
+    let began = Instant::now();
+    eventually("its links are on a new token", 40 * SECOND, async || (slow.stats().reauths >= 2).then_some(())).await;
+    assert!(began.elapsed() > VALIDATION, "it was validated at once: the test proves nothing");
+    let rotated = cluster.front(0).unwrap().stats().reauths;
+    assert!(rotated >= 4, "the other nodes have waited: {rotated} re-AUTHs");
+    let (theirs, others) = (theirs.stop().await, others.stop().await);
+    for (done, limit) in [(&theirs, 2 * SECOND), (&others, SECOND)] {
+        assert_unharmed(done);
+        assert!(slowest(done) < limit, "a command took {:?}", slowest(done));
+    }
+    assert_eq!(slow.stats().expired, 0);
+    assert_eq!(redis.manager().counters().reconnects, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connect_waits_for_slow_validation_on_all_nodes() {
     let emulator = common::start(Emulator::builder().token_lifetime(HOUR).cluster(3)).await;

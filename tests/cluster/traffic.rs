@@ -1,6 +1,7 @@
 //! Tasks that write and read back keys of one node each, and note how each command went.
 
 use super::*;
+pub use common::slot_of;
 use redis::{AsyncCommands, RedisError};
 use std::{
     sync::{
@@ -127,12 +128,4 @@ pub async fn keys_of(cluster: &Cluster, node: usize, count: usize) -> Vec<String
     let slots = &nodes.iter().find(|known| known.index == node).unwrap().slots;
     let is_here = |key: &String| slots.iter().any(|range| range.contains(&slot_of(key)));
     (0..).map(|number| format!("key:{number}")).filter(is_here).take(count).collect()
-}
-
-/// The slot of a key without a hash tag: CRC16 (XMODEM) modulo 16384.
-pub fn slot_of(key: &str) -> u16 {
-    let crc = key.bytes().fold(0_u16, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
-    });
-    crc % 16_384
 }

@@ -101,6 +101,14 @@ pub async fn all_current(redis: &EntraRedis) {
     .await;
 }
 
+/// The slot of a key without a hash tag: CRC16 (XMODEM) modulo 16384.
+pub fn slot_of(key: &str) -> u16 {
+    let crc = key.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
+    });
+    crc % 16_384
+}
+
 /// How many tasks the current runtime has.
 pub fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()

@@ -59,10 +59,20 @@ impl Load {
         Self::with_pauses(redis, tasks, PAUSE)
     }
 
+    /// The same, on keys that begin like this: a hash tag has all of them in one slot.
+    pub fn gentle_on(redis: &EntraRedis, tasks: u64, prefix: &str) -> Self {
+        Self::on_keys(redis, tasks, PAUSE, prefix)
+    }
+
     /// Tasks with this pause after each round.
     pub fn with_pauses(redis: &EntraRedis, tasks: u64, pause: Duration) -> Self {
+        Self::on_keys(redis, tasks, pause, "load")
+    }
+
+    fn on_keys(redis: &EntraRedis, tasks: u64, pause: Duration, prefix: &str) -> Self {
         let notes = Arc::new(Notes::default());
-        let task = |task| tokio::spawn(work(redis.clone(), task, pause, Arc::clone(&notes)));
+        let key = |task| format!("{prefix}:{task}");
+        let task = |task| tokio::spawn(work(redis.clone(), task, key(task), pause, Arc::clone(&notes)));
         Self { tasks: (0..tasks).map(task).collect(), notes }
     }
 
@@ -133,8 +143,8 @@ impl Notes {
     }
 }
 
-async fn work(mut redis: EntraRedis, task: u64, pause: Duration, notes: Arc<Notes>) {
-    let (mut turn, mut key) = (0_u64, format!("load:{task}"));
+async fn work(mut redis: EntraRedis, task: u64, own: String, pause: Duration, notes: Arc<Notes>) {
+    let (mut turn, mut key) = (0_u64, own.clone());
     while !notes.stop.load(Relaxed) {
         turn += 1;
         let value = format!("{task}:{turn}");
@@ -150,7 +160,7 @@ async fn work(mut redis: EntraRedis, task: u64, pause: Duration, notes: Arc<Note
             continue;
         }
         // A write that failed may take effect later: nothing can be concluded from its key any more.
-        key = format!("load:{task}:{turn}");
+        key = format!("{own}:{turn}");
         tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
     }
 }

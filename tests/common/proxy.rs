@@ -39,7 +39,7 @@ const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
 /// The first bytes of a `ServerHello` that is longer.
 const HALF_A_SERVER_HELLO: &[u8] = &[22, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3, 7, 7, 7, 7, 7];
 
-type Lookup = BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+pub type Lookup = BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
 /// It ends, with its connections, when dropped.
 pub struct Proxy {
@@ -72,12 +72,16 @@ impl Drop for Proxy {
 impl Proxy {
     /// Before the front at this port, on the runtime that this is called on.
     pub async fn start(front_port: u16, front_ca_pem: &str, seed: u64) -> Self {
-        let certificates = Certificates::for_name("localhost");
+        Self::start_as(&Certificates::for_name("localhost"), front_port, front_ca_pem, seed).await
+    }
+
+    /// The same, with these certificates.
+    pub async fn start_as(certificates: &Certificates, front_port: u16, front_ca_pem: &str, seed: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let shared = Arc::new(Shared {
             address: listener.local_addr().unwrap(),
             front: SocketAddr::from((Ipv4Addr::LOCALHOST, front_port)),
-            acceptor: acceptor(&certificates),
+            acceptor: acceptor(certificates),
             connector: connector(front_ca_pem),
             refusing: Refusing::new(),
             deaf: OnceLock::new(),
@@ -88,7 +92,7 @@ impl Proxy {
             parked: AtomicUsize::new(0),
         });
         let accepting = tokio::spawn(Arc::clone(&shared).accept(listener)).abort_handle();
-        Self { shared, accepting, ca_pem: certificates.ca }
+        Self { shared, accepting, ca_pem: certificates.ca.clone() }
     }
 
     pub fn port(&self) -> u16 {

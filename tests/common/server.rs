@@ -26,13 +26,20 @@ pub struct Certificates {
 
 impl Certificates {
     pub fn for_name(name: &str) -> Self {
+        Self::changed(name, |_| {})
+    }
+
+    /// The same, after `change` has changed the certificate.
+    pub fn changed(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new([]).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.distinguished_name.push(DnType::CommonName, "test CA");
         let ca_cert = ca.self_signed(&ca_key).unwrap().pem();
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut leaf = CertificateParams::new([name.to_owned()]).unwrap();
+        leaf.distinguished_name.push(DnType::CommonName, name);
+        change(&mut leaf);
         let cert = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
         Self { ca: ca_cert, cert: cert.pem(), key: key.serialize_pem() }
     }

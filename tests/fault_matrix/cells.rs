@@ -31,8 +31,28 @@ impl Moment {
     }
 }
 
+/// What the service is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topology {
+    SingleEndpoint,
+    /// Three nodes, at one of which the fault is: nobody notices anything at the others.
+    Cluster,
+}
+
+impl Topology {
+    const ALL: [Self; 2] = [Self::SingleEndpoint, Self::Cluster];
+
+    pub fn nodes(self) -> usize {
+        match self {
+            Self::SingleEndpoint => 1,
+            Self::Cluster => 3,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
+    pub topology: Topology,
     pub stage: Stage,
     pub behaviour: Behaviour,
     pub moment: Moment,
@@ -41,14 +61,16 @@ pub struct Cell {
 /// All cells that can exist, and the others, each with the reason.
 pub fn product() -> (Vec<Cell>, Vec<(Cell, &'static str)>) {
     let (mut cells, mut left_out) = (Vec::new(), Vec::new());
-    for stage in Stage::ALL {
-        for behaviour in Behaviour::ALL {
-            for moment in Moment::ALL {
-                let cell = Cell { stage, behaviour, moment };
-                match cell.impossible() {
-                    None => cells.push(cell),
-                    Some(why) => left_out.push((cell, why)),
-                }
+    let moments = |stage| {
+        Behaviour::ALL.into_iter().flat_map(move |behaviour| Moment::ALL.map(|moment| (stage, behaviour, moment)))
+    };
+    let of_one = || Stage::ALL.into_iter().flat_map(moments);
+    for topology in Topology::ALL {
+        for (stage, behaviour, moment) in of_one() {
+            let cell = Cell { topology, stage, behaviour, moment };
+            match cell.impossible() {
+                None => cells.push(cell),
+                Some(why) => left_out.push((cell, why)),
             }
         }
     }
@@ -58,6 +80,16 @@ pub fn product() -> (Vec<Cell>, Vec<(Cell, &'static str)>) {
 impl Cell {
     /// Why there is no such cell, if there is none.
     fn impossible(self) -> Option<&'static str> {
+        if self.topology == Topology::Cluster {
+            match (self.stage, self.moment) {
+                (Stage::Token, _) => return Some("there is one token for all nodes: it is as on a single endpoint"),
+                (Stage::Dns, _) => return Some("the topology names nodes by address"),
+                (stage, Moment::Shutdown) if stage != Stage::Command => {
+                    return Some("the end comes to each node as to a single endpoint, and waits for commands alone");
+                }
+                _ => {}
+            }
+        }
         match (self.stage, self.behaviour) {
             (Stage::Dns, Behaviour::Reset | Behaviour::HalfOpen) => {
                 return Some("a lookup has no connection that could break");
@@ -86,10 +118,10 @@ impl Cell {
 
     /// Its place in the whole product, from which its seed is made.
     pub fn number(self) -> u64 {
-        (self.stage as u64) * 64 + (self.behaviour as u64) * 8 + self.moment as u64
+        (self.topology as u64) * 512 + (self.stage as u64) * 64 + (self.behaviour as u64) * 8 + self.moment as u64
     }
 
-    /// How many links the client keeps. A lone one dials a stand-in for its re-AUTH: only so is anything dialed in a
+    /// How many links the client keeps to each node. A lone one dials a stand-in for its re-AUTH: only so is anything dialed in a
     /// rotation.
     pub fn pool(self) -> usize {
         if self.is_lone() { 1 } else { 2 }
@@ -140,6 +172,7 @@ impl Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.behaviour.name(), self.stage.name(), self.moment.name())
+        write!(f, "{}/{}/{}", self.behaviour.name(), self.stage.name(), self.moment.name())?;
+        if self.topology == Topology::Cluster { f.write_str("/cluster") } else { Ok(()) }
     }
 }

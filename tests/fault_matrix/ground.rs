@@ -1,16 +1,18 @@
-//! Where one cell takes place: an emulator, the proxy before its front, and the settings of a client.
+//! Where one cell takes place: an emulator, a proxy before the front of each node, and the settings of a client.
 
-use super::cells::Cell;
+use super::cells::{Cell, Topology};
 use common::{
     self, Azure, SECOND,
     fault::{Behaviour, SLOW, Stage},
-    proxy::Proxy,
+    proxy::{Lookup, Proxy},
+    server::Certificates,
 };
 use entra_redis::{
-    Config, EntraRedis, Error, RetryPolicy, Tls,
-    emulator::{Emulator, IdentityFault},
+    Config, EntraRedis, Error, NodeEndpoint, RetryPolicy, Tls,
+    emulator::{Emulator, IdentityFault, RedisFront},
 };
 use std::{
+    net::Ipv4Addr,
     sync::atomic::{AtomicU64, Ordering::SeqCst},
     time::Duration,
 };
@@ -32,7 +34,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub struct Ground {
     pub cell: Cell,
     pub emulator: Azure,
-    pub proxy: Proxy,
+    /// One before each node, by its index; the fault is at the first one.
+    proxies: Vec<Proxy>,
     /// Token requests before the fault began.
     requests: AtomicU64,
     /// How late this machine was at worst to wake a task of the client's runtime, in milliseconds.
@@ -47,13 +50,86 @@ impl Ground {
             true => 2 * SECOND,
             false => HOUR,
         };
-        let emulator = common::start(Emulator::builder().token_lifetime(lifetime)).await;
-        let proxy = Proxy::start(emulator.port(), emulator.ca_pem(), seed).await;
-        Self { cell, emulator, proxy, requests: AtomicU64::new(0), lateness: AtomicU64::new(0) }
+        let builder = Emulator::builder().token_lifetime(lifetime);
+        let (builder, nodes) = match cell.topology {
+            Topology::SingleEndpoint => (builder, 0),
+            Topology::Cluster => (builder.embedded_cluster(cell.topology.nodes()), cell.topology.nodes()),
+        };
+        let emulator = common::start(builder).await;
+        let certificates = Certificates::for_name("localhost");
+        let mut fronts: Vec<_> =
+            (0..nodes).map(|node| emulator.cluster().unwrap().address(node).unwrap().port()).collect();
+        if fronts.is_empty() {
+            fronts.push(emulator.port());
+        }
+        let mut proxies = Vec::new();
+        for front in fronts {
+            proxies.push(Proxy::start_as(&certificates, front, emulator.ca_pem(), seed).await);
+        }
+        Self { cell, emulator, proxies, requests: AtomicU64::new(0), lateness: AtomicU64::new(0) }
     }
 
+    /// Through the proxies; a cluster's name leads to it directly, and to its nodes through theirs.
     pub async fn connect(&self) -> Result<EntraRedis, Error> {
-        EntraRedis::connect("localhost", self.proxy.port(), self.config()).await
+        let port = match self.cell.topology {
+            Topology::SingleEndpoint => self.proxy().port(),
+            Topology::Cluster => self.emulator.port(),
+        };
+        EntraRedis::connect("localhost", port, self.config()).await
+    }
+
+    /// The one where the fault is.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxies[0]
+    }
+
+    /// Connections to all nodes.
+    pub fn connections(&self) -> usize {
+        self.proxies.iter().map(Proxy::connections).sum()
+    }
+
+    /// The front where the fault is.
+    fn front(&self) -> RedisFront {
+        match self.cell.topology {
+            Topology::SingleEndpoint => self.emulator.redis_front().clone(),
+            Topology::Cluster => self.emulator.cluster().unwrap().front(0).unwrap(),
+        }
+    }
+
+    /// Whether no connection is left, at the proxies and behind them.
+    pub fn is_left(&self) -> bool {
+        self.connections() == 0 && self.emulator.redis_fronts().iter().all(|front| front.connection_count() == 0)
+    }
+
+    /// A hash tag of a slot that the first node has, and one of another node's.
+    pub async fn tags(&self) -> (String, String) {
+        let slots = self.emulator.nodes().await.unwrap()[0].slots.clone();
+        let is_here = |tag: &String| slots.iter().any(|range| range.contains(&common::slot_of(tag)));
+        let tag = |here: bool| (0..1000).map(|n| format!("tag {n}")).find(|tag| is_here(tag) == here).unwrap();
+        (format!("{{{}}}", tag(true)), format!("{{{}}}", tag(false)))
+    }
+
+    /// Leads to whichever proxy has the port; anything else is at its own port.
+    fn resolver(&self) -> impl Fn(String, u16) -> Lookup + Send + Sync + use<> {
+        let resolvers: Vec<_> = self.proxies.iter().map(|proxy| (proxy.port(), proxy.resolver())).collect();
+        move |host, port| match resolvers.iter().find(|(of, _)| *of == port) {
+            Some((_, resolve)) => resolve(host, port),
+            None => Box::pin(async move { Ok(vec![(Ipv4Addr::LOCALHOST, port).into()]) }),
+        }
+    }
+
+    /// From the addresses that the topology names to the proxies.
+    fn node_address(&self) -> impl Fn(&str, u16) -> NodeEndpoint + Send + Sync + use<> {
+        let fronts = self
+            .emulator
+            .cluster()
+            .into_iter()
+            .flat_map(|cluster| (0..self.proxies.len()).map(|node| cluster.address(node).unwrap().port()));
+        let ports: Vec<_> = fronts.zip(self.proxies.iter().map(Proxy::port)).collect();
+        move |_, front| {
+            let (_, port) = ports.iter().find(|(of, _)| *of == front).expect("it is a node's");
+            NodeEndpoint::new("localhost", *port)
+        }
     }
 
     fn config(&self) -> Config {
@@ -61,8 +137,9 @@ impl Ground {
         let tokens = common::by_ratio(0.5).token_request_execution_timeout(SECOND / 2).retry_policy(retries);
         self.emulator
             .config()
-            .tls(Tls::new().ca_pem(&self.proxy.ca_pem))
-            .resolver(self.proxy.resolver())
+            .tls(Tls::new().ca_pem(format!("{}{}", self.proxy().ca_pem, self.emulator.ca_pem())))
+            .resolver(self.resolver())
+            .node_address(self.node_address())
             .token_manager(tokens)
             .pool_size(self.cell.pool())
             .startup_timeout(STARTUP_TIMEOUT)
@@ -80,10 +157,10 @@ impl Ground {
         if stage == Stage::Token {
             self.emulator.identity().fault_all(identity_fault(behaviour));
         } else {
-            self.proxy.set(Some((stage, behaviour)));
+            self.proxy().set(Some((stage, behaviour)));
         }
         if self.cell.cuts() {
-            self.emulator.redis_front().cut_all();
+            self.front().cut_all();
         }
     }
 
@@ -93,7 +170,16 @@ impl Ground {
 
     /// By when a command must have ended, as its caller sees it on a machine that was as late as this one.
     pub fn latest(&self) -> Duration {
-        COMMAND_TIMEOUT + SLACK + 2 * Duration::from_millis(self.lateness.load(SeqCst))
+        COMMAND_TIMEOUT + self.slack()
+    }
+
+    /// The same for a command to a node without the fault: it waits for nothing.
+    pub fn latest_elsewhere(&self) -> Duration {
+        COMMAND_TIMEOUT / 2 + self.slack()
+    }
+
+    fn slack(&self) -> Duration {
+        SLACK + 2 * Duration::from_millis(self.lateness.load(SeqCst))
     }
 
     /// Whether somebody has come to the stage since the fault began.
@@ -101,14 +187,14 @@ impl Ground {
         if self.cell.stage == Stage::Token {
             self.emulator.identity().requests() > self.requests.load(SeqCst)
         } else {
-            self.proxy.struck() > 0
+            self.proxy().struck() > 0
         }
     }
 
     /// Ends the fault; connections that it has broken stay broken.
     pub fn heal(&self) {
         self.emulator.identity().fault_all(None);
-        self.proxy.set(None);
+        self.proxy().set(None);
     }
 }
 

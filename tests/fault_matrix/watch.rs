@@ -17,6 +17,9 @@ const MOST_IN_FLIGHT: usize = 32;
 /// Four callers, the keeper, the token actor, a few links and a request for a token.
 const MOST_TASKS: usize = 32;
 
+/// On a cluster, a keeper and links for each node, and the watch.
+const MOST_TASKS_OF_A_CLUSTER: usize = 48;
+
 /// A link that was replaced is let go when everything on it is answered, or after a second.
 const LINGER: Duration = Duration::from_millis(1500);
 
@@ -25,19 +28,21 @@ static PANICS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 /// Fails the cell when a bound is exceeded; never ends otherwise.
 pub async fn bounds(ground: &Ground, redis: &EntraRedis) {
-    let pool = ground.cell.pool();
+    let nodes = ground.cell.topology.nodes();
+    let (pool, most_tasks) = (ground.cell.pool(), if nodes == 1 { MOST_TASKS } else { MOST_TASKS_OF_A_CLUSTER });
     let mut crowded: Option<Instant> = None;
     loop {
         let stats = redis.manager().stats();
         let in_flight = stats.commands.in_flight;
         assert!(in_flight <= MOST_IN_FLIGHT, "{in_flight} commands in flight");
         let tasks = Handle::current().metrics().num_alive_tasks();
-        assert!(tasks <= MOST_TASKS, "{tasks} tasks");
+        assert!(tasks <= most_tasks, "{tasks} tasks");
         // A link in each place, and one that is being replaced, or stood in for; those that are being opened count
         // already.
-        let (links, dialing, connections) = (stats.links.len(), stats.dialing, ground.proxy.connections());
-        assert!(links <= pool + 1, "{links} links in a pool of {pool}");
-        assert!(links + dialing <= pool + 1, "{links} links and {dialing} to come in a pool of {pool}");
+        let (links, dialing, connections) = (stats.links.len(), stats.dialing, ground.proxy().connections());
+        let (most, crowd) = (nodes * (pool + 1), stats.nodes.iter().map(|node| node.links).max().unwrap_or_default());
+        assert!(crowd <= pool + 1, "{crowd} links to a node in a pool of {pool}");
+        assert!(links + dialing <= most, "{links} links and {dialing} to come, {nodes} nodes with a pool of {pool}");
         // What has left is closed once everything on it is answered; how far the proxy has got with that is its
         // business.
         assert!(connections <= 4 * pool, "{connections} connections for a pool of {pool}");

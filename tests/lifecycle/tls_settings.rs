@@ -7,9 +7,7 @@ use common::{
     within,
 };
 use entra_redis::{Config, EntraRedis, Error, ErrorKind, Tls, emulator::Emulator};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 use std::{env, io, net::SocketAddr, process::Command, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -71,17 +69,7 @@ async fn a_whole_configuration_is_taken_as_it_is() {
 
 /// A CA, and a certificate of a server that it signed, after `change` has changed that.
 fn certificates(change: impl FnOnce(&mut CertificateParams)) -> Certificates {
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::new([]).unwrap();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.distinguished_name.push(DnType::CommonName, "test CA");
-    let ca_cert = ca.self_signed(&ca_key).unwrap().pem();
-    let key = KeyPair::generate().unwrap();
-    let mut leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    leaf.distinguished_name.push(DnType::CommonName, "localhost");
-    change(&mut leaf);
-    let cert = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
-    Certificates { ca: ca_cert, cert: cert.pem(), key: key.serialize_pem() }
+    Certificates::changed("localhost", change)
 }
 
 /// One of X.509 version 1, as older versions of `openssl x509 -req` make when they are given no extensions.

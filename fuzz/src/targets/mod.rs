@@ -1,12 +1,14 @@
 //! The targets, by what they read.
 
 mod certificates;
+mod cluster;
 mod emulator;
 mod endpoints;
 mod replies;
 mod secrets;
 
 pub use certificates::{pem, pkcs12};
+pub use cluster::{cluster_address, cluster_redirect, cluster_slots};
 pub use emulator::{emulator_commands, emulator_form, emulator_request};
 pub use endpoints::{arc_challenge, expires_on, http_headers, imds_answer, jwt, token_answer, tool_output};
 pub use replies::{resp_push, resp_reply};

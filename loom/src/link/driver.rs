@@ -36,6 +36,7 @@ pub(crate) struct Driver<S> {
     wakers: Vec<Waker>,
     patience: Duration,
     reason: &'static str,
+    node: std::sync::Arc<str>,
     /// Requests that have been answered.
     pub(crate) answered: usize,
     stream: PhantomData<S>,
@@ -55,6 +56,7 @@ impl Driver<()> {
             wakers: Vec::new(),
             patience: Duration::from_secs(1),
             reason: REASON,
+            node: "host:1".into(),
             answered: 0,
             stream: PhantomData,
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::topology::SlotRange;
+use crate::cluster::topology::tests::topology_of as topology;
 
 fn address(host: &str) -> NodeAddress {
     NodeAddress::new(host, 1)
@@ -7,16 +7,6 @@ fn address(host: &str) -> NodeAddress {
 
 fn slot(number: u16) -> Slot {
     Slot::new(number).unwrap()
-}
-
-fn topology(ranges: &[(u16, u16, &str)]) -> Topology {
-    let range = |(start, end, host): &(u16, u16, &str)| SlotRange {
-        start: slot(*start),
-        end: slot(*end),
-        primary: address(host),
-        replicas: Vec::new(),
-    };
-    Topology::new(&ranges.iter().map(range).collect::<Vec<_>>())
 }
 
 /// A map, what is known besides, and a clock.

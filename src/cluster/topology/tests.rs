@@ -2,6 +2,17 @@ use super::*;
 use proptest::{collection::vec, prelude::*};
 use redis::{Value, VerbatimFormat};
 
+/// A topology of these slots and the hosts that have them.
+pub(in crate::cluster) fn topology_of(ranges: &[(u16, u16, &str)]) -> Topology {
+    let range = |(start, end, host): &(u16, u16, &str)| SlotRange {
+        start: Slot::new(*start).unwrap(),
+        end: Slot::new(*end).unwrap(),
+        primary: NodeAddress::new(host, 1),
+        replicas: Vec::new(),
+    };
+    Topology::new(&ranges.iter().map(range).collect::<Vec<_>>())
+}
+
 fn seed() -> NodeAddress {
     NodeAddress::new("seed", 10_000)
 }

@@ -118,6 +118,12 @@ fn an_empty_command_has_no_place_in_a_pipeline() {
 }
 
 #[test]
+fn a_pipeline_of_nothing_has_no_reply_and_a_transaction_of_nothing_has_one() {
+    assert!(check_pipeline(&redis::pipe()).is_err());
+    assert!(check_pipeline(redis::pipe().atomic()).is_ok());
+}
+
+#[test]
 fn scripts_are_told_apart() {
     for (name, is_script) in [("EVAL", true), ("evalsha_ro", true), ("fcall", true), ("GET", false), ("EV", false)] {
         assert_eq!(profile(&redis::cmd(name)).runs_script(), is_script, "{name}");
@@ -134,11 +140,34 @@ fn refusals_name_the_command_and_nothing_else() {
 }
 
 #[test]
+fn what_no_connection_takes_is_refused_with_what_to_use() {
+    for (line, use_this) in [
+        ("MULTI", "redis::pipe().atomic()"),
+        ("EXEC", "redis::pipe().atomic()"),
+        ("DISCARD", "redis::pipe().atomic()"),
+        ("WATCH k", "use a script"),
+        ("UNWATCH", "use a script"),
+        ("AUTH secret", "by the client itself"),
+        ("HELLO 3", "by the client itself"),
+        ("QUIT", "`shutdown`"),
+        ("RESET", "`shutdown`"),
+        ("POST /", "what browsers send"),
+        ("Host: secret", "what browsers send"),
+        ("SELECT 1", "the database 0"),
+        ("SUBSCRIBE c", "EntraCredentials"),
+        ("BLPOP k 0", "EntraCredentials"),
+    ] {
+        let refused = check(profile(&cmd(line))).unwrap_err().to_string();
+        assert!(refused.contains(use_this), "{line}: {refused}");
+    }
+}
+
+#[test]
 fn blocking_commands_do_not_block_in_a_transaction() {
     let mut pipeline = redis::pipe();
     pipeline.cmd("BLPOP").arg("k").arg(0);
     assert!(check_pipeline(&pipeline).is_err());
     assert!(check_pipeline(pipeline.atomic()).is_ok());
-    assert!(would_block(&pipeline));
+    assert!(would_block(&pipeline) && !would_block(redis::pipe().cmd("LPOP").arg("k")));
     assert!(check_pipeline(pipeline.cmd("SELECT").arg(1)).is_err());
 }

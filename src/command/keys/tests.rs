@@ -61,6 +61,8 @@ fn keys_are_where_each_kind_of_command_has_them() {
         ("FT.SEARCH i *", ""),
         ("VSIM a ELE x", "a"),
         ("SSUBSCRIBE a b", "a b"),
+        ("SUNSUBSCRIBE a b", "a b"),
+        ("FT.MGET i a b", "a b"),
         ("SPUBLISH a m", "a"),
         ("SUBSCRIBE a", ""),
         ("NEWS a b", "a"),
@@ -73,6 +75,22 @@ fn keys_are_where_each_kind_of_command_has_them() {
     let mut cursor = redis::cmd("GET");
     cursor.cursor_arg(7);
     assert!(profile(&cursor).keys(&cursor).eq([b"0"]));
+}
+
+/// Whoever splits a command by its keys takes the rest from around them.
+#[test]
+fn keys_come_with_their_places_among_the_arguments() {
+    for (line, expected) in [
+        ("MSET a 1 b 2 c 3", &[(1, "a"), (3, "b"), (5, "c")][..]),
+        ("BITOP AND a b", &[(2, "a"), (3, "b")]),
+        ("ZUNIONSTORE a 2 b c WEIGHTS 1 2", &[(1, "a"), (3, "b"), (4, "c")]),
+        ("SORT a STORE b", &[(1, "a"), (3, "b")]),
+        ("PING a", &[]),
+    ] {
+        let cmd = cmd(line);
+        let places = profile(&cmd).key_places(&cmd).map(|(at, key)| (at, str::from_utf8(key).unwrap()));
+        assert_eq!(places.collect::<Vec<_>>(), expected, "{line}");
+    }
 }
 
 #[test]

@@ -60,6 +60,10 @@ fn words_behind_the_name_count_where_they_have_rows() {
     assert_eq!(fan_out("SCRIPT"), FanOut::One);
     assert_eq!(fan_out("CONFIG GET x"), FanOut::One);
     assert_eq!(fan_out("CLUSTER COUNTKEYSINSLOT 7"), FanOut::Slot(2));
+    let in_parts = |last, each, gather| FanOut::Split { each, last, gather };
+    assert_eq!(fan_out("MGET a b"), in_parts(false, 1, Aggregate::Arrays));
+    assert_eq!(fan_out("MSET a 1 b 2"), in_parts(false, 2, Aggregate::AllSucceeded));
+    assert_eq!(fan_out("JSON.MGET a b $"), in_parts(true, 1, Aggregate::Arrays), "the path goes with each part");
 }
 
 #[test]
@@ -93,14 +97,10 @@ fn operations_go_by_the_name_alone() {
         assert_eq!(operation(line), name, "{line}");
     }
     assert_eq!(profile(&Cmd::new()).operation(), None);
-    let mut places: Vec<_> = ["GET", "SET", "MULTI"].map(|name| of(name).operation().unwrap().1).to_vec();
-    for (whole, called) in [(Operation::Pipeline, "PIPELINE"), (Operation::Transaction, "MULTI")] {
-        let (name, place) = whole.name_and_place().unwrap();
-        assert_eq!(name, called);
-        assert!(place < Operation::PLACES);
-        places.push(place);
-    }
-    places.sort_unstable();
-    places.dedup();
-    assert_eq!(places.len(), 5);
+    // What is no single command is counted behind all rows, and there is no place more than that.
+    let whole = [Operation::Pipeline, Operation::Transaction].map(|whole| whole.name_and_place().unwrap());
+    assert_eq!(whole, [("PIPELINE", table::LEN), ("MULTI", table::LEN + 1)]);
+    assert_eq!(Operation::PLACES, table::LEN + 2);
+    let [get, set, multi] = ["GET", "SET", "MULTI"].map(|name| of(name).operation().unwrap().1);
+    assert!(get != set && set != multi && multi != get && get.max(set).max(multi) < table::LEN);
 }

@@ -66,10 +66,10 @@ static INDEX: [u16; PLACES] = index();
 /// bring. To ask the server (`COMMAND GETKEYS`) would cost each such command a round trip, or a table of answers that
 /// grows with what callers send and is wrong where keys are counted; Azure need not allow it, either. If the guess is
 /// wrong, the server says where the keys are (`MOVED`), and the command is sent there.
-pub(super) static UNKNOWN: Row = write("").on(NO_ROW);
+pub(super) static UNKNOWN: Row = write("");
 
 /// Nothing at all.
-pub(super) static EMPTY: Row = plain("").lane(Lane::Empty).on(NO_ROW);
+pub(super) static EMPTY: Row = plain("").lane(Lane::Empty);
 
 /// The row of a name, or of a word under the row at a place.
 #[inline]
@@ -195,10 +195,6 @@ const fn read(text: &'static str) -> Row {
 impl Row {
     const fn copy(&self) -> Self {
         Self { ..*self }
-    }
-
-    const fn on(self, command: u16) -> Self {
-        Self { command, ..self }
     }
 
     /// It changes nothing, neither data nor the time at which it expires, and its answer is all that it is for.

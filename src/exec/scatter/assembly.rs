@@ -106,3 +106,6 @@ fn explained(partial: &Partial, result: RedisResult<Value>) -> RedisResult<Value
         result => result,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 //! that of the pipeline's keys: all commands on one key go to the same node.
 
 mod assembly;
+#[cfg(test)]
+mod ground;
 mod plan;
 mod rounds;
 

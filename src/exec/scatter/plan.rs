@@ -147,3 +147,6 @@ fn answered(cmd: &Cmd) -> Cow<'_, Cmd> {
     answered.set_no_response(false);
     Cow::Owned(answered)
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,6 +108,7 @@ impl<'a> Rounds<'a> {
 
     /// Waits until each unit has a node, and puts those of the same node together.
     async fn groups(&self, units: &[Unit<'_>], pending: Vec<Pending>) -> Result<Vec<Group>, Error> {
+        let mut seeker = None;
         loop {
             let changed = self.core.availability.changed();
             tokio::pin!(changed);
@@ -121,7 +122,7 @@ impl<'a> Rounds<'a> {
                 return Ok(together(pending, targets));
             }
             drop(map);
-            self.cluster.doubt();
+            seeker.get_or_insert_with(|| self.cluster.seek_owner());
             if self.core.timers.timeout_at(self.deadline, changed).await.is_none() {
                 self.core.admission.note_unserved();
                 let text =
@@ -263,3 +264,6 @@ fn in_order(units: &[Unit<'_>], refused: Vec<(Pending, Redirect)>) -> Vec<Pendin
     }
     refused
 }
+
+#[cfg(test)]
+mod tests;

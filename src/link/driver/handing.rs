@@ -38,7 +38,7 @@ impl<S> Driver<S> {
         let is_question = entry.expect.is_question();
         // What the TLS layer has taken may have gone.
         let outcome = if entry.begins < self.written && !is_question {
-            Outcome::Lost(self.reason)
+            Outcome::Lost(self.reason, self.node.clone())
         } else {
             let place = self.place_of(&entry);
             if is_question { Outcome::HeldBack(place) } else { Outcome::Unsent(place) }

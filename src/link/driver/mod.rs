@@ -93,13 +93,15 @@ pub(super) struct Driver<S> {
     pause: Pause,
     /// The pool's name.
     pool: Arc<str>,
+    /// The address of the server, as it is shown.
+    node: Arc<str>,
     pushes: Source,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Must be called on a runtime.
     pub(super) fn new(stream: S, queue: Arc<Queue>, liveness: Arc<Liveness>, context: WireContext) -> Self {
-        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, pushes, .. } = context;
+        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, node, pushes, .. } = context;
         Self {
             stream,
             queue,
@@ -129,6 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             pause: Pause::new(),
             reason: "the connection's task was ended",
             pool,
+            node,
             pushes: Source(pushes),
         }
     }
@@ -144,10 +147,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         // Before the first request nothing that comes can be a reply; a server that is full may be early with its
         // refusal.
         let may_have_come = self.written > 0 || !self.outstanding.entries.is_empty();
-        let more = may_have_come && self.read(cx)?;
-        if self.broken.is_none() && self.is_let_on() {
+        let mut more = may_have_come && self.read(cx)?;
+        if self.broken.is_none() && self.output != Output::Blocked && self.is_let_on() {
             // What came has let on what waited for it.
             self.send_or_break(now, cx);
+            more = more || self.broken.is_some() && self.read(cx)?;
         }
         // What the server has said before the connection broke counts.
         if let Some(reason) = self.broken

@@ -190,3 +190,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,7 @@ pub(in crate::link) fn context_with(admission: Arc<Admission>, record: usize) ->
         record,
         is_one_of_several: false,
         pool,
+        node: Arc::from("test:6379"),
         tasks,
         multi: Arc::default(),
         pushes: Arc::default(),
@@ -113,7 +114,7 @@ async fn what_had_not_left_is_told_from_what_had() {
     far.read_exact(&mut part).await.unwrap();
     let late = get(&wire, "c");
     drop(far);
-    assert!(matches!(begun.await.outcome, Outcome::Lost("connection closed" | "connection broken")));
+    assert!(matches!(begun.await.outcome, Outcome::Lost("connection closed" | "connection broken", _)));
     assert!(matches!(waiting.await.outcome, Outcome::Unsent(_)));
     assert!(matches!(late.await.outcome, Outcome::Unsent(_)));
     assert!(wire.command(Access::Own, &redis::cmd("PING"), None, false).is_none());
@@ -171,7 +172,7 @@ async fn garbage_and_replies_to_nothing_end_the_link() {
     let reply = get(&wire_1, "a");
     expect(&mut far, &["a"]).await;
     far.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.unwrap();
-    assert!(matches!(reply.await.outcome, Outcome::Lost(GARBAGE)));
+    assert!(matches!(reply.await.outcome, Outcome::Lost(GARBAGE, _)));
     assert_eq!(down(&wire_1).await, GARBAGE);
 
     let (wire_2, mut far) = wire(1024);
@@ -316,7 +317,7 @@ async fn dropping_the_wire_ends_every_request() {
     drop(wire);
     for reply in replies {
         let outcome = timeout(10 * SECOND, reply).await.expect("an outcome").outcome;
-        assert!(matches!(outcome, Outcome::Lost(_) | Outcome::Unsent(_)), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::Lost(..) | Outcome::Unsent(_)), "{outcome:?}");
     }
 }
 
@@ -379,7 +380,7 @@ async fn what_a_broken_write_had_delivered_is_never_called_unsent() {
     for (n, reply) in replies.into_iter().enumerate() {
         let outcome = timeout(10 * SECOND, reply).await.expect("an outcome").outcome;
         let begun = n * one < gone.lock().unwrap().len();
-        assert!(!begun || matches!(outcome, Outcome::Lost(_)), "request {n} had left: {outcome:?}");
+        assert!(!begun || matches!(outcome, Outcome::Lost(..)), "request {n} had left: {outcome:?}");
         unsent += usize::from(matches!(outcome, Outcome::Unsent(_)));
     }
     assert!(unsent > 500, "{unsent} may be sent again");

@@ -7,7 +7,7 @@ mod outcome;
 mod own;
 mod rotation;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::{
     Availability, DialPace, Pool, Roster, SeatTotal,

@@ -116,3 +116,6 @@ impl Keeper {
         self.shared.journal.record(Event::ReauthFailed { node: self.node(), link: id, error });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,78 +1,72 @@
+mod looks;
+
 use super::*;
 use crate::{
-    admission::Admission,
-    client::Config,
-    credential::Credential,
-    pool::seat::Task,
+    pool::{
+        fixture::{HOUR, setup_with},
+        pace::tests::exhaust,
+        seat::Task,
+        tests::{link, link_for},
+    },
     token::{AccessToken, TokenActor},
-    transport::{dialer::Dialer, tls::Transport},
 };
-use redis::ProtocolVersion;
 use std::{
     pin::pin,
     sync::Mutex,
     task::{Context, Wake, Waker},
 };
-use tokio::io::{DuplexStream, duplex};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    time::sleep,
+};
 
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// A keeper of one place, which nothing has started yet.
-pub(super) fn keeper() -> Keeper {
-    let config = Config::new(Credential::custom(|| async { AccessToken::opaque("token", HOUR, "tester") }));
-    let journal = Journal::new("test");
-    let source = config.credential.token_source().unwrap();
-    let (actor, tokens) = TokenActor::new(source, config.token_manager, None, journal.clone());
+/// A keeper of one seat, which nothing has started yet, and has a token that lives so long.
+pub(super) async fn keeper_with_token(life: Duration) -> Keeper {
+    let (keeper, actor) = parts(move || AccessToken::opaque("token", life, "tester"));
     tokio::spawn(actor.run());
-    let setup = Setup {
-        dialer: Dialer {
-            host: "localhost".to_owned(),
-            port: 1,
-            resolver: config.resolver,
-            transport: Transport::Plaintext,
-            connect_timeout: HOUR,
-            hint: None,
-            misconfigured: None,
-        },
-        protocol: ProtocolVersion::RESP3,
-        auth_timeout: HOUR,
-        command_timeout: HOUR,
-        links_opened: Arc::default(),
-        asks_for_slots: Arc::default(),
-        is_one_of_several: false,
-        client_name: None,
-        node: "localhost:1".into(),
-        pool: journal.name(),
-        tasks: tokio_util::task::TaskTracker::new(),
-        multi: Arc::default(),
-    };
-    let options = KeeperOptions { auth_timeout: HOUR, ping_after: HOUR, ping_timeout: HOUR };
-    let shared = Shared {
-        tokens,
-        journal,
-        admission: Admission::new(8),
-        availability: Arc::default(),
-        pace: DialPace::new(),
-        seats: SeatTotal::default(),
-        leases: Leases::new(4),
-        trouble: Arc::default(),
-        options,
-    };
-    let (mut keeper, ..) = Keeper::new(1, setup, shared);
-    keeper.seats.push(Seat::new(Purpose::Shared));
-    keeper.first = None;
+    keeper.shared.tokens.clone().current().await.unwrap();
     keeper
 }
 
-/// A link without a token, and its server.
-fn link(keeper: &Keeper, id: u64) -> (Arc<Link>, DuplexStream) {
-    link_for(keeper, id, HOUR)
+/// The same, for which there is no token yet.
+pub(super) fn keeper() -> Keeper {
+    parts(|| AccessToken::opaque("token", HOUR, "tester")).0
 }
 
-/// The same, of a link that lives for `life`.
-pub(super) fn link_for(keeper: &Keeper, id: u64, life: Duration) -> (Arc<Link>, DuplexStream) {
-    let (near, far) = duplex(1024);
-    (Arc::new(Link::over(id, near, Arc::clone(&keeper.shared.admission), life)), far)
+/// A keeper whose dials stay under way, and its token actor, which does not run yet.
+pub(super) fn parts(fetch: impl Fn() -> Result<AccessToken, Error> + Send + Sync + 'static) -> (Keeper, TokenActor) {
+    let (setup, shared, actor) = setup_with(8, fetch);
+    let (mut keeper, ..) = Keeper::new(1, setup, shared);
+    keeper.seats.push(Seat::new(Purpose::Shared));
+    keeper.first = None;
+    (keeper, actor)
+}
+
+/// Gives the keeper so many seats, each with a link of the token 0 that lives for so long; and their servers.
+pub(super) fn fill(keeper: &mut Keeper, lives: &[Duration]) -> (Vec<Arc<Link>>, Vec<DuplexStream>) {
+    keeper.seats.clear();
+    let (links, servers): (Vec<_>, Vec<_>) =
+        lives.iter().enumerate().map(|(at, life)| link_for(at as u64 + 1, *life)).unzip();
+    for link in &links {
+        let mut seat = Seat::new(Purpose::Shared);
+        seat.link = Some(Arc::clone(link));
+        keeper.seats.push(seat);
+    }
+    keeper.publish();
+    (links, servers)
+}
+
+/// Gives a link the token in use, which its server takes so long to accept.
+pub(super) async fn authenticate(keeper: &Keeper, link: &Link, server: &mut DuplexStream, takes: Duration) {
+    let current = keeper.shared.tokens.live().unwrap();
+    let answer = async {
+        assert!(server.read(&mut [0; 64]).await.unwrap() > 0);
+        sleep(takes).await;
+        server.write_all(b"+OK\r\n").await.unwrap();
+    };
+    let (authenticated, ()) = tokio::join!(link.reauthenticate(&current, HOUR), answer);
+    authenticated.unwrap();
+    assert_eq!((link.generation(), link.auth_took()), (current.generation, takes));
 }
 
 /// Looks for a link whenever there are others in the pool, and notes whether it is there.
@@ -106,7 +100,7 @@ fn is_found(keeper: &mut Keeper, link: u64, change: impl FnOnce(&mut Keeper)) ->
 #[tokio::test]
 async fn a_link_that_leaves_is_found_at_every_moment() {
     let mut keeper = keeper();
-    let ((first, _far), (standby, _other)) = (link(&keeper, 1), link(&keeper, 2));
+    let ((first, _far), (standby, _other)) = (link(1), link(2));
     keeper.seats[0].link = Some(Arc::clone(&first));
     keeper.seats[0].standby = Some(standby);
     keeper.publish();
@@ -121,9 +115,8 @@ async fn a_link_that_leaves_is_found_at_every_moment() {
 /// Its rotation may have to wait for minutes.
 #[tokio::test]
 async fn a_link_is_looked_after_while_it_waits_for_its_auth() {
-    let mut keeper = keeper();
-    keeper.shared.tokens.clone().current().await.unwrap();
-    let (link, _far) = link(&keeper, 1);
+    let mut keeper = keeper_with_token(HOUR).await;
+    let (link, _far) = link(1);
     keeper.seats[0].link = Some(Arc::clone(&link));
     keeper.seats[0].rotate(1, Duration::ZERO, HOUR);
     keeper.publish();
@@ -145,10 +138,12 @@ async fn a_link_is_looked_after_while_it_waits_for_its_auth() {
 #[tokio::test(start_paused = true)]
 async fn a_keeper_with_nothing_to_dial_does_not_wait_for_the_pace_of_dials() {
     let mut keeper = keeper();
-    let (link, _far) = link(&keeper, 1);
+    let (link, _far) = link(1);
     keeper.seats[0].link = Some(link);
-    while keeper.shared.pace.admit(Instant::now(), 0).is_some() {}
+    exhaust(&keeper.shared.pace);
     tokio::time::sleep(Duration::from_millis(30)).await;
     keeper.reconcile();
+    // The token may have come, and with it a turn within a second.
+    keeper.seats[0].reauth_after = Instant::now() + HOUR;
     assert!(keeper.next_wake() > Instant::now() + ROUND / 2);
 }

@@ -144,7 +144,7 @@ pub fn a_slot_from_the_queue_has_no_other_ones_answer() {
 fn assert_told(outcome: Option<Outcome>) {
     match outcome {
         // Refused, or unsent: the permit is the caller's. Otherwise the driver has given it back.
-        None | Some(Outcome::Unsent(Some(_)) | Outcome::Answered(Value::Int(_)) | Outcome::Lost(REASON)) => {}
+        None | Some(Outcome::Unsent(Some(_)) | Outcome::Answered(Value::Int(_)) | Outcome::Lost(REASON, _)) => {}
         Some(other) => panic!("ended as no request may: {other:?}"),
     }
 }

@@ -186,7 +186,7 @@ async fn why_a_connection_broke_is_known_after_a_pause_too() {
         has_ended.store(true, SeqCst);
         _ = get(&wire, "b");
         match timeout(SECOND, lost).await.expect("an outcome").outcome {
-            Outcome::Lost(reason) => reason,
+            Outcome::Lost(reason, _) => reason,
             other => panic!("{other:?}"),
         }
     };

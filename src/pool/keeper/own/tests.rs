@@ -3,26 +3,23 @@ use crate::{
     pool::{
         keeper::{
             Keeper,
-            tests::{keeper, link_for},
+            tests::{keeper, keeper_with_token},
         },
         leases::Offer,
         seat::{Purpose, Seat, Task},
+        tests::link_for,
     },
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::DuplexStream,
-    task::yield_now,
     time::{Instant, advance},
 };
 
 /// A keeper that has a token, and a link without it that one user has alone, which lives for `life`.
 async fn with_link(life: Duration) -> (Keeper, Arc<crate::link::Link>, DuplexStream) {
-    let mut keeper = keeper();
-    while keeper.shared.tokens.live().is_none() {
-        yield_now().await;
-    }
-    let (link, far) = link_for(&keeper, 7, life);
+    let mut keeper = keeper_with_token(Duration::from_secs(3600)).await;
+    let (link, far) = link_for(7, life);
     let mut seat = Seat::new(Purpose::Leased);
     seat.link = Some(Arc::clone(&link));
     keeper.seats.push(seat);
@@ -79,7 +76,7 @@ async fn a_silent_link_is_asked_for_a_sign_unless_it_is_held() {
 async fn what_nobody_waits_for_any_more_is_not_opened_and_its_ticket_is_back() {
     let mut keeper = keeper();
     let leases = Arc::clone(&keeper.shared.leases);
-    let tickets: Vec<_> = (0..4).map(|_| leases.offer(&keeper.pool)).collect();
+    let tickets: Vec<_> = (0..leases.most()).map(|_| leases.offer(&keeper.pool)).collect();
     assert!(matches!(leases.offer(&keeper.pool), Offer::Nothing));
     let orders = tickets.into_iter().map(|offer| match offer {
         Offer::Ticket(ticket) => keeper.pool.order_lease(ticket),
@@ -87,15 +84,15 @@ async fn what_nobody_waits_for_any_more_is_not_opened_and_its_ticket_is_back() {
     });
     let mut orders: Vec<_> = orders.collect();
     keeper.take_orders();
-    assert_eq!(keeper.seats.iter().filter(|seat| seat.is_wanted()).count(), 1 + 4);
+    assert_eq!(keeper.seats.iter().filter(|seat| seat.is_wanted()).count(), 1 + leases.most());
     orders.pop();
     let mut counts = keeper.counts();
-    (1..5).for_each(|index| keeper.fill(index, &mut counts));
-    assert_eq!(keeper.seats.iter().filter(|seat| seat.task == Task::Dial).count(), 3);
+    (1..=leases.most()).for_each(|index| keeper.fill(index, &mut counts));
+    assert_eq!(keeper.seats.iter().filter(|seat| seat.task == Task::Dial).count(), leases.most() - 1);
     assert!(matches!(leases.offer(&keeper.pool), Offer::Ticket(_)));
     // The place is used again.
     let Offer::Ticket(ticket) = leases.offer(&keeper.pool) else { panic!("a ticket") };
     let _order = keeper.pool.order_lease(ticket);
     keeper.take_orders();
-    assert_eq!(keeper.seats.len(), 1 + 4);
+    assert_eq!(keeper.seats.len(), 1 + leases.most());
 }

@@ -1,0 +1,146 @@
+use super::*;
+use crate::exec::scatter::ground::{Ground, address, cmd};
+use redis::FromRedisValue;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The outcomes of these commands' units.
+async fn run(ground: &Ground, lines: &[&str]) -> RedisResult<Vec<RedisResult<Value>>> {
+    let commands: Vec<Cmd> = lines.iter().map(|line| cmd(line)).collect();
+    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster)?;
+    let mut memory = Memory::default();
+    let deadline = Instant::now() + ground.core.command_timeout;
+    let outcomes = Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan).await?;
+    assert!(memory.unanswered.is_empty(), "all of it was waited for");
+    Ok(outcomes)
+}
+
+fn values<T: FromRedisValue>(outcomes: RedisResult<Vec<RedisResult<Value>>>) -> Vec<T> {
+    let value = |outcome: RedisResult<Value>| redis::from_redis_value(outcome.unwrap()).unwrap();
+    outcomes.unwrap().into_iter().map(value).collect()
+}
+
+/// The words of the command, as one.
+fn echo(words: &str) -> String {
+    format!("+{words}")
+}
+
+#[tokio::test]
+async fn each_node_gets_its_units_in_order_and_the_outcomes_are_in_that_of_the_units() {
+    let ground = Ground::new(64, SECOND, |_, words| echo(words));
+    let lines = ["SET a 1", "SET b 1", "SET a 2", "SET c 1", "SET bar 1", "SET a 3"];
+    assert_eq!(values::<String>(run(&ground, &lines).await), lines);
+    assert_eq!(ground.said(0), ["SET b 1", "SET bar 1"]);
+    assert_eq!(ground.said(1), ["SET c 1"]);
+    assert_eq!(ground.said(2), ["SET a 1", "SET a 2", "SET a 3"]);
+    assert_eq!(ground.core.nodes().iter().map(|node| node.pool().snapshot()[0].in_flight()).sum::<usize>(), 0);
+}
+
+/// The slot of `a` has gone to the first node.
+#[tokio::test]
+async fn what_is_refused_goes_to_where_it_is_sent_together_and_in_order() {
+    let ground = Ground::new(64, SECOND, |node, words| match node {
+        2 if words.contains('a') => format!("-MOVED 15495 {}", address(0)),
+        _ => echo(words),
+    });
+    let lines = ["SET a 1", "SET foo 1", "SET a 2", "SET b 1", "SET a 3"];
+    assert_eq!(values::<String>(run(&ground, &lines).await), lines);
+    assert_eq!(ground.said(0), ["SET b 1", "SET a 1", "SET a 2", "SET a 3"]);
+    assert_eq!(ground.said(2), ["SET a 1", "SET foo 1", "SET a 2", "SET a 3"], "nothing is sent twice to it");
+}
+
+/// The slot of `a` is on its way to the second node, and that of `foo` is there.
+#[tokio::test]
+async fn asking_is_sent_before_what_is_asked_for_and_nothing_else() {
+    let ground = Ground::new(64, SECOND, |node, words| match (node, words) {
+        (2, "SET {a}new 1" | "SET {a}new 2") => format!("-ASK 15495 {}", address(1)),
+        (2, "SET foo 1") => format!("-MOVED 12182 {}", address(1)),
+        (_, "ASKING") => "+OK".to_owned(),
+        _ => echo(words),
+    });
+    let lines = ["SET {a}old 1", "SET {a}new 1", "SET foo 1", "SET {a}new 2", "SET c 1"];
+    assert_eq!(values::<String>(run(&ground, &lines).await), lines);
+    let said = ["SET c 1", "ASKING", "SET {a}new 1", "ASKING", "SET {a}new 2", "SET foo 1"];
+    assert_eq!(ground.said(1), said);
+    assert_eq!(ground.cluster.map().owner(Slot::of(b"a")).unwrap().address, address(2), "the map stays");
+}
+
+/// The second one would be sent to the old owner again, and overtaken by nobody there.
+#[tokio::test]
+async fn commands_on_one_slot_that_are_refused_in_different_words_go_one_way() {
+    let ground = Ground::new(64, 10 * SECOND, |node, words| match (node, words) {
+        (2, "SET {a}1 1") => format!("-ASK 15495 {}", address(1)),
+        (2, "MSET {a}1 2 {a}2 2") => "-TRYAGAIN Multiple keys request during rehashing of slot".to_owned(),
+        (_, "ASKING") => "+OK".to_owned(),
+        _ => echo(words),
+    });
+    let lines = ["SET {a}1 1", "MSET {a}1 2 {a}2 2"];
+    assert_eq!(values::<String>(run(&ground, &lines).await), lines);
+    assert_eq!(ground.said(1), ["ASKING", "SET {a}1 1", "ASKING", "MSET {a}1 2 {a}2 2"]);
+    assert_eq!(ground.said(2), lines);
+}
+
+#[tokio::test]
+async fn what_is_not_ready_is_sent_again_and_the_rest_is_not() {
+    let tries = AtomicUsize::new(0);
+    let ground = Ground::new(64, 10 * SECOND, move |_, words| match words {
+        "MGET {a}1 {a}2" if tries.fetch_add(1, SeqCst) < 3 => {
+            "-TRYAGAIN Multiple keys request during rehashing of slot".to_owned()
+        }
+        _ => echo(words),
+    });
+    let lines = ["SET foo 1", "MGET {a}1 {a}2", "SET b 1"];
+    assert_eq!(values::<String>(run(&ground, &lines).await), lines);
+    let again = "MGET {a}1 {a}2";
+    assert_eq!(ground.said(2), ["SET foo 1", again, again, again, again]);
+    assert_eq!(ground.said(0), ["SET b 1"]);
+}
+
+#[tokio::test]
+async fn an_error_that_is_an_answer_is_one() {
+    let ground = Ground::new(64, SECOND, |node, words| match node {
+        1 => "-WRONGTYPE Operation against a key holding the wrong kind of value".to_owned(),
+        // A script's error, of another slot than that of its key.
+        2 => format!("-MOVED 1 {}", address(0)),
+        _ => echo(words),
+    });
+    let outcomes = run(&ground, &["INCR c", "EVAL script 1 a", "SET b 1"]).await.unwrap();
+    let codes = outcomes.iter().map(|outcome| match outcome {
+        Ok(Value::ServerError(error)) => error.code(),
+        _ => "",
+    });
+    assert_eq!(codes.collect::<Vec<_>>(), ["WRONGTYPE", "MOVED", ""]);
+    assert_eq!((0..3).map(|node| ground.said(node).len()).sum::<usize>(), 3, "each was sent once");
+}
+
+#[tokio::test]
+async fn without_room_for_all_parts_none_is_sent() {
+    let ground = Ground::new(2, SECOND, |_, words| echo(words));
+    let error = run(&ground, &["SET a 1", "SET b 1", "SET c 1"]).await.unwrap_err();
+    assert_eq!(Error::kind_of(&error), Some(ErrorKind::Overloaded), "{error}");
+    assert_eq!((0..3).map(|node| ground.said(node).len()).sum::<usize>(), 0);
+    assert_eq!(values::<String>(run(&ground, &["SET a 1", "SET b 1"]).await), ["SET a 1", "SET b 1"]);
+}
+
+/// A link that breaks takes its own units with it, whose outcome nobody knows, and leaves the others alone.
+#[tokio::test]
+async fn a_link_that_breaks_fails_its_own_units() {
+    let ground = Ground::new(64, SECOND, |_, words| echo(words));
+    let commands = ["SET a 1", "SET b 1", "SET c 1"].map(cmd);
+    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
+    let mut memory = Memory::default();
+    let deadline = Instant::now() + SECOND;
+    let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
+    assert!(futures_util::poll!(&mut run).is_pending());
+    // Before its driver has written anything.
+    ground.nodes[1].pool().clear();
+    let outcomes = run.await.unwrap();
+    assert!(outcomes[0].is_ok() && outcomes[1].is_ok(), "{outcomes:?}");
+    let error = outcomes[2].as_ref().unwrap_err();
+    assert!(error.to_string().contains("not sent"), "{error}");
+    assert!(ground.said(1).is_empty());
+}
