@@ -145,8 +145,8 @@ fn what_no_connection_takes_is_refused_with_what_to_use() {
         ("MULTI", "redis::pipe().atomic()"),
         ("EXEC", "redis::pipe().atomic()"),
         ("DISCARD", "redis::pipe().atomic()"),
-        ("WATCH k", "use a script"),
-        ("UNWATCH", "use a script"),
+        ("WATCH k", "EntraRedis::transaction"),
+        ("UNWATCH", "EntraRedis::transaction"),
         ("AUTH secret", "by the client itself"),
         ("HELLO 3", "by the client itself"),
         ("QUIT", "`shutdown`"),
@@ -155,7 +155,7 @@ fn what_no_connection_takes_is_refused_with_what_to_use() {
         ("Host: secret", "what browsers send"),
         ("SELECT 1", "the database 0"),
         ("SUBSCRIBE c", "EntraCredentials"),
-        ("BLPOP k 0", "EntraCredentials"),
+        ("BLPOP k 0", "on its own"),
     ] {
         let refused = check(profile(&cmd(line))).unwrap_err().to_string();
         assert!(refused.contains(use_this), "{line}: {refused}");
