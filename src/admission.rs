@@ -211,6 +211,8 @@ impl Admission {
             ErrorKind::Timeout(crate::error::Stage::Command) => &self.timed_out,
             ErrorKind::Overloaded => &self.overloaded,
             ErrorKind::Closed => &self.closed,
+            // Their connection is gone, and they were not sent.
+            ErrorKind::Interrupted | ErrorKind::Connect => &self.lost,
             // Nothing else keeps a command from being sent: there is no valid token.
             _ => &self.unauthenticated,
         };

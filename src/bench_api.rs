@@ -81,6 +81,7 @@ impl Links {
             availability: Arc::default(),
             timers,
             command_timeout: PATIENCE,
+            ping_interval: PATIENCE,
             retry_reads: false,
             operations: Operations::unlabelled(),
         })

@@ -28,6 +28,11 @@ pub enum ErrorKind {
     Timeout(Stage),
     /// More commands are in flight than `max_in_flight`; this one was not sent.
     Overloaded,
+    /// A transaction that was under way step by step has ended with its connection, before its `EXEC`: nothing of it has
+    /// been done, and it may be begun again on another [`Dedicated`](crate::Dedicated).
+    Interrupted,
+    /// What a transaction watches was changed by others in each of its attempts; nothing of it has been done.
+    Conflict,
     /// The connection manager has been shut down.
     Closed,
 }
@@ -79,8 +84,15 @@ struct Inner {
 impl Error {
     /// An error of `kind`; `message` says what failed, where, and what to look at, and must not hold a secret.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let transient =
-            matches!(kind, ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Server | ErrorKind::TokenEndpoint);
+        let transient = matches!(
+            kind,
+            ErrorKind::Connect
+                | ErrorKind::Timeout(_)
+                | ErrorKind::Server
+                | ErrorKind::TokenEndpoint
+                | ErrorKind::Interrupted
+                | ErrorKind::Conflict
+        );
         Self(Arc::new(Inner {
             kind,
             message: message.into(),
@@ -302,7 +314,8 @@ impl From<Error> for redis::RedisError {
                 (redis::ErrorKind::AuthenticationFailed, "no valid token", error.to_string()).into()
             }
             ErrorKind::Timeout(_) => IoError::new(Io::TimedOut, error).into(),
-            ErrorKind::Overloaded => IoError::new(Io::ResourceBusy, error).into(),
+            ErrorKind::Overloaded | ErrorKind::Conflict => IoError::new(Io::ResourceBusy, error).into(),
+            ErrorKind::Interrupted => IoError::new(Io::ConnectionAborted, error).into(),
             // Not an I/O error: a loop that reconnects on those must end here.
             ErrorKind::Closed => (redis::ErrorKind::Client, "closed", error.to_string()).into(),
             ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server => IoError::new(Io::NotConnected, error).into(),

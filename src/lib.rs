@@ -93,7 +93,9 @@ mod uuid;
 pub use admission::{CommandStats, FailedCommands, Overload};
 #[cfg(feature = "near-cache")]
 pub use client::{CacheOptions, CachedRedis};
-pub use client::{Config, ConnectionManager, Delivery, EntraRedis, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
+pub use client::{
+    Config, ConnectionManager, Dedicated, Delivery, EntraRedis, GapReason, PubSub, PubSubSink, PubSubStream, Topic,
+};
 pub use cluster::{
     discovery::{Startup, Topology},
     endpoint::NodeEndpoint,
@@ -103,7 +105,7 @@ pub use error::{Error, ErrorKind, Stage};
 pub use observe::{
     event::{Counters, Event},
     health::Health,
-    stats::{CacheStats, LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats, TrackingStats},
+    stats::{CacheStats, LinkPurpose, LinkState, LinkStats, NodeStats, Stats, TokenFailure, TokenStats, TrackingStats},
 };
 pub use retry::RetryPolicy;
 pub use secret::Secret;

@@ -285,7 +285,8 @@ impl Config {
 
     /// How many connections there may be, over all nodes, that one user at a time has alone; at least 1, default 256.
     ///
-    /// Each command that blocks takes one for as long as it blocks. They are opened when they are needed, in addition to
+    /// Each command that blocks takes one for as long as it blocks, and so does each [`Dedicated`](crate::Dedicated) and
+    /// each transaction of [`EntraRedis::transaction`](crate::EntraRedis::transaction). They are opened when they are needed, in addition to
     /// [`pool_size`](Self::pool_size), used again, and closed after a minute without a user. Who finds all of them in
     /// use waits for one, for the command timeout at most.
     pub fn max_leased(mut self, connections: usize) -> Self {

@@ -176,6 +176,7 @@ impl ConnectionManager {
             leases,
             timers,
             command_timeout: config.command_timeout,
+            ping_interval: config.ping_interval,
             retry_reads: config.retry_reads,
             operations,
         };

@@ -3,17 +3,20 @@
 #[cfg(feature = "near-cache")]
 mod cached;
 mod config;
+mod dedicated;
 mod manager;
 mod pubsub;
 #[cfg(feature = "serde")]
 mod settings;
 mod snapshot;
 pub(crate) mod target;
+mod transaction;
 
 use crate::{
     command::{guard, profile},
     error::Error,
     exec::{
+        blocking,
         call::Call,
         order::Memory,
         request::{CommandRequest, PipelineRequest},
@@ -28,6 +31,7 @@ use tokio::time::Instant;
 #[cfg(feature = "near-cache")]
 pub use cached::{CacheOptions, CachedRedis};
 pub use config::Config;
+pub use dedicated::Dedicated;
 pub use manager::ConnectionManager;
 pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 
@@ -38,9 +42,30 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 /// connection.
 ///
 /// Commands of all clones travel together over a few connections. What such a connection cannot carry is refused before
-/// it is sent: commands that block (`BLPOP`, `XREAD` with `BLOCK`, …), commands that change the connection for
-/// everybody (`SUBSCRIBE`, for which there is [`pubsub`](Self::pubsub), `SELECT`, bare `MULTI` and `WATCH`, …), and
-/// commands about one connection of several (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use.
+/// it is sent: commands that change the connection for everybody (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …), and
+/// commands about one connection of several (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use:
+/// [`pubsub`](Self::pubsub), [`transaction`](Self::transaction) or [`dedicated`](Self::dedicated) for most of them.
+///
+/// # Commands that block
+///
+/// `BLPOP`, `BRPOP`, `BLMOVE`, `BLMPOP`, `BRPOPLPUSH`, `BZPOPMIN`, `BZPOPMAX`, `BZMPOP`, `XREAD` and `XREADGROUP` with `BLOCK`,
+/// `WAIT` and `WAITAOF` have a connection to themselves for as long as they block, one of
+/// [`max_leased`](Config::max_leased), so that they hold up nobody else.
+///
+/// - Their timeouts are Redis's, from the call on, and 0 is for ever. Their deadline is their own timeout plus the
+///   [`command_timeout`](Config::command_timeout). If all `max_leased` connections are in use, they fail after the
+///   command timeout, unsent.
+/// - They block in slices, each of which Redis itself ends by its timeout; between two of them the connection is given the
+///   new token. The order in which Redis serves those that wait begins anew with each slice.
+/// - They go on over another connection when theirs is lost, and at another node when their slot has moved. An element that
+///   Redis has popped at the moment when a connection broke is gone with it, as it is for every client of Redis. Where
+///   that matters use `BLMOVE`, which has it in another list, or a consumer group, where it is pending.
+/// - Dropping the future closes the connection. An element that has been popped at that moment is gone, too.
+/// - `XREAD` with `$` reads what is added after the call, without a gap between slices.
+/// - `WAIT` and `WAITAOF` ask, on each primary, for all that its node has done before: a connection of their own writes
+///   and deletes a key `entra-redis:wait` in one transaction first, as Redis counts what one connection has written. The
+///   reply to `WAIT` is the least of all primaries.
+/// - They are refused in a pipeline, but not in an atomic one, where they do not block.
 ///
 /// # Order
 ///
@@ -78,7 +103,6 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 /// - Commands without keys go to any node; `PUBLISH` to the same one for the same channel, as long as that is up. One
 ///   that this crate does not know is taken to have its key as its first argument; if the guess is wrong, the server
 ///   names the right node.
-/// - `WAIT` is refused, as on a single endpoint: it blocks, and tells of what one connection has written.
 ///
 /// # Errors
 ///
@@ -196,7 +220,8 @@ impl EntraRedis {
 
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        if !self.manager.core().is_found() {
+        // What blocks has a deadline of its own.
+        if !self.manager.core().is_found() && !profile(cmd).blocks_for_a_time() {
             return Box::pin(async move { self.once_found(async |redis| redis.req_packed_command(cmd).await).await });
         }
         let profile = profile(cmd);
@@ -207,6 +232,9 @@ impl ConnectionLike for EntraRedis {
                 }
                 _ => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
             },
+            Err(_) if profile.blocks_for_a_time() => {
+                Box::pin(blocking::command(self.manager.core(), &mut self.memory, cmd, profile))
+            }
             Err(error) => self.refuse(error),
         }
     }

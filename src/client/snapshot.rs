@@ -59,9 +59,7 @@ impl Sources {
             commands: self.admission.stats(),
             token: self.tokens.stats(),
             last_token_failure: self.journal.last_token_failure(),
-            links: pools()
-                .flat_map(|pool| pool.snapshot().iter().map(|link| link.stats()).collect::<Vec<_>>())
-                .collect(),
+            links: pools().flat_map(|pool| pool.stats()).collect(),
             pool_size: pools().map(|pool| pool.size()).sum(),
             dialing: pools().map(|pool| pool.dialing()).sum(),
             draining: pools().map(|pool| pool.draining()).sum::<usize>() + self.links_of_leaving_nodes(),

@@ -6,8 +6,10 @@ mod tests;
 use super::{
     lane::{Effect, Lane},
     profile::{Profile, profile},
+    timeout::Blocks,
 };
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult};
+use std::time::Duration;
 
 /// Refuses a command that would block the shared connection, change its state under everybody else, or that is about
 /// one connection of several.
@@ -38,6 +40,21 @@ fn blocks(profile: Profile) -> bool {
     profile.lane() == Lane::Own(Effect::Blocks)
 }
 
+/// For how long the commands of the pipeline that block do so one after the other, if there are such; the longest time
+/// that there is, if one of them blocks for ever, or nobody knows for how long.
+pub(crate) fn block_in_turn(pipeline: &Pipeline) -> Option<Duration> {
+    let limit = |cmd| profile(cmd).blocks(cmd).and_then(Blocks::limit).unwrap_or(Duration::MAX);
+    pipeline.cmd_iter().filter(|cmd| blocks(profile(cmd))).map(limit).reduce(Duration::saturating_add)
+}
+
+/// The refusal of what cannot be sent even over a connection that its caller has alone.
+#[cold]
+pub(crate) fn refused_even_alone(profile: Profile) -> RedisError {
+    let name = profile.full_name();
+    let detail = format!("{name} was not sent: this client keeps the connection up; {}", instead(name));
+    (ErrorKind::Client, "command refused", detail).into()
+}
+
 #[cold]
 fn empty() -> RedisError {
     (ErrorKind::Client, "empty command").into()
@@ -52,35 +69,48 @@ fn refused(profile: Profile, effect: Effect) -> RedisError {
         Effect::ChangesState => "it would change the connection under its other users",
     };
     let name = profile.full_name();
-    let detail = format!("{name} was not sent: {why}; {}", instead(name));
+    let instead = if profile.blocks_for_a_time() { ON_ITS_OWN } else { instead(name) };
+    let detail = format!("{name} was not sent: {why}; {instead}");
     (ErrorKind::Client, "command refused on a shared connection", detail).into()
 }
+
+/// What to do with a command that blocks, in a pipeline: a handle sends it over a connection of its own.
+const ON_ITS_OWN: &str =
+    "send it on its own, not in a pipeline: then it has a connection to itself for as long as it blocks";
 
 /// What to use in place of a command that is refused.
 fn instead(name: &str) -> &'static str {
     match name {
-        "MULTI" | "EXEC" | "DISCARD" => "use `redis::pipe().atomic()`, which is sent in one piece",
+        "MULTI" | "EXEC" | "DISCARD" => {
+            "use `redis::pipe().atomic()`, which is sent in one piece, or `EntraRedis::dedicated` for one step after the \
+             other"
+        }
         "WATCH" | "UNWATCH" => {
-            "use a script, or a connection of the `redis` crate's with `EntraCredentials` (feature \
-             `streaming-credentials`), for this task alone"
+            "use `EntraRedis::transaction`, which watches and tries again, or `EntraRedis::dedicated` for one step after \
+             the other"
         }
         "AUTH" | "HELLO" => "every connection is authenticated, and kept so, by the client itself",
         "QUIT" | "RESET" => "connections are closed by `shutdown`, or when the last handle is dropped",
         "POST" | "HOST:" => "it is no command, but what browsers send",
-        "SELECT" => "Azure Managed Redis has the database 0 and no others",
-        "CLIENT REPLY" => "use `set_no_response(true)` for commands whose replies do not matter",
+        "SELECT" => {
+            "Azure Managed Redis has the database 0 and no others; where there are more, use `EntraRedis::dedicated`"
+        }
+        "CLIENT REPLY" => {
+            "use `set_no_response(true)` for commands whose replies do not matter, or `EntraRedis::dedicated`"
+        }
         "CLIENT ID" | "CLIENT INFO" | "CLIENT GETNAME" => {
             "use `CLIENT LIST`, which shows them all with the library's name `entra-redis` (Redis 7.2 and later), or \
-             `manager().stats().links`"
+             `manager().stats().links`; `EntraRedis::dedicated` gives one to ask"
         }
         "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => {
             "use `EntraRedis::pubsub()`, which keeps subscriptions up on connections of their own"
         }
         "CLIENT SETNAME" => "`Config::client_name` names all connections",
         "CLIENT SETINFO" => "on Redis 7.2 and later `CLIENT LIST` shows them all with the library's name `entra-redis`",
-        _ => {
+        "MONITOR" | "SYNC" | "PSYNC" | "REPLCONF" => {
             "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for \
              this alone"
         }
+        _ => "use `EntraRedis::dedicated`, which gives a connection for this alone",
     }
 }

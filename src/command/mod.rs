@@ -4,12 +4,13 @@ pub(crate) mod aggregate;
 pub(crate) mod fan_out;
 pub(crate) mod guard;
 mod keys;
-mod lane;
+pub(crate) mod lane;
 mod name;
 mod profile;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod timeout;
 mod words;
 
 pub(crate) use profile::{Profile, profile};

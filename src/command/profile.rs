@@ -9,6 +9,7 @@ use super::{
     lane::Lane,
     name::Name,
     table::{self, Row},
+    timeout::{Blocks, Timeout},
     words::Words,
 };
 use redis::Cmd;
@@ -53,6 +54,16 @@ impl Profile {
     #[inline]
     pub(crate) fn lane(self) -> Lane {
         self.0.lane
+    }
+
+    /// Whether it blocks for a time that it says: those are sent in slices, over a link that nobody else uses meanwhile.
+    pub(crate) fn blocks_for_a_time(self) -> bool {
+        self.0.timeout != Timeout::Unknown
+    }
+
+    /// For how long it blocks; none if it does not, or if what it says is no timeout.
+    pub(crate) fn blocks(self, cmd: &Cmd) -> Option<Blocks> {
+        self.0.timeout.of(cmd)
     }
 
     /// Whether it changes nothing, however often it runs. One that is not known is taken to change something.

@@ -41,6 +41,12 @@ fn asks_to_block(cmd: &Cmd, from: usize) -> bool {
     matches!(found, Some((_, BLOCK)))
 }
 
+/// Where the value of the `BLOCK` of an `XREAD` or `XREADGROUP` is, if it has that option.
+pub(super) fn block_value(cmd: &Cmd) -> Option<usize> {
+    let (at, option) = read_options(cmd, 1).find(|(_, option)| *option == BLOCK || *option == STREAMS)?;
+    (option == BLOCK).then_some(at + 1)
+}
+
 /// Where the keys of an `XREAD` or `XREADGROUP` begin, if it has some.
 pub(super) fn streams(cmd: &Cmd) -> Option<usize> {
     let (at, _) = read_options(cmd, 1).find(|(_, option)| *option == STREAMS)?;

@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     /// How long a command may take in all.
     pub(crate) command_timeout: Duration,
+    /// How long a link is left without a sign of life.
+    pub(crate) ping_interval: Duration,
     /// Whether what only reads may be sent again.
     pub(crate) retry_reads: bool,
     /// Where durations go.

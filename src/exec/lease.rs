@@ -27,24 +27,38 @@ pub(crate) enum Place {
     Node(Arc<Node>),
 }
 
+/// Why there is no link.
+pub(crate) struct NoLease {
+    pub(crate) error: Error,
+    /// As many as there may be are in use.
+    pub(crate) are_in_use: bool,
+}
+
 impl Core {
-    /// A link to `place` for one user alone, which is up; it is waited for until `deadline`.
-    pub(crate) async fn lease(&self, place: &Place, deadline: Instant) -> Result<Lease, Error> {
-        let Some(lease) = self.timers.timeout_at(deadline, self.find_lease(place, Wish::Leased)).await else {
-            return Err(self.no_lease(place));
-        };
-        lease
+    /// A link to `place` for one user alone, which is up, and the node that it leads to; it is waited for until
+    /// `deadline`.
+    pub(crate) async fn lease(&self, place: &Place, deadline: Instant) -> Result<(Arc<Node>, Lease), NoLease> {
+        self.wait_for_lease(place, Wish::Leased, deadline).await
     }
 
     /// A link to `place` for what Redis sends without being asked. It is closed when it is dropped.
     pub(crate) async fn subscriber(&self, place: &Place, deadline: Instant) -> Result<Lease, Error> {
-        let Some(lease) = self.timers.timeout_at(deadline, self.find_lease(place, Wish::Subscriber)).await else {
-            return Err(self.no_lease(place));
-        };
-        lease
+        let lease = self.wait_for_lease(place, Wish::Subscriber, deadline).await;
+        lease.map(|(_, lease)| lease).map_err(|none| none.error)
     }
 
-    async fn find_lease(&self, place: &Place, wish: Wish) -> Result<Lease, Error> {
+    async fn wait_for_lease(
+        &self,
+        place: &Place,
+        wish: Wish,
+        deadline: Instant,
+    ) -> Result<(Arc<Node>, Lease), NoLease> {
+        let mut are_in_use = false;
+        let lease = self.timers.timeout_at(deadline, self.find_lease(place, wish, &mut are_in_use)).await;
+        lease.unwrap_or_else(|| Err(self.no_lease(place, are_in_use))).map_err(|error| NoLease { error, are_in_use })
+    }
+
+    async fn find_lease(&self, place: &Place, wish: Wish, are_in_use: &mut bool) -> Result<(Arc<Node>, Lease), Error> {
         /// A link that is being opened, and the node that it leads to.
         struct Ordered {
             node: Arc<Node>,
@@ -71,14 +85,15 @@ impl Core {
                 let lease = match wish {
                     Wish::Subscriber => Some(node.pool().order_subscriber()),
                     Wish::Leased => match self.leases.offer(node.pool()) {
-                        Offer::Link(lease) => return Ok(lease.begin()),
+                        Offer::Link(lease) => return Ok((node, lease.begin())),
                         Offer::Ticket(ticket) => Some(node.pool().order_lease(ticket)),
                         Offer::Nothing => None,
                     },
                 };
+                *are_in_use = lease.is_none();
                 ordered = lease.map(|lease| Ordered { node, lease });
             }
-            let Some(Ordered { lease, .. }) = &mut ordered else {
+            let Some(Ordered { node, lease }) = &mut ordered else {
                 tokio::select! {
                     () = returned => {}
                     () = changed => {}
@@ -87,7 +102,7 @@ impl Core {
             };
             tokio::select! {
                 lease = lease => match lease {
-                    Ok(lease) => return Ok(lease.begin()),
+                    Ok(lease) => return Ok((Arc::clone(node), lease.begin())),
                     // The node's keeper has ended: there will be another node, or nobody opens links any more.
                     Err(_) => ordered = None,
                 },
@@ -100,8 +115,7 @@ impl Core {
     /// The node that the place is at now, if there is one.
     pub(crate) fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
         match (place, self.routing.get()?) {
-            (Place::Node(node), _) => Some(Arc::clone(node)),
-            (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
+            (Place::Node(node), _) | (Place::Owner(_), Routing::Single(node)) => Some(Arc::clone(node)),
             (Place::Owner(Some(slot)), Routing::Cluster(cluster)) => {
                 let owner = cluster.map().get(*slot).map(Arc::clone);
                 if owner.is_none() {
@@ -113,27 +127,29 @@ impl Core {
         }
     }
 
-    fn no_lease(&self, place: &Place) -> Error {
+    fn no_lease(&self, place: &Place, are_in_use: bool) -> Error {
         if self.is_closed() || self.timers.have_ended() {
             return Error::closed();
         }
         let kind = ErrorKind::Timeout(Stage::Command);
+        if are_in_use {
+            let most = self.leases.most();
+            let text = format!(
+                "no connection for this command alone has become free in time: {most} (`max_leased`) are in use; it was \
+                 not sent"
+            );
+            return Error::new(kind, text).not_run();
+        }
+        let text = "no connection for this command alone came up in time; it was not sent";
         let last_error = match self.node_of(place) {
             Some(node) => node.pool().last_error(),
             None => self.routing.last_error(),
         };
         match self.tokens.late().or(last_error) {
             Some(source) => {
-                let text = format!("no connection for this command alone came up in time; the last attempt: {source}");
-                Error::new(kind, text).not_run().with_source(source)
+                Error::new(kind, format!("{text}; the last attempt: {source}")).not_run().with_source(source)
             }
-            None => {
-                let most = self.leases.most();
-                let text = format!(
-                    "no connection for this command alone came up in time; at most {most} (`max_leased`) may be in use"
-                );
-                Error::new(kind, text).not_run()
-            }
+            None => Error::new(kind, text).not_run(),
         }
     }
 }

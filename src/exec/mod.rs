@@ -1,13 +1,18 @@
 //! One call, from its handle to its reply.
 
+pub(crate) mod again;
+pub(crate) mod blocking;
 pub(crate) mod call;
 pub(crate) mod core;
 mod exec_abort;
 pub(crate) mod lease;
 pub(crate) mod order;
 mod redirects;
+mod replicas;
 pub(crate) mod request;
 mod retry;
 pub(crate) mod scatter;
+pub(crate) mod session;
+mod slices;
 mod slow_path;
 mod waiting;

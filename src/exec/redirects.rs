@@ -5,6 +5,7 @@ use super::{
     request::Request,
 };
 use crate::cluster::{
+    address::NodeAddress,
     redirect::{Redirect, RedirectBudget},
     router::Cluster,
 };
@@ -41,8 +42,19 @@ impl<'a> Redirects<'a> {
             // Its connection has ended since. Only a redirect without a host depends on who said it.
             None => self.cluster.map().get(request.slot()?)?.clone(),
         };
-        let redirect = request.redirect(reply, node.name()).filter(|redirect| *redirect != Redirect::CrossSlot)?;
-        Some(self.read(redirect, way.is_asking()))
+        self.said_by(node.name(), request, reply, way.is_asking())
+    }
+
+    /// The same of a reply that came from the node of this name.
+    pub(super) fn said_by<R: Request>(
+        &self,
+        name: &NodeAddress,
+        request: &R,
+        reply: &RedisResult<R::Reply>,
+        asking: bool,
+    ) -> Option<Redirect> {
+        let redirect = request.redirect(reply, name).filter(|redirect| *redirect != Redirect::CrossSlot)?;
+        Some(self.read(redirect, asking))
     }
 
     /// What a redirect means for a request that was sent behind `ASKING`, or was not.

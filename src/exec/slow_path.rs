@@ -249,11 +249,7 @@ impl SlowPath<'_> {
     }
 
     fn lost(&self, node: &str, reason: &'static str) -> RedisError {
-        self.core.admission.note_lost();
-        let server = self.server(Some(node));
-        let text =
-            format!("the connection to {server} was lost with the command on its way ({reason}); it may have run");
-        IoError::new(IoErrorKind::BrokenPipe, text).into()
+        lost(self.core, &self.server(Some(node)), reason)
     }
 
     /// A link is judged by what it has done since it was given the command, which may have been just before the
@@ -279,8 +275,15 @@ impl SlowPath<'_> {
     }
 }
 
+/// The error of a command that was on its way to `server` when its connection broke.
+pub(super) fn lost(core: &Core, server: &str, reason: &'static str) -> RedisError {
+    core.admission.note_lost();
+    let text = format!("the connection to {server} was lost with the command on its way ({reason}); it may have run");
+    IoError::new(IoErrorKind::BrokenPipe, text).into()
+}
+
 /// The error of a command whose reply came in a sound frame, and holds what has no value.
-fn unreadable(place: Option<usize>, problem: &str) -> RedisError {
+pub(super) fn unreadable(place: Option<usize>, problem: &str) -> RedisError {
     let which = place.map_or_else(|| "it".to_owned(), |place| format!("number {place} of the pipeline, from 0,"));
     let text = format!("{which} has no value: {problem}; the command has run");
     (redis::ErrorKind::Parse, "a reply cannot be read", text).into()

@@ -270,6 +270,25 @@ impl Core {
         }
     }
 
+    /// Waits until nothing of a handle's is under way that its next command could overtake.
+    pub(super) async fn in_order(&self, memory: &mut Memory, deadline: Instant) -> Result<(), Error> {
+        loop {
+            memory.forget_answered();
+            if memory.unanswered.is_empty() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(self.not_in_order(false));
+            }
+            // Nobody is told when a link is given up.
+            _ = self.timers.timeout_at(deadline.min(now + RECHECK), memory.settled()).await;
+            if self.is_closed() || self.timers.have_ended() {
+                return Err(Error::closed());
+            }
+        }
+    }
+
     fn not_in_order(&self, was_sent: bool) -> Error {
         self.admission.note_unserved();
         let unsent = unsent(was_sent);

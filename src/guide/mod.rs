@@ -11,6 +11,7 @@
 //! | use a cache of several nodes | [`clusters`] |
 //! | subscribe to channels, and know what may have been missed | [`pubsub`] |
 //! | have reads come from memory | [`near_cache`] |
+//! | wait for elements, or write only what nobody else has changed | [`blocking`] |
 //! | watch it: figures, events, probes, a dashboard and alerts | [`observability`] |
 //! | test your own code without Azure | [`testing`] |
 //! | know how fast it is, and how that was measured | [`performance`] |
@@ -58,6 +59,9 @@ pub mod pubsub {}
 
 #[doc = include_str!("near_cache.md")]
 pub mod near_cache {}
+
+#[doc = include_str!("blocking.md")]
+pub mod blocking {}
 
 #[doc = include_str!("observability.md")]
 pub mod observability {}

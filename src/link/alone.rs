@@ -28,7 +28,14 @@ impl Link {
         self.wire.subscription(cmd, kind, deadline)
     }
 
-    /// The same of a pipeline, which must not be empty, of whose replies `kept.1` are kept after the first `kept.0`.
+    /// As [`command_alone`](Self::command_alone), behind `ASKING`: a node that is just taking over the slot serves it.
+    pub(crate) fn command_alone_behind_asking(&self, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
+        self.touch();
+        self.wire.command(Access::Alone, cmd, deadline, true)
+    }
+
+    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1` are
+    /// kept after the first `kept.0`.
     pub(crate) fn pipeline_alone(
         &self,
         pipeline: &Pipeline,

@@ -23,7 +23,7 @@ use crate::{
     admission::Admission,
     error::Error,
     lock::lock,
-    observe::stats::{LinkState, LinkStats},
+    observe::stats::{LinkPurpose, LinkState, LinkStats},
     token::Current,
 };
 use push::Pushes;
@@ -60,6 +60,8 @@ pub(crate) struct Link {
     /// The reply to come to a question for the topology that went with the first `AUTH`.
     slots: Mutex<Option<Reply>>,
     authenticated: Mutex<Authenticated>,
+    /// Rung at the end of each `AUTH` with a new token.
+    reauthenticated: Notify,
     /// Whether its only user wants nothing to come between its commands.
     held: Mutex<bool>,
     last_used: AtomicU64,
@@ -136,6 +138,7 @@ impl Link {
             wire,
             slots: Mutex::new(None),
             authenticated: Mutex::new(authenticated),
+            reauthenticated: Notify::new(),
             held: Mutex::new(false),
             last_used: AtomicU64::new(0),
             reauths: AtomicU64::new(0),
@@ -218,8 +221,8 @@ impl Link {
         lock(&self.authenticated)
     }
 
-    /// What it is doing, as it is shown.
-    pub(crate) fn stats(&self) -> LinkStats {
+    /// What it is doing, as it is shown, and for whom.
+    pub(crate) fn stats(&self, purpose: LinkPurpose) -> LinkStats {
         let state = match self.condition() {
             Condition::Open => LinkState::Open,
             Condition::Reauthenticating => LinkState::Reauthenticating,
@@ -227,6 +230,7 @@ impl Link {
         };
         LinkStats {
             link: self.id(),
+            purpose,
             node: self.node.to_string(),
             state,
             generation: self.generation(),

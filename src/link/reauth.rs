@@ -12,7 +12,10 @@ use crate::{
     token::Current,
 };
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::{Instant, timeout_at},
+};
 
 /// What a link authenticated with.
 #[derive(Clone, Copy)]
@@ -29,7 +32,21 @@ impl Authenticated {
     }
 }
 
+/// Tells those who wait for the end of an `AUTH`, when all else of it is done.
+struct Ring<'a>(&'a Notify);
+
+impl Drop for Ring<'_> {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
+}
+
 impl Link {
+    /// Completes with the end of the next `AUTH`, once it has been enabled or polled.
+    pub(crate) fn reauthenticated(&self) -> Notified<'_> {
+        self.reauthenticated.notified()
+    }
+
     /// Lets traffic go around the link until [`reauthenticate`](Self::reauthenticate) is through.
     pub(crate) fn divert(&self) {
         self.wire.queue.swap(Condition::Open, Condition::Reauthenticating);
@@ -75,6 +92,7 @@ impl Link {
         validating: Validating<'_>,
     ) -> Result<(), Error> {
         let verdict = handshake::verdict(outcome, current, limit);
+        let _ring = Ring(&self.reauthenticated);
         match &verdict {
             Ok(()) => {
                 let authenticated = Authenticated::with(current, started.elapsed());

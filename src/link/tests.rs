@@ -42,7 +42,7 @@ async fn a_link_is_shown_as_it_is() {
     let (link, mut server) = link(HOUR);
     link.succeeds(2);
     let first = get(&link, "a");
-    let shown = link.stats();
+    let shown = link.stats(LinkPurpose::Shared);
     assert_eq!((shown.link, &*shown.node, shown.state), (7, "none", LinkState::Open));
     assert_eq!((shown.generation, shown.in_flight, shown.reauths, shown.reconnects), (0, 1, 0, 2));
     assert_eq!((link.commands_queued(), link.has_answered(1)), (1, false));
@@ -51,10 +51,10 @@ async fn a_link_is_shown_as_it_is() {
     assert!(matches!(first.await.outcome, Outcome::Answered(Value::Int(1))));
     assert!(link.has_answered(1) && link.in_flight() == 0);
     link.divert();
-    assert_eq!(link.stats().state, LinkState::Reauthenticating);
+    assert_eq!(link.stats(LinkPurpose::Shared).state, LinkState::Reauthenticating);
     link.drained().await;
     link.retire("a test");
-    assert_eq!((link.stats().state, link.condition()), (LinkState::Down, Condition::Down("a test")));
+    assert_eq!((link.stats(LinkPurpose::Shared).state, link.condition()), (LinkState::Down, Condition::Down("a test")));
     assert!(!link.is_open() && !link.has_ended() && Arc::ptr_eq(link.queue(), &link.wire.queue));
     drop(server);
     while !link.has_ended() {

@@ -102,12 +102,27 @@ pub enum LinkState {
     Down,
 }
 
+/// Who uses a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LinkPurpose {
+    /// The commands of all handles.
+    Shared,
+    /// One user at a time: a command that blocks, a [`Dedicated`](crate::Dedicated), a transaction; or it waits for the
+    /// next one.
+    Leased,
+    /// One that gets what Redis sends without being asked.
+    Subscriber,
+}
+
 /// One link.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LinkStats {
     /// The link's number, from 1 in order of connecting.
     pub link: u64,
+    /// Who uses it.
+    pub purpose: LinkPurpose,
     /// The address of the node that it leads to, as in [`NodeStats::address`].
     pub node: String,
     /// What it is good for.

@@ -7,6 +7,8 @@ use tokio::sync::{Notify, futures::Notified};
 #[derive(Default)]
 pub(crate) struct Availability {
     changed: Notify,
+    /// Rung once, for those who wait for nothing else: hundreds that block are not to be woken by each change.
+    closing: Notify,
     closed: AtomicBool,
 }
 
@@ -24,7 +26,19 @@ impl Availability {
     /// Refuses commands from now on; those that wait for a link are refused too.
     pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
+        self.closing.notify_waiters();
         self.announce();
+    }
+
+    /// Waits for [`close`](Self::close).
+    pub(crate) async fn until_closed(&self) {
+        let closing = self.closing.notified();
+        tokio::pin!(closing);
+        // Enabled before the look, so that the end does not fall between the two.
+        closing.as_mut().enable();
+        if !self.is_closed() {
+            closing.await;
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

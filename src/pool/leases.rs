@@ -183,9 +183,12 @@ impl Drop for Lease {
             self.leases.put(Arc::clone(&self.link), Arc::clone(&self.pool));
         } else {
             self.link.retire(LEFT);
-            // At once: a command that blocks must not take anything for somebody who is gone.
+            // At once: a command that blocks would go on taking elements which nobody gets.
             self.link.end();
             self.pool.wake_keeper();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

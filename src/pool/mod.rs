@@ -19,9 +19,11 @@ use crate::{
     error::Error,
     link::{Access, Condition, Link},
     lock::lock,
+    observe::stats::LinkStats,
 };
 use arc_swap::{ArcSwap, Guard};
 use orders::Order;
+use seat::Purpose;
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -33,7 +35,6 @@ pub(crate) use keeper::{Keeper, KeeperOptions, Shared};
 pub(crate) use leases::{Lease, Leases, Offer};
 pub(crate) use pace::DialPace;
 pub(crate) use roster::Roster;
-pub(crate) use seat::Purpose;
 pub(crate) use seat_total::SeatTotal;
 
 /// Commands in flight on one link before the next one is used.
@@ -51,8 +52,8 @@ const SPILL_LARGE_AT: usize = 16;
 /// The links in use, for those who read.
 pub(crate) struct Pool {
     links: ArcSwap<Vec<Arc<Link>>>,
-    /// Links that one user has alone.
-    own: Mutex<Vec<Arc<Link>>>,
+    /// Links that one user has alone, and what for.
+    own: Mutex<Vec<(Purpose, Arc<Link>)>>,
     /// Such links that somebody waits for, until the keeper sees to it.
     orders: Mutex<Vec<Order>>,
     /// Links that were taken out, until what is in flight on them is answered.
@@ -94,7 +95,15 @@ impl Pool {
 
     /// The links that one user has alone each, those included that wait for a user.
     pub(crate) fn own_links(&self) -> Vec<Arc<Link>> {
-        lock(&self.own).clone()
+        lock(&self.own).iter().map(|(_, link)| Arc::clone(link)).collect()
+    }
+
+    /// What all links are doing that are in use.
+    pub(crate) fn stats(&self) -> Vec<LinkStats> {
+        let shared = self.links.load();
+        let shared = shared.iter().map(|link| link.stats(Purpose::Shared));
+        let own = lock(&self.own);
+        shared.chain(own.iter().map(|(purpose, link)| link.stats(*purpose))).collect()
     }
 
     /// The link of this number, if its connection has not ended, in use or not. Not one that one user has alone.
@@ -170,7 +179,9 @@ impl Pool {
     pub(crate) fn clear(&self) {
         self.links.store(Arc::default());
         let own = std::mem::take(&mut *lock(&self.own));
-        own.iter().for_each(|link| link.end());
+        for (_, link) in &own {
+            link.end();
+        }
         lock(&self.leaving).clear();
     }
 }

@@ -1,6 +1,6 @@
 //! The keeper's writing side of a pool.
 
-use super::{Availability, Leases, Pool, orders::Order};
+use super::{Availability, Leases, Pool, orders::Order, seat::Purpose};
 use crate::{error::Error, link::Link, lock::lock};
 use std::{
     ops::Deref,
@@ -28,8 +28,8 @@ impl Roster {
         self.availability.announce();
     }
 
-    /// The links that one user has alone each.
-    pub(super) fn publish_own(&self, links: Vec<Arc<Link>>) {
+    /// The links that one user has alone each, and what for.
+    pub(super) fn publish_own(&self, links: Vec<(Purpose, Arc<Link>)>) {
         *lock(&self.pool.own) = links;
     }
 

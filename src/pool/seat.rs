@@ -11,6 +11,9 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
+/// What the links of a seat are for.
+pub(crate) use crate::observe::stats::LinkPurpose as Purpose;
+
 /// A link that lives this long was a good one.
 const STEADY: Duration = Duration::from_secs(1);
 
@@ -30,17 +33,6 @@ pub(super) enum Task {
     Dial,
     Reauth,
     Check,
-}
-
-/// What the links of a seat are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The commands of all handles.
-    Shared,
-    /// What one user at a time does alone.
-    Leased,
-    /// What Redis sends without being asked.
-    Subscriber,
 }
 
 /// A link that has left its seat, why, and its right to be, if it was a leased one.

@@ -17,6 +17,7 @@ mod redirects;
 mod rotation;
 mod routing;
 mod scan;
+mod script_cache;
 mod scripts;
 mod security;
 mod simulation;

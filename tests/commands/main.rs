@@ -5,3 +5,4 @@ mod driver;
 mod multiplexed;
 mod order;
 mod routing;
+mod scripts;

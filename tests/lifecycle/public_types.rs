@@ -2,9 +2,10 @@
 
 use entra_redis::{
     AccessToken, CacheStats, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential,
-    Delivery, EntraRedis, Error, ErrorKind, Event, FailedCommands, GapReason, Health, LinkState, LinkStats,
-    ManagedIdentity, NodeEndpoint, NodeStats, Overload, PubSub, PubSubSink, PubSubStream, RetryPolicy, Secret, Stage,
-    Startup, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats, Topic, Topology, TrackingStats,
+    Dedicated, Delivery, EntraRedis, Error, ErrorKind, Event, FailedCommands, GapReason, Health, LinkPurpose,
+    LinkState, LinkStats, ManagedIdentity, NodeEndpoint, NodeStats, Overload, PubSub, PubSubSink, PubSubStream,
+    RetryPolicy, Secret, Stage, Startup, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats, Topic, Topology,
+    TrackingStats,
 };
 use std::{fmt::Debug, future::Future};
 
@@ -54,10 +55,12 @@ fn public_types_can_be_sent_printed_and_cloned() {
     value::<Topic>();
     value::<TrackingStats>();
     shared::<ConnectionManager>();
+    shared::<Dedicated>();
     shared::<PubSub>();
     shared::<PubSubStream>();
     copied::<ErrorKind>();
     copied::<GapReason>();
+    copied::<LinkPurpose>();
     copied::<LinkState>();
     copied::<Overload>();
     copied::<Stage>();

@@ -190,7 +190,7 @@ async fn commands_are_counted_by_how_they_ended() {
     expected.sent = 12;
     assert_eq!(commands(&redis), expected);
 
-    redis::cmd("BLPOP").arg("key").arg(0).query_async::<()>(&mut con).await.unwrap_err();
+    redis::cmd("WATCH").arg("key").query_async::<()>(&mut con).await.unwrap_err();
     redis::pipe().cmd("SELECT").arg(1).query_async::<()>(&mut con).await.unwrap_err();
     redis::Cmd::new().query_async::<()>(&mut con).await.unwrap_err();
     expected.failed.refused = 3;

@@ -81,16 +81,16 @@ fn what_is_of_one_connection_is_refused_by_its_full_name_with_what_to_use() {
         ("CLIENT ID", "CLIENT LIST"),
         ("Client Info", "stats().links"),
         ("CLIENT GETNAME", "CLIENT LIST"),
-        ("CLIENT NO-EVICT secret", "EntraCredentials"),
-        ("CLIENT no-touch secret", "EntraCredentials"),
+        ("CLIENT NO-EVICT secret", "EntraRedis::dedicated"),
+        ("CLIENT no-touch secret", "EntraRedis::dedicated"),
         ("CLIENT REPLY secret", "set_no_response"),
-        ("CLIENT TRACKING secret", "EntraCredentials"),
-        ("CLIENT CACHING secret", "EntraCredentials"),
-        ("CLIENT TRACKINGINFO", "EntraCredentials"),
-        ("CLIENT GETREDIR", "EntraCredentials"),
-        ("CLIENT CAPA secret", "EntraCredentials"),
-        ("CLIENT IMPORT-SOURCE secret", "EntraCredentials"),
-        ("SCRIPT DEBUG secret", "EntraCredentials"),
+        ("CLIENT TRACKING secret", "EntraRedis::dedicated"),
+        ("CLIENT CACHING secret", "EntraRedis::dedicated"),
+        ("CLIENT TRACKINGINFO", "EntraRedis::dedicated"),
+        ("CLIENT GETREDIR", "EntraRedis::dedicated"),
+        ("CLIENT CAPA secret", "EntraRedis::dedicated"),
+        ("CLIENT IMPORT-SOURCE secret", "EntraRedis::dedicated"),
+        ("SCRIPT DEBUG secret", "EntraRedis::dedicated"),
     ] {
         let name = line.to_ascii_uppercase().split(' ').take(2).collect::<Vec<_>>().join(" ");
         let mut pipeline = redis::pipe();
@@ -145,8 +145,8 @@ fn what_no_connection_takes_is_refused_with_what_to_use() {
         ("MULTI", "redis::pipe().atomic()"),
         ("EXEC", "redis::pipe().atomic()"),
         ("DISCARD", "redis::pipe().atomic()"),
-        ("WATCH k", "use a script"),
-        ("UNWATCH", "use a script"),
+        ("WATCH k", "EntraRedis::transaction"),
+        ("UNWATCH", "EntraRedis::transaction"),
         ("AUTH secret", "by the client itself"),
         ("HELLO 3", "by the client itself"),
         ("QUIT", "`shutdown`"),
@@ -155,7 +155,7 @@ fn what_no_connection_takes_is_refused_with_what_to_use() {
         ("Host: secret", "what browsers send"),
         ("SELECT 1", "the database 0"),
         ("SUBSCRIBE c", "EntraCredentials"),
-        ("BLPOP k 0", "EntraCredentials"),
+        ("BLPOP k 0", "on its own"),
     ] {
         let refused = check(profile(&cmd(line))).unwrap_err().to_string();
         assert!(refused.contains(use_this), "{line}: {refused}");

@@ -16,6 +16,7 @@ use super::{
     keys::Keys,
     lane::{Effect, Lane},
     name::Name,
+    timeout::Timeout,
     words::Words,
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Row {
     /// The command's name, with the word that tells it from others of the same name if it has a row for that.
     pub(super) text: &'static str,
     pub(super) lane: Lane,
+    /// Where one that blocks says for how long.
+    pub(super) timeout: Timeout,
     pub(super) only_reads: bool,
     pub(super) runs_script: bool,
     pub(super) words: Words,
@@ -168,6 +171,7 @@ const fn plain(text: &'static str) -> Row {
         },
         text,
         lane: Lane::Shared,
+        timeout: Timeout::Unknown,
         only_reads: false,
         runs_script: false,
         words: Words::Name,
@@ -244,6 +248,10 @@ impl Row {
 
     const fn blocks(self) -> Self {
         self.lane(Lane::Own(Effect::Blocks))
+    }
+
+    const fn blocks_for(self, timeout: Timeout) -> Self {
+        Self { timeout, ..self.blocks() }
     }
 
     const fn changes_state(self) -> Self {

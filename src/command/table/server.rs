@@ -8,6 +8,7 @@ use super::{
 use crate::command::{
     aggregate::Aggregate::{AllSucceeded, And, Arrays, ByNode, FirstSuccess, Maps, Min, Sum},
     lane::Effect::{ChangesState, Ends},
+    timeout::Timeout::LastMillis,
 };
 
 pub(super) const ROWS: [Row; 131] = [
@@ -139,7 +140,7 @@ pub(super) const ROWS: [Row; 131] = [
     plain("TRIMSLOTS"),
     plain("UNSUBSCRIBE").changes_state(),
     plain("UNWATCH").changes_state().primaries(AllSucceeded),
-    plain("WAIT").blocks().primaries(Min),
-    plain("WAITAOF").blocks().primaries(ByNode),
+    plain("WAIT").blocks_for(LastMillis).primaries(Min),
+    plain("WAITAOF").blocks_for(LastMillis).primaries(ByNode),
     plain("WATCH").keys(1, -1, 1).changes_state(),
 ];

@@ -113,6 +113,7 @@ impl Ground {
             availability: shared.availability,
             timers,
             command_timeout: patience,
+            ping_interval: Duration::from_secs(60),
             retry_reads: false,
             operations: Operations::unlabelled(),
         };

@@ -10,7 +10,7 @@ mod operations;
 
 use crate::observe::{
     event::Event,
-    stats::{LinkState, LinkStats, Stats, TokenStats},
+    stats::{LinkPurpose, LinkState, LinkStats, Stats, TokenStats},
 };
 use ::metrics::{
     Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
@@ -46,7 +46,7 @@ const CONNECTIONS: &str = "Connections that are up; a used one has commands in f
 const ERROR: &str = "error.type";
 const FAILED: &str = "Commands that failed on this side, by kind.";
 
-const GAUGES: [Figure<f64>; 7] = [
+const GAUGES: [Figure<f64>; 10] = [
     Figure {
         name: "db.client.connection.count",
         label: Some((STATE, "idle")),
@@ -61,6 +61,9 @@ const GAUGES: [Figure<f64>; 7] = [
         about: CONNECTIONS,
         read: |stats| links(stats, |link| link.in_flight > 0),
     },
+    links_for("shared", |stats| links(stats, |link| link.purpose == LinkPurpose::Shared)),
+    links_for("leased", |stats| links(stats, |link| link.purpose == LinkPurpose::Leased)),
+    links_for("subscriber", |stats| links(stats, |link| link.purpose == LinkPurpose::Subscriber)),
     Figure {
         name: "db.client.connection.pending_requests",
         label: None,
@@ -131,6 +134,16 @@ const COUNTERS: [Figure<u64>; 18] = [
 
 const MOST: &str = "db.client.connection.max";
 const CREATE_TIME: &str = "db.client.connection.create_time";
+
+const fn links_for(purpose: &'static str, read: Read<f64>) -> Figure<f64> {
+    Figure {
+        name: "entra_redis.links",
+        label: Some(("entra_redis.link.purpose", purpose)),
+        unit: Unit::Count,
+        about: "Connections that are up, by who uses them: all, one at a time, or one that gets messages.",
+        read,
+    }
+}
 
 const fn total(name: &'static str, about: &'static str, read: fn(&Stats) -> u64) -> Figure<u64> {
     Figure { name, label: None, unit: Unit::Count, about, read }

@@ -240,8 +240,9 @@ impl Keeper {
     }
 
     fn publish(&self) {
-        let own = self.seats.iter().filter(|seat| !seat.is_shared()).flat_map(Seat::links);
-        self.pool.publish_own(own.map(Arc::clone).collect());
+        let own = self.seats.iter().filter(|seat| !seat.is_shared());
+        let own = own.flat_map(|seat| seat.links().map(|link| (seat.purpose, Arc::clone(link))));
+        self.pool.publish_own(own.collect());
         let shared = self.seats.iter().filter(|seat| seat.is_shared());
         let filled = shared.clone().filter(|seat| seat.link.is_some()).count();
         let links = shared.flat_map(Seat::links);

@@ -95,3 +95,6 @@ impl Keeper {
         self.start(index, Task::Reauth, reauth.instrument(span));
     }
 }
+
+#[cfg(test)]
+mod tests;

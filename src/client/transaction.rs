@@ -1,0 +1,127 @@
+//! Optimistic transactions: what is watched, read and written is tried again if somebody else comes between.
+
+use super::{Dedicated, EntraRedis};
+use crate::{
+    cluster::slot::Slot,
+    exec::{again::Again, lease::Place, session::Session},
+};
+use redis::{ErrorKind, Pipeline, RedisResult, ToRedisArgs};
+use std::sync::Arc;
+
+impl EntraRedis {
+    /// A connection for the caller alone; on a cluster, to any node, which serves its own keys. See [`Dedicated`].
+    ///
+    /// It is one of [`max_leased`](crate::Config::max_leased), and comes after what this handle has sent before.
+    ///
+    /// # Errors
+    ///
+    /// After the command timeout, if as many as there may be are in use until then, or none comes up; at once without a
+    /// valid token, and after `shutdown`.
+    pub async fn dedicated(&self) -> RedisResult<Dedicated> {
+        self.dedicated_at(&Place::Owner(None)).await
+    }
+
+    /// As [`dedicated`](Self::dedicated); on a cluster, to the node that has this key now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`dedicated`](Self::dedicated).
+    pub async fn dedicated_for<K: ToRedisArgs>(&self, key: K) -> RedisResult<Dedicated> {
+        let slot = key.to_redis_args().first().map(|key| Slot::of(key));
+        self.dedicated_at(&Place::Owner(slot)).await
+    }
+
+    async fn dedicated_at(&self, place: &Place) -> RedisResult<Dedicated> {
+        let session = Session::open(self.manager.core(), &mut self.memory.clone(), place).await?;
+        Ok(Dedicated::new(session, Arc::clone(&self.manager)))
+    }
+
+    /// An optimistic transaction: what `body` writes by its pipeline comes to be only if nobody has changed `keys` since
+    /// `body` began.
+    ///
+    /// `keys` are watched, then `body` gets the connection, to read from, and an atomic pipeline, which it fills and sends
+    /// over that connection. With `Ok(None)`, which `query_async` of the pipeline gives when a key has been changed, it is
+    /// called again, after a short random delay, 100 times at most; `Ok(Some(_))` is the transaction's result, whether it
+    /// has sent anything or not. All keys are in one slot on a cluster.
+    ///
+    /// It is also called again if the connection is lost before the pipeline was sent, or the cluster sends it elsewhere,
+    /// for the command timeout at most. If it is lost with the pipeline on its way, nobody knows whether it has run, and
+    /// the error says so: it is never run again. What `body` writes by the connection itself, and not by the pipeline,
+    /// happens each time that it is called.
+    ///
+    /// In a task that may move between threads (`tokio::spawn`), `body` takes what it uses by value (`async move`): of one
+    /// that borrows, the compiler does not find out yet that it may be sent to another thread.
+    ///
+    /// ```
+    /// # use entra_redis::EntraRedis;
+    /// # use redis::AsyncCommands;
+    /// # async fn example(redis: EntraRedis) -> redis::RedisResult<()> {
+    /// let (stock,): (i64,) = redis
+    ///     .transaction(&["stock"], async |con, pipe| {
+    ///         let stock: i64 = con.get("stock").await?;
+    ///         pipe.set("stock", stock - 1).ignore().get("stock").query_async(con).await
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What `body` returns; kind [`Conflict`](crate::ErrorKind::Conflict) after 100 attempts; those of
+    /// [`dedicated`](Self::dedicated); kind `Client` without any keys.
+    pub async fn transaction<K, T, F>(&self, keys: K, mut body: F) -> RedisResult<T>
+    where
+        K: ToRedisArgs,
+        F: AsyncFnMut(&mut Dedicated, &mut Pipeline) -> RedisResult<Option<T>>,
+    {
+        let mut watch = redis::cmd("WATCH");
+        watch.arg(keys);
+        let Some(redis::Arg::Simple(first)) = watch.args_iter().nth(1) else {
+            let what = "a transaction needs at least one key to watch";
+            return Err((ErrorKind::Client, what).into());
+        };
+        let mut again = Again::new(self.manager.core(), Some(Slot::of(first)));
+        let mut place = again.place();
+        let mut kept: Option<Dedicated> = None;
+        loop {
+            let mut con = match kept.take().filter(Dedicated::is_open) {
+                Some(con) => con,
+                None => self.dedicated_at(&place).await?,
+            };
+            let result = match watch.exec_async(&mut con).await {
+                Ok(()) => body(&mut con, redis::pipe().atomic()).await,
+                Err(error) => Err(error),
+            };
+            if con.is_open() && con.session().is_watching() {
+                // What is left if that fails is nobody's: the connection is closed then.
+                _ = redis::cmd(if con.session().is_in_multi() { "DISCARD" } else { "UNWATCH" })
+                    .exec_async(&mut con)
+                    .await;
+            }
+            match result {
+                Ok(Some(value)) => return Ok(value),
+                _ if con.session().is_uncertain() => return Err(result.err().unwrap_or_else(uncertain)),
+                Ok(None) => {
+                    again.after_conflict().await?;
+                    kept = Some(con);
+                }
+                Err(error) => {
+                    let (node, is_open) = (Arc::clone(con.session().node()), con.is_open());
+                    // Others may need the connection while this one waits.
+                    drop(con);
+                    match again.after(&error, &node, is_open).await {
+                        Some(elsewhere) => place = elsewhere,
+                        None => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is told if the body of a transaction has kept its error for itself.
+fn uncertain() -> redis::RedisError {
+    let text = "the connection was lost with a transaction on its way; it may have run";
+    std::io::Error::new(std::io::ErrorKind::BrokenPipe, text).into()
+}

@@ -1,0 +1,107 @@
+//! A transaction that has not come to its end: whether it is begun again, when, and where.
+
+use super::{
+    core::{Core, Way},
+    lease::Place,
+    redirects::Redirects,
+    retry::{self, Remedy, Retries},
+};
+use crate::{
+    cluster::{
+        node::Node,
+        redirect::{Redirect, Sent},
+        slot::Slot,
+    },
+    error::{Error, ErrorKind},
+    retry::{Backoff, RetryPolicy},
+};
+use redis::{RedisError, RedisResult, ServerError};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How often a transaction is begun whose keys are changed by others each time.
+pub(crate) const MOST_ATTEMPTS: u32 = 100;
+
+/// The first of the growing delays after a conflict, and the longest. They are random: those who are in each other's way
+/// must not meet again.
+const FIRST_DELAY: Duration = Duration::from_millis(2);
+const LONGEST_DELAY: Duration = Duration::from_millis(100);
+
+/// What one transaction may still try.
+pub(crate) struct Again<'a> {
+    core: &'a Core,
+    slot: Option<Slot>,
+    /// What may be tried while nothing goes; counted anew after each conflict, for which all has gone well.
+    trouble: Option<(Retries<'a>, Option<Redirects<'a>>)>,
+    conflicts: u32,
+    backoff: Backoff,
+}
+
+impl<'a> Again<'a> {
+    pub(crate) fn new(core: &'a Core, slot: Option<Slot>) -> Self {
+        let backoff = Backoff::new(&RetryPolicy::new().delay(FIRST_DELAY).max_delay(LONGEST_DELAY));
+        Self { core, slot, trouble: None, conflicts: 0, backoff }
+    }
+
+    /// Where it goes first.
+    pub(crate) fn place(&self) -> Place {
+        Place::Owner(self.slot)
+    }
+
+    /// After somebody else has changed what it watches: waits until it may be begun again.
+    pub(crate) async fn after_conflict(&mut self) -> RedisResult<()> {
+        self.trouble = None;
+        self.conflicts += 1;
+        if self.conflicts >= MOST_ATTEMPTS {
+            let text = format!(
+                "what the transaction watches was changed by others in each of {MOST_ATTEMPTS} attempts; nothing of it \
+                 has been done"
+            );
+            return Err(Error::new(ErrorKind::Conflict, text).not_run().into());
+        }
+        self.core.timers.sleep_until(Instant::now() + self.backoff.next_delay()).await;
+        if self.core.is_closed() { Err(Error::closed().into()) } else { Ok(()) }
+    }
+
+    /// After an error that came before the end of the transaction was sent, from `node`: where it is begun again, once it
+    /// is time; none if the error stands.
+    pub(crate) async fn after(&mut self, error: &RedisError, node: &Arc<Node>, is_open: bool) -> Option<Place> {
+        let core = self.core;
+        let (retries, redirects) = self.trouble.get_or_insert_with(|| {
+            let deadline = Instant::now() + core.command_timeout;
+            let redirects = core.cluster().map(|cluster| Redirects::new(core, cluster, deadline));
+            (Retries::new(deadline, &core.timers), redirects)
+        });
+        if let Some(redirects) = redirects {
+            let sent = Sent { slot: self.slot, runs_script: false, to: node.name() };
+            let redirect = match Redirect::of_redis_error(error, sent) {
+                Some(Redirect::CrossSlot) => return None,
+                // Each of its commands would have to be sent there like that.
+                Some(Redirect::Ask { .. }) => Some(Redirect::TryAgain),
+                redirect => redirect,
+            };
+            if let Some(redirect) = redirect {
+                let place = match redirects.heed(&redirect, None) {
+                    Way::Redirected { to, .. } => Place::Node(to),
+                    Way::Owner | Way::Part { .. } => Place::Owner(self.slot),
+                };
+                return redirects.allow(&redirect).await.then_some(place);
+            }
+        }
+        let is_of_the_connection = !is_open && error.is_connection_dropped();
+        let remedy = if is_of_the_connection {
+            Some(Remedy::Later)
+        } else {
+            first(error).and_then(|error| retry::remedy(&error))
+        };
+        if !retries.allow(remedy?).await {
+            return None;
+        }
+        core.admission.note_retry();
+        Some(Place::Owner(self.slot))
+    }
+}
+
+fn first(error: &RedisError) -> Option<ServerError> {
+    error.clone().into_server_errors()?.first().map(|(_, error)| error.clone())
+}

@@ -1,0 +1,322 @@
+//! The way of a command that blocks: over a link that nobody else uses meanwhile, after its slot's owner, for as long as
+//! it wants to wait.
+
+use super::{
+    call::Call,
+    core::{Core, Way},
+    lease::{NoLease, Place},
+    order::Memory,
+    redirects::Redirects,
+    replicas,
+    request::{CommandRequest, Request as _, slot_of},
+    retry::{self, Remedy, Retries},
+    slices::{End, Slices},
+    slow_path::{lost, unreadable},
+};
+use crate::{
+    cluster::node::Node,
+    command::{Operation, Profile, profile, timeout::replaced},
+    error::{Error, ErrorKind, Stage},
+    link::SILENCE,
+    observe::metrics::{Failure, Stopwatch},
+    pool::Lease,
+    timer,
+};
+use redis::{Cmd, RedisError, RedisResult, ServerError, Value};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Whom Redis lets go of because it is no primary any more gets this, and then its connection is closed.
+const UNBLOCKED: &str = "force unblock from blocking operation, instance state changed";
+
+/// Sends a command that blocks, and waits for as long as it does.
+pub(crate) async fn command(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> RedisResult<Value> {
+    let mut record = Record::of(core, Operation::Command(profile));
+    let result = run(core, memory, cmd, profile).await;
+    record.end(&result);
+    // Nobody looks at it; an error is told all the same.
+    match result {
+        Ok(value) if cmd.is_no_response() && !matches!(value, Value::ServerError(_)) => Ok(Value::Nil),
+        result => result,
+    }
+}
+
+async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> RedisResult<Value> {
+    let slices = Slices::new(core, cmd, profile.blocks(cmd), replicas::counts(profile));
+    let limit = slices.deadline.min(Instant::now() + core.command_timeout);
+    if !core.is_found() {
+        core.until_found(limit).await.map_err(|error| failed(core, error))?;
+    }
+    let in_order = core.in_order(memory, limit).await;
+    in_order.map_err(|error| failed(core, error))?;
+    if replicas::counts(profile) {
+        return replicas::wait(core, cmd, profile, &slices).await;
+    }
+    let resolved = last_ids(core, memory, cmd, profile).await?;
+    let slices = match &resolved {
+        Some(cmd) => slices.of(cmd),
+        None => slices,
+    };
+    let place = Place::Owner(slot_of(cmd, profile));
+    Blocking { core, request: CommandRequest { cmd, profile }, place, slices: &slices }.run().await
+}
+
+/// An `XREAD` with ids in the place of `$`: what is added between two slices would be missed otherwise.
+pub(super) async fn last_ids(core: &Core, memory: &mut Memory, cmd: &Cmd, what: Profile) -> RedisResult<Option<Cmd>> {
+    let count = what.key_places(cmd).count();
+    let mut ids = Vec::new();
+    for (at, key) in what.key_places(cmd) {
+        let id = cmd.args_iter().nth(at + count);
+        if !matches!(id, Some(redis::Arg::Simple(b"$"))) || what.full_name() != "XREAD" {
+            continue;
+        }
+        let mut last = redis::cmd("XREVRANGE");
+        last.arg(key).arg("+").arg("-").arg("COUNT").arg(1);
+        let request = CommandRequest { cmd: &last, profile: profile(&last) };
+        match Call::new(core, memory, request).await? {
+            // Redis says of the command itself what is wrong with it.
+            Value::ServerError(_) => {}
+            entries => ids.push((at + count, id_of_first(entries).unwrap_or_else(|| b"0-0".to_vec()))),
+        }
+    }
+    let id = |at: usize| ids.iter().find(|(place, _)| *place == at).map(|(_, id)| id.as_slice());
+    Ok((!ids.is_empty()).then(|| replaced(cmd, id)))
+}
+
+fn id_of_first(entries: Value) -> Option<Vec<u8>> {
+    let first = |value: Value| match value {
+        Value::Array(values) => values.into_iter().next(),
+        _ => None,
+    };
+    match first(first(entries)?)? {
+        Value::BulkString(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// Counts a command that failed with this error.
+pub(super) fn failed(core: &Core, error: Error) -> RedisError {
+    core.admission.note_failure(&error);
+    error.into()
+}
+
+/// What records how long something took, also if its caller gives it up.
+pub(super) struct Record<'a> {
+    core: &'a Core,
+    operation: Operation,
+    stopwatch: Stopwatch,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn of(core: &'a Core, operation: Operation) -> Self {
+        let mut stopwatch = Stopwatch::default();
+        stopwatch.start();
+        Self { core, operation, stopwatch }
+    }
+
+    pub(super) fn end(&mut self, result: &RedisResult<Value>) {
+        self.end_with(result.as_ref().map(std::slice::from_ref));
+    }
+
+    /// Of several replies, the first one that is an error counts.
+    pub(super) fn end_with(&mut self, result: Result<&[Value], &RedisError>) {
+        self.record(match result {
+            Ok(replies) => replies.iter().find_map(|reply| match reply {
+                Value::ServerError(error) => Some(Failure::of_answer(error)),
+                _ => None,
+            }),
+            Err(error) => Some(Failure::of_error(error)),
+        });
+    }
+
+    fn record(&mut self, failure: Option<Failure>) {
+        if let Some(took) = self.stopwatch.stop() {
+            self.core.operations.record(self.operation, took, failure);
+        }
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        self.record(Some(Failure::CANCELLED));
+    }
+}
+
+/// A command that blocks, on its way.
+pub(super) struct Blocking<'a> {
+    pub(super) core: &'a Core,
+    pub(super) request: CommandRequest<'a>,
+    /// Where it goes if no node says something else.
+    pub(super) place: Place,
+    pub(super) slices: &'a Slices<'a>,
+}
+
+/// A link that the command has alone, and the node that it leads to.
+pub(super) struct Leased {
+    pub(super) node: Arc<Node>,
+    pub(super) lease: Lease,
+}
+
+impl<'a> Blocking<'a> {
+    pub(super) async fn run(&self) -> RedisResult<Value> {
+        tokio::select! {
+            biased;
+            // Dropped, what is under way closes its link.
+            () = self.core.availability.until_closed() => Err(failed(self.core, Error::closed())),
+            result = self.follow() => result,
+        }
+    }
+
+    /// Goes after what nodes say of where it is to be sent, and over new links, until there is a reply.
+    async fn follow(&self) -> RedisResult<Value> {
+        let deadline = self.slices.deadline;
+        let mut way = Way::Owner;
+        let mut leased: Option<Leased> = None;
+        let mut refused: Option<Value> = None;
+        let (mut retries, mut redirects) = self.budgets();
+        loop {
+            let Leased { node, lease } = match leased.take() {
+                Some(leased) => leased,
+                None => match self.lease(&way).await {
+                    Ok(leased) => leased,
+                    Err(error) => {
+                        timer::let_others_run().await;
+                        return match refused.take().filter(|_| error.is_timeout()) {
+                            Some(refusal) => Ok(refusal),
+                            None => Err(error),
+                        };
+                    }
+                },
+            };
+            let value = match self.slices.next(lease.link(), way.is_asking()).await {
+                End::Passed => {
+                    (retries, redirects) = self.budgets();
+                    (way, refused) = (Way::Owner, None);
+                    self.slices.make_way(&lease).await;
+                    if self.slices.is_over() {
+                        lease.give_back();
+                        return Ok(Value::Nil);
+                    }
+                    leased = self.is_right(&node).then_some(Leased { node, lease });
+                    continue;
+                }
+                End::Answered(value) => value,
+                End::Unreadable(problem) => {
+                    lease.give_back();
+                    return Err(unreadable(None, problem));
+                }
+                End::Unsent => {
+                    self.core.admission.note_retry();
+                    continue;
+                }
+                // Nobody knows whether it has taken something in that moment; who waits goes on waiting.
+                end @ (End::Lost(_) | End::TimedOut) => {
+                    let reason = match end {
+                        End::Lost(reason) => reason,
+                        _ => "no reply within its time",
+                    };
+                    drop(lease);
+                    way = Way::Owner;
+                    if Instant::now() >= deadline || !retries.allow(Remedy::Later).await {
+                        return Err(lost(self.core, &self.server(&node), reason));
+                    }
+                    self.core.admission.note_retry();
+                    continue;
+                }
+            };
+            let reply = Ok(value);
+            let asked = way.is_asking();
+            if let Some(redirects) = &mut redirects
+                && let Some(redirect) = redirects.said_by(node.name(), &self.request, &reply, asked)
+            {
+                way = redirects.heed(&redirect, None);
+                if redirect.target().is_some_and(|to| to == node.name()) {
+                    // The link leads to a process that is not at this address any more.
+                    drop(lease);
+                } else {
+                    lease.give_back();
+                }
+                if !redirects.allow(&redirect).await {
+                    return reply;
+                }
+                refused = reply.ok();
+                self.core.admission.note_retry();
+                continue;
+            }
+            way = Way::Owner;
+            let remedy = match &reply {
+                Ok(Value::ServerError(error)) => remedy(error),
+                _ => None,
+            };
+            let Some(remedy) = remedy else {
+                lease.give_back();
+                return if redirects.is_none() { self.request.explain_moved(reply) } else { reply };
+            };
+            match remedy {
+                Remedy::Later => lease.give_back(),
+                Remedy::Elsewhere | Remedy::Reconnect => drop(lease),
+            }
+            if !retries.allow(remedy).await {
+                return reply;
+            }
+            refused = reply.ok();
+            self.core.admission.note_retry();
+        }
+    }
+
+    /// What may be tried again, counted anew whenever a slice has gone well.
+    fn budgets(&self) -> (Retries<'a>, Option<Redirects<'a>>) {
+        let (core, deadline) = (self.core, self.slices.deadline);
+        let redirects = core.cluster().map(|cluster| Redirects::new(core, cluster, deadline));
+        (Retries::new(deadline, &core.timers), redirects)
+    }
+
+    /// A link to where it goes. For a link to come up, it is waited as long as the command waits; for one that others
+    /// use, as long as any command may take.
+    pub(super) async fn lease(&self, way: &Way) -> RedisResult<Leased> {
+        let deadline = self.slices.deadline;
+        loop {
+            let (place, limit) = match way {
+                Way::Redirected { to, .. } if !to.is_unreachable() => (Place::Node(Arc::clone(to)), SILENCE),
+                _ => (self.place.clone(), self.core.command_timeout),
+            };
+            match self.core.lease(&place, deadline.min(Instant::now() + limit)).await {
+                Ok((node, lease)) => {
+                    self.slices.begin(&lease).await;
+                    return Ok(Leased { node, lease });
+                }
+                Err(NoLease { error, are_in_use }) => {
+                    let is_timeout = error.kind() == ErrorKind::Timeout(Stage::Command);
+                    // One that has left opens no link any more, and what is for that one alone goes nowhere else.
+                    let has_left = matches!(&self.place, Place::Node(node) if node.pool().has_ended());
+                    if !is_timeout || are_in_use || has_left || Instant::now() >= deadline {
+                        self.core.admission.note_unserved();
+                        return Err(failed(self.core, error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the command goes to this node by what is known now.
+    fn is_right(&self, node: &Arc<Node>) -> bool {
+        match (&self.place, self.core.cluster()) {
+            (Place::Owner(Some(slot)), Some(cluster)) => {
+                cluster.map().get(*slot).is_none_or(|owner| Arc::ptr_eq(owner, node))
+            }
+            _ => true,
+        }
+    }
+
+    /// Whom a link leads to, in words.
+    pub(super) fn server(&self, node: &Node) -> String {
+        self.core.cluster().map_or_else(|| "Redis".to_owned(), |_| format!("Redis at {}", node.name()))
+    }
+}
+
+/// What to do with a command that Redis has not served: as with others, and one that Redis has let go of for its own
+/// reasons goes on elsewhere.
+fn remedy(error: &ServerError) -> Option<Remedy> {
+    let is_let_go = error.code() == "UNBLOCKED" && error.details().is_some_and(|why| why.starts_with(UNBLOCKED));
+    if is_let_go { Some(Remedy::Reconnect) } else { retry::remedy(error) }
+}

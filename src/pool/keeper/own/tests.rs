@@ -1,0 +1,98 @@
+use crate::{
+    link::EXPIRED,
+    pool::{
+        keeper::{
+            Keeper,
+            tests::{keeper, keeper_with_token},
+        },
+        leases::Offer,
+        seat::{Purpose, Seat, Task},
+        tests::link_for,
+    },
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    io::DuplexStream,
+    time::{Instant, advance},
+};
+
+/// A keeper that has a token, and a link without it that one user has alone, which lives for `life`.
+async fn with_link(life: Duration) -> (Keeper, Arc<crate::link::Link>, DuplexStream) {
+    let mut keeper = keeper_with_token(Duration::from_secs(3600)).await;
+    let (link, far) = link_for(7, life);
+    let mut seat = Seat::new(Purpose::Leased);
+    seat.link = Some(Arc::clone(&link));
+    keeper.seats.push(seat);
+    (keeper, link, far)
+}
+
+const LONG: Duration = Duration::from_secs(1800);
+
+#[tokio::test(start_paused = true)]
+async fn a_link_is_given_the_token_once_its_user_lets_go_of_it() {
+    let (mut keeper, link, _far) = with_link(LONG).await;
+    link.hold();
+    keeper.maintain_own(1, &link);
+    // Longer than the starts of a rotation are spread.
+    advance(Duration::from_secs(5)).await;
+    keeper.maintain_own(1, &link);
+    assert_eq!(keeper.seats[1].task, Task::None);
+    assert_eq!(link.in_flight(), 0, "nothing comes between the user's commands");
+    link.release();
+    keeper.maintain_own(1, &link);
+    assert_eq!(keeper.seats[1].task, Task::Reauth);
+    assert_eq!(link.in_flight(), 1, "what the user sends now comes after the AUTH");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_held_until_its_token_is_nearly_dead_is_given_up() {
+    let (mut keeper, link, _far) = with_link(LONG).await;
+    link.hold();
+    keeper.maintain_own(1, &link);
+    let life = link.authenticated_until() - Instant::now();
+    advance(life.saturating_sub(Duration::from_secs(21))).await;
+    keeper.maintain_own(1, &link);
+    assert!(link.is_open());
+    advance(Duration::from_secs(2)).await;
+    keeper.maintain_own(1, &link);
+    assert_eq!(link.condition(), crate::link::Condition::Down(EXPIRED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_link_is_asked_for_a_sign_unless_it_is_held() {
+    let (mut keeper, link, _far) = with_link(LONG).await;
+    // It waits with the token until the spread is over; a doubt does not.
+    link.suspect();
+    link.hold();
+    keeper.maintain_own(1, &link);
+    assert_eq!(link.in_flight(), 0);
+    link.release();
+    keeper.seats[1].reauth_after = Instant::now() + LONG;
+    keeper.maintain_own(1, &link);
+    assert_eq!((keeper.seats[1].task, link.in_flight()), (Task::Check, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_any_more_is_not_opened_and_its_ticket_is_back() {
+    let mut keeper = keeper();
+    let leases = Arc::clone(&keeper.shared.leases);
+    let tickets: Vec<_> = (0..leases.most()).map(|_| leases.offer(&keeper.pool)).collect();
+    assert!(matches!(leases.offer(&keeper.pool), Offer::Nothing));
+    let orders = tickets.into_iter().map(|offer| match offer {
+        Offer::Ticket(ticket) => keeper.pool.order_lease(ticket),
+        _ => panic!("a ticket"),
+    });
+    let mut orders: Vec<_> = orders.collect();
+    keeper.take_orders();
+    assert_eq!(keeper.seats.iter().filter(|seat| seat.is_wanted()).count(), 1 + leases.most());
+    orders.pop();
+    let mut counts = keeper.counts();
+    (1..=leases.most()).for_each(|index| keeper.fill(index, &mut counts));
+    assert_eq!(keeper.seats.iter().filter(|seat| seat.task == Task::Dial).count(), leases.most() - 1);
+    assert!(matches!(leases.offer(&keeper.pool), Offer::Ticket(_)));
+    // The place is used again.
+    let Offer::Ticket(ticket) = leases.offer(&keeper.pool) else { panic!("a ticket") };
+    let _order = keeper.pool.order_lease(ticket);
+    keeper.take_orders();
+    assert_eq!(keeper.seats.len(), 1 + leases.most());
+}
