@@ -23,7 +23,7 @@ use crate::{
     },
     pool::{DialPace, KeeperOptions, Leases, SeatTotal, Shared},
     timer::Timers,
-    token::TokenActor,
+    token::{TokenActor, Tokens},
     transport::dialer::Dialer,
 };
 use futures_util::future::join_all;
@@ -93,7 +93,7 @@ impl Drop for Tasks {
 impl ConnectionManager {
     pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let options = keeper_options(&config);
+        let limits = Limits::of(&config);
         let (timers, guard) = Timers::of(Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Configuration, "`EntraRedis::connect` needs a tokio runtime").with_source(source)
         })?);
@@ -126,17 +126,7 @@ impl ConnectionManager {
         };
         let username = config.username.as_deref().map(Arc::from);
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
-        let shared = Shared {
-            tokens,
-            journal,
-            admission: Admission::new(config.max_in_flight),
-            availability: Arc::default(),
-            pace: DialPace::new(),
-            seats: SeatTotal::default(),
-            leases: Leases::new(config.max_leased),
-            trouble: Arc::default(),
-            options,
-        };
+        let shared = limits.shared(tokens, journal);
         // Whatever ends this function early drops these, and with them the tasks.
         let mut background = Tasks(vec![tokio::spawn(actor.run())]);
         let timers_end = Tasks(vec![tokio::spawn(guard.hold())]);
@@ -277,11 +267,36 @@ impl ConnectionManager {
     }
 }
 
-fn keeper_options(config: &Config) -> KeeperOptions {
-    KeeperOptions {
-        auth_timeout: config.auth_timeout,
-        ping_after: config.ping_interval,
-        ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
+/// What bounds all nodes together.
+struct Limits {
+    max_in_flight: usize,
+    max_leased: usize,
+    options: KeeperOptions,
+}
+
+impl Limits {
+    fn of(config: &Config) -> Self {
+        let options = KeeperOptions {
+            auth_timeout: config.auth_timeout,
+            ping_after: config.ping_interval,
+            ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
+        };
+        Self { max_in_flight: config.max_in_flight, max_leased: config.max_leased, options }
+    }
+
+    /// What the keepers of all nodes have in common.
+    fn shared(self, tokens: Tokens, journal: Journal) -> Shared {
+        Shared {
+            tokens,
+            journal,
+            admission: Admission::new(self.max_in_flight),
+            availability: Arc::default(),
+            pace: DialPace::new(),
+            seats: SeatTotal::default(),
+            leases: Leases::new(self.max_leased),
+            trouble: Arc::default(),
+            options: self.options,
+        }
     }
 }
 
