@@ -89,7 +89,7 @@ mutants:
 	CARGO_TARGET_DIR='$(CURDIR)/target/mutants' cargo mutants --all-features --file '$(FILE)' -- --lib -- $(TESTS)
 
 bench: redis-server
-	cargo build --release --example emulator
+	cargo build --release --features cli --bin entra-redis
 	cargo bench -p entra-redis-benches
 
 # All benches compile. The peers are only checked: to build ten clients takes minutes.

@@ -2,7 +2,7 @@
 //! for, a replacement of all nodes, and what a link takes of memory. Anything wrong ends it.
 //!
 //! It takes a minute, and the emulator in a process of its own:
-//! `cargo build --release --example emulator && cargo bench -p entra-redis-benches --bench simulation`
+//! `cargo build --release --features cli --bin entra-redis && cargo bench -p entra-redis-benches --bench simulation`
 
 use common::{
     SECOND, child,
@@ -35,8 +35,8 @@ fn allow_files(files: u64) {
 
 /// KiB. The nodes are in another process.
 async fn memory_of_a_link() -> f64 {
-    let arguments = ["--embedded-cluster", "100", "--policy", "oss-cluster"];
-    let emulator = child::start("emulator", &arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
+    let arguments = ["emulator", "--embedded-cluster", "100", "--policy", "oss-cluster"];
+    let emulator = child::start(&arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
     let value = |name: &str| {
         let line = emulator.lines.iter().find_map(|line| line.strip_prefix(&format!("export {name}=")));
         line.unwrap_or_else(|| panic!("no {name}")).to_owned()

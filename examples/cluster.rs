@@ -10,11 +10,22 @@ use redis::{AsyncCommands, pipe};
 use std::{
     env::var,
     error::Error,
+    process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     // It plays Azure for as long as it lives.
     let emulator =
         if var("REDIS_HOST").is_ok() { None } else { Some(Emulator::builder().embedded_cluster(3).start().await?) };
@@ -71,6 +82,17 @@ fn on_azure() -> Result<(String, u16, Config), Box<dyn Error>> {
     if let Ok(file) = var("REDIS_CA_CERT") {
         config = config.tls(Tls::new().ca_file(file));
     }
-    let port = var("REDIS_PORT").map_or(Ok(10000), |port| port.parse())?;
-    Ok((var("REDIS_HOST")?, port, config))
+    Ok((required("REDIS_HOST")?, port()?, config))
+}
+
+/// The variable's value, or an error that names it.
+fn required(name: &str) -> Result<String, String> {
+    var(name).map_err(|_| format!("the environment variable {name} is not set"))
+}
+
+fn port() -> Result<u16, String> {
+    let Ok(port) = var("REDIS_PORT") else {
+        return Ok(10000);
+    };
+    port.parse().map_err(|_| format!("the environment variable REDIS_PORT is no port: {port}"))
 }

@@ -1,9 +1,9 @@
 //! A service that shows how it is: `cargo run --example metrics --features metrics`.
 //!
 //! It puts a light load on the emulator, whose tokens live ten seconds here, and serves Prometheus text at `/metrics`
-//! and probes for Kubernetes at `/ready` and `/alive`, on a loopback port that it prints.
+//! and probes for Kubernetes at `/ready` and `/alive`, on a loopback port that it prints: `--port N`, or one that is
+//! free. It ends when it is interrupted, or after `--seconds N`.
 
-use clap::Parser;
 use entra_redis::{EntraRedis, emulator::Emulator};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use redis::AsyncCommands;
@@ -13,16 +13,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-
-#[derive(Parser)]
-struct Options {
-    /// Ends after this long; otherwise when it is interrupted.
-    #[arg(long, value_name = "SECS")]
-    seconds: Option<u64>,
-    /// The loopback port to serve on; 0 takes one that is free.
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    port: u16,
-}
 
 const TASKS: u64 = 8;
 
@@ -34,7 +24,8 @@ const LARGEST_REQUEST: u64 = 16 << 10;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
+    let seconds = option("--seconds")?;
+    let port = option("--port")?.unwrap_or(0);
     // First of all: `connect` registers its figures with the recorder that is installed by then.
     let prometheus = PrometheusBuilder::new()
         .with_recommended_naming(true)
@@ -44,22 +35,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await?;
     let workers: Vec<_> = (0..TASKS).map(|task| tokio::spawn(work(redis.clone(), task))).collect();
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = listener.local_addr()?;
     println!("http://{address}/metrics\nhttp://{address}/ready\nhttp://{address}/alive");
     tokio::select! {
         failed = serve(&listener, &redis, &prometheus) => failed?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
-        () = after(options.seconds) => {}
+        () = after(seconds) => {}
     }
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     redis.shutdown().await;
     Ok(())
 }
 
-async fn after(seconds: Option<u64>) {
+/// The number behind this option, if that is given.
+fn option(name: &str) -> Result<Option<u16>, String> {
+    let Some(text) = std::env::args().skip_while(|argument| argument != name).nth(1) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| format!("{name} needs a number: {text}"))
+}
+
+async fn after(seconds: Option<u16>) {
     match seconds {
-        Some(seconds) => sleep(Duration::from_secs(seconds)).await,
+        Some(seconds) => sleep(Duration::from_secs(seconds.into())).await,
         None => pending().await,
     }
 }

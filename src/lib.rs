@@ -36,17 +36,19 @@
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
 //!   it brings 70 crates.
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
+//! - `cli`: the program `entra-redis`, with a demo, a doctor, tokens, the emulator and load. Nothing of it is below a user
+//!   of the library.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
 //!   durations as they are measured, the rest once a second.
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
 //! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
-//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections (for
-//!   subscriptions, say), as a `StreamingCredentialsProvider`.
+//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections, as a
+//!   `StreamingCredentialsProvider`.
 //!
 //! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in any
-//! version.
+//! version. Nor is the module `doctor`, which the program reaches for.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -62,6 +64,9 @@ mod cluster;
 mod command;
 mod config_check;
 mod credential;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod doctor;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
@@ -82,7 +87,9 @@ mod transport;
 mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
-pub use client::{Config, ConnectionManager, Dedicated, EntraRedis};
+pub use client::{
+    Config, ConnectionManager, Dedicated, Delivery, EntraRedis, GapReason, PubSub, PubSubSink, PubSubStream, Topic,
+};
 pub use cluster::{
     discovery::{Startup, Topology},
     endpoint::NodeEndpoint,

@@ -51,6 +51,11 @@ impl Timers {
         (Self { runtime, driven }, guard)
     }
 
+    /// That of `connect`, where background work belongs.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Whether there is nobody any more who drives them.
     pub(crate) fn have_ended(&self) -> bool {
         !*self.driven.read().unwrap_or_else(PoisonError::into_inner)

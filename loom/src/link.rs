@@ -3,6 +3,8 @@
 
 #[path = "../../src/link/condition.rs"]
 mod condition;
+#[path = "../../src/link/confirm.rs"]
+mod confirm;
 mod driver;
 #[path = "../../src/link/entry.rs"]
 mod entry;

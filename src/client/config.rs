@@ -51,6 +51,7 @@ pub struct Config {
     pub(crate) max_in_flight: usize,
     pub(crate) overload: Overload,
     pub(crate) max_leased: usize,
+    pub(crate) pubsub_buffer: usize,
     pub(crate) retry_reads: bool,
     pub(crate) resolver: Resolver,
     pub(crate) client_name: Option<String>,
@@ -87,6 +88,7 @@ impl Config {
             max_in_flight: 65_536,
             overload: Overload::Refuse,
             max_leased: 256,
+            pubsub_buffer: 16_384,
             retry_reads: false,
             resolver: Resolver::default(),
             client_name: None,
@@ -292,6 +294,16 @@ impl Config {
         self
     }
 
+    /// How many messages may wait for one consumer of [`pubsub`](crate::EntraRedis::pubsub); at least 1, default
+    /// 16,384.
+    ///
+    /// A consumer that does not take them holds up nobody: what comes beyond that is dropped, and it is told of the
+    /// gap, and how many messages it has missed, in their place.
+    pub fn pubsub_buffer(mut self, messages: usize) -> Self {
+        self.pubsub_buffer = messages;
+        self
+    }
+
     /// Whether a command that only reads (`GET`, `MGET`, `HGETALL`, …) is sent once more, within its deadline, when its
     /// connection breaks before the reply has come; default no.
     pub fn retry_reads(mut self, retry: bool) -> Self {
@@ -326,6 +338,9 @@ impl Config {
         }
         if self.max_leased == 0 {
             return Err(Error::config("max_leased", "must be at least 1"));
+        }
+        if self.pubsub_buffer == 0 {
+            return Err(Error::config("pubsub_buffer", "must be at least 1"));
         }
         if self.max_in_flight == 0 {
             return Err(Error::config("max_in_flight", "must be at least 1"));

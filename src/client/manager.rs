@@ -2,6 +2,7 @@
 
 use super::{
     config::{Config, checked_host, checked_port},
+    pubsub::PubSubs,
     snapshot::Sources,
 };
 use crate::{
@@ -51,9 +52,11 @@ pub struct ConnectionManager {
     /// The tasks of the nodes.
     keepers: TaskTracker,
     /// The tasks of the connections, those that are just being opened included.
-    connections: TaskTracker,
+    pub(super) connections: TaskTracker,
     /// Passes on figures; ended last, so that it sees everything.
     publishing: Mutex<Tasks>,
+    /// Subscriptions, if there are any.
+    pub(super) pubsub: PubSubs,
     /// Holds what marks the timers as ended.
     timers: Mutex<Tasks>,
 }
@@ -179,6 +182,7 @@ impl ConnectionManager {
             background: Mutex::new(background),
             keepers,
             connections,
+            pubsub: PubSubs::new(config.pubsub_buffer),
             publishing: Mutex::new(Tasks(publishing.into_iter().collect())),
             timers: Mutex::new(timers_end),
         })

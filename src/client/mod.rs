@@ -3,10 +3,11 @@
 mod config;
 mod dedicated;
 mod manager;
+mod pubsub;
 #[cfg(feature = "serde")]
 mod settings;
 mod snapshot;
-mod target;
+pub(crate) mod target;
 mod transaction;
 
 use crate::{
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 pub use config::Config;
 pub use dedicated::Dedicated;
 pub use manager::ConnectionManager;
+pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 
 /// A handle to Azure Managed Redis, shared by all tasks of a service.
 ///
@@ -36,8 +38,9 @@ pub use manager::ConnectionManager;
 /// connection.
 ///
 /// Commands of all clones travel together over a few connections. What such a connection cannot carry is refused before
-/// it is sent: commands that change the connection for everybody (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …), and
-/// commands about one connection of several (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use:
+/// it is sent: commands that change the connection for everybody (`SUBSCRIBE`, for which there is
+/// [`pubsub`](Self::pubsub), `SELECT`, bare `MULTI` and `WATCH`, …), and commands about one connection of several
+/// (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use:
 /// [`transaction`](Self::transaction) or [`dedicated`](Self::dedicated) for most of them.
 ///
 /// # Commands that block
@@ -94,8 +97,9 @@ pub use manager::ConnectionManager;
 /// - `DBSIZE`, `KEYS`, `FLUSHALL`, `FLUSHDB`, `SCRIPT LOAD`, `FUNCTION LOAD`, `CONFIG SET` and the like go to all
 ///   nodes, and fail if one of them fails. `SCAN` has one cursor over all nodes. `INFO` and other reports are maps,
 ///   from the addresses of the nodes to what each says. The guide has a table of all of them.
-/// - Commands without keys go to any node. One that this crate does not know is taken to have its key as its first
-///   argument; if the guess is wrong, the server names the right node.
+/// - Commands without keys go to any node; `PUBLISH` to the same one for the same channel, as long as that is up. One
+///   that this crate does not know is taken to have its key as its first argument; if the guess is wrong, the server
+///   names the right node.
 ///
 /// # Errors
 ///

@@ -73,6 +73,7 @@ struct Settings {
     ping_interval: Option<Time>,
     max_in_flight: Option<usize>,
     overload: Option<OverloadName>,
+    pubsub_buffer: Option<usize>,
     retry_reads: Option<bool>,
     token_manager: Tokens,
     tls: TlsFiles,
@@ -259,6 +260,7 @@ impl Settings {
             OverloadName::Wait => Overload::Wait,
         });
         config.max_in_flight = self.max_in_flight.unwrap_or(config.max_in_flight);
+        config.pubsub_buffer = self.pubsub_buffer.unwrap_or(config.pubsub_buffer);
         config.retry_reads = self.retry_reads.unwrap_or(config.retry_reads);
         config.shutdown_timeout = self.shutdown_timeout.map(|time| time.0);
         for (setting, time) in [

@@ -143,6 +143,12 @@ impl Cluster {
         has_lost
     }
 
+    /// The owner of the slot, if there is one that takes commands, and otherwise any node: for what any node may run.
+    pub(crate) fn any_node_for(&self, slot: Option<Slot>) -> Option<Arc<Node>> {
+        let owner = slot.and_then(|slot| self.map().get(slot).map(Arc::clone)).filter(|node| node.takes_commands());
+        owner.or_else(|| self.any_node())
+    }
+
     /// Any node that takes commands, for what has no key; or else any node.
     pub(crate) fn any_node(&self) -> Option<Arc<Node>> {
         let map = self.map();

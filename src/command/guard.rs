@@ -102,10 +102,12 @@ fn instead(name: &str) -> &'static str {
             "use `CLIENT LIST`, which shows them all with the library's name `entra-redis` (Redis 7.2 and later), or \
              `manager().stats().links`; `EntraRedis::dedicated` gives one to ask"
         }
+        "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => {
+            "use `EntraRedis::pubsub()`, which keeps subscriptions up on connections of their own"
+        }
         "CLIENT SETNAME" => "`Config::client_name` names all connections",
         "CLIENT SETINFO" => "on Redis 7.2 and later `CLIENT LIST` shows them all with the library's name `entra-redis`",
-        "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" | "MONITOR"
-        | "SYNC" | "PSYNC" | "REPLCONF" => {
+        "MONITOR" | "SYNC" | "PSYNC" | "REPLCONF" => {
             "use a connection of the `redis` crate's with `EntraCredentials` (feature `streaming-credentials`), for \
              this alone"
         }

@@ -11,6 +11,8 @@ mod client_certificate;
 mod client_secret;
 mod developer;
 mod expiry;
+#[cfg(feature = "cli")]
+mod facts;
 mod federated_identity;
 mod from_env;
 mod hints;

@@ -76,6 +76,21 @@ const DOCUMENTED: &[Documented] = &[
                the correct cloud.",
     },
     Documented {
+        codes: &[50_020],
+        status: 400,
+        error: "invalid_grant",
+        text: "User account '{}' from identity provider 'https://sts.windows.net/' does not exist in tenant and cannot \
+               access the application. The account needs to be added as an external user in the tenant first.",
+    },
+    Documented {
+        codes: &[650_052],
+        status: 400,
+        error: "invalid_client",
+        text: "The app is trying to access a service that your organization lacks a service principal for. Contact \
+               your IT Admin to review the configuration of your service subscriptions or consent to the application \
+               in order to create the required service principal.",
+    },
+    Documented {
         codes: &[650_057],
         status: 400,
         error: "invalid_resource",

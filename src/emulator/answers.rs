@@ -2,7 +2,7 @@
 
 use super::{
     expires_on::ExpiresOn,
-    tokens::{TENANT_ID, TokenClaims, since_epoch},
+    tokens::{TENANT_ID, TokenClaims},
 };
 use http_body_util::Full;
 use hyper::{
@@ -11,7 +11,7 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
 };
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -31,7 +31,7 @@ pub(super) enum Form {
 
 /// A token answer; without `exp`, one that does not say when the token expires.
 pub(super) fn success(form: Form, token: &str, claims: &TokenClaims, exp: Option<u64>, format: ExpiresOn) -> Answer {
-    let now = since_epoch(SystemTime::now());
+    let now = claims.now();
     let resource = claims.resource();
     // Rounded up, as `exp` is: who adds it to the time of the answer must not come out before that.
     let seconds = exp.map(|exp| {

@@ -42,6 +42,9 @@ pub struct TokenClaims {
     expires: bool,
     lifetime: Option<Duration>,
     expired: bool,
+    groups: Vec<String>,
+    /// By how much the issuer's clock is ahead.
+    ahead: Duration,
 }
 
 impl Default for TokenClaims {
@@ -53,6 +56,8 @@ impl Default for TokenClaims {
             expires: true,
             lifetime: None,
             expired: false,
+            groups: Vec::new(),
+            ahead: Duration::ZERO,
         }
     }
 }
@@ -106,6 +111,23 @@ impl TokenClaims {
         self
     }
 
+    /// With these groups, of which the principal is a member.
+    pub fn groups(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.groups = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// By a clock that is ahead of this machine's.
+    pub(super) fn ahead(mut self, by: Duration) -> Self {
+        self.ahead = by;
+        self
+    }
+
+    /// The issuer's time.
+    pub(super) fn now(&self) -> Duration {
+        since_epoch(SystemTime::now()).saturating_add(self.ahead)
+    }
+
     /// Expired an hour ago.
     pub fn expired(mut self) -> Self {
         self.expired = true;
@@ -122,6 +144,8 @@ struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<u64>,
     appid: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
     idtyp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     oid: Option<String>,
@@ -156,7 +180,7 @@ impl Signer {
     ///
     /// `exp` is whole seconds, rounded up: a token lives at least as long as it is said to.
     pub(super) fn sign(&self, claims: &TokenClaims, lifetime: Duration) -> io::Result<(String, u64)> {
-        let now = since_epoch(SystemTime::now());
+        let now = claims.now();
         let end = now.saturating_add(claims.lifetime.unwrap_or(lifetime));
         let exp = if claims.expired {
             now.as_secs().saturating_sub(3600)
@@ -171,6 +195,7 @@ impl Signer {
             nbf: now.as_secs(),
             exp: claims.expires.then_some(exp),
             appid: claims.client_id.to_owned(),
+            groups: claims.groups.clone(),
             idtyp: "app".to_owned(),
             oid: claims.oid.clone(),
             sub: subject,

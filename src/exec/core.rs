@@ -112,7 +112,7 @@ impl Core {
     ) -> Option<Sent> {
         match request.slot() {
             Some(slot) => self.offer(cluster.map().get(slot)?.pool(), request, deadline, memory, false),
-            None => self.offer(cluster.any_node()?.pool(), request, deadline, memory, false),
+            None => self.offer(cluster.any_node_for(request.leaning())?.pool(), request, deadline, memory, false),
         }
     }
 

@@ -140,7 +140,10 @@ impl Core {
             return Error::new(kind, text).not_run();
         }
         let text = "no connection for this command alone came up in time; it was not sent";
-        let last_error = self.node_of(place).and_then(|node| node.pool().last_error());
+        let last_error = match self.node_of(place) {
+            Some(node) => node.pool().last_error(),
+            None => self.routing.last_error(),
+        };
         match self.tokens.late().or(last_error) {
             Some(source) => {
                 Error::new(kind, format!("{text}; the last attempt: {source}")).not_run().with_source(source)

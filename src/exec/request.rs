@@ -27,6 +27,11 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     /// The slot of its keys, whose owner gets it in a cluster; none if it has no keys.
     fn slot(&self) -> Option<Slot>;
 
+    /// Of what any node may run, the slot whose owner gets it if that takes commands.
+    fn leaning(&self) -> Option<Slot> {
+        None
+    }
+
     /// Where the node `to`, which it was sent to, says that it is to be sent. Of a pipeline that is no transaction each
     /// command has an answer of its own, and whoever has sent it looks at those.
     fn redirect(&self, reply: &RedisResult<Self::Reply>, to: &NodeAddress) -> Option<Redirect>;
@@ -76,6 +81,10 @@ impl Request for CommandRequest<'_> {
 
     fn slot(&self) -> Option<Slot> {
         slot_of(self.cmd, self.profile)
+    }
+
+    fn leaning(&self) -> Option<Slot> {
+        leaning_of(self.cmd, self.profile)
     }
 
     fn redirect(&self, reply: &RedisResult<Value>, to: &NodeAddress) -> Option<Redirect> {
@@ -230,6 +239,15 @@ pub(super) fn slot_of(cmd: &Cmd, profile: Profile) -> Option<Slot> {
             _ => None,
         },
         _ => profile.keys(cmd).next().map(Slot::of),
+    }
+}
+
+/// Of what any node may run, the slot whose owner gets it: the messages of one channel go to one node. What is
+/// published at several nodes, one after the other, reaches a subscriber in any order.
+pub(super) fn leaning_of(cmd: &Cmd, profile: Profile) -> Option<Slot> {
+    match cmd.args_iter().nth(1)? {
+        redis::Arg::Simple(channel) if profile.full_name() == "PUBLISH" => Some(Slot::of(channel)),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | know what a command's error means, and what is sent again | [`failures`] |
 //! | use a cache of several nodes | [`clusters`] |
 //! | wait for elements, or write only what nobody else has changed | [`blocking`] |
+//! | subscribe to channels, and know what may have been missed | [`pubsub`] |
 //! | watch it: figures, events, probes, a dashboard and alerts | [`observability`] |
 //! | test your own code without Azure | [`testing`] |
 //! | know how fast it is, and how that was measured | [`performance`] |
@@ -26,8 +27,8 @@
 //! This module is there in the documentation only: it is not compiled into your program.
 
 // A page is a Markdown file beside this one, a module below and a row above; `tests/guide` notices when one of them is
-// missing. Pages on subscriptions (`pubsub`) and on client-side caching (`near_cache`) belong
-// between `clusters` and `observability`, and come with what they describe.
+// missing. A page on client-side caching (`near_cache`) belongs between `pubsub` and `observability`, and comes with what
+// it describes.
 
 #[doc = include_str!("azure_setup.md")]
 pub mod azure_setup {}
@@ -55,6 +56,9 @@ pub mod clusters {}
 
 #[doc = include_str!("blocking.md")]
 pub mod blocking {}
+
+#[doc = include_str!("pubsub.md")]
+pub mod pubsub {}
 
 #[doc = include_str!("observability.md")]
 pub mod observability {}

@@ -10,7 +10,7 @@ use super::{
     wire::Queued,
 };
 use crate::{error::Error, lock::lock, token::Current};
-use redis::{Cmd, Pipeline};
+use redis::{Cmd, Pipeline, PushKind};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -27,7 +27,15 @@ impl Link {
         self.wire.command(Access::Alone, cmd, deadline, true)
     }
 
-    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1` are kept after the first `kept.0`.
+    /// The same of one that changes what is subscribed to, whose name has one word, and which is answered by pushes of
+    /// this kind, one for each of its channels, or by an error.
+    pub(crate) fn subscription_alone(&self, cmd: &Cmd, kind: PushKind, deadline: Option<Instant>) -> Option<Queued> {
+        self.touch();
+        self.wire.subscription(cmd, kind, deadline)
+    }
+
+    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1` are
+    /// kept after the first `kept.0`.
     pub(crate) fn pipeline_alone(
         &self,
         pipeline: &Pipeline,
@@ -64,18 +72,27 @@ impl Link {
         self.wire.pushes.hand_to(receiver);
     }
 
+    /// Whether Redis takes no `AUTH` on it: over RESP2, once somebody wants what it sends without being asked. It lives
+    /// as long as its token then.
+    pub(crate) fn refuses_auth(&self) -> bool {
+        self.wire.pushes.may_be_arrays()
+    }
+
     /// Ends the connection, whoever holds the link.
     pub(crate) fn end(&self) {
         self.wire.end();
     }
 
-    /// As [`reauthenticate`](Self::reauthenticate), unless the link is held. The `AUTH` is queued when this returns: what
-    /// its user sends comes after it.
+    /// As [`reauthenticate`](Self::reauthenticate), unless the link is held or takes no `AUTH`. It is queued when this
+    /// returns: what its user sends comes after it.
     pub(crate) fn reauthenticate_unheld(
         self: &Arc<Self>,
         current: &Arc<Current>,
         limit: Duration,
     ) -> Option<impl Future<Output = Result<(), Error>> + Send + use<>> {
+        if self.refuses_auth() {
+            return None;
+        }
         let limit = self.auth_limit(limit);
         let started = Instant::now();
         let auth = {

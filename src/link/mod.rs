@@ -3,6 +3,7 @@
 mod alone;
 mod check;
 mod condition;
+mod confirm;
 mod driver;
 mod entry;
 mod handshake;
@@ -25,6 +26,7 @@ use crate::{
     observe::stats::{LinkPurpose, LinkState, LinkStats},
     token::Current,
 };
+use push::Pushes;
 use reauth::Authenticated;
 use redis::{Cmd, Pipeline};
 use std::{
@@ -83,7 +85,8 @@ impl Link {
             let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
             let is_one_of_several = setup.is_one_of_several;
             let (pool, node) = (Arc::clone(&setup.pool), Arc::clone(&setup.node));
-            let (tasks, multi, pushes) = (setup.tasks.clone(), Arc::clone(&setup.multi), Arc::default());
+            let (tasks, multi) = (setup.tasks.clone(), Arc::clone(&setup.multi));
+            let pushes = Arc::new(Pushes::over(setup.protocol));
             Wire::start(
                 stream,
                 WireContext {

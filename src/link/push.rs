@@ -1,7 +1,7 @@
 //! What a server sends without being asked, and who gets it.
 
 use super::reply::Problem;
-use redis::{PushKind, Value};
+use redis::{ProtocolVersion, PushKind, Value};
 use std::sync::{Arc, OnceLock};
 
 /// Gets the pushes of a connection. Both functions are called on the connection's task, which waits for them: they must
@@ -14,20 +14,35 @@ pub(crate) trait PushReceiver: Send + Sync {
     fn end(&self);
 }
 
-/// Who gets the pushes of a connection. Those that come before anybody wants them are dropped: nobody has asked for any.
+/// Who gets the pushes of a connection. Those that come before anybody wants them are dropped: nobody has asked for
+/// any.
 #[derive(Default)]
-pub(super) struct Pushes(OnceLock<Arc<dyn PushReceiver>>);
+pub(super) struct Pushes {
+    receiver: OnceLock<Arc<dyn PushReceiver>>,
+    /// In RESP2 they are arrays, and as long as there can be any, there is no `AUTH`.
+    are_arrays: bool,
+}
 
 impl Pushes {
+    pub(super) fn over(protocol: ProtocolVersion) -> Self {
+        Self { receiver: OnceLock::new(), are_arrays: protocol == ProtocolVersion::RESP2 }
+    }
+
     /// Only the first receiver counts.
     pub(super) fn hand_to(&self, receiver: Arc<dyn PushReceiver>) {
-        _ = self.0.set(receiver);
+        _ = self.receiver.set(receiver);
     }
 
     pub(super) fn hand_on(&self, push: Result<Value, Problem>) {
-        if let (Some(receiver), Ok(Value::Push { kind, data })) = (self.0.get(), push) {
+        if let (Some(receiver), Ok(Value::Push { kind, data })) = (self.receiver.get(), push) {
             receiver.receive(kind, data);
         }
+    }
+
+    /// Whether an array may be a push: over RESP2, once somebody wants any.
+    #[inline]
+    pub(super) fn may_be_arrays(&self) -> bool {
+        self.are_arrays && self.receiver.get().is_some()
     }
 }
 
@@ -36,7 +51,7 @@ pub(super) struct Source(pub(super) Arc<Pushes>);
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Some(receiver) = self.0.0.get() {
+        if let Some(receiver) = self.0.receiver.get() {
             receiver.end();
         }
     }

@@ -1,6 +1,9 @@
 //! What a request waits for, and the place where its answer is put.
 
-use super::multi::{Multi, Refused};
+use super::{
+    confirm::Confirmations,
+    multi::{Multi, Refused},
+};
 use crate::{
     admission::Permit,
     lock::lock,
@@ -130,6 +133,8 @@ impl Future for Reply {
 pub(super) enum Expect {
     One,
     Many(Box<Gather>),
+    /// None, but a push for each channel; or an error.
+    Confirmed(Box<Confirmations>),
 }
 
 impl Expect {

@@ -9,6 +9,7 @@ pub(super) mod tests;
 
 use super::{
     condition::Access,
+    confirm::Confirmations,
     driver::Driver,
     entry::NewRequest,
     liveness::Liveness,
@@ -18,7 +19,7 @@ use super::{
     reply::{Expect, Gather, Outcome, Reply},
 };
 use crate::{admission::Admission, resp::pack};
-use redis::{Arg, Cmd, Pipeline};
+use redis::{Arg, Cmd, Pipeline, PushKind};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -132,6 +133,14 @@ impl Wire {
         let packed = if asking { behind_asking(pipeline) } else { pipeline.get_packed_pipeline() };
         let order = NewRequest { deadline, expect, quiet: false, alone: false };
         self.queue.push(access, order, |bytes| bytes.extend_from_slice(&packed))
+    }
+
+    /// Queues a command that is answered by pushes of this kind, one for each of its channels, or by an error.
+    pub(super) fn subscription(&self, cmd: &Cmd, kind: PushKind, deadline: Option<Instant>) -> Option<Queued> {
+        let expect = Expect::Confirmed(Box::new(Confirmations::of(cmd, kind)));
+        let packed = cmd.get_packed_command();
+        let order = NewRequest { deadline, expect, quiet: false, alone: false };
+        self.queue.push(Access::Alone, order, |bytes| bytes.extend_from_slice(&packed))
     }
 
     /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.

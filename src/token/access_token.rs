@@ -26,6 +26,9 @@ pub struct AccessToken {
     lifetime: Duration,
     received_at: Instant,
     received_wall: SystemTime,
+    /// The issuer's clock when it was received, if its answer said.
+    #[cfg(feature = "cli")]
+    issuer_wall: Option<SystemTime>,
 }
 
 /// What an issuer says about a token beside the token itself.
@@ -111,6 +114,10 @@ impl AccessToken {
             audience => text(audience),
         };
         token.tenant_id = text(claims.tid);
+        #[cfg(feature = "cli")]
+        {
+            token.issuer_wall = hints.issuer_now;
+        }
         Ok(token)
     }
 
@@ -136,6 +143,8 @@ impl AccessToken {
             lifetime: lifetime.min(LONGEST),
             received_at: Instant::now(),
             received_wall: SystemTime::now(),
+            #[cfg(feature = "cli")]
+            issuer_wall: None,
         })
     }
 
@@ -183,6 +192,16 @@ impl AccessToken {
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.received_wall + self.lifetime
+    }
+
+    /// Seconds by which this machine's clock was ahead of the issuer's, if that is known.
+    #[cfg(feature = "cli")]
+    pub(crate) fn clock_ahead(&self) -> Option<f64> {
+        let theirs = self.issuer_wall?;
+        Some(match self.received_wall.duration_since(theirs) {
+            Ok(ahead) => ahead.as_secs_f64(),
+            Err(behind) => -behind.duration().as_secs_f64(),
+        })
     }
 
     /// How much of its life is left.

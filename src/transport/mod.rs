@@ -3,5 +3,5 @@
 pub(crate) mod dialer;
 pub(crate) mod pem;
 pub(crate) mod resolve;
-mod tcp;
+pub(crate) mod tcp;
 pub(crate) mod tls;

@@ -23,7 +23,7 @@ pub(crate) type Stream = Pin<Box<dyn DuplexStream>>;
 pub(crate) trait DuplexStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> DuplexStream for T {}
 
-pub(super) async fn open_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn open_tcp(address: SocketAddr) -> io::Result<TcpStream> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(&tcp);

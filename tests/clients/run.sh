@@ -5,7 +5,7 @@ lifetime=4
 dir=target/clients
 # What the clients share is imported: nothing is to be left beside it.
 export PYTHONDONTWRITEBYTECODE=1
-cargo build --quiet --example emulator
+cargo build --quiet --features cli --bin entra-redis
 emulator=
 trap '[ -z "$emulator" ] || kill "$emulator"' EXIT
 
@@ -14,7 +14,7 @@ start() {
     [ -z "$emulator" ] || kill "$emulator"
     emulator=
     : >"$dir/emulator.env"
-    cargo run --quiet --example emulator -- --token-lifetime "$lifetime" --write-dir "$dir" "$@" \
+    cargo run --quiet --features cli -- emulator --token-lifetime "$lifetime" --write-dir "$dir" "$@" \
         >"$dir/emulator.env" &
     emulator=$!
     tries=0

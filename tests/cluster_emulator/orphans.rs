@@ -12,7 +12,7 @@ fn children(pid: u32) -> Vec<(u32, String)> {
 
 #[tokio::test]
 async fn a_killed_program_leaves_no_servers_behind() {
-    let emulator = child::start("emulator", &["--cluster", "3"], "# export AZURE_AUTHORITY_HOST=https://").await;
+    let emulator = child::start(&["emulator", "--cluster", "3"], "# export AZURE_AUTHORITY_HOST=https://").await;
     let programs = children(std::process::id());
     let (pid, _) = programs.iter().find(|(_, args)| args.contains("--cluster")).expect("the program");
     let children = children(*pid);

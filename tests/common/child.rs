@@ -1,4 +1,4 @@
-//! The compiled examples as processes with an environment of their own: that of the tests' process is everybody's, and
+//! The command-line tool and the compiled examples as processes with an environment of their own: that of the tests' process is everybody's, and
 //! stays as it is.
 
 use super::{SECOND, logs, within};
@@ -17,7 +17,7 @@ use tokio::{
 /// Environment variables.
 pub type Variables = Vec<(&'static str, String)>;
 
-/// How an example ended, and what it printed.
+/// How a program ended, and what it printed.
 pub struct Run {
     pub code: Option<i32>,
     pub output: String,
@@ -34,12 +34,21 @@ impl Run {
 
 /// Runs an example with these variables and no others.
 pub async fn example(name: &str, arguments: &[&str], variables: &[(&str, String)]) -> Run {
-    let mut command = Command::new(program(name));
+    run(&program(&format!("examples/{name}")), arguments, variables).await
+}
+
+/// Runs the command-line tool with these variables and no others.
+pub async fn tool(arguments: &[&str], variables: &[(&str, String)]) -> Run {
+    run(&program(TOOL), arguments, variables).await
+}
+
+async fn run(program: &Path, arguments: &[&str], variables: &[(&str, String)]) -> Run {
+    let mut command = Command::new(program);
     command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
     for (variable, value) in variables {
         command.env(variable, value);
     }
-    let output = within("the example ends", 60 * SECOND, command.output()).await.unwrap();
+    let output = within("the program ends", 60 * SECOND, command.output()).await.unwrap();
     let run = Run {
         code: output.status.code(),
         output: String::from_utf8(output.stdout).unwrap(),
@@ -52,12 +61,12 @@ pub async fn example(name: &str, arguments: &[&str], variables: &[(&str, String)
     run
 }
 
-/// Runs the example `token`.
+/// Runs the tool's `token`.
 pub async fn token(arguments: &[&str], variables: &[(&str, String)]) -> Run {
-    example("token", arguments, variables).await
+    tool(&[&["token"], arguments].concat(), variables).await
 }
 
-/// Has the example `soak` send commands to the emulator's Redis for a second, with the credential that these variables
+/// Has the tool's `soak` send commands to the emulator's Redis for a second, with the credential that these variables
 /// describe; returns its report. The test fails if a command did.
 pub async fn soak(emulator: &Emulator, variables: &[(&str, String)]) -> Value {
     let dir = tempfile::tempdir().unwrap();
@@ -69,30 +78,30 @@ pub async fn soak(emulator: &Emulator, variables: &[(&str, String)]) -> Value {
         ("REDIS_CA_CERT", ca_file.display().to_string()),
     ];
     all.extend(variables.iter().cloned());
-    let run = example("soak", &["--seconds", "1", "--tasks", "2", "--json"], &all).await;
+    let run = tool(&["soak", "--seconds", "1", "--tasks", "2", "--json"], &all).await;
     assert_eq!(run.code, Some(0), "{variables:?}: {} {}", run.output, run.complaint);
     let report = run.json();
     assert!(report["commands"].as_u64() > Some(0), "{variables:?}: {report}");
     report
 }
 
-/// An example that runs until it is told to end.
+/// The tool, which runs until it is told to end.
 pub struct Running {
     child: Child,
     /// What it printed first.
     pub lines: Vec<String>,
 }
 
-/// Starts an example with no variables, and waits until it has printed a line that begins with `last`.
-pub async fn start(name: &str, arguments: &[&str], last: &str) -> Running {
-    let mut command = Command::new(program(name));
+/// Starts the tool, and waits until it has printed a line that begins with `last`.
+pub async fn start(arguments: &[&str], last: &str) -> Running {
+    let mut command = Command::new(program(TOOL));
     command.args(arguments).env("RUST_LOG", "off").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut lines = Vec::new();
     while lines.last().is_none_or(|line: &String| !line.starts_with(last)) {
         let line = within("its next line", 30 * SECOND, output.next_line()).await.unwrap();
-        lines.push(line.unwrap_or_else(|| panic!("{name} ended after {lines:?}")));
+        lines.push(line.unwrap_or_else(|| panic!("it ended after {lines:?}")));
     }
     Running { child, lines }
 }
@@ -107,11 +116,14 @@ impl Running {
     }
 }
 
-/// Tests lie in `deps`, the examples that are built with them in `examples` beside it.
-fn program(name: &str) -> PathBuf {
+/// The command-line tool's file.
+const TOOL: &str = "entra-redis";
+
+/// Tests lie in `deps`, the programs that are built with them beside it, and the examples in `examples` there.
+pub fn program(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    let program = profile.join("examples").join(name).with_extension(env::consts::EXE_EXTENSION);
+    let program = profile.join(name).with_extension(env::consts::EXE_EXTENSION);
     assert!(program.is_file(), "{} is missing: it is built by `cargo test --all-features`", program.display());
     program
 }

@@ -31,7 +31,12 @@ pub struct Deaf {
 #[allow(clippy::new_without_default, reason = "it binds a port")]
 impl Deaf {
     pub fn new() -> Self {
-        let listening = bound();
+        Self::at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// At this address of the machine.
+    pub fn at(address: Ipv4Addr) -> Self {
+        let listening = bound_at(address);
         listening.listen(0).unwrap();
         let address = address_of(&listening);
         let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok();
@@ -41,8 +46,12 @@ impl Deaf {
 }
 
 fn bound() -> Socket {
+    bound_at(Ipv4Addr::LOCALHOST)
+}
+
+fn bound_at(address: Ipv4Addr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
     socket
 }
 

@@ -1,4 +1,4 @@
-//! The examples as a new user runs them: the emulator in a shell of its own, whose lines are another shell's variables.
+//! The command-line tool and the examples as a new user runs them: the emulator in a shell of its own, whose lines are another shell's variables.
 
 use common::{SECOND, child, logs, within};
 use serde_json::Value;
@@ -22,7 +22,7 @@ fn value<'a>(variables: &'a child::Variables, name: &str) -> &'a str {
 #[tokio::test]
 async fn the_emulators_lines_are_all_that_the_other_programs_need() {
     let emulator =
-        child::start("emulator", &["--token-lifetime", "60"], "# export AZURE_AUTHORITY_HOST=https://").await;
+        child::start(&["emulator", "--token-lifetime", "60"], "# export AZURE_AUTHORITY_HOST=https://").await;
     let variables = exported(&emulator.lines);
     logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
     let ca_file = value(&variables, "REDIS_CA_CERT").to_owned();
@@ -38,7 +38,7 @@ async fn the_emulators_lines_are_all_that_the_other_programs_need() {
         assert_eq!(run.code, Some(0), "{kind}: {}", run.complaint);
         assert_eq!(run.json()["source"], source);
     }
-    let soak = child::example("soak", &["--seconds", "3", "--tasks", "8", "--json"], &variables).await;
+    let soak = child::tool(&["soak", "--seconds", "3", "--tasks", "8", "--json"], &variables).await;
     assert_eq!(soak.code, Some(0), "{}", soak.complaint);
     let report = soak.json();
     for figure in ["commands", "tokens_fetched", "rotations", "reauths", "p50_us", "p99_us", "max_us"] {
@@ -79,12 +79,12 @@ async fn the_emulators_lines_are_all_that_the_other_programs_need() {
 /// refused, a server that stands still, an `AUTH` that is refused, connections that are cut one by one and all at once.
 #[tokio::test]
 async fn soak_gets_through_what_the_emulator_does_to_it() {
-    let arguments = ["--chaos", "--seed", "25", "--redis-server", "--token-lifetime", "2"];
-    let emulator = child::start("emulator", &arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
+    let arguments = ["emulator", "--chaos", "--seed", "25", "--redis-server", "--token-lifetime", "2"];
+    let emulator = child::start(&arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
     let variables = exported(&emulator.lines);
     logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
-    let arguments = ["--chaos", "--seconds", "10", "--tasks", "8", "--command-timeout", "1000", "--json"];
-    let soak = child::example("soak", &arguments, &variables).await;
+    let arguments = ["soak", "--chaos", "--seconds", "10", "--tasks", "8", "--command-timeout", "1000", "--json"];
+    let soak = child::tool(&arguments, &variables).await;
     assert_eq!(soak.code, Some(0), "{} {}", soak.output, soak.complaint);
     let report = soak.json();
     for none in ["wrong_reads", "unexplained_errors", "tasks_end"] {
@@ -112,8 +112,8 @@ async fn the_quickstart_and_the_example_of_a_cluster_need_nothing() {
 /// A cluster of redis-servers, as a user runs it, with tokens that rotate meanwhile.
 #[tokio::test]
 async fn on_a_cluster_the_programs_need_no_other_lines() {
-    let arguments = ["--cluster", "3", "--token-lifetime", "2"];
-    let emulator = child::start("emulator", &arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
+    let arguments = ["emulator", "--cluster", "3", "--token-lifetime", "2"];
+    let emulator = child::start(&arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
     let variables = exported(&emulator.lines);
     logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
 
@@ -126,7 +126,7 @@ async fn on_a_cluster_the_programs_need_no_other_lines() {
     assert_eq!(slots.len(), 3, "{}", run.output);
     assert_eq!(slots.iter().map(|(_, slots)| slots.parse::<u32>().unwrap()).sum::<u32>(), 16_384);
 
-    let soak = child::example("soak", &["--seconds", "5", "--tasks", "8", "--json"], &variables).await;
+    let soak = child::tool(&["soak", "--seconds", "5", "--tasks", "8", "--json"], &variables).await;
     assert_eq!(soak.code, Some(0), "{} {}", soak.output, soak.complaint);
     let report = soak.json();
     assert_eq!(report["nodes"], 3, "{report}");
@@ -143,7 +143,7 @@ async fn on_a_cluster_the_programs_need_no_other_lines() {
 #[tokio::test]
 async fn the_emulator_names_a_redis_server_that_it_cannot_reach() {
     for address in ["127.0.0.1:1", "127.0.0.1"] {
-        let run = child::example("emulator", &["--redis", address], &[]).await;
+        let run = child::tool(&["emulator", "--redis", address], &[]).await;
         assert_ne!(run.code, Some(0));
         assert!(run.complaint.contains(address), "{}", run.complaint);
     }

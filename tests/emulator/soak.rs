@@ -1,7 +1,7 @@
-//! What the example `soak` says of a cache can be relied on: nothing right is a wrong read, nothing wrong a right one,
+//! What `entra-redis soak` says of a cache can be relied on: nothing right is a wrong read, nothing wrong a right one,
 //! and its status tells errors that chaos explains from others.
 
-#[path = "../../examples/soak/register.rs"]
+#[path = "../../src/bin/entra-redis/soak/register.rs"]
 mod register;
 
 use common::{
@@ -40,9 +40,9 @@ impl Cache {
 
     /// Runs a soak with these options besides, and does `meddle` meanwhile.
     async fn soak(&mut self, options: &[&str], meddle: impl AsyncFnOnce(&mut Azure)) -> Run {
-        let mut arguments = vec!["--seconds", "5", "--tasks", "8", "--json"];
+        let mut arguments = vec!["soak", "--seconds", "5", "--tasks", "8", "--json"];
         arguments.extend(options);
-        let soak = child::example("soak", &arguments, &self.variables);
+        let soak = child::tool(&arguments, &self.variables);
         tokio::join!(soak, meddle(&mut self.emulator)).0
     }
 }

@@ -6,5 +6,5 @@ mod environment;
 mod errors;
 mod faults;
 mod rates;
-mod token_example;
+mod token_command;
 mod token_requests;

@@ -2,9 +2,9 @@
 
 use entra_redis::{
     AccessToken, ClientCertificate, Cloud, CommandStats, Config, ConnectionManager, Counters, Credential, Dedicated,
-    EntraRedis, Error, ErrorKind, Event, FailedCommands, Health, LinkPurpose, LinkState, LinkStats, ManagedIdentity,
-    NodeEndpoint, NodeStats, Overload, RetryPolicy, Secret, Stage, Startup, Stats, Tls, TokenFailure,
-    TokenManagerConfig, TokenStats, Topology,
+    Delivery, EntraRedis, Error, ErrorKind, Event, FailedCommands, GapReason, Health, LinkPurpose, LinkState,
+    LinkStats, ManagedIdentity, NodeEndpoint, NodeStats, Overload, PubSub, PubSubSink, PubSubStream, RetryPolicy,
+    Secret, Stage, Startup, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats, Topic, Topology,
 };
 use std::{fmt::Debug, future::Future};
 
@@ -25,6 +25,7 @@ fn public_types_can_be_sent_printed_and_cloned() {
     value::<Config>();
     value::<Counters>();
     value::<Credential>();
+    value::<Delivery>();
     value::<EntraRedis>();
     value::<Error>();
     value::<Event>();
@@ -34,6 +35,7 @@ fn public_types_can_be_sent_printed_and_cloned() {
     value::<ManagedIdentity>();
     value::<NodeEndpoint>();
     value::<NodeStats>();
+    value::<PubSubSink>();
     value::<RetryPolicy>();
     value::<Secret>();
     value::<Stats>();
@@ -41,9 +43,13 @@ fn public_types_can_be_sent_printed_and_cloned() {
     value::<TokenFailure>();
     value::<TokenManagerConfig>();
     value::<TokenStats>();
+    value::<Topic>();
     shared::<ConnectionManager>();
     shared::<Dedicated>();
+    shared::<PubSub>();
+    shared::<PubSubStream>();
     copied::<ErrorKind>();
+    copied::<GapReason>();
     copied::<LinkPurpose>();
     copied::<LinkState>();
     copied::<Overload>();
@@ -68,4 +74,21 @@ fn futures_of_commands(mut redis: EntraRedis) {
     sent(&command.query_async::<i64>(&mut redis));
     sent(&redis::pipe().get("key").query_async::<i64>(&mut redis));
     sent(&redis.shutdown());
+    sent(&redis.pubsub());
+}
+
+fn stream<S: futures_util::Stream<Item = Delivery> + Send + Unpin>(_: S) {}
+
+/// Never called either.
+#[allow(dead_code, reason = "the bounds are what is checked")]
+fn futures_of_subscriptions(mut pubsub: PubSub) {
+    sent(&pubsub.subscribe("channel"));
+    sent(&pubsub.unsubscribe(&["channel"]));
+    sent(&pubsub.psubscribe(vec!["pattern*"]));
+    sent(&pubsub.punsubscribe(String::from("pattern*")));
+    sent(&pubsub.ssubscribe(b"channel"));
+    sent(&pubsub.sunsubscribe(("channel", "channel")));
+    stream(pubsub.on_message());
+    let (_sink, read): (PubSubSink, PubSubStream) = pubsub.split();
+    stream(read);
 }

@@ -13,13 +13,14 @@ fn settings_have_the_names_of_the_setters() {
         "pool_size": 2, "command_timeout": "2s", "connect_timeout": "250ms", "auth_timeout": "1min 30s",
         "token_manager": {"expiration_refresh_ratio": 0.9, "lower_refresh_bound": "3min"},
         "tls": {"server_name": "cache"}, "overload": "wait", "topology": "oss_cluster", "startup": "lazy",
-        "protocol": "resp2", "max_in_flight": 10, "retry_reads": true, "client_name": "orders",
+        "protocol": "resp2", "max_in_flight": 10, "pubsub_buffer": 7, "retry_reads": true, "client_name": "orders",
     }))
     .unwrap();
     let target = config.target.as_ref().unwrap();
     assert_eq!((target.host.as_str(), target.port, config.username.as_deref()), ("cache", 7, Some("me")));
     assert!(format!("{:?}", config.credential).contains(r#"UserAssignedClientId(\"mine\")"#));
     assert_eq!((config.pool_size, config.max_in_flight, config.retry_reads), (Some(2), 10, true));
+    assert_eq!(config.pubsub_buffer, 7);
     assert_eq!(config.command_timeout, Duration::from_secs(2));
     assert_eq!(config.connect_timeout, Duration::from_millis(250));
     assert_eq!(config.auth_timeout, Duration::from_secs(90));

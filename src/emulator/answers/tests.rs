@@ -1,5 +1,7 @@
 use super::*;
+use crate::emulator::tokens::since_epoch;
 use http_body_util::BodyExt;
+use std::time::SystemTime;
 
 #[tokio::test]
 async fn a_life_in_seconds_ends_no_earlier_than_the_token() {

@@ -19,6 +19,7 @@ use super::{
 use crate::lock::lock;
 use arc::KeyFiles;
 use assertion::AppCertificates;
+use hyper::header::DATE;
 use request::TokenRequest;
 use std::{
     collections::VecDeque,
@@ -28,7 +29,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// The emulated identity provider: what it has been asked, and what it shall do wrong.
@@ -68,6 +69,8 @@ struct Settings {
     script: VecDeque<IdentityFault>,
     standing: Option<IdentityFault>,
     last: Option<(String, u64)>,
+    groups: Vec<String>,
+    ahead: Duration,
 }
 
 impl Identity {
@@ -78,6 +81,8 @@ impl Identity {
             script: VecDeque::new(),
             standing: None,
             last: None,
+            groups: Vec::new(),
+            ahead: Duration::ZERO,
         };
         let shared = Shared {
             signer,
@@ -114,6 +119,16 @@ impl Identity {
     /// The life of the tokens from now on.
     pub fn set_token_lifetime(&self, lifetime: Duration) {
         lock(&self.shared.settings).lifetime = lifetime;
+    }
+
+    /// The groups that tokens name from now on, of which their principal is a member.
+    pub fn set_groups(&self, ids: impl IntoIterator<Item = impl Into<String>>) {
+        lock(&self.shared.settings).groups = ids.into_iter().map(Into::into).collect();
+    }
+
+    /// By how much its clock is ahead of this machine's, from now on: in the dates of its answers and of its tokens.
+    pub fn set_clock_ahead(&self, by: Duration) {
+        lock(&self.shared.settings).ahead = by;
     }
 
     /// How the endpoints for managed identities say, from now on, when a token expires.
@@ -179,13 +194,20 @@ impl Identity {
             Some(IdentityFault::Slow(delay)) => tokio::time::sleep(*delay).await,
             _ => {}
         }
-        if let Some(answer) = fault.as_ref().and_then(IdentityFault::answer) {
-            return Ok(answer);
+        let mut answer = match fault.as_ref().and_then(IdentityFault::answer) {
+            Some(answer) => answer,
+            None => match self.grant(endpoint, request) {
+                Ok(grant) => self.token(grant, fault.as_ref())?,
+                Err(refusal) => refusal.into_answer(),
+            },
+        };
+        let ahead = lock(&self.shared.settings).ahead;
+        if !ahead.is_zero()
+            && let Ok(date) = httpdate::fmt_http_date(SystemTime::now() + ahead).parse()
+        {
+            answer.headers_mut().insert(DATE, date);
         }
-        match self.grant(endpoint, request) {
-            Ok(grant) => self.token(grant, fault.as_ref()),
-            Err(refusal) => Ok(refusal.into_answer()),
-        }
+        Ok(answer)
     }
 
     fn grant(&self, endpoint: &Endpoint, request: &TokenRequest) -> Result<Grant, Refusal> {
@@ -210,6 +232,7 @@ impl Identity {
             _ => claims,
         };
         let mut settings = lock(&self.shared.settings);
+        let claims = claims.groups(settings.groups.clone()).ahead(settings.ahead);
         let (token, exp) = match (fault, settings.last.take()) {
             (Some(Fault::SameToken), Some(last)) => last,
             _ => self.shared.signer.sign(&claims, settings.lifetime)?,

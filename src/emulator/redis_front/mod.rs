@@ -42,6 +42,7 @@ struct Shared {
     policy: Policy,
     frozen: watch::Sender<bool>,
     refuse: AtomicBool,
+    without_hello: AtomicBool,
     totals: Totals,
     faults: Mutex<Faults>,
     connections: Mutex<Vec<Arc<Control>>>,
@@ -103,6 +104,7 @@ impl RedisFront {
                 policy,
                 frozen: watch::Sender::new(false),
                 refuse: AtomicBool::new(false),
+                without_hello: AtomicBool::new(false),
                 totals: Totals::default(),
                 faults: Mutex::default(),
                 connections: Mutex::default(),
@@ -155,6 +157,11 @@ impl RedisFront {
     /// Closes new connections as soon as they are made, or no longer does.
     pub fn refuse_connections(&self, refuse: bool) {
         self.shared.refuse.store(refuse, Relaxed);
+    }
+
+    /// Plays a server that is too old for `HELLO`, and so for RESP3, or no longer does.
+    pub fn without_hello(&self, without: bool) {
+        self.shared.without_hello.store(without, Relaxed);
     }
 
     /// Lets the next `AUTH`s of connections that are authenticated already go wrong, one each, in this order.

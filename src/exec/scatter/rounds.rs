@@ -13,7 +13,7 @@ use crate::{
         core::{Core, Way},
         order::Memory,
         redirects::Redirects,
-        request::{CommandRequest, PipelineRequest},
+        request::{CommandRequest, PipelineRequest, leaning_of},
         retry::{Remedy, remedy},
         slow_path::SlowPath,
         waiting::{Turn, has_strayed},
@@ -143,7 +143,7 @@ impl<'a> Rounds<'a> {
                 if is_primary { Arc::clone(node) } else { Arc::clone(map.get(*lowest)?) }
             }
             (Way::Owner, To::Slot(slot)) => Arc::clone(map.get(*slot)?),
-            (Way::Owner, To::Any) => self.cluster.any_node()?,
+            (Way::Owner, To::Any) => self.cluster.any_node_for(leaning_of(&unit.cmd, unit.profile))?,
         };
         Some((node, false))
     }

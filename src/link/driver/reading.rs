@@ -2,7 +2,10 @@
 
 use super::{Driver, Reason};
 use crate::{
-    link::reply::{Expect, LARGE, Outcome, Problem},
+    link::{
+        confirm::{from_resp2, is_confirmation},
+        reply::{Expect, LARGE, Outcome, Problem},
+    },
     observe::trace::target,
     resp::{
         claims::Claims,
@@ -12,7 +15,7 @@ use crate::{
     },
     transport::tls::explain::broken,
 };
-use redis::Value;
+use redis::{PushKind, Value};
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -164,6 +167,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.queue.set_congested(false);
         }
         self.inbox.consume(len);
+        if self.pushes.0.may_be_arrays() {
+            let value = value.map(from_resp2);
+            let is_push = matches!(value, Ok(Value::Push { .. }));
+            return Ok(Some(Came { value, len, is_push }));
+        }
         Ok(Some(Came { value, len, is_push }))
     }
 
@@ -171,9 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn complete(&mut self, came: Came) -> Result<bool, Reason> {
         let Came { value, len, is_push } = came;
         if is_push {
-            // It answers no request.
-            self.pushes.0.hand_on(value);
-            return Ok(false);
+            return Ok(self.pushed(value));
         }
         let oldest = self.outstanding.entries.front_mut().ok_or("the server sent a reply that nothing asked for")?;
         let (outcome, len) = match &mut oldest.expect {
@@ -182,12 +188,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Some(whole) => whole,
                 None => return Ok(false),
             },
+            Expect::Confirmed(_) if matches!(value, Ok(Value::ServerError(_))) => (Outcome::of(value), len),
+            Expect::Confirmed(_) => return self.complete_behind(value),
         };
-        if let Some(entry) = self.outstanding.entries.pop_front() {
-            self.through.add(&entry);
-            self.tell(entry, outcome, len > LARGE);
-        }
+        self.conclude(0, outcome, len > LARGE);
         Ok(true)
+    }
+
+    /// Gives a reply to the first request that waits for one: what it passes by has only confirmations to wait for.
+    #[cold]
+    fn complete_behind(&mut self, value: Result<Value, Problem>) -> Result<bool, Reason> {
+        let at = self.outstanding.entries.iter().position(|entry| matches!(entry.expect, Expect::One));
+        self.conclude(at.ok_or("the server sent a reply that nothing asked for")?, Outcome::of(value), false);
+        Ok(true)
+    }
+
+    /// Hands a push on, which answers no request but those for subscriptions; true if it was the last that one waited
+    /// for.
+    #[cold]
+    fn pushed(&mut self, push: Result<Value, Problem>) -> bool {
+        let confirmed = match &push {
+            Ok(Value::Push { kind, data }) if is_confirmation(kind) => self.confirm(kind, data),
+            _ => None,
+        };
+        // Its receiver knows of it before whoever asked for it is told.
+        self.pushes.0.hand_on(push);
+        if let Some(at) = confirmed {
+            self.conclude(at, Outcome::Answered(Value::Okay), false);
+        }
+        confirmed.is_some()
+    }
+
+    /// Takes note of a confirmation; the place of the request that has all of its own now.
+    fn confirm(&mut self, kind: &PushKind, data: &[Value]) -> Option<usize> {
+        let (at, of) =
+            self.outstanding.entries.iter_mut().enumerate().find_map(|(at, entry)| match &mut entry.expect {
+                Expect::Confirmed(of) => of.take(kind, data).then_some((at, of)),
+                _ => None,
+            })?;
+        of.are_complete().then_some(at)
+    }
+
+    fn conclude(&mut self, at: usize, outcome: Outcome, large: bool) {
+        let entry = if at == 0 { self.outstanding.entries.pop_front() } else { self.outstanding.entries.remove(at) };
+        if let Some(entry) = entry {
+            self.through.add(&entry);
+            self.tell(entry, outcome, large);
+        }
     }
 }
 

@@ -73,7 +73,7 @@ impl Keeper {
         let spread = self.spread(old_life);
         let seat = &mut self.seats[index];
         seat.rotate(current.generation, spread, old_life);
-        if old_life <= Self::margin(current) && (seat.reauth_failed_before() || link.is_held()) {
+        if old_life <= Self::margin(current) && (seat.reauth_failed_before() || link.is_held() || link.refuses_auth()) {
             // Its user learns of it before the next command. The server would cut it in the middle of one.
             link.retire(EXPIRED);
             return self.pool.wake_keeper();

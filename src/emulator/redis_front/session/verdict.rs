@@ -26,6 +26,7 @@ impl Session {
     pub(super) async fn judge(&self, request: &Request, raw: &[u8]) -> Verdict {
         let error = |text: &str| Verdict::Answer(Reply::error(text));
         match request.name().as_str() {
+            "HELLO" if self.front.without_hello.load(Relaxed) => Verdict::Answer(unknown_command(request)),
             "HELLO" => self.hello(request).await,
             "AUTH" if self.subscriber.load(Relaxed) => error(SUBSCRIBED),
             "AUTH" => match (request.arg(1), request.arg(2)) {
@@ -81,4 +82,13 @@ impl Session {
             _ => Verdict::Forward(raw.to_vec()),
         }
     }
+}
+
+/// As Redis 5 words it: the arguments are quoted, a password among them.
+fn unknown_command(request: &Request) -> Reply {
+    let quoted =
+        |word: &Vec<u8>| format!("`{}`, ", String::from_utf8_lossy(word).chars().take(128).collect::<String>());
+    let name = request.arg(0).map(String::from_utf8_lossy).unwrap_or_default();
+    let arguments: String = request.args.iter().skip(1).map(quoted).collect();
+    Reply::error(format!("ERR unknown command `{name}`, with args beginning with: {arguments}"))
 }

@@ -15,7 +15,7 @@ use std::{
 
 /// How a command failed.
 #[derive(Clone, Copy)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     /// No reply, or no connection to send it on, within its deadline.
     TimedOut,
     /// Its connection broke with it on its way.
@@ -57,7 +57,7 @@ impl Kind {
 
     /// Whether the command may have run, or may run yet. A proxy in front of Redis may answer with an error of its own
     /// after it has passed the command on.
-    pub(crate) fn may_have_run(self) -> bool {
+    pub(super) fn may_have_run(self) -> bool {
         !matches!(self, Self::Unauthenticated | Self::Overloaded | Self::Closed)
     }
 
@@ -68,7 +68,7 @@ impl Kind {
     }
 }
 
-pub(crate) struct Tally {
+pub(super) struct Tally {
     began: Instant,
     chaos: bool,
     commands: AtomicU64,
@@ -79,35 +79,35 @@ pub(crate) struct Tally {
 
 /// What went wrong.
 #[derive(Default)]
-pub(crate) struct Notes {
+pub(super) struct Notes {
     by_kind: [u64; Kind::ALL.len()],
-    pub(crate) first_error: Option<String>,
-    pub(crate) last_error_at: Option<Duration>,
+    pub(super) first_error: Option<String>,
+    pub(super) last_error_at: Option<Duration>,
     /// Errors that nothing explains: without chaos, all of them.
-    pub(crate) unexplained_errors: u64,
-    pub(crate) first_unexplained_error: Option<String>,
-    pub(crate) wrong_reads: u64,
-    pub(crate) first_wrong_read: Option<String>,
+    pub(super) unexplained_errors: u64,
+    pub(super) first_unexplained_error: Option<String>,
+    pub(super) wrong_reads: u64,
+    pub(super) first_wrong_read: Option<String>,
 }
 
 impl Notes {
-    pub(crate) fn errors(&self) -> u64 {
+    pub(super) fn errors(&self) -> u64 {
         self.by_kind.iter().sum()
     }
 
-    pub(crate) fn errors_by_kind(&self) -> BTreeMap<&'static str, u64> {
+    pub(super) fn errors_by_kind(&self) -> BTreeMap<&'static str, u64> {
         Kind::ALL.iter().map(|(kind, name)| (*name, self.by_kind[*kind as usize])).collect()
     }
 
     /// Whether nothing went wrong that should not have.
-    pub(crate) fn are_clean(&self) -> bool {
+    pub(super) fn are_clean(&self) -> bool {
         self.unexplained_errors == 0 && self.wrong_reads == 0
     }
 }
 
 impl Tally {
     /// With `chaos`, things go wrong on the other side, which explains some errors.
-    pub(crate) fn new(chaos: bool) -> Self {
+    pub(super) fn new(chaos: bool) -> Self {
         Self {
             began: Instant::now(),
             chaos,
@@ -118,7 +118,7 @@ impl Tally {
     }
 
     /// Waits for a command, and notes how long that took and how it ended.
-    pub(crate) async fn timed<T>(
+    pub(super) async fn timed<T>(
         &self,
         latency: &mut Histogram<u64>,
         command: impl Future<Output = RedisResult<T>>,
@@ -136,7 +136,7 @@ impl Tally {
         })
     }
 
-    pub(crate) fn fail(&self, kind: Kind, error: &dyn Display) {
+    pub(super) fn fail(&self, kind: Kind, error: &dyn Display) {
         let mut notes = self.notes();
         notes.by_kind[kind as usize] += 1;
         notes.first_error.get_or_insert_with(|| error.to_string());
@@ -147,31 +147,31 @@ impl Tally {
         }
     }
 
-    pub(crate) fn wrong_read(&self, what: impl FnOnce() -> String) {
+    pub(super) fn wrong_read(&self, what: impl FnOnce() -> String) {
         let mut notes = self.notes();
         notes.wrong_reads += 1;
         notes.first_wrong_read.get_or_insert_with(what);
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    pub(crate) fn commands(&self) -> u64 {
+    pub(super) fn commands(&self) -> u64 {
         self.commands.load(Relaxed)
     }
 
-    pub(crate) fn slowest_us(&self) -> u64 {
+    pub(super) fn slowest_us(&self) -> u64 {
         self.slowest_us.load(Relaxed)
     }
 
-    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
+    pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().expect("no panic while it is locked")
     }
 }
 
 /// Of microseconds, up to an hour.
-pub(crate) fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     // One per task: with three digits they would be the memory that grows.
     Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("constant bounds")
 }

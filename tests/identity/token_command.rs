@@ -1,4 +1,4 @@
-//! The example `token`: what it says of a token, when it shows the token itself, and how it fails.
+//! `entra-redis token`: what it says of a token, when it shows the token itself, and how it fails.
 
 use common::{
     Azure,

@@ -1,16 +1,14 @@
-//! Gets one token, shows what it says, and how long it is good for: `cargo run --example token -- --json`.
-//!
-//! The credential is the one that the `AZURE_*` variables describe, or the kind that `--credential` names. The token
-//! itself is shown with `--show-token` only; with it, `redis-cli` can be used by hand:
-//! `redis-cli --tls -h HOST -p 10000 --user USER_NAME --askpass`.
+//! `entra-redis token`: one token, what it says, and how long it is good for.
 
-use clap::{Parser, ValueEnum};
-use entra_redis::{
-    AccessToken, ClientCertificate, Credential, Error, ErrorKind, ManagedIdentity, Stage, TokenManagerConfig,
+use crate::{
+    credential::{self, Kind},
+    failure::Failure,
+    terminal::{self, Colour},
 };
+use clap::Args;
+use entra_redis::{AccessToken, Credential, Error, ErrorKind, Stage, TokenManagerConfig};
 use serde_json::{Value, json};
 use std::{
-    env,
     process::ExitCode,
     time::{Duration, SystemTime},
 };
@@ -24,9 +22,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 const SLOW: &str = "check the network, and the proxy if there is one";
 
-/// Gets a token for Azure Managed Redis and shows what it says.
-#[derive(Parser)]
-struct Options {
+/// Gets a token for Azure Managed Redis, and shows whose it is and how long it is good for.
+///
+/// The credential is the one that the `AZURE_*` variables describe, or the kind that `--credential` names. The token
+/// itself is shown with `--show-token` only.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
     /// The kind of credential; by default the one that the environment describes.
     #[arg(long, value_enum)]
     credential: Option<Kind>,
@@ -41,30 +43,28 @@ struct Options {
     timeout: u32,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Kind {
-    /// `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET`
-    Secret,
-    /// `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH`
-    Certificate,
-    /// System-assigned, or user-assigned by `AZURE_CLIENT_ID`
-    ManagedIdentity,
-    /// `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_FEDERATED_TOKEN_FILE`
-    Workload,
-    /// The Azure CLI, for the tenant `AZURE_TENANT_ID` if that is set
-    Az,
-    /// The Azure Developer CLI, for the tenant `AZURE_TENANT_ID` if that is set
-    Azd,
-    /// The default chain, narrowed by `AZURE_TOKEN_CREDENTIALS`
-    Default,
-}
+const EXAMPLES: &str = "\
+Examples:
+  entra-redis token                                 whom this environment signs in as
+  entra-redis token --credential az --json          your own account, for a script
+  entra-redis token --timeout 30                    where `az` is slow
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let options = Options::parse();
-    let outcome = match options.credential.map_or_else(Credential::from_env, credential) {
-        Ok(credential) => fetch(&credential, Duration::from_secs(options.timeout.into())).await,
-        Err(error) => Err(error),
+  With the token itself, redis-cli can be used by hand. Its user name is the object id that is shown:
+  export REDISCLI_AUTH=$(entra-redis token --json --show-token | jq -r .token)
+  redis-cli --tls -h HOST -p 10000 --user OBJECT_ID
+
+Exit status: 0 with a token, 1 without one.";
+
+pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let work = async {
+        match options.credential.map_or_else(Credential::from_env, credential::of_kind) {
+            Ok(credential) => fetch(&credential, Duration::from_secs(options.timeout.into())).await,
+            Err(error) => Err(error),
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        _ = terminal::interrupted() => return Err("interrupted before there was a token".to_owned().into()),
     };
     match outcome {
         Ok(token) => {
@@ -74,14 +74,14 @@ async fn main() -> ExitCode {
             } else {
                 print(&shown);
             }
-            ExitCode::SUCCESS
+            Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            let failed = Failure::from(error.clone()).tell();
             if options.json {
                 println!("{}", describe_error(&error));
             }
-            ExitCode::FAILURE
+            Ok(failed)
         }
     }
 }
@@ -107,55 +107,6 @@ async fn fetch(credential: &Credential, mut patience: Duration) -> Result<Access
         }
         sleep(pause).await;
     }
-}
-
-/// The credential of this kind, from the variables that it needs.
-fn credential(kind: Kind) -> Result<Credential, Error> {
-    let credential = match kind {
-        Kind::Secret => Credential::service_principal(
-            needed("AZURE_CLIENT_ID")?,
-            needed("AZURE_CLIENT_SECRET")?,
-            needed("AZURE_TENANT_ID")?,
-        ),
-        Kind::Certificate => {
-            let path = needed("AZURE_CLIENT_CERTIFICATE_PATH")?;
-            let password = variable("AZURE_CLIENT_CERTIFICATE_PASSWORD").unwrap_or_default();
-            let certificate = ClientCertificate::file(path, password);
-            let send_chain = variable("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN");
-            let send_chain = send_chain.is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
-            Credential::client_certificate(
-                needed("AZURE_CLIENT_ID")?,
-                certificate.send_chain(send_chain),
-                needed("AZURE_TENANT_ID")?,
-            )
-        }
-        Kind::ManagedIdentity => Credential::managed_identity(
-            variable("AZURE_CLIENT_ID").map_or(ManagedIdentity::SystemAssigned, ManagedIdentity::UserAssignedClientId),
-        ),
-        Kind::Workload => Credential::workload_identity(),
-        Kind::Az => of_tenant(Credential::azure_cli()),
-        Kind::Azd => of_tenant(Credential::azure_developer_cli()),
-        Kind::Default => Credential::default_chain(),
-    };
-    Ok(match variable("AZURE_AUTHORITY_HOST") {
-        Some(host) => credential.authority_host(host),
-        None => credential,
-    })
-}
-
-fn of_tenant(credential: Credential) -> Credential {
-    match variable("AZURE_TENANT_ID") {
-        Some(tenant_id) => credential.tenant_id(tenant_id),
-        None => credential,
-    }
-}
-
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn needed(name: &str) -> Result<String, Error> {
-    variable(name).ok_or_else(|| Error::new(ErrorKind::Configuration, format!("`{name}` is not set")))
 }
 
 fn describe(token: &AccessToken, show_token: bool) -> Value {
@@ -186,6 +137,7 @@ fn describe_error(error: &Error) -> Value {
 }
 
 fn print(shown: &Value) {
+    let screen = terminal::of_output();
     for (title, name) in [
         ("user name", "user_name"),
         ("audience", "audience"),
@@ -196,7 +148,8 @@ fn print(shown: &Value) {
         ("token", "token"),
     ] {
         if let Some(value) = shown.get(name) {
-            println!("{title:<14}{}", value.as_str().unwrap_or("(unknown)"));
+            let title = screen.paint(Colour::Cyan, &format!("{title:<14}"));
+            println!("{title}{}", value.as_str().unwrap_or("(unknown)"));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One task: it writes its own keys, reads them back, and judges what it reads.
 
-use crate::{
+use super::{
     Options,
     register::Register,
     tally::{Kind, Tally, histogram},
@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
 /// Each task has this many keys of its own.
 const KEYS: usize = 16;
@@ -29,9 +29,11 @@ const BREATH: Duration = Duration::from_millis(10);
 const SHOWN: usize = 32;
 
 /// What all tasks share.
-pub(crate) struct Plan {
-    pub(crate) tally: Tally,
+pub(super) struct Plan {
+    pub(super) tally: Tally,
     end: Instant,
+    /// Set when somebody wants an earlier end.
+    stop: watch::Sender<bool>,
     chaos: bool,
     recovery: Duration,
     value_size: usize,
@@ -41,10 +43,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
         Self {
             tally: Tally::new(options.chaos),
             end: Instant::now() + Duration::from_secs(options.seconds),
+            stop: watch::Sender::new(false),
             chaos: options.chaos,
             recovery: Duration::from_secs(options.recovery),
             value_size: options.value_size,
@@ -53,8 +56,23 @@ impl Plan {
         }
     }
 
+    /// Ends the run before its time.
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    fn is_over(&self) -> bool {
+        *self.stop.borrow() || Instant::now() >= self.end
+    }
+
+    /// Waits for an end before its time.
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        let mut stop = self.stop.subscribe();
+        async move { _ = stop.wait_for(|stop| *stop).await }
+    }
+
     /// What the servers call themselves, another name after each start; none if they do not say.
-    pub(crate) async fn names(&self, redis: &mut EntraRedis) -> Option<Names> {
+    pub(super) async fn names(&self, redis: &mut EntraRedis) -> Option<Names> {
         let limit = Instant::now() + self.recovery;
         loop {
             match redis::cmd("INFO").arg("server").query_async::<Value>(redis).await {
@@ -69,7 +87,7 @@ impl Plan {
 }
 
 /// The name of each server by its address, which is empty for a single endpoint.
-pub(crate) type Names = BTreeMap<String, String>;
+pub(super) type Names = BTreeMap<String, String>;
 
 /// Those in a reply to `INFO`. That of a cluster is a map, with an error for a node that does not answer.
 fn names(info: Value) -> Names {
@@ -92,7 +110,7 @@ fn may_have_lost(before: &Names, now: &Names, chaos: bool) -> bool {
     before.iter().any(|(node, name)| now.get(node).map_or(chaos, |newer| newer != name))
 }
 
-pub(crate) struct Worker {
+pub(super) struct Worker {
     plan: Arc<Plan>,
     redis: EntraRedis,
     task: usize,
@@ -103,14 +121,14 @@ pub(crate) struct Worker {
 }
 
 /// What a task leaves behind.
-pub(crate) struct Done {
-    pub(crate) latency: Histogram<u64>,
+pub(super) struct Done {
+    pub(super) latency: Histogram<u64>,
     /// Whether everything could be read in the end.
-    pub(crate) recovered: bool,
+    pub(super) recovered: bool,
 }
 
 impl Worker {
-    pub(crate) fn new(plan: &Arc<Plan>, redis: &EntraRedis, task: usize, names: Option<&Names>) -> Self {
+    pub(super) fn new(plan: &Arc<Plan>, redis: &EntraRedis, task: usize, names: Option<&Names>) -> Self {
         Self {
             plan: Arc::clone(plan),
             redis: redis.clone(),
@@ -122,9 +140,9 @@ impl Worker {
     }
 
     /// Writes all keys, reads all keys, and so on to the end of the run; reads them all once more then.
-    pub(crate) async fn run(mut self) -> Done {
+    pub(super) async fn run(mut self) -> Done {
         for turn in 0_usize.. {
-            if Instant::now() >= self.plan.end {
+            if self.plan.is_over() {
                 break;
             }
             let (round, key) = (turn / KEYS, turn % KEYS);

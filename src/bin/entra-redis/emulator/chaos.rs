@@ -20,7 +20,7 @@ const LONGEST_PAUSE_MS: u64 = 1_000;
 const LONGEST_FREEZE_MS: u64 = 2_000;
 const LONGEST_OUTAGE_MS: u64 = 3_000;
 
-pub(crate) struct Chaos<'a> {
+pub(super) struct Chaos<'a> {
     emulator: &'a Emulator,
     seed: u64,
     began: Instant,
@@ -30,13 +30,13 @@ pub(crate) struct Chaos<'a> {
 
 impl<'a> Chaos<'a> {
     /// The same seed makes the same faults, as long as the connections are the same.
-    pub(crate) fn new(emulator: &'a Emulator, seed: u64) -> Self {
+    pub(super) fn new(emulator: &'a Emulator, seed: u64) -> Self {
         eprintln!("chaos, --seed {seed}");
         Self { emulator, seed, began: Instant::now(), counts: RefCell::default() }
     }
 
     /// Lets things go wrong, for ever, from the moment that somebody has connected.
-    pub(crate) async fn run(&self) {
+    pub(super) async fn run(&self) {
         while self.total(|stats| stats.authentications) == 0 {
             sleep(Duration::from_millis(100)).await;
         }
@@ -50,7 +50,7 @@ impl<'a> Chaos<'a> {
     }
 
     /// What happened, in one line.
-    pub(crate) fn summary(&self) -> Value {
+    pub(super) fn summary(&self) -> Value {
         let identity = self.emulator.identity();
         json!({
             "seed": self.seed,

@@ -1,33 +1,21 @@
-//! Load on any cache, for as long as you like: every task writes its own keys, reads them back and checks what it
-//! reads.
-//!
-//! Reads `REDIS_HOST`, `REDIS_PORT` (default 10000), `REDIS_CA_CERT` (a PEM file; without it, the operating system's
-//! trust roots) and the credential from the `AZURE_*` variables. Ends with status 0 if there was no error and no wrong
-//! read.
-//!
-//! After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
-//! been started anew since.
-//!
-//! It runs on a cluster as it does on a single endpoint. `nodes` counts the nodes that keys went to, over the whole
-//! run: one that has taken another one's place counts, too.
-//!
-//! With `--chaos`, for a cache on which things go wrong, as on the emulator with its option of that name, the status is
-//! 0 if there was no wrong read, no error but those that this explains (deadlines that passed, connections that were
-//! lost, tokens that were not to be had), and every key could be read at the end.
+//! `entra-redis soak`: load on any cache, for as long as you like. `nodes` of its report counts the nodes that keys went
+//! to, over the whole run: one that has taken another one's place counts, too.
 
+mod progress;
 mod register;
 mod tally;
 mod worker;
 
-use clap::Parser;
-use entra_redis::{Config, Counters, EntraRedis, NodeStats, Stats, Tls};
+use crate::{failure::Failure, settings, terminal};
+use clap::Args;
+use entra_redis::{Config, Counters, EntraRedis};
 use hdrhistogram::Histogram;
+use progress::Progress;
 use serde_json::json;
 use std::{
     collections::HashSet,
-    env,
-    error::Error,
     fs,
+    io::{Write, stdout},
     process::ExitCode,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -36,8 +24,16 @@ use tally::{Kind, histogram};
 use tokio::{runtime::Handle, time::sleep};
 use worker::{Plan, Worker};
 
-#[derive(Parser)]
-struct Options {
+/// Puts load on a cache: every task writes its own keys, reads them back and checks what it reads.
+///
+/// It reads `REDIS_HOST`, `REDIS_PORT` (10000 by default), `REDIS_CA_CERT` (a PEM file; without it, the operating system's
+/// trust roots) and the credential from the `AZURE_*` variables, and runs on a cluster as on a single endpoint.
+///
+/// After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
+/// been started anew since.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
     /// How long to run.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -65,6 +61,17 @@ struct Options {
     json: bool,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  entra-redis soak --seconds 600 --json      ten minutes, and a last line of JSON
+  entra-redis soak --tasks 256 --pool-size 4
+  entra-redis soak --chaos --command-timeout 2000
+                                             beside `entra-redis emulator --chaos`
+
+Exit status: 0 if there was no error and no wrong read. With --chaos: if there was no wrong read, no error but those that
+this explains (deadlines that passed, connections that were lost, tokens that were not to be had), and every key could be
+read at the end. Ctrl-C ends the run early, with its report; a second one ends it at once.";
+
 /// By then buffers have found their sizes: memory that is used later is memory that grows.
 const WARM_UP: Duration = Duration::from_secs(5);
 
@@ -84,14 +91,12 @@ struct End {
     nodes: usize,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let options = Options::parse();
-    let plan = Arc::new(Plan::new(&options));
-    let end = match run(&options, &plan).await {
+pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let plan = Arc::new(Plan::new(options));
+    let end = match load(options, &plan).await {
         Ok(end) => end,
         Err(error) => {
-            eprintln!("{error}");
+            _ = error.tell();
             plan.tally.fail(Kind::Other, &error);
             End {
                 counters: Counters::default(),
@@ -137,78 +142,67 @@ async fn main() -> ExitCode {
         "nodes": nodes,
     });
     if options.json {
-        println!("{report}");
+        writeln!(stdout(), "{report}")?;
     } else {
-        println!("{report:#}");
+        writeln!(stdout(), "{report:#}")?;
     }
-    ExitCode::from(u8::from(!(notes.are_clean() && recovered)))
+    Ok(ExitCode::from(u8::from(!(notes.are_clean() && recovered))))
 }
 
-async fn run(options: &Options, plan: &Arc<Plan>) -> Result<End, Box<dyn Error>> {
-    let host = variable("REDIS_HOST").ok_or("REDIS_HOST is not set")?;
-    let port = variable("REDIS_PORT").map_or(Ok(10000), |port| port.parse()).map_err(|_| "REDIS_PORT is no port")?;
-    let mut redis = EntraRedis::connect(&host, port, config(options)?).await?;
+/// The run itself, until its time is over or it is interrupted.
+async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
+    let (host, port) = settings::endpoint()?;
+    let mut redis = tokio::select! {
+        connected = EntraRedis::connect(&host, port, config(options)?) => connected?,
+        _ = terminal::interrupted() => return Err("interrupted before there was a connection".to_owned().into()),
+    };
     let names = plan.names(&mut redis).await;
     let worker = |task| Worker::new(plan, &redis, task, names.as_ref());
     let tasks: Vec<_> = (0..options.tasks).map(|task| tokio::spawn(worker(task).run())).collect();
     let used = Arc::new(Mutex::new(HashSet::new()));
-    let progress = tokio::spawn(report(Arc::clone(plan), redis.clone(), Arc::clone(&used)));
+    let progress = Progress::new(plan, &redis, &used, options.seconds);
+    let progress = tokio::spawn(progress.run());
     let warm_up = WARM_UP.min(Duration::from_secs(options.seconds) / 10);
+    let stopped = plan.stopped();
     let warm = tokio::spawn(async move {
-        sleep(warm_up).await;
+        tokio::select! {
+            () = sleep(warm_up) => {}
+            () = stopped => {}
+        }
         resident_kib()
     });
-    let (mut latency, mut recovered) = (histogram(), true);
-    for task in tasks {
-        let done = task.await?;
-        latency.add(done.latency)?;
-        recovered &= done.recovered;
-    }
-    let resident = [warm.await?, resident_kib()];
+    let work = async {
+        let (mut latency, mut recovered) = (histogram(), true);
+        for task in tasks {
+            let done = task.await.map_err(|error| Failure::new("a task of the load ended", error))?;
+            latency.add(done.latency).map_err(|error| Failure::new("cannot add up the latencies", error))?;
+            recovered &= done.recovered;
+        }
+        Ok::<_, Failure>((latency, recovered))
+    };
+    tokio::pin!(work);
+    let (latency, recovered) = tokio::select! {
+        done = &mut work => done?,
+        _ = terminal::interrupted() => {
+            plan.stop();
+            eprintln!("\ninterrupted: what is in flight is waited for");
+            tokio::select! {
+                done = &mut work => done?,
+                _ = terminal::interrupted() => return Err("interrupted twice".to_owned().into()),
+            }
+        }
+    };
+    let warm = warm.await.unwrap_or_default();
+    let resident = [warm, resident_kib()];
     progress.abort();
     // That it was aborted is no news.
     _ = progress.await;
     let stats = redis.manager().stats();
-    let nodes = note_used(&used, &stats);
+    let nodes = progress::note_used(&used, &stats);
     redis.shutdown().await;
     drop(redis);
     let (counters, retried) = (stats.counters, stats.commands.retried);
     Ok(End { counters, retried, latency, recovered, resident, tasks: tasks_left().await, nodes })
-}
-
-/// Notes the addresses of the nodes that commands go to now; returns how many there have been.
-fn note_used(used: &Mutex<HashSet<String>>, stats: &Stats) -> usize {
-    // A single endpoint has no slots. A node of a cluster without slots gets no keys.
-    let takes_keys = |node: &&NodeStats| node.open_links > 0 && (stats.nodes.len() == 1 || !node.slots.is_empty());
-    let mut used = used.lock().expect("no panic while it is locked");
-    used.extend(stats.nodes.iter().filter(takes_keys).map(|node| node.address.clone()));
-    used.len()
-}
-
-/// Says every second how it goes.
-async fn report(plan: Arc<Plan>, redis: EntraRedis, used: Arc<Mutex<HashSet<String>>>) {
-    let mut before = 0;
-    loop {
-        note_used(&used, &redis.manager().stats());
-        sleep(Duration::from_secs(1)).await;
-        let commands = plan.tally.commands();
-        let (errors, wrong_reads) = {
-            let notes = plan.tally.notes();
-            (notes.errors(), notes.wrong_reads)
-        };
-        let counters = redis.manager().counters();
-        println!(
-            "{:4.0} s  {:>8} commands/s  errors {}  wrong reads {}  rotations {}  re-AUTHs {}  reconnects {}",
-            plan.tally.elapsed().as_secs_f32(),
-            commands - before,
-            errors,
-            wrong_reads,
-            counters.rotations,
-            counters.reauths,
-            counters.reconnects,
-        );
-        before = commands;
-    }
 }
 
 /// Tasks that are still there a moment after everything has ended.
@@ -228,16 +222,8 @@ fn resident_kib() -> Option<u64> {
     kibibytes.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// An empty variable counts as unset, as those of the credential do.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn config(options: &Options) -> Result<Config, Box<dyn Error>> {
-    let mut config = Config::from_env()?;
-    if let Some(ca_file) = variable("REDIS_CA_CERT") {
-        config = config.tls(Tls::new().ca_file(ca_file));
-    }
+fn config(options: &Options) -> Result<Config, Failure> {
+    let mut config = Config::from_env()?.tls(settings::tls());
     if let Some(links) = options.pool_size {
         config = config.pool_size(links);
     }

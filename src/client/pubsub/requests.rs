@@ -1,0 +1,78 @@
+//! The commands that subscribe and unsubscribe: as few as possible.
+
+use super::topic::{Kind, Topic};
+use crate::cluster::slot::Slot;
+use redis::{Cmd, PushKind};
+use std::collections::BTreeMap;
+
+/// Names in one command, at most: the server does nothing else while it reads one.
+const MOST_NAMES: usize = 1_000;
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Subscribe,
+    Unsubscribe,
+}
+
+/// One command, and what it is about.
+pub(super) struct Batch {
+    pub(super) cmd: Cmd,
+    /// The kind of its confirmations.
+    pub(super) confirmed_by: PushKind,
+    pub(super) change: Change,
+    pub(super) topics: Vec<Topic>,
+}
+
+/// The commands for these topics. Sharded channels of several slots may not be in one.
+pub(super) fn batches(change: Change, topics: impl IntoIterator<Item = Topic>) -> Vec<Batch> {
+    let mut groups: BTreeMap<(usize, Option<Slot>), Vec<Topic>> = BTreeMap::new();
+    for topic in topics {
+        let kind = topic.kind();
+        let slot = (kind == Kind::Sharded).then(|| Slot::of(topic.name()));
+        groups.entry((kind as usize, slot)).or_default().push(topic);
+    }
+    groups
+        .into_values()
+        .flat_map(|group| group.chunks(MOST_NAMES).map(|part| batch(change, part)).collect::<Vec<_>>())
+        .collect()
+}
+
+/// A command for each of them.
+pub(super) fn one_by_one(batch: &Batch) -> Vec<Batch> {
+    batch.topics.chunks(1).map(|topic| self::batch(batch.change, topic)).collect()
+}
+
+/// One command for topics of one kind.
+fn batch(change: Change, topics: &[Topic]) -> Batch {
+    let kind = topics.first().map_or(Kind::Channel, Topic::kind);
+    let (name, confirmed_by) = match change {
+        Change::Subscribe => kind.subscribe(),
+        Change::Unsubscribe => kind.unsubscribe(),
+    };
+    let mut cmd = redis::cmd(name);
+    for topic in topics {
+        cmd.arg(topic.name());
+    }
+    Batch { cmd, confirmed_by, change, topics: topics.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_channels_are_one_command_and_sharded_ones_one_for_each_slot() {
+        let channels = (0..1_000).map(|number| Topic::Channel(format!("c{number}").into_bytes()));
+        let patterns = [Topic::Pattern(b"p*".to_vec())];
+        let sharded = ["{a}1", "{b}1", "{a}2"].map(|name| Topic::Sharded(name.into()));
+        let all = batches(Change::Subscribe, channels.chain(patterns).chain(sharded));
+        let sizes: Vec<_> = all.iter().map(|batch| (batch.confirmed_by.clone(), batch.topics.len())).collect();
+        assert_eq!(sizes[..2], [(PushKind::Subscribe, 1_000), (PushKind::PSubscribe, 1)]);
+        let mut sharded: Vec<_> = sizes[2..].iter().map(|(_, size)| *size).collect();
+        sharded.sort_unstable();
+        assert_eq!(sharded, [1, 2]);
+        let more = (0..1_001).map(|number| Topic::Channel(format!("c{number}").into_bytes()));
+        assert_eq!(batches(Change::Unsubscribe, more).len(), 2);
+    }
+}

@@ -1,0 +1,216 @@
+//! The two ends that a consumer has: what it subscribes with, and what it reads.
+
+use super::{
+    delivery::Delivery,
+    hub::Hub,
+    mailbox::Mailbox,
+    topic::{Kind, Topic},
+};
+use crate::error::{Error, ErrorKind, Stage};
+use futures_util::Stream;
+use redis::{RedisError, RedisResult, ToRedisArgs};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+};
+use tokio::time::Instant;
+
+/// The two ends of a new consumer.
+pub(super) fn open(hub: Arc<Hub>) -> (PubSubSink, PubSubStream) {
+    let (consumer, mailbox) = hub.consumer();
+    (PubSubSink { hub: Arc::downgrade(&hub), consumer }, PubSubStream { hub, consumer, mailbox })
+}
+
+/// The part of a [`PubSub`](super::PubSub) that subscribes. Clones of it are for the same stream.
+///
+/// It keeps nothing up: without the stream its calls fail.
+#[derive(Clone)]
+pub struct PubSubSink {
+    hub: Weak<Hub>,
+    consumer: u64,
+}
+
+/// The part of a [`PubSub`](super::PubSub) that reads, a [`Stream`] of [`Delivery`]s.
+///
+/// Dropped, it ends what nobody else is subscribed to; with the last one the connections for subscriptions are closed.
+pub struct PubSubStream {
+    hub: Arc<Hub>,
+    consumer: u64,
+    mailbox: Arc<Mailbox>,
+}
+
+/// Ends what has been asked for if nobody waits for it any more.
+struct Asked<'a> {
+    hub: &'a Hub,
+    consumer: u64,
+    topics: Vec<Topic>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.topics.is_empty() {
+            self.hub.shared.leave(self.consumer, &self.topics);
+        }
+    }
+}
+
+impl PubSubSink {
+    /// Subscribes to channels, and waits until the server has confirmed it. One that this consumer has already changes
+    /// nothing.
+    ///
+    /// If it fails, or its future is dropped, it is as if it had not been called.
+    ///
+    /// # Errors
+    ///
+    /// Without a channel; what the server says, if it refuses one of them; `is_timeout()` after
+    /// [`command_timeout`](crate::Config::command_timeout);
+    /// [`AuthenticationFailed`](redis::ErrorKind::AuthenticationFailed) while there is no valid token; kind `Client`
+    /// after `shutdown`, or when the stream is gone.
+    pub async fn subscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
+        self.join(Kind::Channel, channels).await
+    }
+
+    /// Ends subscriptions to channels; without any, to all channels of this consumer. It returns when the server has
+    /// confirmed it, or at once if other consumers are subscribed to them. Messages that are in the buffer stay there.
+    ///
+    /// # Errors
+    ///
+    /// `is_timeout()` after [`command_timeout`](crate::Config::command_timeout), though no messages come any more; kind
+    /// `Client` after `shutdown`, or when the stream is gone.
+    pub async fn unsubscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
+        self.leave(Kind::Channel, channels).await
+    }
+
+    /// As [`subscribe`](Self::subscribe), to all channels that match a pattern.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn psubscribe(&mut self, patterns: impl ToRedisArgs) -> RedisResult<()> {
+        self.join(Kind::Pattern, patterns).await
+    }
+
+    /// As [`unsubscribe`](Self::unsubscribe), of patterns.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn punsubscribe(&mut self, patterns: impl ToRedisArgs) -> RedisResult<()> {
+        self.leave(Kind::Pattern, patterns).await
+    }
+
+    /// As [`subscribe`](Self::subscribe), to sharded channels (Redis 7), which are published to with `SPUBLISH`. They
+    /// may be of any slots.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn ssubscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
+        self.join(Kind::Sharded, channels).await
+    }
+
+    /// As [`unsubscribe`](Self::unsubscribe), of sharded channels.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn sunsubscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
+        self.leave(Kind::Sharded, channels).await
+    }
+
+    async fn join(&self, kind: Kind, names: impl ToRedisArgs) -> RedisResult<()> {
+        let topics = topics(kind, &names);
+        drop(names);
+        let hub = self.hub()?;
+        if topics.is_empty() {
+            return Err((redis::ErrorKind::Client, "nothing to subscribe to").into());
+        }
+        let joined = hub.shared.join(self.consumer, &topics);
+        let mut asked = Asked { hub: &hub, consumer: self.consumer, topics: joined };
+        let in_force = hub.shared.until(|state| {
+            let mut all = topics.iter().map(|topic| state.is_in_force(topic));
+            // The first that is refused, and otherwise nothing to say before the last one is in force.
+            all.clone().flatten().find(Result::is_err).or_else(|| all.all(|one| one.is_some()).then_some(Ok(())))
+        });
+        self.in_time(&hub, "subscribed to", in_force).await??;
+        asked.topics.clear();
+        Ok(())
+    }
+
+    async fn leave(&self, kind: Kind, names: impl ToRedisArgs) -> RedisResult<()> {
+        let mut topics = topics(kind, &names);
+        drop(names);
+        let hub = self.hub()?;
+        if topics.is_empty() {
+            let state = hub.shared.state();
+            let all = state.consumers.get(&self.consumer).into_iter().flat_map(|consumer| &consumer.topics);
+            topics = all.filter(|topic| topic.kind() == kind).cloned().collect();
+        }
+        hub.shared.leave(self.consumer, &topics);
+        let through = hub.shared.until(|state| topics.iter().all(|topic| state.is_through(topic)).then_some(()));
+        self.in_time(&hub, "unsubscribed from", through).await
+    }
+
+    /// What `work` comes to within the command timeout.
+    async fn in_time<T>(&self, hub: &Hub, what: &str, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+        let core = hub.manager.core();
+        let deadline = Instant::now() + core.command_timeout;
+        if let Some(result) = core.timers.timeout_at(deadline, work).await {
+            return result;
+        }
+        if core.is_closed() || core.timers.have_ended() {
+            return Err(Error::closed().into());
+        }
+        let text = format!("not {what} within {:?} (`command_timeout`)", core.command_timeout);
+        let error = Error::new(ErrorKind::Timeout(Stage::Command), text);
+        let cause = core.tokens.late().or_else(|| core.routing.last_error());
+        let cause = cause.or_else(|| core.nodes().iter().find_map(|node| node.pool().last_error()));
+        Err(match cause {
+            Some(cause) => error.with_source(cause).into(),
+            None => error.into(),
+        })
+    }
+
+    fn hub(&self) -> RedisResult<Arc<Hub>> {
+        let gone =
+            || RedisError::from((redis::ErrorKind::Client, "the stream of these subscriptions has been dropped"));
+        let hub = self.hub.upgrade().ok_or_else(gone)?;
+        let is_there = hub.shared.state().consumers.contains_key(&self.consumer);
+        if is_there { Ok(hub) } else { Err(gone()) }
+    }
+}
+
+/// The names, each once.
+fn topics(kind: Kind, names: &impl ToRedisArgs) -> Vec<Topic> {
+    let names: BTreeSet<Vec<u8>> = names.to_redis_args().into_iter().collect();
+    names.into_iter().map(|name| kind.topic(name)).collect()
+}
+
+impl Stream for PubSubStream {
+    type Item = Delivery;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.mailbox.poll_next(cx)
+    }
+}
+
+impl Drop for PubSubStream {
+    fn drop(&mut self) {
+        self.hub.shared.forget(self.consumer);
+    }
+}
+
+impl fmt::Debug for PubSubSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PubSubSink").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PubSubStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PubSubStream").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,318 @@
+//! The one next thing to do, as a command that can be copied: names that are known are filled in.
+
+use super::{Doctor, environment};
+use std::fmt::Write;
+
+/// The application id of Azure Cache for Redis and Azure Managed Redis in every tenant.
+const REDIS_APP: &str = "acca5fbb-b7e4-4009-81f1-37e38fd66d78";
+
+/// What commands are filled in with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Advice {
+    host: String,
+    port: u16,
+    /// The options that the doctor was called with, besides host and port.
+    options: Vec<(&'static str, String)>,
+    pub(super) client_id: Option<String>,
+    pub(super) tenant_id: Option<String>,
+}
+
+/// What the host name says of the cache.
+enum Kind {
+    /// Azure Managed Redis.
+    Managed,
+    /// Azure Cache for Redis.
+    Classic,
+    /// It is no name of Azure's.
+    Unknown,
+}
+
+/// The host names that Azure gives out, in its clouds.
+const MANAGED: [&str; 3] = [".redis.azure.net", ".redis.usgovcloudapi.net", ".redis.chinacloudapi.cn"];
+const CLASSIC: [&str; 3] =
+    [".redis.cache.windows.net", ".redis.cache.usgovcloudapi.net", ".redis.cache.chinacloudapi.cn"];
+
+impl Advice {
+    pub(super) fn new(doctor: &Doctor) -> Self {
+        let facts = doctor.credential.as_ref().ok().map(crate::credential::Credential::facts).unwrap_or_default();
+        Self {
+            host: environment::named(doctor.host()),
+            port: doctor.place.port,
+            options: doctor.options.clone(),
+            client_id: facts.client_id,
+            tenant_id: facts.tenant_id,
+        }
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The doctor once more, as it was called, but for these options; one with an empty value is left out.
+    pub(super) fn again(&self, changes: &[(&'static str, &str)]) -> String {
+        let port = self.port.to_string();
+        let mut options = vec![("--host", self.host.as_str()), ("--port", port.as_str())];
+        options.extend(self.options.iter().map(|(name, value)| (*name, value.as_str())));
+        for (name, value) in changes {
+            match options.iter_mut().find(|(known, _)| known == name) {
+                Some(known) => known.1 = value,
+                None => options.push((name, value)),
+            }
+        }
+        let mut command = "entra-redis doctor".to_owned();
+        for (name, value) in options {
+            // Those without a value stand for themselves.
+            _ = match value {
+                "" => Ok(()),
+                "yes" if FLAGS.contains(&name) => write!(command, " {name}"),
+                value => write!(command, " {name} {}", quoted(value)),
+            };
+        }
+        command
+    }
+
+    fn kind(&self) -> (Kind, &str) {
+        let name = self.host.split('.').next().unwrap_or_default();
+        let has = |suffixes: &[&str]| suffixes.iter().any(|suffix| self.host.ends_with(suffix));
+        // NAME.redis.cache.windows.net is a classic cache, NAME.REGION.redis.cache.windows.net is not.
+        let regional = CLASSIC.iter().any(|suffix| {
+            self.host.strip_suffix(suffix).is_some_and(|rest| rest.trim_end_matches(".privatelink").contains('.'))
+        });
+        if has(&MANAGED) || regional {
+            (Kind::Managed, name)
+        } else if has(&CLASSIC) {
+            (Kind::Classic, name)
+        } else {
+            (Kind::Unknown, "<CACHE>")
+        }
+    }
+
+    /// Whether the host is named as Azure names caches.
+    pub(super) fn is_azure_name(&self) -> bool {
+        !matches!(self.kind().0, Kind::Unknown)
+    }
+
+    /// The cache's name and its resource group, for `az`.
+    fn cache(&self) -> (Kind, &str, String) {
+        let (kind, name) = self.kind();
+        let group = match kind {
+            Kind::Managed => {
+                format!("\"$(az redisenterprise list --query \"[?name=='{name}'].resourceGroup | [0]\" --output tsv)\"")
+            }
+            Kind::Classic => {
+                format!("\"$(az redis list --query \"[?name=='{name}'].resourceGroup | [0]\" --output tsv)\"")
+            }
+            Kind::Unknown => "<RESOURCE_GROUP>".to_owned(),
+        };
+        (kind, name, group)
+    }
+
+    /// An access policy for this principal.
+    pub(super) fn assign(&self, object_id: &str) -> String {
+        let (kind, name, group) = self.cache();
+        // Names of assignments are letters and digits.
+        let assignment: String = object_id.chars().filter(char::is_ascii_alphanumeric).collect();
+        let object_id = quoted(object_id);
+        match kind {
+            Kind::Classic => format!(
+                "az redis access-policy-assignment create --resource-group {group} --name {name} \
+                 --policy-assignment-name {assignment} --access-policy-name 'Data Contributor' \
+                 --object-id {object_id} --object-id-alias {assignment}"
+            ),
+            _ => format!(
+                "az redisenterprise database access-policy-assignment create --resource-group {group} \
+                 --cluster-name {name} --database-name default --access-policy-assignment-name {assignment} \
+                 --access-policy-name default --object-id {object_id}"
+            ),
+        }
+    }
+
+    /// Which access policies there are, for whom.
+    pub(super) fn assignments(&self) -> String {
+        let (kind, name, group) = self.cache();
+        match kind {
+            Kind::Classic => {
+                format!("az redis access-policy-assignment list --resource-group {group} --name {name}")
+            }
+            _ => format!(
+                "az redisenterprise database access-policy-assignment list --resource-group {group} \
+                 --cluster-name {name} --database-name default"
+            ),
+        }
+    }
+
+    /// A setting of the cache, by its name in Azure's answer.
+    pub(super) fn show(&self, of_cluster: &str) -> String {
+        let (kind, name, group) = self.cache();
+        let program = if matches!(kind, Kind::Classic) { "az redis show" } else { "az redisenterprise show" };
+        format!("{program} --resource-group {group} --name {name} --query {of_cluster}")
+    }
+
+    /// The database's cluster policy.
+    pub(super) fn show_policy(&self) -> String {
+        let (_, name, group) = self.cache();
+        format!(
+            "az redisenterprise database show --resource-group {group} --cluster-name {name} --query clusteringPolicy"
+        )
+    }
+
+    /// More room on the cache.
+    pub(super) fn scale_up(&self) -> String {
+        let (kind, name, group) = self.cache();
+        match kind {
+            Kind::Classic => {
+                format!("az redis update --resource-group {group} --name {name} --sku <SKU> --vm-size <SIZE>")
+            }
+            _ => format!("az redisenterprise update --resource-group {group} --name {name} --sku <LARGER_SKU>"),
+        }
+    }
+
+    /// A network security rule that lets connections out.
+    pub(super) fn open_ports(&self) -> String {
+        format!(
+            "az network nsg rule create --resource-group <RESOURCE_GROUP> --nsg-name <NSG> --name AllowRedis \
+             --priority 200 --direction Outbound --access Allow --protocol Tcp --destination-port-ranges {} 8500-8599",
+            self.port
+        )
+    }
+
+    /// What the server shows to everybody who connects.
+    pub(super) fn show_certificate(&self) -> String {
+        let (host, port) = (&self.host, self.port);
+        format!(
+            "openssl s_client -connect {host}:{port} -servername {host} </dev/null | openssl x509 -noout -issuer -dates \
+             -ext subjectAltName"
+        )
+    }
+
+    /// What is wrong with a token request, by its cause.
+    pub(super) fn for_token(&self, cause: &str) -> String {
+        let client = self.client_id.as_deref().unwrap_or("<CLIENT_ID>");
+        let tenant = self.tenant_id.as_deref().unwrap_or("<TENANT_ID>");
+        match cause {
+            "secret_wrong" | "secret_expired" => format!(
+                "export AZURE_CLIENT_SECRET=\"$(az ad app credential reset --id {client} --append --query password \
+                 --output tsv)\""
+            ),
+            "app_unknown" | "app_disabled" => format!("az ad app show --id {client} --query '[appId,displayName]'"),
+            "app_not_in_tenant" => format!("az ad sp create --id {client}"),
+            "tenant_unknown" => {
+                "export AZURE_TENANT_ID=\"$(az account show --query tenantId --output tsv)\"".to_owned()
+            }
+            "redis_principal_missing" => format!("az ad sp create --id {REDIS_APP}"),
+            "redis_permission_missing" => {
+                format!("az ad app permission grant --id {client} --api {REDIS_APP} --scope user_impersonation")
+            }
+            "guest_in_other_tenant" => {
+                format!("az login --tenant {tenant} --scope https://redis.azure.com/.default")
+            }
+            "certificate_not_registered" => {
+                format!("az ad app credential reset --id {client} --append --cert @\"$AZURE_CLIENT_CERTIFICATE_PATH\"")
+            }
+            "federation_mismatch" => format!("az ad app federated-credential list --id {client}"),
+            "token_file_missing" => "kubectl get pod \"$(hostname)\" --output \
+                                     jsonpath='{.metadata.labels.azure\\.workload\\.identity/use}'"
+                .to_owned(),
+            "token_file_old" => "kubectl delete pod \"$(hostname)\"".to_owned(),
+            "certificate_file_missing" => "ls -l \"$AZURE_CLIENT_CERTIFICATE_PATH\"".to_owned(),
+            "identity_not_assigned" if has("CONTAINER_APP_NAME") => {
+                "az containerapp identity assign --name \"$CONTAINER_APP_NAME\" --resource-group <RESOURCE_GROUP> \
+                 --system-assigned"
+                    .to_owned()
+            }
+            "identity_not_assigned" if has("WEBSITE_SITE_NAME") => "az webapp identity assign --name \
+                                                                    \"$WEBSITE_SITE_NAME\" --resource-group \
+                                                                    \"$WEBSITE_RESOURCE_GROUP\""
+                .to_owned(),
+            "identity_not_assigned" => match &self.client_id {
+                Some(client) => format!(
+                    "az vm identity assign --resource-group <RESOURCE_GROUP> --name <VM> --identities \"$(az identity \
+                     list --query \"[?clientId=='{client}'].id | [0]\" --output tsv)\""
+                ),
+                None => "az vm identity assign --resource-group <RESOURCE_GROUP> --name <VM>".to_owned(),
+            },
+            "imds_unreachable" | "imds_answered_by_other" => {
+                "curl --noproxy '*' --max-time 3 --silent --show-error --include --header Metadata:true \
+                 'http://169.254.169.254/metadata/instance/compute?api-version=2021-02-01'"
+                    .to_owned()
+            }
+            "conditional_access" => format!("az ad sp show --id {client} --query '[appId,displayName,tags]'"),
+            "tool_not_installed" => "curl -sL https://aka.ms/InstallAzureCLIDeb | sudo bash".to_owned(),
+            "tool_not_signed_in" => match &self.tenant_id {
+                Some(tenant) => format!("az login --tenant {tenant}"),
+                None => "az login".to_owned(),
+            },
+            "no_credential" => self.again(&[("--credential", "az")]),
+            "too_many_requests" => "sleep 60 && ".to_owned() + &self.again(&[]),
+            "clock_off" => SET_CLOCK.to_owned(),
+            // Whoever cannot be reached, or is somebody else.
+            _ => "curl --silent --show-error --head https://login.microsoftonline.com/common/discovery/instance"
+                .to_owned(),
+        }
+    }
+}
+
+/// The port of a cache of this name, if nothing says another one.
+pub(super) fn usual_port(host: &str) -> u16 {
+    let advice = Advice { host: host.to_owned(), ..Advice::default() };
+    if matches!(advice.kind().0, Kind::Classic) { 6380 } else { 10_000 }
+}
+
+/// Whether Azure has set this variable, by which its services are told apart.
+fn has(variable: &str) -> bool {
+    std::env::var_os(variable).is_some()
+}
+
+/// What keeps the clock right.
+pub(super) const SET_CLOCK: &str = "sudo timedatectl set-ntp true";
+
+/// Options without a value.
+const FLAGS: [&str; 2] = ["--read-only", "--resp2"];
+
+/// A value as every shell takes it.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(host: &str) -> Advice {
+        let options = vec![("--credential", "az".to_owned()), ("--username", "it's me".to_owned())];
+        Advice { host: host.to_owned(), port: 10_000, options, ..Advice::default() }
+    }
+
+    #[test]
+    fn names_of_azures_are_filled_in() {
+        let managed = of("contoso.westeurope.redis.azure.net").assign("0a-1b");
+        assert!(
+            managed.starts_with("az redisenterprise database access-policy-assignment create --resource-group \"$(az")
+        );
+        for part in
+            ["--cluster-name contoso ", "assignment-name 0a1b ", "--access-policy-name default --object-id 0a-1b"]
+        {
+            assert!(managed.contains(part), "{managed}");
+        }
+        let classic = of("contoso.redis.cache.windows.net").assign("0a-1b");
+        assert!(classic.starts_with("az redis access-policy-assignment create") && classic.contains("--name contoso "));
+        // The first regions of Azure Managed Redis have this name.
+        let older = of("contoso.westeurope.redis.cache.windows.net").assign("0a-1b");
+        assert!(older.starts_with("az redisenterprise"), "{older}");
+        assert!(of("10.0.0.4").assign("0a-1b").contains("--cluster-name <CACHE> "));
+        assert_eq!((usual_port("c.redis.cache.windows.net"), usual_port("c.eu.redis.azure.net")), (6380, 10_000));
+    }
+
+    #[test]
+    fn the_doctor_is_called_as_it_was_but_for_what_changes() {
+        let advice = of("cache");
+        let told = advice.again(&[("--port", "6380"), ("--username", ""), ("--read-only", "yes")]);
+        assert_eq!(told, "entra-redis doctor --host cache --port 6380 --credential az --read-only");
+        assert!(advice.again(&[]).ends_with(r"--username 'it'\''s me'"), "{}", advice.again(&[]));
+    }
+}

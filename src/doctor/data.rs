@@ -1,0 +1,165 @@
+//! A key of the doctor's own: written, read and deleted; and how long a round trip takes.
+
+use super::{Doctor, advice::Advice, login::Session, report::Finding, topology::key_of, wire::words};
+use crate::cluster::topology::Topology;
+use redis::{ServerError, Value};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// It goes by itself, if it cannot be deleted.
+const EXPIRY_SECONDS: u32 = 60;
+
+const PINGS: usize = 100;
+
+/// All of them.
+const PINGS_WITHIN: Duration = Duration::from_secs(4);
+
+/// Within a region it is a millisecond.
+const FAR: Duration = Duration::from_millis(30);
+
+/// What became of one command.
+enum Outcome {
+    Done,
+    Refused(ServerError),
+    Lost(String),
+}
+
+impl Outcome {
+    fn code(&self) -> &str {
+        match self {
+            Self::Refused(error) => error.code(),
+            _ => "",
+        }
+    }
+}
+
+pub(super) async fn look(
+    doctor: &Doctor,
+    advice: &Advice,
+    session: &mut Session<'_>,
+    slots: Option<&Topology>,
+) -> Finding {
+    let own = format!("{}entra-redis:doctor:{:016x}", doctor.key_prefix, fastrand::u64(..));
+    let mut keys = vec![own.clone()];
+    // On a cluster, one of them is this node's.
+    keys.extend(slots.into_iter().flat_map(|slots| {
+        slots.primaries().into_iter().filter_map(|node| key_of(&own, node, slots)).collect::<Vec<_>>()
+    }));
+    let first = if doctor.read_only { "GET" } else { "SET" };
+    for key in keys {
+        let outcome = run(session, first, &key).await;
+        if outcome.code() == "MOVED" {
+            continue;
+        }
+        return with_key(doctor, advice, session, &key, outcome).await;
+    }
+    Finding::failed(
+        "no_slots_here",
+        "the node that the host name leads to has no slots of its own, and sends every key elsewhere",
+        advice.show("'[provisioningState,resourceState]'"),
+    )
+}
+
+async fn run(session: &mut Session<'_>, name: &str, key: &str) -> Outcome {
+    let mut cmd = redis::cmd(name);
+    cmd.arg(key);
+    if name == "SET" {
+        cmd.arg("written by entra-redis doctor").arg("EX").arg(EXPIRY_SECONDS);
+    }
+    match session.ask(&cmd).await {
+        Ok(Value::ServerError(error)) => Outcome::Refused(error),
+        Ok(_) => Outcome::Done,
+        Err(lost) => Outcome::Lost(lost.told()),
+    }
+}
+
+async fn with_key(doctor: &Doctor, advice: &Advice, session: &mut Session<'_>, key: &str, first: Outcome) -> Finding {
+    if doctor.read_only {
+        return match first {
+            Outcome::Done => Finding::ok(format!("a read of {key} is allowed; nothing was written")),
+            other => of_refusals(advice, session, key, &[("GET", other)]),
+        };
+    }
+    let (read, deleted) = (run(session, "GET", key).await, run(session, "DEL", key).await);
+    let all = [("SET", first), ("GET", read), ("DEL", deleted)];
+    if all.iter().all(|(_, outcome)| matches!(outcome, Outcome::Done)) {
+        return Finding::ok(format!("{key} was written, read and deleted"));
+    }
+    of_refusals(advice, session, key, &all)
+}
+
+fn of_refusals(advice: &Advice, session: &Session<'_>, key: &str, all: &[(&str, Outcome)]) -> Finding {
+    let told: Vec<_> = all
+        .iter()
+        .map(|(name, outcome)| match outcome {
+            Outcome::Done => format!("{name} is allowed"),
+            Outcome::Refused(error) => format!("{name} is refused ({})", session.said(error)),
+            Outcome::Lost(how) => format!("to {name} {how}"),
+        })
+        .collect();
+    let detail = told.join(", ");
+    let is_done = |wanted: &str| all.iter().any(|(name, outcome)| *name == wanted && matches!(outcome, Outcome::Done));
+    let refusals = || {
+        all.iter().filter_map(|(_, outcome)| match outcome {
+            Outcome::Refused(error) => Some(error),
+            _ => None,
+        })
+    };
+    let any = |code: &str| refusals().any(|error| error.code() == code);
+    let about_keys = |error: &ServerError| {
+        error.code() == "NOPERM"
+            && error.details().is_some_and(|text| text.contains("key") && !text.contains("to run the"))
+    };
+    if refusals().any(about_keys) {
+        let detail = format!("{detail}: the access policy leaves {key} out; name what its keys begin with");
+        return Finding::failed("keys_limited", detail, advice.again(&[("--key-prefix", "<PREFIX>")]));
+    }
+    if any("NOPERM") && is_done("GET") {
+        let detail = format!("{detail}: the access policy is for reading; if that is intended, say so");
+        return Finding::failed("access_read_only", detail, advice.again(&[("--read-only", "yes")]));
+    }
+    if any("NOPERM") {
+        let detail = format!("{detail}: the access policy leaves these commands out");
+        return Finding::failed("commands_limited", detail, advice.assignments());
+    }
+    if any("OOM") {
+        let detail = format!("{detail}: the cache is full, and evicts nothing");
+        return Finding::failed("memory_full", detail, advice.scale_up());
+    }
+    let (cause, what) = if any("READONLY") {
+        ("server_is_replica", "this is a replica, as during a failover")
+    } else if any("CLUSTERDOWN") || any("LOADING") || any("MASTERDOWN") {
+        ("server_not_ready", "the server is not ready")
+    } else {
+        ("commands_fail", "this is no answer of a cache in order")
+    };
+    Finding::failed(cause, format!("{detail}: {what}"), advice.show("'[provisioningState,resourceState]'"))
+}
+
+pub(super) async fn latency(advice: &Advice, session: &mut Session<'_>) -> Finding {
+    let ping = words("PING");
+    let (began, mut times) = (Instant::now(), Vec::with_capacity(PINGS));
+    while times.len() < PINGS && began.elapsed() < PINGS_WITHIN {
+        let sent = Instant::now();
+        match session.ask(&ping).await {
+            Ok(Value::ServerError(error)) => {
+                let detail = format!("PING is refused ({})", session.said(&error));
+                return Finding::failed("ping_refused", detail, advice.assignments());
+            }
+            Ok(_) => times.push(sent.elapsed()),
+            Err(lost) => {
+                let detail = format!("to PING number {} {}", times.len() + 1, lost.told());
+                return Finding::failed("connection_lost", detail, advice.again(&[]));
+            }
+        }
+    }
+    times.sort_unstable();
+    let at = |part: usize| times[(times.len() * part / 100).min(times.len() - 1)];
+    let (p50, p99) = (at(50), at(99));
+    let detail = format!("{} PINGs, p50 {p50:.1?}, p99 {p99:.1?}", times.len());
+    if p50 > FAR {
+        let detail = format!("{detail}: within a region it is a millisecond; is the cache in another one?");
+        return Finding::warning("latency_high", detail, advice.show("location"));
+    }
+    Finding::ok(detail)
+}

@@ -1,0 +1,271 @@
+//! `HELLO` and `AUTH`, at first and once more on the connection in use.
+
+use super::{
+    Doctor,
+    advice::Advice,
+    encryption,
+    identity::Identity,
+    report::Finding,
+    wire::{Lost, Wire, words},
+};
+use redis::{Cmd, ServerError, Value};
+use std::{net::SocketAddr, time::Duration};
+use tokio::time::Instant;
+
+/// Azure may take ten seconds to validate a token.
+const AUTH_WITHIN: Duration = Duration::from_secs(12);
+
+/// What takes longer is told of: every new connection does.
+const SLOW: Duration = Duration::from_secs(3);
+
+/// One command.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// No reply has more to say than this.
+const LONGEST_REPLY: usize = 300;
+
+/// Redis names the command it does not know, and then quotes its arguments, of which one is a token.
+const QUOTED_ARGUMENTS: &str = ", with args beginning with";
+
+/// One connection, and who it is for.
+pub(super) struct Session<'a> {
+    doctor: &'a Doctor,
+    advice: &'a Advice,
+    identity: &'a Identity,
+    wire: Wire,
+    is_in: bool,
+}
+
+/// Redis's refusals, by what they mean here.
+enum Refusal {
+    WrongPass,
+    Unknown,
+    MaxClients,
+    NoAccess,
+    NotConfigured,
+    Busy,
+    Other,
+}
+
+impl Refusal {
+    fn of(error: &ServerError) -> Self {
+        let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
+        let has = |part: &str| text.contains(part);
+        match error.code() {
+            "WRONGPASS" => Self::WrongPass,
+            "ERR" if has("ERR WRONGPASS") || has("invalid username-password") => Self::WrongPass,
+            "NOPROTO" => Self::Unknown,
+            "ERR" if has("unknown command") || has("unsupported RESP version") => Self::Unknown,
+            _ if has("max number of clients") => Self::MaxClients,
+            "ERR" if has("without any password configured") || has("no password is set") => Self::NotConfigured,
+            "LOADING" | "MASTERDOWN" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" => Self::Busy,
+            "NOPERM" | "NOAUTH" | "DENIED" => Self::NoAccess,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(doctor: &'a Doctor, advice: &'a Advice, identity: &'a Identity, wire: Wire) -> Self {
+        Self { doctor, advice, identity, wire, is_in: false }
+    }
+
+    pub(super) fn is_in(&self) -> bool {
+        self.is_in
+    }
+
+    pub(super) async fn ask(&mut self, cmd: &Cmd) -> Result<Value, Lost> {
+        self.wire.ask(cmd, ANSWER_WITHIN).await
+    }
+
+    /// What Redis said, without any part of the token.
+    pub(super) fn said(&self, error: &ServerError) -> String {
+        let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
+        let text = text.split(QUOTED_ARGUMENTS).next().unwrap_or_default();
+        self.identity.token.secret().scrub(text).trim().chars().take(LONGEST_REPLY).collect()
+    }
+
+    fn user(&self) -> &str {
+        self.doctor.username().or(self.identity.token.username()).unwrap_or_default()
+    }
+
+    fn auth(&self) -> Cmd {
+        let mut auth = redis::cmd("AUTH");
+        auth.arg(self.user()).arg(self.identity.token.secret().expose());
+        auth
+    }
+
+    pub(super) async fn log_in(&mut self, seed: SocketAddr) -> Finding {
+        let mut hello = redis::cmd("HELLO");
+        hello.arg(3).arg("AUTH").arg(self.user()).arg(self.identity.token.secret().expose());
+        let first = if self.doctor.speaks_resp2() { self.auth() } else { hello };
+        let began = Instant::now();
+        match self.wire.ask(&first, AUTH_WITHIN).await {
+            Ok(Value::ServerError(error)) => match Refusal::of(&error) {
+                Refusal::Unknown if !self.doctor.speaks_resp2() => self.by_resp2(&error).await,
+                refusal => self.refused(&refusal, &error),
+            },
+            Ok(answer) => {
+                self.is_in = true;
+                self.welcome(&answer, began.elapsed())
+            }
+            Err(lost) => self.lost(lost, seed),
+        }
+    }
+
+    fn welcome(&self, answer: &Value, took: Duration) -> Finding {
+        let version = field(answer, "version").map_or_else(String::new, |version| format!(", Redis {version}"));
+        let protocol = if self.doctor.speaks_resp2() { "RESP2" } else { "RESP3" };
+        let detail = format!("as {}{version}, {protocol}, in {took:.1?}", self.user());
+        if took < SLOW {
+            return Finding::ok(detail);
+        }
+        let what = "the cache took its time to validate the token; `Config::auth_timeout` is 15 s by default, and must stay \
+                    above that";
+        Finding::warning(
+            "auth_slow",
+            format!("{detail}: {what}"),
+            self.advice.show("'[provisioningState,resourceState]'"),
+        )
+    }
+
+    /// Servers before Redis 6, and some proxies, do not know `HELLO`.
+    async fn by_resp2(&mut self, error: &ServerError) -> Finding {
+        let said = self.said(error);
+        match self.wire.ask(&self.auth(), AUTH_WITHIN).await {
+            Ok(Value::ServerError(error)) => self.refused(&Refusal::of(&error), &error),
+            Ok(_) => {
+                self.is_in = true;
+                let detail = format!(
+                    "as {} by RESP2 alone: the server does not know HELLO (`{said}`); set \
+                     `Config::protocol(ProtocolVersion::RESP2)`",
+                    self.user()
+                );
+                Finding::failed("resp2_only", detail, self.advice.again(&[("--resp2", "yes")]))
+            }
+            Err(lost) => {
+                let detail = format!("the server does not know HELLO (`{said}`), and to AUTH {}", lost.told());
+                Finding::failed("resp2_only", detail, self.advice.again(&[("--resp2", "yes")]))
+            }
+        }
+    }
+
+    fn lost(&self, lost: Lost, seed: SocketAddr) -> Finding {
+        let detail = format!("to HELLO with the token, {}", lost.told());
+        match lost {
+            Lost::Silent(_) => {
+                let detail = format!("{detail}: Azure may take ten seconds to validate a token, and no more");
+                Finding::failed("auth_silent", detail, self.advice.show("'[provisioningState,resourceState]'"))
+            }
+            Lost::Garbage => {
+                let detail =
+                    format!("{seed} speaks TLS, but not Redis: is it a web server, or another port of the cache?");
+                Finding::failed("not_redis", detail, self.advice.again(&[("--port", "10000")]))
+            }
+            Lost::Reset => Finding::failed("connection_reset", detail, self.advice.open_ports()),
+            Lost::Closed => {
+                let detail = format!("{detail}: the server, or a proxy before it, ends connections that log in");
+                Finding::failed("connection_closed", detail, self.advice.show("'[hostName,resourceState]'"))
+            }
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal, error: &ServerError) -> Finding {
+        let said = self.said(error);
+        match refusal {
+            Refusal::WrongPass => self.wrong_pass(&said),
+            Refusal::MaxClients => encryption::max_clients(&said, self.advice),
+            Refusal::NotConfigured => Finding::failed(
+                "authentication_off",
+                format!("the server asks nobody for a password (`{said}`): it is no cache with Microsoft Entra ID"),
+                self.advice.show("'[hostName,resourceState]'"),
+            ),
+            Refusal::Busy => Finding::failed(
+                "server_not_ready",
+                format!("the server is there, and not ready: {said}"),
+                format!("sleep 15 && {}", self.advice.again(&[])),
+            ),
+            Refusal::NoAccess => Finding::failed("access_denied", said, self.advice.assignments()),
+            Refusal::Unknown | Refusal::Other => {
+                Finding::failed("auth_refused", said, self.advice.show("'[hostName,resourceState]'"))
+            }
+        }
+    }
+
+    /// The token is good, or Microsoft Entra ID would not have given it: mostly it is the name.
+    fn wrong_pass(&self, said: &str) -> Finding {
+        let (user, own) = (self.user(), self.identity.token.username().unwrap_or("(unknown)"));
+        let without = self.advice.again(&[("--username", "")]);
+        let cause = if user == own {
+            let detail = format!(
+                "{said}: the token is good, and the cache has no access policy for the object id {own}; one for a group \
+                 that it is a member of does not count, nor does one for the client id or for the app registration's own \
+                 object id"
+            );
+            return Finding::failed("assignment_missing", detail, self.advice.assign(own));
+        } else if self.identity.app_id.as_deref() == Some(user) || self.advice.client_id.as_deref() == Some(user) {
+            ("user_name_is_client_id", "the client id")
+        } else if self.identity.groups.iter().any(|group| group == user) {
+            ("user_name_is_group", "the id of a group, and groups cannot log in")
+        } else if user == "default" {
+            (
+                "user_name_is_default",
+                "the user of the access keys, which are disabled on a cache with Microsoft Entra ID alone, and which no \
+                 token is good for",
+            )
+        } else {
+            (
+                "user_name_wrong",
+                "neither that nor a client id: it may be a group's id, which cannot log in, or the object id of an app \
+                 registration",
+            )
+        };
+        let (cause, what) = cause;
+        let detail = format!("{said}: the user name must be the principal's object id {own}, and {user} is {what}");
+        Finding::failed(cause, detail, without)
+    }
+
+    /// `AUTH` on the connection that is in use, as at every rotation.
+    pub(super) async fn log_in_again(&mut self) -> Finding {
+        let began = Instant::now();
+        match self.wire.ask(&self.auth(), AUTH_WITHIN).await {
+            Ok(Value::ServerError(error)) => {
+                let said = self.said(&error);
+                let detail = format!(
+                    "a second AUTH on the same connection is refused ({said}): connections would be replaced at each \
+                     rotation instead"
+                );
+                Finding::failed("reauth_refused", detail, self.advice.assignments())
+            }
+            Ok(_) => match self.ask(&words("PING")).await {
+                Ok(value) if !matches!(value, Value::ServerError(_)) => {
+                    Finding::ok(format!("the connection took a second AUTH, in {:.1?}, and goes on", began.elapsed()))
+                }
+                _ => Finding::failed(
+                    "reauth_ends_connection",
+                    "the connection took a second AUTH and then answered no more",
+                    self.advice.show("'[hostName,resourceState]'"),
+                ),
+            },
+            Err(lost) => Finding::failed(
+                "reauth_silent",
+                format!("to a second AUTH on the same connection {}", lost.told()),
+                self.advice.show("'[hostName,resourceState]'"),
+            ),
+        }
+    }
+}
+
+/// A text of the reply to `HELLO`.
+fn field(answer: &Value, name: &str) -> Option<String> {
+    let is_it = |key: &Value| matches!(key, Value::BulkString(text) if text == name.as_bytes());
+    let found = match answer {
+        Value::Map(pairs) => pairs.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value),
+        Value::Array(items) => items.chunks_exact(2).find(|pair| is_it(&pair[0])).map(|pair| &pair[1]),
+        _ => None,
+    }?;
+    match found {
+        Value::BulkString(text) => Some(String::from_utf8_lossy(text).chars().take(40).collect()),
+        _ => None,
+    }
+}

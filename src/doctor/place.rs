@@ -1,0 +1,145 @@
+//! Where the cache is, by the options and the environment.
+
+use super::{advice::usual_port, environment::is_host, report::Finding};
+use crate::{client::target::Target, error::Error};
+use redis::ProtocolVersion;
+
+/// A host and a port, and what is wrong with how they were given.
+#[derive(Debug, Default)]
+pub struct Place {
+    /// The host, or what stands in its place.
+    pub host: Option<String>,
+    /// The port.
+    pub port: u16,
+    /// The Redis user name that a URL has.
+    pub username: Option<String>,
+    /// Whether a URL asks for RESP2.
+    pub resp2: bool,
+    pub(super) problem: Option<Finding>,
+}
+
+/// A URL, taken apart.
+struct Parts<'a> {
+    scheme: &'a str,
+    user: &'a str,
+    has_password: bool,
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(url: &'a str) -> Option<Self> {
+        let (scheme, rest) = url.trim().split_once("://")?;
+        let (authority, _) = rest.split_once(['/', '?', '#']).unwrap_or((rest, ""));
+        let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, has_password) = login.split_once(':').map_or((login, false), |(user, _)| (user, true));
+        let (host, port) = match place.rsplit_once(':') {
+            Some((host, port)) if !place.ends_with(']') => (host, Some(port.parse().ok()?)),
+            _ => (place, None),
+        };
+        Some(Self { scheme, user, has_password, host: host.trim_matches(['[', ']']), port })
+    }
+}
+
+impl Place {
+    /// By the options `host` and `port`, or else by the variables that `get` reads, as
+    /// [`EntraRedis::from_env`](crate::EntraRedis::from_env) does.
+    pub fn find(host: Option<&str>, port: Option<u16>, get: impl Fn(&str) -> Option<String>) -> Self {
+        let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let mut place = match host {
+            Some(host) => Self { host: Some(host.to_owned()), port: usual_port(host), ..Self::default() },
+            None => match Target::of_variables(get) {
+                Ok(Target { host, port, username, protocol }) => {
+                    let resp2 = protocol == Some(ProtocolVersion::RESP2);
+                    Self { host: Some(host), port, username, resp2, problem: None }
+                }
+                Err(error) => Self::wrong(get, &error),
+            },
+        };
+        place.port = port.unwrap_or(place.port);
+        place
+    }
+
+    /// What the variables say that make no sense as a whole.
+    fn wrong(get: impl Fn(&str) -> Option<String>, error: &Error) -> Self {
+        let host = get("REDIS_HOST").or_else(|| get("AZURE_REDIS_HOST"));
+        let of_url = get("REDIS_URL").map(|url| Self::of_url(&url)).unwrap_or_default();
+        let port = usual_port(host.as_deref().unwrap_or_default());
+        let place = Self { host: host.clone(), port, ..Self::default() };
+        let is_port = get("REDIS_PORT").is_some_and(|text| text.parse::<u16>().is_err());
+        if of_url.problem.is_some() {
+            return Self { host: host.or(of_url.host), ..of_url };
+        }
+        let problem = if is_port {
+            let detail = format!("REDIS_PORT is no port; {port} is the usual one");
+            Finding::failed("port_malformed", detail, format!("export REDIS_PORT={port}"))
+        } else if of_url.host.is_some() {
+            Finding::failed("settings_contradict", error.to_string(), "unset REDIS_URL")
+        } else {
+            // That there is no host, or what is wrong with it, is told with it.
+            return place;
+        };
+        Self { problem: Some(problem), host: place.host.or(of_url.host), ..place }
+    }
+
+    /// Nothing of the URL is quoted but its host: it may hold a secret anywhere else.
+    fn of_url(url: &str) -> Self {
+        let Some(parts) = Parts::of(url).filter(|parts| is_host(parts.host)) else {
+            let detail = "REDIS_URL is no URL of a cache: it should look like rediss://HOST:10000";
+            let problem = Finding::failed("url_malformed", detail, "export REDIS_URL=rediss://<HOST>:10000");
+            return Self { problem: Some(problem), ..Self::default() };
+        };
+        let (host, port) = (parts.host.to_owned(), parts.port.unwrap_or_else(|| usual_port(parts.host)));
+        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let next = format!("export REDIS_URL=rediss://{bracketed}:{port}");
+        let problem = if parts.has_password {
+            let detail = format!(
+                "REDIS_URL holds a password for {host}, as access keys are given: with Microsoft Entra ID the password is \
+                 the token, and caches have their access keys disabled by default"
+            );
+            Some(Finding::failed("access_key_given", detail, next))
+        } else if !matches!(parts.scheme, "rediss" | "valkeys") {
+            let detail = format!("REDIS_URL asks for {host} without TLS, where a token would travel in the clear");
+            Some(Finding::failed("url_without_tls", detail, next))
+        } else {
+            None
+        };
+        let username = (!parts.user.is_empty()).then(|| parts.user.to_owned());
+        Self { host: Some(host), port, username, resp2: false, problem }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(pairs: &[(&str, &str)]) -> (Option<String>, u16, Option<&'static str>) {
+        let get = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let place = Place::find(None, None, get);
+        (place.host, place.port, place.problem.and_then(|problem| problem.cause))
+    }
+
+    #[test]
+    fn the_environment_says_where_the_cache_is() {
+        let at = |host: &str, port| (Some(host.to_owned()), port, None);
+        assert_eq!(found(&[]), (None, 10_000, None));
+        assert_eq!(found(&[("REDIS_HOST", "a"), ("REDIS_PORT", "7")]), at("a", 7));
+        assert_eq!(found(&[("AZURE_REDIS_HOST", "a.redis.cache.windows.net")]), at("a.redis.cache.windows.net", 6380));
+        assert_eq!(found(&[("REDIS_URL", "rediss://me@a:7/0")]), at("a", 7));
+        assert_eq!(found(&[("REDIS_URL", "rediss://[::1]")]), at("::1", 10_000));
+        assert_eq!(found(&[("REDIS_HOST", "a:7")]), at("a", 7));
+        let both = found(&[("REDIS_URL", "rediss://b"), ("REDIS_HOST", "a")]);
+        assert_eq!(both, (Some("a".to_owned()), 10_000, Some("settings_contradict")));
+        for (name, value, cause) in [
+            ("REDIS_URL", "rediss://me:key@a:7", "access_key_given"),
+            ("REDIS_URL", "redis://a:6379", "url_without_tls"),
+            ("REDIS_URL", "a:10000", "url_malformed"),
+            ("REDIS_URL", "rediss://a:b", "url_malformed"),
+            ("REDIS_PORT", "many", "port_malformed"),
+        ] {
+            assert_eq!(found(&[(name, value)]).2, Some(cause), "{value}");
+        }
+        let place = Place::find(Some("x"), Some(1), |_| Some("y".to_owned()));
+        assert_eq!((place.host.as_deref(), place.port), (Some("x"), 1));
+    }
+}

@@ -1,0 +1,85 @@
+//! Everything ends with its last user, or with `shutdown`.
+
+use super::*;
+use common::{Fixture, eventually, tasks};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_consumer_dropped_ends_its_tasks_and_connections() {
+    let (azure, redis) = Fixture::on_redis(HOUR).up().await;
+    let (before, connections) = (tasks(), azure.redis_front().connection_count());
+    for _ in 0..3 {
+        let mut first = redis.pubsub().await.unwrap();
+        let (mut sink, stream) = redis.pubsub().await.unwrap().split();
+        first.subscribe(&["a", "b"]).await.unwrap();
+        sink.psubscribe("c*").await.unwrap();
+        assert_eq!(subscribers(&redis).await, 1);
+        drop(first);
+        eventually("what only it wanted has ended", SECOND, async || {
+            (subscribed(&redis, "a").await == 0).then_some(())
+        })
+        .await;
+        assert_eq!(subscribers(&redis).await, 1);
+        drop(stream);
+        eventually("its connection is closed", SECOND, async || (subscribers(&redis).await == 0).then_some(())).await;
+        eventually("nothing is left", SECOND, async || {
+            (tasks() <= before && azure.redis_front().connection_count() == connections).then_some(())
+        })
+        .await;
+        assert!(sink.subscribe("d").await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_keeps_everything_up_and_ends_it() {
+    let azure = common::start(common::emulator(2 * SECOND)).await;
+    let before = tasks();
+    let redis = azure.up(azure.config(), 2).await;
+    let other = azure.up(azure.config(), 1).await;
+    let mut consumer = redis.pubsub().await.unwrap();
+    consumer.subscribe("a").await.unwrap();
+    let mut stream = consumer.into_on_message();
+    drop(redis);
+    // Through some rotations.
+    tokio::time::sleep(3 * SECOND).await;
+    publish(&other, "a", "still there").await;
+    assert_eq!(message(&mut stream).await, "still there");
+    drop((stream, other));
+    eventually("all is gone", 5 * SECOND, async || {
+        (tasks() <= before && azure.redis_front().connection_count() == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_shutdown_streams_end_with_what_is_in_their_buffers() {
+    let (azure, redis) = Fixture::on_redis(HOUR).up().await;
+    let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
+    sink.subscribe("a").await.unwrap();
+    let mut idle = redis.pubsub().await.unwrap().into_on_message();
+    publish(&redis, "a", "last").await;
+    tokio::time::sleep(SECOND / 10).await;
+    within("shutdown", 5 * SECOND, redis.shutdown()).await;
+    let closed = async || (azure.redis_front().connection_count() == 0).then_some(());
+    eventually("all connections are closed", SECOND, closed).await;
+    assert_eq!(message(&mut stream).await, "last");
+    assert!(within("its end", SECOND, stream.next()).await.is_none());
+    assert!(within("its end", SECOND, idle.next()).await.is_none());
+    for error in [sink.subscribe("b").await.unwrap_err(), redis.pubsub().await.unwrap_err()] {
+        assert!(error.to_string().contains("closed"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_waits_for_no_consumer() {
+    let (_azure, redis) = Fixture::on_redis(HOUR).up().await;
+    let mut consumer = redis.pubsub().await.unwrap();
+    consumer.subscribe("a").await.unwrap();
+    let (mut sink, mut stream) = consumer.split();
+    let reader = tokio::spawn(async move { stream.next().await.is_none() });
+    redis.shutdown().await;
+    assert!(within("the reader ends", SECOND, reader).await.unwrap());
+    assert!(sink.unsubscribe("a").await.is_err());
+}
