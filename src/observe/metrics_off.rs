@@ -40,7 +40,7 @@ pub(crate) struct Operations;
 
 impl Operations {
     /// For nobody who looks.
-    #[cfg(feature = "bench-api")]
+    #[cfg(any(test, feature = "bench-api"))]
     pub(crate) fn unlabelled() -> Self {
         Self
     }

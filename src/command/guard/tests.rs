@@ -154,7 +154,7 @@ fn what_no_connection_takes_is_refused_with_what_to_use() {
         ("POST /", "what browsers send"),
         ("Host: secret", "what browsers send"),
         ("SELECT 1", "the database 0"),
-        ("SUBSCRIBE c", "EntraCredentials"),
+        ("SUBSCRIBE c", "EntraRedis::pubsub()"),
         ("BLPOP k 0", "on its own"),
     ] {
         let refused = check(profile(&cmd(line))).unwrap_err().to_string();
