@@ -92,8 +92,9 @@ async fn the_refusals_of_entra_id_by_their_numbers() {
         (70_023, 400, Some("no federated credential")),
         (700_023, 401, Some("its audience this tenant's token endpoint")),
         (700_236, 400, Some("in the same tenant")),
-        (50_013, 401, None),
-        (7_000_216, 401, None),
+        (50_013, 401, Some("this machine's clock")),
+        (7_000_216, 401, Some("neither a secret nor a certificate")),
+        (70_003, 400, None),
     ] {
         emulator.identity().script([IdentityFault::Aadsts(code)]);
         let error = refused(&credential).await;
