@@ -194,7 +194,7 @@ async fn faults(protocol: ProtocolVersion) {
     }
     stop.store(true, SeqCst);
     counting.await.unwrap();
-    eventually("it is subscribed to", 20 * SECOND, async || {
+    eventually("it is subscribed to", 30 * SECOND, async || {
         (publish(&publisher, "{foo}count", u64::MAX - 1).await > 0).then_some(())
     })
     .await;

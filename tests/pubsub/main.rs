@@ -15,7 +15,8 @@ use redis::AsyncCommands;
 
 /// The next one, which comes soon.
 async fn next(stream: &mut PubSubStream) -> Delivery {
-    within("a delivery", 10 * SECOND, stream.next()).await.expect("the stream is open")
+    // Several faults in a row may keep it from one for long.
+    within("a delivery", 30 * SECOND, stream.next()).await.expect("the stream is open")
 }
 
 /// The next one, which is a message.
