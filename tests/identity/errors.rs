@@ -108,7 +108,7 @@ async fn the_refusals_of_entra_id_by_their_numbers() {
             None => assert_eq!(error.hint(), None),
         }
     }
-    assert_eq!(emulator.identity().requests(), 26, "one request each");
+    assert_eq!(emulator.identity().requests(), 27, "one request each");
 }
 
 #[tokio::test]
