@@ -55,6 +55,8 @@ pub struct Config {
     pub(crate) retry_reads: bool,
     pub(crate) resolver: Resolver,
     pub(crate) client_name: Option<String>,
+    /// What `connect` says of settings that were read from a file.
+    pub(crate) problem: Option<Error>,
     /// Where `EntraRedis::open` connects to.
     pub(crate) target: Option<Target>,
 }
@@ -92,6 +94,7 @@ impl Config {
             retry_reads: false,
             resolver: Resolver::default(),
             client_name: None,
+            problem: None,
             target: None,
         }
     }
@@ -326,6 +329,9 @@ impl Config {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Error> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
         if self.pool_size.is_some_and(|links| links == 0 || links > LARGEST_POOL) {
             return Err(Error::config("pool_size", "must be between 1 and 10000"));
         }

@@ -47,6 +47,10 @@ impl Dedicated {
         &self.session
     }
 
+    pub(super) fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
     /// How long each of its commands may take from now on; default the
     /// [`command_timeout`](crate::Config::command_timeout). What blocks may take its own timeout besides. A command that
     /// takes longer fails, and the connection is closed.
@@ -63,7 +67,7 @@ impl Dedicated {
     }
 
     /// What Redis sends on this connection without being asked, after `CLIENT TRACKING ON` for example, on RESP3
-    /// connections. The receiver ends with the connection. Nothing is dropped, so that what is not received is kept in
+    /// connections; over RESP2 there is nothing. The receiver ends with the connection. Nothing is dropped, so that what is not received is kept in
     /// memory; only the first receiver gets anything. The connection is closed when it is dropped.
     pub fn pushes(&mut self) -> UnboundedReceiver<PushInfo> {
         let (sender, receiver) = unbounded_channel();

@@ -144,6 +144,7 @@ impl EntraRedis {
     /// [`Configuration`](crate::ErrorKind::Configuration) if it says nothing of that; otherwise as
     /// [`connect`](Self::connect).
     pub async fn open(config: Config) -> Result<Self, Error> {
+        config.validate()?;
         let Target { host, port, .. } = config.target.clone().ok_or_else(|| {
             Error::config(
                 "endpoint",

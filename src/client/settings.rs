@@ -9,6 +9,7 @@ use crate::{
     admission::Overload,
     cluster::discovery::{Startup, Topology},
     credential::{ClientCertificate, Cloud, Credential, ManagedIdentity},
+    error::Error,
     secret::Secret,
     token::TokenManagerConfig,
     transport::tls::Tls,
@@ -21,7 +22,8 @@ use std::{path::PathBuf, time::Duration};
 
 /// With the feature `serde`. Fields have the names of the setters; those that are missing have their defaults, and those
 /// that are not known are refused. Durations are texts with a unit: `"5s"`, `"250ms"`, `"3min"`, `"1h 30min"`. Secrets are
-/// references, `{ env = "NAME" }` or `{ file = "path" }`, and are read when the settings are.
+/// references, `{ env = "NAME" }` or `{ file = "path" }`, and are read when the settings are. What is wrong with them, or
+/// with the URL, is told by `connect`: no reader of settings is given the chance to show their line.
 ///
 /// ```
 /// use entra_redis::Config;
@@ -72,6 +74,7 @@ struct Settings {
     shutdown_timeout: Option<Time>,
     ping_interval: Option<Time>,
     max_in_flight: Option<usize>,
+    max_leased: Option<usize>,
     overload: Option<OverloadName>,
     pubsub_buffer: Option<usize>,
     retry_reads: Option<bool>,
@@ -226,19 +229,29 @@ impl Settings {
     }
 
     fn into_config(mut self) -> Result<Config, String> {
-        let credential = self.credential()?;
+        // What may have to do with a secret is told by `connect`: readers of TOML show the line of an error that is told
+        // while they read.
+        let mut problem = None;
+        let credential = self.credential().unwrap_or_else(|told| {
+            problem = Some(Error::config("credential", format_args!("cannot be used: {told}")));
+            Credential::from_env_later()
+        });
         let mut config = match (self.url, self.host) {
             (Some(_), Some(_)) => return Err("`url` and `host` are both there: keep one".to_owned()),
-            (Some(url), None) => {
-                let config = Config::from_url(&url).map_err(|error| error.to_string())?;
-                config.credential(credential)
-            }
+            (Some(url), None) => match Config::from_url(&url) {
+                Ok(config) => config.credential(credential),
+                Err(error) => {
+                    problem.get_or_insert(error);
+                    Config::new(credential)
+                }
+            },
             (None, Some(host)) => Config::new(credential).endpoint(host, self.port.take().unwrap_or(10_000)),
             (None, None) => Config::new(credential),
         };
         if self.port.is_some() {
             return Err("`port` is there without `host`: in a `url` it is part of that".to_owned());
         }
+        config.problem = problem;
         config.username = self.username.or(config.username);
         config.client_name = self.client_name;
         config.pool_size = self.pool_size;
@@ -260,6 +273,7 @@ impl Settings {
             OverloadName::Wait => Overload::Wait,
         });
         config.max_in_flight = self.max_in_flight.unwrap_or(config.max_in_flight);
+        config.max_leased = self.max_leased.unwrap_or(config.max_leased);
         config.pubsub_buffer = self.pubsub_buffer.unwrap_or(config.pubsub_buffer);
         config.retry_reads = self.retry_reads.unwrap_or(config.retry_reads);
         config.shutdown_timeout = self.shutdown_timeout.map(|time| time.0);

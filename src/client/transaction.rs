@@ -46,7 +46,7 @@ impl EntraRedis {
     ///
     /// It is also called again if the connection is lost before the pipeline was sent, or the cluster sends it elsewhere,
     /// for the command timeout at most. If it is lost with the pipeline on its way, nobody knows whether it has run, and
-    /// the error says so: it is never run again. What `body` writes by the connection itself, and not by the pipeline,
+    /// the error says so; an error that comes after the pipeline has run is returned. In both cases it is never run again. What `body` writes by the connection itself, and not by the pipeline,
     /// happens each time that it is called.
     ///
     /// In a task that may move between threads (`tokio::spawn`), `body` takes what it uses by value (`async move`): of one
@@ -89,6 +89,7 @@ impl EntraRedis {
                 Some(con) => con,
                 None => self.dedicated_at(&place).await?,
             };
+            con.session_mut().begin();
             let result = match watch.exec_async(&mut con).await {
                 Ok(()) => body(&mut con, redis::pipe().atomic()).await,
                 Err(error) => Err(error),
@@ -101,7 +102,7 @@ impl EntraRedis {
             }
             match result {
                 Ok(Some(value)) => return Ok(value),
-                _ if con.session().is_uncertain() => return Err(result.err().unwrap_or_else(uncertain)),
+                _ if con.session().may_have_committed() => return Err(result.err().unwrap_or_else(uncertain)),
                 Ok(None) => {
                     again.after_conflict().await?;
                     kept = Some(con);
@@ -122,6 +123,6 @@ impl EntraRedis {
 
 /// What is told if the body of a transaction has kept its error for itself.
 fn uncertain() -> redis::RedisError {
-    let text = "the connection was lost with a transaction on its way; it may have run";
+    let text = "the transaction has been sent, and may have run; it is not run again";
     std::io::Error::new(std::io::ErrorKind::BrokenPipe, text).into()
 }

@@ -71,7 +71,9 @@ impl Core {
             tokio::pin!(changed, returned);
             // Enabled before the look, so that no change falls between the two.
             changed.as_mut().enable();
-            returned.as_mut().enable();
+            if wish == Wish::Leased && ordered.is_none() {
+                returned.as_mut().enable();
+            }
             if self.is_closed() {
                 return Err(Error::closed());
             }
@@ -100,6 +102,8 @@ impl Core {
                 }
                 continue;
             };
+            // What comes back is for those who wait for it: each is told to one of them alone.
+            returned.set(self.leases.changed());
             tokio::select! {
                 lease = lease => match lease {
                     Ok(lease) => return Ok((Arc::clone(node), lease.begin())),

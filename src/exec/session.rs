@@ -40,8 +40,10 @@ struct State {
     is_changed: bool,
     /// A command is under way, or its caller has given it up.
     is_pending: bool,
-    /// The end of a transaction was sent, and nobody knows whether it has come to be.
-    is_uncertain: bool,
+    /// The end of a transaction is on its way.
+    end_is_out: bool,
+    /// The end of a transaction was sent, and it has come to be, or nobody knows whether it has.
+    may_have_committed: bool,
 }
 
 impl State {
@@ -63,7 +65,12 @@ impl State {
         match step {
             Step::Multi => self.in_multi |= is_ok,
             // Whatever Redis says, there is no transaction any more, and nothing is watched.
-            Step::Exec | Step::Discard if was_in_multi => (self.in_multi, self.is_watching) = (false, false),
+            Step::Exec | Step::Discard if was_in_multi => {
+                (self.in_multi, self.is_watching) = (false, false);
+                self.end_is_out &= is_ok && *reply != Value::Nil;
+                // It may be one that Redis has not run, and the transaction is still open.
+                self.is_changed |= matches!(reply, Value::ServerError(error) if error.code() != "EXECABORT");
+            }
             Step::Watch if !was_in_multi => self.is_watching |= is_ok,
             Step::Unwatch if !was_in_multi && is_ok => self.is_watching = false,
             // It is done with the transaction, if that is.
@@ -95,6 +102,8 @@ impl Drop for Session {
         if let Some(lease) = self.lease.take()
             && self.state.is_clean()
             && lease.link().has_answered(lease.link().commands_queued())
+            // One that leads to a replica by now is of no use to the next one.
+            && !lease.link().has_claims()
         {
             lease.give_back();
         }
@@ -130,7 +139,8 @@ impl Session {
 
     /// Whether it may take commands.
     pub(crate) fn is_open(&self) -> bool {
-        self.lease.as_ref().is_some_and(|lease| !matches!(lease.link().condition(), Condition::Down(_)))
+        let is_up = |lease: &Lease| !matches!(lease.link().condition(), Condition::Down(_));
+        !self.state.is_pending && self.lease.as_ref().is_some_and(is_up)
     }
 
     /// Whether something is watched, or a transaction is open.
@@ -142,17 +152,22 @@ impl Session {
         self.state.in_multi
     }
 
-    /// Whether a transaction was on its way when the connection was lost.
-    pub(crate) fn is_uncertain(&self) -> bool {
-        self.state.is_uncertain
+    /// Whether a transaction has come to be since [`begin`](Self::begin), or may have.
+    pub(crate) fn may_have_committed(&self) -> bool {
+        self.state.may_have_committed || self.state.end_is_out
+    }
+
+    /// From now on another transaction is meant.
+    pub(crate) fn begin(&mut self) {
+        self.state.may_have_committed = false;
     }
 
     /// Has `receiver` get what Redis sends without being asked; only the first one counts.
     pub(crate) fn hand_pushes_to(&mut self, receiver: Arc<dyn PushReceiver>) {
         self.state.is_changed = true;
         match &self.lease {
-            Some(lease) => lease.link().hand_pushes_to(receiver),
-            None => receiver.end(),
+            Some(lease) if lease.link().tells_pushes_apart() => lease.link().hand_pushes_to(receiver),
+            _ => receiver.end(),
         }
     }
 
@@ -189,6 +204,7 @@ impl Session {
             let cmd = changed.as_ref().unwrap_or(cmd);
             let deadline = self.deadline(core, None);
             let link = self.link()?;
+            self.state.end_is_out = step == Step::Exec && self.state.in_multi;
             self.outcome(link.command_alone(cmd, Some(deadline))).await
         };
         let value = match outcome {
@@ -239,6 +255,7 @@ impl Session {
         let blocks = if is_transaction { None } else { guard::block_in_turn(pipeline) };
         let deadline = self.deadline(core, blocks);
         let link = self.link()?;
+        self.state.end_is_out = is_transaction || steps.contains(&Step::Exec);
         let outcome = self.outcome(link.pipeline_alone(pipeline, wanted, Some(deadline))).await;
         let values = match outcome {
             Outcome::Answered(Value::Array(values)) => values,
@@ -252,7 +269,10 @@ impl Session {
                 return Err(unreadable(place, problem));
             }
             Outcome::Aborted(refused) => {
-                self.transacted(refused.errors.first().is_none_or(|(place, _)| *place > 0));
+                // Without MULTI the commands have run one by one.
+                let was_opened = refused.errors.first().is_none_or(|(place, _)| *place > 0);
+                self.state.end_is_out &= !was_opened && refused.sent;
+                self.transacted(was_opened);
                 self.noted(&[], &[]);
                 return exec_abort::aborted(pipeline.len(), refused).await;
             }
@@ -260,6 +280,7 @@ impl Session {
         };
         if is_plain {
             // Those that are queued in a transaction change nothing before its end.
+            self.state.end_is_out &= !matches!(values.as_slice(), [Value::Nil]);
             self.transacted(is_transaction);
             self.state.is_changed |= steps.iter().any(|step| matches!(step, Step::Changes | Step::Select(_)));
             self.noted(&[], &[]);
@@ -364,6 +385,7 @@ impl Session {
         for (step, reply) in steps.iter().zip(replies) {
             self.state.note(step, reply);
         }
+        self.state.may_have_committed |= std::mem::take(&mut self.state.end_is_out);
         self.state.is_pending = false;
         if let Some(lease) = &self.lease
             && !self.state.is_held()
@@ -381,16 +403,17 @@ impl Session {
         self.lease = None;
         match outcome {
             Outcome::Unsent(_) | Outcome::HeldBack(_) | Outcome::TimedOutHeldBack => {
+                self.state.end_is_out = false;
                 let error = self.gone();
                 failed(core, error)
             }
             Outcome::Lost(..) if was.in_multi && !is_end => failed(core, interrupted()),
             Outcome::Lost(reason, _) => {
-                self.state.is_uncertain |= is_end;
+                self.state.may_have_committed |= is_end;
                 lost(core, &server, reason)
             }
             _ => {
-                self.state.is_uncertain |= is_end;
+                self.state.may_have_committed |= is_end;
                 let text = format!(
                     "no reply from {server} within {limit:?}; the command may have run, and the connection is closed"
                 );
@@ -401,6 +424,11 @@ impl Session {
 
     /// Why a command is not sent: the connection is not there any more.
     fn gone(&self) -> Error {
+        if self.state.end_is_out {
+            let text =
+                "the caller has given up on the end of a transaction, which may have run; the connection is closed";
+            return Error::new(ErrorKind::Connect, text);
+        }
         if self.state.is_held() {
             return interrupted();
         }

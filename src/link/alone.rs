@@ -9,7 +9,7 @@ use super::{
     reply::{Outcome, Reply},
     wire::Queued,
 };
-use crate::{error::Error, lock::lock, token::Current};
+use crate::{error::Error, lock::lock, resp::claims::READONLY, token::Current};
 use redis::{Cmd, Pipeline, PushKind};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -78,6 +78,11 @@ impl Link {
         self.wire.pushes.may_be_arrays()
     }
 
+    /// Whether Redis sends something without being asked that can be told from a reply: over RESP3.
+    pub(crate) fn tells_pushes_apart(&self) -> bool {
+        self.wire.pushes.are_told_apart()
+    }
+
     /// Ends the connection, whoever holds the link.
     pub(crate) fn end(&self) {
         self.wire.end();
@@ -124,9 +129,13 @@ impl Link {
             self.wire.command(Access::Own, &redis::cmd("PING"), Some(asked + limit), false).map(|(reply, _)| reply)
         };
         self.touch();
-        self.wire.liveness.take_claims();
+        let claims = self.wire.liveness.take_claims();
         let link = Arc::clone(self);
-        Some(async move { verdict(&outcome(ping).await, &link.wire, asked) })
+        Some(async move {
+            verdict(&outcome(ping).await, &link.wire, asked)?;
+            // Another link costs less than the question which role the server has.
+            if claims.is_read_only() { Err(READONLY) } else { Ok(()) }
+        })
     }
 }
 

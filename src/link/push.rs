@@ -39,6 +39,11 @@ impl Pushes {
         }
     }
 
+    /// Whether it can be told from replies what is a push.
+    pub(super) fn are_told_apart(&self) -> bool {
+        !self.are_arrays
+    }
+
     /// Whether an array may be a push: over RESP2, once somebody wants any.
     #[inline]
     pub(super) fn may_be_arrays(&self) -> bool {

@@ -86,11 +86,11 @@ impl Leases {
     /// many as there may be, one that waits elsewhere is closed for that.
     pub(crate) fn offer(self: &Arc<Self>, pool: &Arc<Pool>) -> Offer {
         let mut state = lock(&self.state);
-        while let Some(at) = state.idle.iter().rposition(|idle| Arc::ptr_eq(&idle.pool, pool)) {
+        // One that is silent, or waits for its AUTH, stays: it may be of use again.
+        let is_good = |idle: &Idle| Arc::ptr_eq(&idle.pool, pool) && idle.link.is_open() && !idle.link.is_silent();
+        if let Some(at) = state.idle.iter().rposition(is_good) {
             let Idle { link, pool, .. } = state.idle.remove(at);
-            if link.is_open() && !link.is_silent() {
-                return Offer::Link(Lease::new(link, pool, Arc::clone(self)));
-            }
+            return Offer::Link(Lease::new(link, pool, Arc::clone(self)));
         }
         if state.tickets < self.most {
             state.tickets += 1;

@@ -182,7 +182,11 @@ impl Pool {
         for (_, link) in &own {
             link.end();
         }
-        lock(&self.leaving).clear();
+        // Some may be held by one user, who must not keep `shutdown` waiting.
+        let leaving = std::mem::take(&mut *lock(&self.leaving));
+        for link in &leaving {
+            link.end();
+        }
     }
 }
 

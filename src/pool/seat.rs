@@ -40,6 +40,8 @@ pub(super) struct Gone {
     pub(super) link: Arc<Link>,
     pub(super) reason: &'static str,
     pub(super) ticket: Option<Ticket>,
+    /// Whether one user has it alone.
+    pub(super) is_alone: bool,
 }
 
 /// A link's place in the pool.
@@ -231,6 +233,7 @@ impl Seat {
     /// Drops what is down, and lets the standby take the place of a link that is gone. Returns what went.
     pub(super) fn tidy(&mut self) -> Vec<Gone> {
         let mut gone = Vec::new();
+        let is_alone = !self.is_shared();
         for place in [&mut self.link, &mut self.standby] {
             if let Some(link) = place.take_if(|link| down(link).is_some()) {
                 // A server that accepts and closes is no reason to dial as fast as it does.
@@ -240,13 +243,13 @@ impl Seat {
                 // Jittered from the first one on: many clients may have lost theirs at this moment.
                 let reason = down(&link).unwrap_or("down");
                 if is_given_up(reason) {
-                    gone.push(Gone { link, reason, ticket: self.ticket.take() });
+                    gone.push(Gone { link, reason, ticket: self.ticket.take(), is_alone });
                     continue;
                 }
                 self.dial_after = Instant::now() + self.dial_backoff.next_delay();
                 self.losses += 1;
                 self.lost = Some(link.id());
-                gone.push(Gone { link, reason, ticket: self.ticket.take() });
+                gone.push(Gone { link, reason, ticket: self.ticket.take(), is_alone });
             }
         }
         if let Some(reason) = self.to_replace
@@ -256,7 +259,7 @@ impl Seat {
             link.retire(reason);
             self.losses += 1;
             self.lost = Some(link.id());
-            gone.push(Gone { link, reason, ticket: None });
+            gone.push(Gone { link, reason, ticket: None, is_alone });
         }
         if self.link.is_none() {
             self.to_replace = None;

@@ -355,3 +355,46 @@ async fn what_would_end_the_upkeep_of_the_connection_is_refused() {
         assert!(error.to_string().contains(what), "{error}");
     }
 }
+
+/// What comes after the pipeline may fail in a way that is otherwise a reason to begin again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_has_run_is_not_run_again_whatever_comes_after_it() {
+    let (azure, redis) = start(HOUR, |config| config).await;
+    let error = redis
+        .transaction("count", async |con, pipe| {
+            let (count,): (u64,) = match pipe.incr("count", 1).query_async(con).await? {
+                Some(counted) => counted,
+                None => return Ok(None),
+            };
+            azure.redis_front().cut_all();
+            let () = con.get("log").await?;
+            Ok(Some(count))
+        })
+        .await
+        .unwrap_err();
+    assert!(error.is_connection_dropped() || error.is_io_error(), "{error}");
+    assert_eq!(redis.clone().get::<_, u64>("count").await.unwrap(), 1);
+}
+
+/// Nobody knows whether an `EXEC` has run whose future was dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_whose_end_was_given_up_is_not_run_again() {
+    let (azure, redis) = start(HOUR, |config| config).await;
+    let mut calls = 0;
+    let result = redis
+        .transaction("count", async |con, pipe| {
+            calls += 1;
+            let _: Option<u64> = con.get("count").await?;
+            azure.redis_front().freeze();
+            let sent = pipe.incr("count", 1).query_async::<Option<(u64,)>>(con);
+            let given_up = tokio::time::timeout(SECOND / 5, sent).await.is_err();
+            azure.redis_front().thaw();
+            assert!(given_up);
+            let next: RedisResult<Value> = run(con, "PING").await;
+            assert!(next.is_err_and(|error| error.to_string().contains("may have run")));
+            Ok(None::<()>)
+        })
+        .await;
+    assert!(result.unwrap_err().to_string().contains("may have run"));
+    assert_eq!(calls, 1);
+}

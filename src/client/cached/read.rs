@@ -111,8 +111,9 @@ impl CachedRedis {
         let Some(flights) = flights else {
             // Together; what has been sent by then is answered for nobody.
             let result = self.redis.req_packed_command(cmd).await;
-            for at in missing {
-                self.store().forget(keys[at]);
+            // Of all of them: what is in memory may be older than what has just been read.
+            for key in keys {
+                self.store().forget(key);
             }
             return result;
         };

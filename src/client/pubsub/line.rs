@@ -174,7 +174,7 @@ impl LineTask {
                 return Then::GoOn;
             }
             if let Ok(Some(more)) = result {
-                let at = more.0.max(again.as_ref().map_or(more.0, |(at, _)| *at));
+                let at = more.0.min(again.as_ref().map_or(more.0, |(at, _)| *at));
                 again = Some((at, again.into_iter().flat_map(|(_, topics)| topics).chain(more.1).collect()));
             }
             if self.core().is_closed() {

@@ -66,7 +66,8 @@ fn what_is_wrong_is_refused_with_its_name() {
             &["a reference to a secret"],
         ),
     ] {
-        let problem = read(settings.clone()).unwrap_err();
+        let read = read(settings.clone());
+        let problem = read.and_then(|config| config.validate().map_err(|error| error.to_string())).unwrap_err();
         let names_it = parts.iter().all(|part| problem.contains(part));
         assert!(names_it && !problem.contains("hunter2"), "{settings}: {problem}");
     }
@@ -87,5 +88,6 @@ fn a_secret_is_read_from_where_it_is() {
         panic!("it is a file");
     };
     assert_eq!(Reference::File(path).read().unwrap().expose(), "s3cr3t");
-    assert!(principal(json!({"file": "/no/such/file"})).unwrap_err().contains("/no/such/file"));
+    let error = principal(json!({"file": "/no/such/file"})).unwrap().validate().unwrap_err();
+    assert!(error.to_string().contains("/no/such/file"), "{error}");
 }

@@ -197,9 +197,9 @@ impl Keeper {
         }
         self.take_out(gone.iter().map(|gone| &gone.link));
         let mut is_fault = false;
-        for Gone { link, reason, ticket } in gone {
+        for Gone { link, reason, ticket, is_alone } in gone {
             let (node, id) = (self.node(), link.id());
-            self.let_go(link, ticket);
+            self.let_go(link, ticket, is_alone);
             if is_given_up(reason) {
                 self.shared.journal.record(Event::LinkRetired { node, link: id });
             } else {
@@ -250,12 +250,16 @@ impl Keeper {
     }
 
     /// Has a link that was taken out close when it is through; its `ticket` is good until then.
-    fn let_go(&mut self, link: Arc<Link>, ticket: Option<Ticket>) {
+    fn let_go(&mut self, link: Arc<Link>, ticket: Option<Ticket>, is_alone: bool) {
         let limit = Instant::now() + self.setup.command_timeout.max(self.shared.options.ping_timeout);
         self.tasks.push(Box::pin(async move {
             // What a broken connection has in flight is gone, not answered.
             let drained = timeout_at(limit, link.drained()).await.is_ok() && !link.has_ended();
             let id = link.id();
+            if drained && is_alone {
+                // Its user may hold it for long, and cannot send anything over it any more.
+                link.end();
+            }
             drop(link);
             drop(ticket);
             Done::LetGo { link: id, drained }
@@ -303,7 +307,7 @@ impl Keeper {
             standby.retire("stand-in not needed any more");
             self.take_out(std::iter::once(&standby));
             self.shared.journal.record(Event::LinkRetired { node: self.node(), link: standby.id() });
-            self.let_go(standby, None);
+            self.let_go(standby, None, false);
         }
         // One that waits for its `AUTH` is looked after meanwhile. One whose state is `Reauthenticating` has an
         // unanswered `AUTH`, and would not answer before that.
