@@ -126,7 +126,7 @@ impl Run {
 }
 
 /// Runs so many operations, while `disturb` goes on; how that went.
-async fn history(redis: &EntraRedis, operations: u64, disturb: impl Future<Output = ()>) {
+async fn history(redis: &EntraRedis, operations: u64, disturb: impl Future<Output = ()>, also: impl Fn() -> bool) {
     let options = CacheOptions::new().max_staleness(MAX_STALENESS);
     let cached = cached(redis, options).await;
     let run = Arc::new(Run {
@@ -148,7 +148,7 @@ async fn history(redis: &EntraRedis, operations: u64, disturb: impl Future<Outpu
     // As many as it takes until something has happened to the connections, too.
     let is_enough = || {
         let stats = cached.stats();
-        done() >= operations && stats.invalidations > 1_000 && stats.flushes > 5
+        done() >= operations && stats.invalidations > 1_000 && stats.flushes > 5 && also()
     };
     let enough = async {
         while !is_enough() {
@@ -198,8 +198,7 @@ async fn no_value_goes_back_while_connections_are_cut_and_tokens_rotate() {
         }
     };
     let rotations = redis.manager().counters().rotations;
-    history(&redis, 500_000, disturb).await;
-    assert!(redis.manager().counters().rotations > rotations + 2);
+    history(&redis, 500_000, disturb, || redis.manager().counters().rotations > rotations + 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,7 +206,7 @@ async fn no_value_goes_back_while_slots_move() {
     let azure = common::start(Emulator::builder().token_lifetime(TOKENS).cluster(3)).await;
     let cluster: Cluster = azure.cluster().unwrap().clone();
     let redis = azure.connect(azure.config().token_manager(by_ratio(0.5)).retry_reads(true)).await;
-    let mut moved = 0;
+    let moved = AtomicU64::new(0);
     let disturb = async {
         loop {
             tokio::time::sleep(SECOND / 4).await;
@@ -216,10 +215,9 @@ async fn no_value_goes_back_while_slots_move() {
             let slot: u16 =
                 redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query_async(&mut redis.clone()).await.unwrap_or(0);
             if cluster.move_slots(slot..=slot, fastrand::usize(..3)).await.is_ok() {
-                moved += 1;
+                moved.fetch_add(1, SeqCst);
             }
         }
     };
-    history(&redis, 500_000, disturb).await;
-    assert!(moved > 2, "{moved} slots moved");
+    history(&redis, 500_000, disturb, || moved.load(SeqCst) > 2).await;
 }
