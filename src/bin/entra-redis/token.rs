@@ -9,6 +9,7 @@ use clap::Args;
 use entra_redis::{AccessToken, Credential, Error, ErrorKind, Stage, TokenManagerConfig};
 use serde_json::{Value, json};
 use std::{
+    io::{self, Write, stdout},
     process::ExitCode,
     time::{Duration, SystemTime},
 };
@@ -70,16 +71,16 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
         Ok(token) => {
             let shown = describe(&token, options.show_token);
             if options.json {
-                println!("{shown}");
+                writeln!(stdout(), "{shown}")?;
             } else {
-                print(&shown);
+                print(&shown)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
             let failed = Failure::from(error.clone()).tell();
             if options.json {
-                println!("{}", describe_error(&error));
+                writeln!(stdout(), "{}", describe_error(&error))?;
             }
             Ok(failed)
         }
@@ -136,7 +137,7 @@ fn describe_error(error: &Error) -> Value {
     json!({"error": text, "kind": kind, "aadsts": error.aadsts(), "hint": hint})
 }
 
-fn print(shown: &Value) {
+fn print(shown: &Value) -> io::Result<()> {
     let screen = terminal::of_output();
     for (title, name) in [
         ("user name", "user_name"),
@@ -149,9 +150,10 @@ fn print(shown: &Value) {
     ] {
         if let Some(value) = shown.get(name) {
             let title = screen.paint(Colour::Cyan, &format!("{title:<14}"));
-            println!("{title}{}", value.as_str().unwrap_or("(unknown)"));
+            writeln!(stdout(), "{title}{}", value.as_str().unwrap_or("(unknown)"))?;
         }
     }
+    Ok(())
 }
 
 /// In UTC, to the second.
