@@ -42,6 +42,8 @@ pub(super) struct Feed {
     pub(super) phase: Phase,
     /// What the server has confirmed.
     pub(super) confirmed: TopicSet,
+    /// What the server has been asked for, and has not answered yet.
+    pub(super) asking: TopicSet,
     /// What the server has been asked to end.
     pub(super) leaving: TopicSet,
     /// What the server refuses to end, and why.
@@ -75,8 +77,15 @@ impl Held {
 
 impl Feed {
     pub(super) fn new(id: u64, phase: Phase, link: Weak<Link>) -> Self {
-        let (confirmed, leaving, unending) = (TopicSet::default(), TopicSet::default(), TopicMap::default());
-        Self { id, phase, confirmed, leaving, unending, link }
+        Self {
+            id,
+            phase,
+            confirmed: TopicSet::default(),
+            asking: TopicSet::default(),
+            leaving: TopicSet::default(),
+            unending: TopicMap::default(),
+            link,
+        }
     }
 
     /// Whether what comes over it reaches the consumers, now or after what comes before it. What another link of its line

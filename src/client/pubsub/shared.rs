@@ -170,9 +170,11 @@ impl Shared {
         };
         for topic in line.dirty.drain() {
             match (line.wanted.has(&topic), feed.confirmed.has(&topic)) {
-                (true, false) => wanted.push(topic),
+                (true, false) => {
+                    feed.asking.insert(topic.kind(), topic.name().to_vec(), ());
+                    wanted.push(topic);
+                }
                 (false, true) => {
-                    feed.unending.remove(topic.kind(), topic.name());
                     feed.leaving.insert(topic.kind(), topic.name().to_vec(), ());
                     unwanted.push(topic);
                 }
@@ -180,6 +182,19 @@ impl Shared {
             }
         }
         (wanted, unwanted)
+    }
+
+    /// All that is to be subscribed to over a link that is to take the place of another one.
+    pub(super) fn take_wanted(&self, at: At) -> Vec<Topic> {
+        let mut state = self.state();
+        let Some(line) = state.lines.get_mut(&at.line) else {
+            return Vec::new();
+        };
+        let wanted: Vec<_> = line.wanted.topics().collect();
+        if let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed) {
+            wanted.iter().for_each(|topic| feed.asking.insert(topic.kind(), topic.name().to_vec(), ()));
+        }
+        wanted
     }
 
     /// All that has been asked for over a link is answered: its messages count from now on, unless another link of its
@@ -200,6 +215,7 @@ impl Shared {
         if let Some(line) = state.lines.get_mut(&at.line)
             && let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed)
         {
+            feed.asking.clear();
             feed.leaving.clear();
             if goes_live(feed.phase) {
                 feed.phase = Phase::Live;

@@ -180,14 +180,11 @@ impl State {
         if self.entries.has(topic) {
             return Some(Ok(()));
         }
-        let mut having = self.lines.values().flat_map(|line| &line.feeds).filter(|feed| feed.confirmed.has(topic));
-        match having.next() {
-            None => Some(Ok(())),
-            Some(feed) => {
-                let refused = feed.unending.of(topic).or_else(|| having.find_map(|feed| feed.unending.of(topic)));
-                refused.map(|error| Err(error.clone()))
-            }
+        let feeds = || self.lines.values().flat_map(|line| &line.feeds);
+        if !feeds().any(|feed| feed.confirmed.has(topic) || feed.asking.has(topic)) {
+            return Some(Ok(()));
         }
+        feeds().find_map(|feed| feed.unending.of(topic)).map(|error| Err(error.clone()))
     }
 
     /// No consumer gets anything more.
@@ -227,6 +224,10 @@ impl Line {
 
     /// Nothing of a topic is wanted here any more, nor of what has come of it; returns what there was no room for.
     pub(super) fn let_go_of(&mut self, topic: &Topic) -> Option<Lost> {
+        for feed in &mut self.feeds {
+            // What has been refused before is asked for again.
+            feed.unending.remove(topic.kind(), topic.name());
+        }
         self.wanted.remove(topic.kind(), topic.name());
         self.missing.remove(topic);
         self.held.retain(|held| !held.is_of(topic));

@@ -32,7 +32,9 @@ async fn a_call_that_fails_takes_nothing_from_another_one() {
         desk.state.leave(consumer, &a());
         assert!(!has(&desk));
         let both = [desk.state.join(consumer, &a()).unwrap(), desk.state.join(consumer, &a()).unwrap()];
-        both.map(|claim| desk.state.end_wait(consumer, &a(), claim, false));
+        for claim in both {
+            desk.state.end_wait(consumer, &a(), claim, false);
+        }
         assert!(!has(&desk), "all have failed");
     }
 }
@@ -84,14 +86,23 @@ async fn what_only_the_next_link_has_is_not_in_force() {
 async fn an_end_is_through_when_the_server_has_said_so_or_refused_it() {
     let mut desk = Desk::with(1, &[a()]);
     let (at, consumer) = (desk.lines[0], desk.consumer);
-    desk.receive(at, PushKind::Subscribe, &["a"]);
+    desk.feed_at(at).asking.insert(a().kind(), a().name().to_vec(), ());
     assert!(matches!(desk.state.is_through(&a()), Some(Ok(()))), "somebody wants it");
     desk.state.leave(consumer, &a());
+    assert!(desk.state.is_through(&a()).is_none(), "it will be confirmed yet");
+    desk.receive(at, PushKind::Subscribe, &["a"]);
+    desk.feed_at(at).asking.clear();
     assert!(desk.state.is_through(&a()).is_none());
     desk.feed_at(at).leaving.insert(a().kind(), a().name().to_vec(), ());
-    assert!(desk.state.is_through(&a()).is_none(), "it has been asked to");
+    assert!(desk.state.is_through(&a()).is_none(), "it has been asked to end it");
     desk.feed_at(at).unending.insert(a().kind(), a().name().to_vec(), error());
     assert!(matches!(desk.state.is_through(&a()), Some(Err(_))));
+    // What was refused is no answer to what is asked for afterwards.
+    let claim = desk.state.join(consumer, &a()).unwrap();
+    desk.place(&a(), &[0], 0);
+    desk.state.end_wait(consumer, &a(), claim, true);
+    desk.state.leave(consumer, &a());
+    assert!(desk.state.is_through(&a()).is_none());
     desk.receive(at, PushKind::Unsubscribe, &["a"]);
     assert!(matches!(desk.state.is_through(&a()), Some(Ok(()))));
 }
