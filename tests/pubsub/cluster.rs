@@ -203,9 +203,14 @@ async fn keyspace_notifications_of_a_primary_that_dies_are_a_gap() {
             command("ADDSLOTSRANGE").exec_async(&mut admin).await.unwrap();
         }
     }
-    let (channels, reason) = gap(&mut stream).await;
-    assert_eq!(channels, [Topic::Pattern(b"__keyevent@0__:*".to_vec())]);
-    assert_eq!(reason, GapReason::ConnectionLost);
+    // If it was also the one that ordinary channels are at, that is another gap.
+    loop {
+        let (channels, reason) = gap(&mut stream).await;
+        assert_eq!(channels, [Topic::Pattern(b"__keyevent@0__:*".to_vec())]);
+        if reason == GapReason::ConnectionLost {
+            break;
+        }
+    }
 }
 
 /// What the whole promise is about, in one run: connections that are cut while a slot moves, of a sharded channel and of
