@@ -1,11 +1,12 @@
 //! What a server sends without being asked, and who gets it.
 
 use super::reply::Problem;
+use crate::lock::lock;
 use redis::{ProtocolVersion, PushKind, Value};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Gets the pushes of a connection. Both functions are called on the connection's task, which waits for them: they must
-/// neither block nor panic.
+/// neither block nor panic. The end of a connection that has ended before anybody wanted its pushes is told at once.
 pub(crate) trait PushReceiver: Send + Sync {
     /// A push, in its place among the replies: what was answered before it came before it.
     fn receive(&self, kind: PushKind, data: Vec<Value>);
@@ -19,18 +20,26 @@ pub(crate) trait PushReceiver: Send + Sync {
 #[derive(Default)]
 pub(super) struct Pushes {
     receiver: OnceLock<Arc<dyn PushReceiver>>,
+    /// Locked whenever this or the receiver changes, so that one of the two finds the other.
+    has_ended: Mutex<bool>,
     /// In RESP2 they are arrays, and as long as there can be any, there is no `AUTH`.
     are_arrays: bool,
 }
 
 impl Pushes {
     pub(super) fn over(protocol: ProtocolVersion) -> Self {
-        Self { receiver: OnceLock::new(), are_arrays: protocol == ProtocolVersion::RESP2 }
+        Self { are_arrays: protocol == ProtocolVersion::RESP2, ..Self::default() }
     }
 
     /// Only the first receiver counts.
     pub(super) fn hand_to(&self, receiver: Arc<dyn PushReceiver>) {
-        _ = self.receiver.set(receiver);
+        let has_ended = lock(&self.has_ended);
+        let is_first = self.receiver.set(receiver).is_ok();
+        let is_late = is_first && *has_ended;
+        drop(has_ended);
+        if is_late && let Some(receiver) = self.receiver.get() {
+            receiver.end();
+        }
     }
 
     pub(super) fn hand_on(&self, push: Result<Value, Problem>) {
@@ -56,8 +65,45 @@ pub(super) struct Source(pub(super) Arc<Pushes>);
 
 impl Drop for Source {
     fn drop(&mut self) {
+        *lock(&self.0.has_ended) = true;
         if let Some(receiver) = self.0.receiver.get() {
             receiver.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    #[derive(Default)]
+    struct Ends(AtomicUsize);
+
+    impl PushReceiver for Ends {
+        fn receive(&self, _: PushKind, _: Vec<Value>) {}
+
+        fn end(&self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn the_end_is_told_once_to_the_first_receiver_whenever_it_comes() {
+        for comes_late in [false, true] {
+            let pushes = Arc::new(Pushes::over(ProtocolVersion::RESP3));
+            let source = Source(Arc::clone(&pushes));
+            let [first, second] = [(); 2].map(|()| Arc::new(Ends::default()));
+            if comes_late {
+                drop(source);
+                pushes.hand_to(Arc::clone(&first) as Arc<dyn PushReceiver>);
+            } else {
+                pushes.hand_to(Arc::clone(&first) as Arc<dyn PushReceiver>);
+                assert_eq!(first.0.load(SeqCst), 0);
+                drop(source);
+            }
+            pushes.hand_to(Arc::clone(&second) as Arc<dyn PushReceiver>);
+            assert_eq!((first.0.load(SeqCst), second.0.load(SeqCst)), (1, 0), "late: {comes_late}");
         }
     }
 }

@@ -113,6 +113,15 @@ impl Seat {
         }
     }
 
+    /// For another user, who has nothing to do with what became of the last one's link. Only the time before which
+    /// there is no dial stays: it is the server's doing.
+    pub(super) fn begin(&mut self, purpose: Purpose) {
+        self.purpose = purpose;
+        (self.lost, self.losses, self.target) = (None, 0, 0);
+        self.to_replace = None;
+        self.reauthenticated();
+    }
+
     /// Whether it is one for the commands of all handles.
     pub(super) fn is_shared(&self) -> bool {
         self.purpose == Purpose::Shared
