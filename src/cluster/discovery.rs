@@ -112,7 +112,11 @@ impl Discovery {
                     self.shared.availability.announce();
                     return watch;
                 }
-                Err(error) if error.kind() == ErrorKind::Closed => return None,
+                Err(error) if error.kind() == ErrorKind::Closed => {
+                    // Nobody opens links any more: those who wait are told, and the next ones do not wait.
+                    self.shared.availability.close();
+                    return None;
+                }
                 Err(error) => found.note_error(error),
             }
             // The next first connection is to ask for the topology again.
@@ -194,3 +198,6 @@ async fn first_links(cluster: &Cluster, shared: &Shared, limit: Instant) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

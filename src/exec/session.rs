@@ -1,11 +1,13 @@
 //! A link that one caller has alone for several commands: what has been set on it, and what may come between them.
 
+mod asking;
 mod step;
 
 use super::{
-    blocking::{Record, failed, last_ids},
+    blocking::{Record, failed},
     core::Core,
     exec_abort,
+    last_ids::LastIds,
     lease::{NoLease, Place},
     order::Memory,
     slices::{End, Slices, is_due, make_way},
@@ -22,6 +24,8 @@ use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 use std::{sync::Arc, time::Duration};
 use step::{Reply, Step};
 use tokio::time::Instant;
+
+pub(crate) use asking::Gone;
 
 /// Until when a command is waited for that nobody has set a limit.
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -40,6 +44,8 @@ struct State {
     is_changed: bool,
     /// A command is under way, or its caller has given it up.
     is_pending: bool,
+    /// And Redis waits with it for something.
+    is_blocked: bool,
     /// The end of a transaction is on its way.
     end_is_out: bool,
     /// The end of a transaction was sent, and it has come to be, or nobody knows whether it has.
@@ -55,6 +61,14 @@ impl State {
     /// Whether somebody else finds nothing of it.
     fn is_clean(&self) -> bool {
         !self.is_held() && self.db == 0 && !self.is_changed && !self.is_pending
+    }
+
+    /// Takes note that these steps may have been taken, without a reply that says so.
+    fn may_have_taken(&mut self, steps: &[Step]) {
+        self.may_have_committed |= steps.contains(&Step::Exec);
+        if steps.iter().any(|step| matches!(step, Step::Exec | Step::Discard)) {
+            (self.in_multi, self.is_watching) = (false, false);
+        }
     }
 
     /// Takes note of a step and its reply.
@@ -95,24 +109,20 @@ pub(crate) struct Session {
     replies: Reply,
     /// How long each command may take, if its caller has said so.
     limit: Option<Duration>,
+    /// What its node serves of a slot that it is just taking over.
+    gone: Option<Gone>,
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take()
-            && self.state.is_clean()
-            && lease.link().has_answered(lease.link().commands_queued())
-            // One that leads to a replica by now is of no use to the next one.
-            && !lease.link().has_claims()
-        {
-            lease.give_back();
-        }
+        self.part();
     }
 }
 
 impl Session {
-    /// Waits for a link to `place`, for the command timeout at most.
-    pub(crate) async fn open(core: &Core, memory: &mut Memory, place: &Place) -> RedisResult<Self> {
+    /// Waits for a link to `place`, for the command timeout at most; commands with keys that are `gone` to there from their
+    /// slot's owner are served there.
+    pub(crate) async fn open(core: &Core, memory: &mut Memory, place: &Place, gone: Option<Gone>) -> RedisResult<Self> {
         let deadline = Instant::now() + core.command_timeout;
         core.in_order(memory, deadline).await.map_err(|error| failed(core, error))?;
         let (node, lease) = core.lease(place, deadline).await.map_err(|NoLease { error, .. }| {
@@ -122,7 +132,23 @@ impl Session {
             failed(core, error)
         })?;
         let (state, replies) = (State::default(), Reply::On);
-        Ok(Self { lease: Some(lease), node, state, replies, limit: None })
+        Ok(Self { lease: Some(lease), node, state, replies, limit: None, gone })
+    }
+
+    /// Lets go of the link: for the next user, or when what was sent over it is answered, or at once.
+    fn part(&mut self) {
+        let Some(lease) = self.lease.take() else {
+            return;
+        };
+        let link = lease.link();
+        if self.state.is_blocked {
+            // Dropped, it is closed: what waits in the server would take something that nobody gets.
+        } else if self.state.is_clean() && link.has_answered(link.commands_queued()) && !link.has_claims() {
+            // One that leads to a replica by now would be of no use to the next one.
+            lease.give_back();
+        } else {
+            lease.drain();
+        }
     }
 
     pub(crate) fn db(&self) -> i64 {
@@ -146,6 +172,25 @@ impl Session {
     /// Whether something is watched, or a transaction is open.
     pub(crate) fn is_watching(&self) -> bool {
         self.state.is_watching || self.state.in_multi
+    }
+
+    /// Whether its node is just taking over the slot of its keys.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.gone.is_some()
+    }
+
+    /// Queues a command; behind `ASKING` if its keys have gone to this node.
+    fn queue(&self, link: &Link, cmd: &Cmd, deadline: Instant) -> Option<Queued> {
+        if self.is_behind_asking(cmd) {
+            link.command_alone_behind_asking(cmd, Some(deadline))
+        } else {
+            link.command_alone(cmd, Some(deadline))
+        }
+    }
+
+    /// Within `MULTI`, `ASKING` would be queued as one of the transaction's commands.
+    fn is_behind_asking(&self, cmd: &Cmd) -> bool {
+        !self.state.in_multi && self.gone.as_ref().is_some_and(|gone| gone.covers(cmd))
     }
 
     pub(crate) fn is_in_multi(&self) -> bool {
@@ -192,6 +237,7 @@ impl Session {
         }
         self.prepare(core, step == Step::Watch || step == Step::Multi || step == Step::ForNext).await?;
         let outcome = if matches!(step, Step::Blocks) && !self.state.in_multi {
+            self.state.is_blocked = true;
             self.block(core, cmd, what).await?
         } else {
             // What is to be known of the connection is in the replies.
@@ -205,7 +251,7 @@ impl Session {
             let deadline = self.deadline(core, None);
             let link = self.link()?;
             self.state.end_is_out = step == Step::Exec && self.state.in_multi;
-            self.outcome(link.command_alone(cmd, Some(deadline))).await
+            self.outcome(self.queue(&link, cmd, deadline)).await
         };
         let value = match outcome {
             Outcome::Answered(value) => value,
@@ -214,7 +260,7 @@ impl Session {
                 self.noted(&[step], &[Value::Nil]);
                 return Err(unreadable(None, problem));
             }
-            other => return Err(self.failed(core, &other, step == Step::Exec)),
+            other => return Err(self.failed(core, &other, &[step])),
         };
         self.noted(&[step], std::slice::from_ref(&value));
         if is_quiet && !matches!(value, Value::ServerError(_)) {
@@ -253,10 +299,12 @@ impl Session {
         let wanted = if is_plain { kept } else { (0, pipeline.len()) };
         self.prepare(core, !is_plain).await?;
         let blocks = if is_transaction { None } else { guard::block_in_turn(pipeline) };
+        self.state.is_blocked = blocks.is_some();
         let deadline = self.deadline(core, blocks);
         let link = self.link()?;
         self.state.end_is_out = is_transaction || steps.contains(&Step::Exec);
-        let outcome = self.outcome(link.pipeline_alone(pipeline, wanted, Some(deadline))).await;
+        let asking = !self.state.in_multi && self.gone.as_ref().is_some_and(|gone| gone.covers_all(pipeline));
+        let outcome = self.outcome(link.pipeline_alone(pipeline, wanted, Some(deadline), asking)).await;
         let values = match outcome {
             Outcome::Answered(Value::Array(values)) => values,
             Outcome::Answered(value) => vec![value],
@@ -276,7 +324,10 @@ impl Session {
                 self.noted(&[], &[]);
                 return exec_abort::aborted(pipeline.len(), refused).await;
             }
-            other => return Err(self.failed(core, &other, is_transaction || steps.contains(&Step::Exec))),
+            other => {
+                let ends: &[Step] = if is_transaction { &[Step::Exec] } else { &steps };
+                return Err(self.failed(core, &other, ends));
+            }
         };
         if is_plain {
             // Those that are queued in a transaction change nothing before its end.
@@ -305,7 +356,7 @@ impl Session {
         }
         if self.state.is_pending {
             // The reply to what its caller has given up says what it has done to the connection.
-            self.lease = None;
+            self.part();
         }
         let Some(lease) = &self.lease else {
             return Err(failed(core, self.gone()));
@@ -327,8 +378,8 @@ impl Session {
 
     /// Until when the next command may take, which blocks for as long besides; the link is not doubted before.
     fn deadline(&self, core: &Core, blocks: Option<Duration>) -> Instant {
-        let limit = self.limit.unwrap_or(core.command_timeout);
-        let deadline = Instant::now() + limit.saturating_add(blocks.unwrap_or_default()).min(FOR_EVER);
+        let limit = self.limit.unwrap_or(core.command_timeout).saturating_add(blocks.unwrap_or_default()).min(FOR_EVER);
+        let deadline = Instant::now() + limit;
         if let Some(lease) = &self.lease
             && (blocks.is_some() || self.limit.is_some())
             && limit > SILENCE
@@ -348,13 +399,27 @@ impl Session {
 
     /// A command that blocks, in slices, between which `AUTH` passes if nothing is watched.
     async fn block(&mut self, core: &Core, cmd: &Cmd, what: Profile) -> RedisResult<Outcome> {
-        if !what.blocks_for_a_time() {
-            // It is not known for how long.
-            let deadline = self.deadline(core, Some(Duration::ZERO));
+        if !what.blocks_for_a_time() || self.state.is_for_next {
+            // It is not known for how long, or what was said of the next command holds for this one alone.
+            let limit = what.blocks(cmd).map_or(Duration::ZERO, |blocks| blocks.limit().unwrap_or(Duration::MAX));
+            let deadline = self.deadline(core, Some(limit));
             let link = self.link()?;
-            return Ok(self.outcome(link.command_alone(cmd, Some(deadline))).await);
+            return Ok(self.outcome(self.queue(&link, cmd, deadline)).await);
         }
-        let resolved = last_ids(core, &mut Memory::default(), cmd, what).await?;
+        let mut last_ids = LastIds::of(cmd, what);
+        while let Some(question) = last_ids.question() {
+            let deadline = self.deadline(core, None);
+            let link = self.link()?;
+            match self.outcome(self.queue(&link, question, deadline)).await {
+                Outcome::Answered(value) => {
+                    if let Err(refusal) = last_ids.note(value) {
+                        return Ok(Outcome::Answered(refusal));
+                    }
+                }
+                other => return Ok(other),
+            }
+        }
+        let resolved = last_ids.resolved(cmd);
         let cmd = resolved.as_ref().unwrap_or(cmd);
         let slices = Slices::new(core, cmd, what.blocks(cmd), super::replicas::counts(what));
         let Some(lease) = &self.lease else {
@@ -362,7 +427,7 @@ impl Session {
         };
         let all = async {
             loop {
-                match slices.next(lease.link(), false).await {
+                match slices.next(lease.link(), self.is_behind_asking(cmd)).await {
                     End::Passed if self.state.is_held() => {}
                     End::Passed => slices.make_way(lease).await,
                     End::Answered(value) => return Outcome::Answered(value),
@@ -386,18 +451,18 @@ impl Session {
             self.state.note(step, reply);
         }
         self.state.may_have_committed |= std::mem::take(&mut self.state.end_is_out);
-        self.state.is_pending = false;
-        if let Some(lease) = &self.lease
-            && !self.state.is_held()
-            && lease.link().is_held()
-        {
-            lease.release();
+        (self.state.is_pending, self.state.is_blocked) = (false, false);
+        if let Some(lease) = &self.lease {
+            lease.link().unblock();
+            if !self.state.is_held() && lease.link().is_held() {
+                lease.release();
+            }
         }
     }
 
-    /// The error of a command that has no reply; the connection ends with it.
-    fn failed(&mut self, core: &Core, outcome: &Outcome, is_end: bool) -> RedisError {
-        let was = self.state;
+    /// The error of what has no reply, and had these steps; the connection ends with it.
+    fn failed(&mut self, core: &Core, outcome: &Outcome, steps: &[Step]) -> RedisError {
+        let is_within = self.state.in_multi && !steps.iter().any(|step| matches!(step, Step::Exec | Step::Discard));
         let server = core.cluster().map_or_else(|| "Redis".to_owned(), |_| format!("Redis at {}", self.node.name()));
         let limit = self.limit.unwrap_or(core.command_timeout);
         self.lease = None;
@@ -407,13 +472,13 @@ impl Session {
                 let error = self.gone();
                 failed(core, error)
             }
-            Outcome::Lost(..) if was.in_multi && !is_end => failed(core, interrupted()),
+            Outcome::Lost(..) if is_within => failed(core, interrupted()),
             Outcome::Lost(reason, _) => {
-                self.state.may_have_committed |= is_end;
+                self.state.may_have_taken(steps);
                 lost(core, &server, reason)
             }
             _ => {
-                self.state.may_have_committed |= is_end;
+                self.state.may_have_taken(steps);
                 let text = format!(
                     "no reply from {server} within {limit:?}; the command may have run, and the connection is closed"
                 );

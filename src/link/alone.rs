@@ -35,15 +35,16 @@ impl Link {
     }
 
     /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1` are
-    /// kept after the first `kept.0`.
+    /// kept after the first `kept.0`. `asking` lets it be served by a node that is just taking over its slot.
     pub(crate) fn pipeline_alone(
         &self,
         pipeline: &Pipeline,
         kept: (usize, usize),
         deadline: Option<Instant>,
+        asking: bool,
     ) -> Option<Queued> {
         self.touch();
-        self.wire.pipeline(Access::Alone, pipeline, kept, deadline, false)
+        self.wire.pipeline(Access::Alone, pipeline, kept, deadline, asking)
     }
 
     /// From now on neither `AUTH` nor `PING` comes between its user's commands, until [`release`](Self::release). One that
@@ -58,6 +59,7 @@ impl Link {
     }
 
     pub(crate) fn release(&self) {
+        self.unblock();
         *lock(&self.held) = false;
     }
 
@@ -65,6 +67,11 @@ impl Link {
     /// to doubt it until then.
     pub(crate) fn block_until(&self, moment: Instant) {
         self.wire.liveness.block_until(moment);
+    }
+
+    /// Notes that nothing blocks any more: from now on its silence counts.
+    pub(crate) fn unblock(&self) {
+        self.wire.liveness.unblock();
     }
 
     /// Has `receiver` get what Redis sends without being asked; only the first one counts.

@@ -219,3 +219,27 @@ async fn pipelines_and_questions_for_multi_go_over_the_links_connection() {
     assert!(sent.ends_with("*1\r\n$5\r\nMULTI\r\n*1\r\n$7\r\nDISCARD\r\n"), "{sent}");
     assert!(!link.must_ask_for_multi(|| true), "it may be used");
 }
+
+/// It blocked for its last user's command, which has been answered early.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_was_let_go_of_is_doubted_as_soon_as_any_other() {
+    let (link, mut server) = link(HOUR);
+    for let_go in [Link::release, Link::unblock] {
+        link.hold();
+        link.block_until(Instant::now() + HOUR);
+        let (reply, _) = link.command_alone(redis::cmd("BLPOP").arg("k").arg(0), None).unwrap();
+        assert!(said(&mut server).await.contains("BLPOP"));
+        sleep(60 * SECOND).await;
+        assert!(!link.is_silent());
+        server.write_all(b"*0\r\n").await.unwrap();
+        reply.await;
+        let_go(&link);
+        let reply = get(&link, "k");
+        said(&mut server).await;
+        // It is looked at once a second.
+        sleep(2 * SECOND + SECOND / 10).await;
+        assert!(link.is_silent());
+        server.write_all(b":1\r\n").await.unwrap();
+        reply.await;
+    }
+}

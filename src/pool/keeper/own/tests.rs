@@ -96,3 +96,39 @@ async fn what_nobody_waits_for_any_more_is_not_opened_and_its_ticket_is_back() {
     keeper.take_orders();
     assert_eq!(keeper.seats.len(), 1 + leases.most());
 }
+
+/// What became of the last user's link is nothing of the next one's.
+#[tokio::test(start_paused = true)]
+async fn a_place_keeps_nothing_of_its_last_user() {
+    let (mut keeper, link, _far) = with_link(LONG).await;
+    advance(Duration::from_secs(2)).await;
+    keeper.seats[1].reauth_failed();
+    link.retire("broken");
+    keeper.tidy();
+    assert!(!keeper.seats[1].is_wanted());
+    let _order = keeper.pool.order_subscriber();
+    keeper.take_orders();
+    let now = Instant::now();
+    let seat = &mut keeper.seats[1];
+    assert_eq!(seat.purpose, Purpose::Subscriber);
+    assert!(seat.may_dial(now, 0) && seat.reauth_after <= now && !seat.reauth_failed_before());
+    let (next, _far) = link_for(8, LONG);
+    assert_eq!(seat.dialed(Arc::clone(&next)), None, "it replaces nothing");
+    assert_eq!(next.reconnects(), 0);
+}
+
+/// But a server that closes what it has just let in is not dialed as fast as it does that.
+#[tokio::test(start_paused = true)]
+async fn a_place_whose_last_link_was_lost_at_once_waits() {
+    for _ in 0..20 {
+        let (mut keeper, link, _far) = with_link(LONG).await;
+        let before = Instant::now();
+        link.retire("broken");
+        keeper.tidy();
+        let dial_after = keeper.seats[1].dial_after;
+        assert!(dial_after >= before);
+        let _order = keeper.pool.order_subscriber();
+        keeper.take_orders();
+        assert_eq!(keeper.seats[1].dial_after, dial_after);
+    }
+}
