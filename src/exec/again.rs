@@ -22,8 +22,8 @@ use tokio::time::Instant;
 /// How often a transaction is begun whose keys are changed by others each time.
 pub(crate) const MOST_ATTEMPTS: u32 = 100;
 
-/// The first of the growing delays after a conflict, and the longest. They are random: those who are in each other's way
-/// must not meet again.
+/// The first of the growing delays after a conflict, and the longest. They are random: those who are in each other's
+/// way must not meet again.
 const FIRST_DELAY: Duration = Duration::from_millis(2);
 const LONGEST_DELAY: Duration = Duration::from_millis(100);
 
@@ -77,8 +77,8 @@ impl<'a> Again<'a> {
         if self.core.is_closed() { Err(Error::closed().into()) } else { Ok(()) }
     }
 
-    /// After an error that came before the end of the transaction was sent, in this session: where it is begun again, once
-    /// it is time; none if the error stands.
+    /// After an error that came before the end of the transaction was sent, in this session: where it is begun again,
+    /// once it is time; none if the error stands.
     pub(crate) async fn after(&mut self, error: &RedisError, session: Ended) -> Option<Start> {
         let Ended { node, asking, is_open } = session;
         let core = self.core;

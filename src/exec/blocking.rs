@@ -1,5 +1,5 @@
-//! The way of a command that blocks: over a link that nobody else uses meanwhile, after its slot's owner, for as long as
-//! it wants to wait.
+//! The way of a command that blocks: over a link that nobody else uses meanwhile, after its slot's owner, for as long
+//! as it wants to wait.
 
 use super::{
     call::Call,
@@ -7,6 +7,7 @@ use super::{
     last_ids::LastIds,
     lease::{NoLease, Place},
     order::Memory,
+    record::{Record, failed},
     redirects::Redirects,
     replicas,
     request::{CommandRequest, Request as _, slot_of},
@@ -19,11 +20,10 @@ use crate::{
     command::{self, Operation, Profile},
     error::{Error, ErrorKind, Stage},
     link::SILENCE,
-    observe::metrics::{Failure, Stopwatch},
     pool::Lease,
     timer,
 };
-use redis::{Cmd, RedisError, RedisResult, ServerError, Value};
+use redis::{Cmd, RedisResult, ServerError, Value};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -67,54 +67,6 @@ async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> R
     };
     let place = Place::Owner(slot_of(cmd, profile));
     Blocking { core, request: CommandRequest { cmd, profile }, place, slices: &slices }.run().await
-}
-
-/// Counts a command that failed with this error.
-pub(super) fn failed(core: &Core, error: Error) -> RedisError {
-    core.admission.note_failure(&error);
-    error.into()
-}
-
-/// What records how long something took, also if its caller gives it up.
-pub(super) struct Record<'a> {
-    core: &'a Core,
-    operation: Operation,
-    stopwatch: Stopwatch,
-}
-
-impl<'a> Record<'a> {
-    pub(super) fn of(core: &'a Core, operation: Operation) -> Self {
-        let mut stopwatch = Stopwatch::default();
-        stopwatch.start();
-        Self { core, operation, stopwatch }
-    }
-
-    pub(super) fn end(&mut self, result: &RedisResult<Value>) {
-        self.end_with(result.as_ref().map(std::slice::from_ref));
-    }
-
-    /// Of several replies, the first one that is an error counts.
-    pub(super) fn end_with(&mut self, result: Result<&[Value], &RedisError>) {
-        self.record(match result {
-            Ok(replies) => replies.iter().find_map(|reply| match reply {
-                Value::ServerError(error) => Some(Failure::of_answer(error)),
-                _ => None,
-            }),
-            Err(error) => Some(Failure::of_error(error)),
-        });
-    }
-
-    fn record(&mut self, failure: Option<Failure>) {
-        if let Some(took) = self.stopwatch.stop() {
-            self.core.operations.record(self.operation, took, failure);
-        }
-    }
-}
-
-impl Drop for Record<'_> {
-    fn drop(&mut self) {
-        self.record(Some(Failure::CANCELLED));
-    }
 }
 
 /// A command that blocks, on its way.

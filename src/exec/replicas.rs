@@ -5,9 +5,10 @@
 //! that has seen that includes all that its node had done before.
 
 use super::{
-    blocking::{Blocking, Leased, failed},
+    blocking::{Blocking, Leased},
     core::{Core, Way},
     lease::Place,
+    record::failed,
     redirects::Redirects,
     request::CommandRequest,
     retry::{self, Remedy, Retries},

@@ -15,7 +15,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 impl Link {
-    /// Queues a command, which must not be empty, of the link's only user; none if the link is down. It needs no permit.
+    /// Queues a command, which must not be empty, of the link's only user; none if the link is down. It needs no
+    /// permit.
     pub(crate) fn command_alone(&self, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
         self.touch();
         self.wire.command(Access::Alone, cmd, deadline, false)
@@ -34,8 +35,8 @@ impl Link {
         self.wire.command(Access::Alone, cmd, deadline, true)
     }
 
-    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1` are
-    /// kept after the first `kept.0`. `asking` lets it be served by a node that is just taking over its slot.
+    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1`
+    /// are kept after the first `kept.0`. `asking` lets it be served by a node that is just taking over its slot.
     pub(crate) fn pipeline_alone(
         &self,
         pipeline: &Pipeline,
@@ -47,8 +48,8 @@ impl Link {
         self.wire.pipeline(Access::Alone, pipeline, kept, deadline, asking)
     }
 
-    /// From now on neither `AUTH` nor `PING` comes between its user's commands, until [`release`](Self::release). One that
-    /// has been queued before comes before them.
+    /// From now on neither `AUTH` nor `PING` comes between its user's commands, until [`release`](Self::release). One
+    /// that has been queued before comes before them.
     pub(crate) fn hold(&self) {
         *lock(&self.held) = true;
     }
@@ -63,8 +64,8 @@ impl Link {
         *lock(&self.held) = false;
     }
 
-    /// Notes that Redis will not answer until `moment`, because a command of its user's blocks. Its silence is no reason
-    /// to doubt it until then.
+    /// Notes that Redis will not answer until `moment`, because a command of its user's blocks. Its silence is no
+    /// reason to doubt it until then.
     pub(crate) fn block_until(&self, moment: Instant) {
         self.wire.liveness.block_until(moment);
     }

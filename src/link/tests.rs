@@ -5,8 +5,9 @@ use super::{
     *,
 };
 use crate::{
+    admission::Admission,
     error::{ErrorKind, Stage},
-    token::AccessToken,
+    token::{AccessToken, Current},
 };
 use futures_util::FutureExt;
 use redis::Value;

@@ -116,22 +116,15 @@ impl Seat {
         }
     }
 
-    /// For another user, who has nothing to do with what became of the last one's link. Dials go on waiting for a server
-    /// that is in doubt.
+    /// For another user, who has nothing to do with what became of the last one's link. Dials go on waiting for a
+    /// server that is in doubt.
     pub(super) fn begin(&mut self, purpose: Purpose) {
-        let new = Self::new(purpose);
-        *self = if self.is_server_doubted {
-            Self {
-                is_server_doubted: true,
-                dial_after: self.dial_after,
-                refused: self.refused,
-                dial_backoff: std::mem::replace(&mut self.dial_backoff, new.dial_backoff),
-                refusal_backoff: std::mem::replace(&mut self.refusal_backoff, new.refusal_backoff),
-                ..new
-            }
-        } else {
-            new
-        };
+        let last = std::mem::replace(self, Self::new(purpose));
+        if last.is_server_doubted {
+            let Self { dial_after, refused, dial_backoff, refusal_backoff, is_server_doubted, .. } = last;
+            let new = Self::new(purpose);
+            *self = Self { dial_after, refused, dial_backoff, refusal_backoff, is_server_doubted, ..new };
+        }
     }
 
     /// Whether it is one for the commands of all handles.

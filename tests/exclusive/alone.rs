@@ -45,7 +45,8 @@ async fn a_reader_of_what_is_new_comes_after_its_own_writes() {
     }
 }
 
-/// Without the right to ask for the last id, entries between two slices would be missed: it is told, and not passed over.
+/// Without the right to ask for the last id, entries between two slices would be missed: it is told, and not passed
+/// over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_what_is_new_that_may_not_ask_for_the_last_entry_is_told() {
     let server = Server::start();
@@ -148,7 +149,9 @@ async fn what_comes_after_the_end_of_a_transaction_in_a_pipeline_may_have_run() 
         };
         let cut = async {
             tokio::time::sleep(SECOND / 5).await;
-            connections.into_iter().for_each(|connection| connection.cut());
+            for connection in connections {
+                connection.cut();
+            }
         };
         let (error, ()) = tokio::join!(sent, cut);
         azure.redis_front().thaw();
@@ -162,8 +165,8 @@ async fn what_comes_after_the_end_of_a_transaction_in_a_pipeline_may_have_run() 
     }
 }
 
-/// The time that its commands ask for is added to the time that its user has set, however short that is: nobody doubts the
-/// server meanwhile.
+/// The time that its commands ask for is added to the time that its user has set, however short that is: nobody doubts
+/// the server meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pipeline_that_blocks_for_longer_than_a_doubt_takes_is_let() {
     let (_azure, redis) = start(HOUR, |config| config.command_timeout(SECOND)).await;
