@@ -18,6 +18,7 @@ fn the_role_is_read_from_every_form_of_answer() {
     for unknown in ["-NOPERM no\r\n", "*0\r\n", "*1\r\n$8\r\nsentinel\r\n", "%0\r\n", "+OK\r\n"] {
         assert_eq!(of(unknown), Role::Unsaid, "{unknown}");
     }
+    assert_eq!(role(&Outcome::Unreadable(None, "a test")), Role::Unsaid, "an answer, though nobody can read it");
     for none in [Outcome::TimedOut, Outcome::Lost("down", "host:1".into()), Outcome::Unsent(None)] {
         assert_eq!(role(&none), Role::Unanswered);
     }
