@@ -219,3 +219,20 @@ async fn pipelines_and_questions_for_multi_go_over_the_links_connection() {
     assert!(sent.ends_with("*1\r\n$5\r\nMULTI\r\n*1\r\n$7\r\nDISCARD\r\n"), "{sent}");
     assert!(!link.must_ask_for_multi(|| true), "it may be used");
 }
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_no_reason_for_doubt_while_a_command_blocks() {
+    for blocks in [false, true] {
+        let (link, mut server) = link(HOUR);
+        let blocked = link.command_alone(redis::cmd("BLPOP").arg("list").arg(60), None).expect("it is open").0;
+        if blocks {
+            link.block_until(Instant::now() + 60 * SECOND);
+        }
+        said(&mut server).await;
+        sleep(50 * SECOND).await;
+        assert_eq!(link.is_silent(), !blocks);
+        sleep(20 * SECOND).await;
+        assert!(link.is_silent(), "Redis should have answered");
+        drop(blocked);
+    }
+}
