@@ -244,3 +244,20 @@ async fn a_link_that_was_let_go_of_is_doubted_as_soon_as_any_other() {
         reply.await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_no_reason_for_doubt_while_a_command_blocks() {
+    for blocks in [false, true] {
+        let (link, mut server) = link(HOUR);
+        let blocked = link.command_alone(redis::cmd("BLPOP").arg("list").arg(60), None).expect("it is open").0;
+        if blocks {
+            link.block_until(Instant::now() + 60 * SECOND);
+        }
+        said(&mut server).await;
+        sleep(50 * SECOND).await;
+        assert_eq!(link.is_silent(), !blocks);
+        sleep(20 * SECOND).await;
+        assert!(link.is_silent(), "Redis should have answered");
+        drop(blocked);
+    }
+}
