@@ -124,7 +124,7 @@ impl ConnectionManager {
             tasks: connections.clone(),
             multi: Arc::default(),
         };
-        let username = config.username.as_deref().map(Arc::from);
+        let username = config.username.clone();
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
         let shared = limits.shared(tokens, journal);
         // Whatever ends this function early drops these, and with them the tasks.

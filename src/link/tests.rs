@@ -25,7 +25,7 @@ fn link(life: Duration) -> (Link, DuplexStream) {
 
 fn current() -> Current {
     let token = AccessToken::opaque("token".to_owned(), HOUR, "tester").unwrap();
-    Current { token, generation: 3, username: "tester".into() }
+    Current { token, generation: 3, username: crate::ids::UserName::new("tester") }
 }
 
 fn get(link: &Link, key: &str) -> Reply {
