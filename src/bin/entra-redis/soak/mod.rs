@@ -42,8 +42,8 @@ use worker::Worker;
 /// been started anew since.
 ///
 /// --pubsub, --blocking, --transactions and --cached run further workloads beside that, on the same handle, each with
-/// checks of its own. What a command may have done whose outcome is unknown is not held against anybody; everything else
-/// has to be there, once.
+/// checks of its own. What a command may have done whose outcome is unknown is held against nobody; everything else has
+/// to be there, once.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {

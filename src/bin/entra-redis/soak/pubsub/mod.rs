@@ -130,8 +130,8 @@ struct Publisher {
     command: &'static str,
     channel: String,
     ears: Vec<Ear>,
-    /// Whether Redis itself may lose what it passes on from one node to the other: `PUBLISH` says how many have been sent
-    /// it by the node that was asked, and the bus of a cluster drops messages while a node stands still.
+    /// Whether Redis itself may lose what it passes on from one node to the other: `PUBLISH` says to how many the node
+    /// has sent it that was asked, and the bus of a cluster drops messages while a node stands still.
     is_passed_on: bool,
 }
 
@@ -183,21 +183,46 @@ impl Publisher {
     }
 }
 
+/// Whether the server knows sharded channels (Redis 7 does); none if it does not say in time.
+async fn knows_sharded(plan: &Plan, redis: &EntraRedis) -> Option<bool> {
+    let mut probe = redis::cmd("SPUBLISH");
+    probe.arg(format!("soak:{:x}:sharded", plan.run)).arg(0);
+    let is_known = || {
+        let (probe, mut redis) = (&probe, redis.clone());
+        async move {
+            match probe.exec_async(&mut redis).await {
+                Err(error) if error.to_string().to_lowercase().contains("unknown command") => Ok(false),
+                done => done.map(|()| true),
+            }
+        }
+    };
+    plan.at_last(is_known).await
+}
+
 /// Until the end of the run; whether everything was heard in the end.
 pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis) -> bool {
     let is_cluster = redis.manager().stats().nodes.iter().any(|node| !node.slots.is_empty());
+    let Some(with_sharded) = knows_sharded(&plan, &redis).await else {
+        return false;
+    };
+    if !with_sharded {
+        eprintln!("the server does not know sharded channels: --pubsub does without them");
+    }
     let prefix = format!("soak:{:x}:news", plan.run);
     let (mut by_name, mut by_pattern) = (Consumer::default(), Consumer::default());
     by_pattern.topics.push(Topic::Pattern(format!("{prefix}:*").into_bytes()));
     let mut publishers = Vec::new();
     for at in 0..CHANNELS {
-        let (channel, sharded) = (format!("{prefix}:{at}"), format!("soak:{:x}:sharded:{at}", plan.run));
+        let channel = format!("{prefix}:{at}");
         by_name.topics.push(Topic::Channel(channel.clone().into_bytes()));
-        by_name.topics.push(Topic::Sharded(sharded.clone().into_bytes()));
         let ears = vec![by_name.hears(&channel), by_pattern.hears(&channel)];
         publishers.push(("PUBLISH", channel, ears));
-        let ears = vec![by_name.hears(&sharded)];
-        publishers.push(("SPUBLISH", sharded, ears));
+        if with_sharded {
+            let sharded = format!("soak:{:x}:sharded:{at}", plan.run);
+            by_name.topics.push(Topic::Sharded(sharded.clone().into_bytes()));
+            let ears = vec![by_name.hears(&sharded)];
+            publishers.push(("SPUBLISH", sharded, ears));
+        }
     }
     let (end, ended) = watch::channel(false);
     let mut consumers = JoinSet::new();

@@ -99,9 +99,10 @@ impl Counter {
         };
         let count = count.unwrap_or(0);
         self.wrong(u64::from(count != length), || format!("{count}, with {length} transactions committed"));
-        let mut names: Vec<String> = Vec::new();
-        while (names.len() as u64) < length {
-            let from = isize::try_from(names.len()).unwrap_or(isize::MAX);
+        let mut comparison = self.log().comparison();
+        let mut read = 0;
+        while read < length {
+            let from = isize::try_from(read).unwrap_or(isize::MAX);
             let part = || {
                 let mut con = redis.clone();
                 async move { con.lrange::<_, Vec<String>>(&self.names, from, from + PART - 1).await }
@@ -110,10 +111,13 @@ impl Counter {
                 None => return false,
                 // It has vanished meanwhile, which the comparison tells.
                 Some(part) if part.is_empty() => break,
-                Some(part) => names.extend(part),
+                Some(part) => {
+                    read += part.len() as u64;
+                    part.iter().for_each(|name| comparison.name(name));
+                }
             }
         }
-        let disagreement = self.log().compare(names.iter().map(String::as_str));
+        let disagreement = comparison.end();
         if disagreement.total() > 0 {
             if servers.have_changed_lately(&self.plan, &mut redis.clone()).await {
                 self.plan.counts.add(Figure::Excused, disagreement.total());
