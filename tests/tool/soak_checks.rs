@@ -222,7 +222,9 @@ fn written() -> Log {
 /// What the log comes to, if the server has these.
 fn compare<const N: usize>(log: &Log, names: [&str; N]) -> Disagreement {
     let mut comparison = log.comparison();
-    names.iter().for_each(|name| comparison.name(name));
+    for name in names {
+        comparison.name(name);
+    }
     comparison.end()
 }
 
@@ -252,7 +254,9 @@ fn a_transaction_whose_end_is_unknown_may_be_there_once() {
     log.committed(1);
     for right in [&["0:0", "1:0", "0:1", "0:2", "1:2"][..], &["0:0", "1:0", "1:1", "0:1", "0:2", "1:2"]] {
         let mut comparison = log.comparison();
-        right.iter().for_each(|name| comparison.name(name));
+        for name in right {
+            comparison.name(name);
+        }
         assert_eq!(comparison.end(), Disagreement::default());
     }
     assert_eq!(compare(&log, ["0:0", "1:0", "0:1", "0:2", "1:2", "1:1"]), Disagreement::default(), "late");

@@ -46,6 +46,7 @@ use worker::Worker;
 /// to be there, once.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Options {
     /// How long to run.
     #[arg(long, default_value_t = 60)]

@@ -62,7 +62,7 @@ pub(crate) struct Heard {
     /// Not heard.
     sent: BTreeMap<u64, Sending>,
     /// Heard lately.
-    heard: BTreeMap<u64, Sending>,
+    known: BTreeMap<u64, Sending>,
     /// Given up: later ones have been heard.
     passed_over: BTreeMap<u64, Sending>,
     /// The greatest number that was heard; 0 before the first.
@@ -79,7 +79,7 @@ impl Heard {
 
     /// Redis has taken it.
     pub(crate) fn sent(&mut self, number: u64, now: SystemTime, strictly: bool) {
-        for message in self.sent.get_mut(&number).into_iter().chain(self.heard.get_mut(&number)) {
+        for message in self.sent.get_mut(&number).into_iter().chain(self.known.get_mut(&number)) {
             message.fate = Fate::Sent { until: now, strictly };
         }
     }
@@ -104,7 +104,7 @@ impl Heard {
         let Some(message) = self.sent.remove(&number) else {
             return self.again(number);
         };
-        remember(&mut self.heard, number, message);
+        remember(&mut self.known, number, message);
         let mut verdict = Verdict::default();
         if number < self.newest {
             // What became of sending it was not known, so it may have come late.
@@ -137,14 +137,14 @@ impl Heard {
         let mut verdict = Verdict::default();
         if let Some(missed) = self.passed_over.remove(&number) {
             verdict.is_out_of_order = matches!(missed.fate, Fate::Sent { strictly: true, .. });
-            remember(&mut self.heard, number, missed);
+            remember(&mut self.known, number, missed);
             return verdict;
         }
         let may_repeat = |message: &Sending| {
             let until = if let Fate::Sent { until, .. } = message.fate { until } else { message.from };
             self.gaps.iter().any(|gap| gap.may_repeat && gap.covers(message.from, until))
         };
-        verdict.is_twice = !self.heard.get(&number).is_some_and(may_repeat);
+        verdict.is_twice = !self.known.get(&number).is_some_and(may_repeat);
         verdict
     }
 }

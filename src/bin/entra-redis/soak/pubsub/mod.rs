@@ -72,16 +72,15 @@ impl Consumer {
     async fn hear(self, plan: Arc<Plan>, pubsub: PubSub, mut end: watch::Receiver<bool>) -> bool {
         let mut stream = pubsub.into_on_message();
         loop {
-            tokio::select! {
-                delivery = stream.next() => match delivery {
-                    Some(delivery) => self.got(&plan, &delivery),
-                    None => {
-                        plan.tally.fail(Kind::Other, &"a stream of messages has ended by itself");
-                        return false;
-                    }
-                },
+            let delivery = tokio::select! {
+                delivery = stream.next() => delivery,
                 _ = end.wait_for(|ended| *ended) => return true,
-            }
+            };
+            let Some(delivery) = delivery else {
+                plan.tally.fail(Kind::Other, &"a stream of messages has ended by itself");
+                return false;
+            };
+            self.got(&plan, &delivery);
         }
     }
 

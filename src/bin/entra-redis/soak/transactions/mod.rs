@@ -113,7 +113,9 @@ impl Counter {
                 Some(part) if part.is_empty() => break,
                 Some(part) => {
                     read += part.len() as u64;
-                    part.iter().for_each(|name| comparison.name(name));
+                    for name in &part {
+                        comparison.name(name);
+                    }
                 }
             }
         }
