@@ -16,8 +16,8 @@ mod worker;
 
 use crate::{failure::Failure, settings, terminal};
 use clap::Args;
-use entra_redis::{Config, EntraRedis};
-use plan::Plan;
+use entra_redis::{Config, EntraRedis, ErrorKind};
+use plan::{BREATH, Plan};
 use progress::Progress;
 use report::End;
 use servers::Servers;
@@ -179,9 +179,10 @@ fn others(options: &Options, plan: &Arc<Plan>, redis: &EntraRedis, servers: &Ser
 async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
     let (host, port) = settings::endpoint()?;
     let mut redis = tokio::select! {
-        connected = EntraRedis::connect(&host, port, config(options)?) => connected?,
+        connected = connect(options, plan, &host, port) => connected?,
         _ = terminal::interrupted() => return Err("interrupted before there was a connection".to_owned().into()),
     };
+    plan.begin();
     let servers = Servers::look(plan, &mut redis).await;
     let worker = |task| Worker::new(plan, &redis, task, &servers);
     let tasks: Vec<_> = (0..options.tasks).map(|task| tokio::spawn(worker(task).run())).collect();
@@ -233,6 +234,20 @@ async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
     drop(redis);
     let (counters, retried) = (stats.counters, stats.commands.retried);
     Ok(End { counters, retried, latency, recovered, resident, tasks: tasks_left().await, nodes })
+}
+
+/// With chaos, what goes wrong may do so at once, and pass.
+async fn connect(options: &Options, plan: &Plan, host: &str, port: u16) -> Result<EntraRedis, Failure> {
+    let limit = plan.recovers_until();
+    loop {
+        match EntraRedis::connect(host, port, config(options)?).await {
+            Ok(redis) => return Ok(redis),
+            Err(error) if !plan.chaos || limit.has_passed() || error.kind() == ErrorKind::Configuration => {
+                return Err(error.into());
+            }
+            Err(_) => sleep(10 * BREATH).await,
+        }
+    }
 }
 
 /// Tasks that are still there a moment after everything has ended.

@@ -2,7 +2,10 @@
 
 use super::{Options, counts::Counts, tally::Tally};
 use redis::RedisResult;
-use std::time::{Duration, Instant};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 use tokio::{sync::watch, time::sleep};
 
 /// Keys vanish by themselves after a run, but not within one.
@@ -14,7 +17,9 @@ pub(super) const BREATH: Duration = Duration::from_millis(10);
 pub(super) struct Plan {
     pub(super) tally: Tally,
     pub(super) counts: Counts,
-    end: Instant,
+    seconds: u64,
+    /// Set when there is a connection.
+    end: OnceLock<Instant>,
     /// Set when somebody wants an earlier end.
     stop: watch::Sender<bool>,
     pub(super) chaos: bool,
@@ -40,7 +45,8 @@ impl Plan {
         Self {
             tally: Tally::new(options.chaos),
             counts: Counts::default(),
-            end: Instant::now() + Duration::from_secs(options.seconds),
+            seconds: options.seconds,
+            end: OnceLock::new(),
             stop: watch::Sender::new(false),
             chaos: options.chaos,
             recovery: Duration::from_secs(options.recovery),
@@ -50,13 +56,18 @@ impl Plan {
         }
     }
 
+    /// The time of the run begins.
+    pub(super) fn begin(&self) {
+        self.end.get_or_init(|| Instant::now() + Duration::from_secs(self.seconds));
+    }
+
     /// Ends the run before its time.
     pub(super) fn stop(&self) {
         self.stop.send_replace(true);
     }
 
     pub(super) fn is_over(&self) -> bool {
-        *self.stop.borrow() || Instant::now() >= self.end
+        *self.stop.borrow() || self.end.get().is_some_and(|end| Instant::now() >= *end)
     }
 
     /// Waits for an end before its time.
