@@ -73,37 +73,4 @@ impl Drop for Source {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-    #[derive(Default)]
-    struct Ends(AtomicUsize);
-
-    impl PushReceiver for Ends {
-        fn receive(&self, _: PushKind, _: Vec<Value>) {}
-
-        fn end(&self) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
-
-    #[test]
-    fn the_end_is_told_once_to_the_first_receiver_whenever_it_comes() {
-        for comes_late in [false, true] {
-            let pushes = Arc::new(Pushes::over(ProtocolVersion::RESP3));
-            let source = Source(Arc::clone(&pushes));
-            let [first, second] = [(); 2].map(|()| Arc::new(Ends::default()));
-            if comes_late {
-                drop(source);
-                pushes.hand_to(Arc::clone(&first) as Arc<dyn PushReceiver>);
-            } else {
-                pushes.hand_to(Arc::clone(&first) as Arc<dyn PushReceiver>);
-                assert_eq!(first.0.load(SeqCst), 0);
-                drop(source);
-            }
-            pushes.hand_to(Arc::clone(&second) as Arc<dyn PushReceiver>);
-            assert_eq!((first.0.load(SeqCst), second.0.load(SeqCst)), (1, 0), "late: {comes_late}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Everything ends with its last user, or with `shutdown`.
 
 use super::*;
-use common::{Fixture, eventually, tasks};
+use common::{Fixture, eventually, rotations, tasks};
 use redis::ProtocolVersion;
 use std::time::Duration;
 
@@ -82,8 +82,7 @@ async fn a_stream_keeps_everything_up_and_ends_it() {
     consumer.subscribe("a").await.unwrap();
     let mut stream = consumer.into_on_message();
     drop(redis);
-    // Through some rotations.
-    tokio::time::sleep(3 * SECOND).await;
+    rotations(&other, 2, 20 * SECOND).await;
     publish(&other, "a", "still there").await;
     assert_eq!(message(&mut stream).await, "still there");
     drop((stream, other));
@@ -99,8 +98,13 @@ async fn after_shutdown_streams_end_with_what_is_in_their_buffers() {
     let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
     sink.subscribe("a").await.unwrap();
     let mut idle = redis.pubsub().await.unwrap().into_on_message();
+    let mut witness = redis.pubsub().await.unwrap();
+    witness.subscribe("mark").await.unwrap();
     publish(&redis, "a", "last").await;
-    tokio::time::sleep(SECOND / 10).await;
+    // What one connection brings comes in order.
+    publish(&redis, "mark", "here").await;
+    let mut witness = witness.into_on_message();
+    assert_eq!(message(&mut witness).await, "here");
     within("shutdown", 5 * SECOND, redis.shutdown()).await;
     let closed = async || (azure.redis_front().connection_count() == 0).then_some(());
     eventually("all connections are closed", SECOND, closed).await;

@@ -203,22 +203,3 @@ async fn re_auths_of_a_rotation_are_spread() {
     assert!(begins.iter().all(|at| (now..=now + 10 * SECOND).contains(at)), "{begins:?}");
     assert!(begins.iter().any(|at| *at < now + 5 * SECOND) && begins.iter().any(|at| *at > now + 5 * SECOND));
 }
-
-/// What became of the last user's link is not told of the next one's, and keeps nobody from a token.
-#[tokio::test(start_paused = true)]
-async fn a_seat_begins_anew_with_its_next_user() {
-    let mut seat = Seat::new(Purpose::Leased);
-    let (first, _near) = link(1);
-    seat.dialed(Arc::clone(&first));
-    seat.rotate(3, SECOND, SECOND);
-    seat.reauth_failed();
-    first.retire("lost");
-    assert_eq!(seat.tidy().len(), 1);
-    let dial_after = seat.dial_after;
-    seat.begin(Purpose::Subscriber);
-    assert!(seat.purpose == Purpose::Subscriber && !seat.reauth_failed_before());
-    assert_eq!(seat.dial_after, dial_after, "the server is the same");
-    let (second, _far) = link(2);
-    assert_eq!(seat.dialed(Arc::clone(&second)), None, "it replaces nothing");
-    assert_eq!(second.reconnects(), 0);
-}
