@@ -36,21 +36,22 @@ impl EntraRedis {
         Ok(Dedicated::new(session, Arc::clone(&self.manager)))
     }
 
-    /// An optimistic transaction: what `body` writes by its pipeline comes to be only if nobody has changed `keys` since
-    /// `body` began.
+    /// An optimistic transaction: what `body` writes by its pipeline comes to be only if nobody has changed `keys`
+    /// since `body` began.
     ///
-    /// `keys` are watched, then `body` gets the connection, to read from, and an atomic pipeline, which it fills and sends
-    /// over that connection. With `Ok(None)`, which `query_async` of the pipeline gives when a key has been changed, it is
-    /// called again, after a short random delay, 100 times at most; `Ok(Some(_))` is the transaction's result, whether it
-    /// has sent anything or not. All keys are in one slot on a cluster.
+    /// `keys` are watched, then `body` gets the connection, to read from, and an atomic pipeline, which it fills and
+    /// sends over that connection. With `Ok(None)`, which `query_async` of the pipeline gives when a key has been
+    /// changed, it is called again, after a short random delay, 100 times at most; `Ok(Some(_))` is the transaction's
+    /// result, whether it has sent anything or not. All keys are in one slot on a cluster.
     ///
-    /// It is also called again if the connection is lost before the pipeline was sent, or the cluster sends it elsewhere,
-    /// for the command timeout at most. If it is lost with the pipeline on its way, nobody knows whether it has run, and
-    /// the error says so; an error that comes after the pipeline has run is returned. In both cases it is never run again. What `body` writes by the connection itself, and not by the pipeline,
-    /// happens each time that it is called.
+    /// It is also called again if the connection is lost before the pipeline was sent, or the cluster sends it
+    /// elsewhere, for the command timeout at most. If it is lost with the pipeline on its way, nobody knows whether it
+    /// has run, and the error says so; an error that comes after the pipeline has run is returned. In both cases it is
+    /// never run again. What `body` writes by the connection itself, and not by the pipeline, happens each time that it
+    /// is called.
     ///
-    /// In a task that may move between threads (`tokio::spawn`), `body` takes what it uses by value (`async move`): of one
-    /// that borrows, the compiler does not find out yet that it may be sent to another thread.
+    /// In a task that may move between threads (`tokio::spawn`), `body` takes what it uses by value (`async move`): of
+    /// one that borrows, the compiler does not find out yet that it may be sent to another thread.
     ///
     /// ```
     /// # use entra_redis::EntraRedis;

@@ -43,12 +43,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub enum Topology {
     /// The server is asked at `connect`, with `CLUSTER SLOTS`, until it answers. One that refuses, or answers with
-    /// something else, is a single endpoint; `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `BUSY` and `NOAUTH`, silence and a lost
-    /// connection are no answer, and it is asked again within `startup_timeout`.
+    /// something else, is a single endpoint; `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `BUSY` and `NOAUTH`, silence and a
+    /// lost connection are no answer, and it is asked again within `startup_timeout`.
     #[default]
     Auto,
-    /// One endpoint; nothing is asked. On a cluster, commands on keys of other nodes fail with `MOVED`, and the error says
-    /// what to set.
+    /// One endpoint; nothing is asked. On a cluster, commands on keys of other nodes fail with `MOVED`, and the error
+    /// says what to set.
     SingleEndpoint,
     /// A cluster; `connect` fails if it is none.
     OssCluster,

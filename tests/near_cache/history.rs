@@ -1,6 +1,6 @@
 //! A million operations while connections are cut, tokens rotate and slots move. Of each key one task writes numbers
-//! that grow, so that of every read it can be told whether it was right: no read gives less than one that ended before it
-//! began, none less than what was written `max_staleness` before, and a writer reads what it has written.
+//! that grow, so that of every read it can be told whether it was right: no read gives less than one that ended before
+//! it began, none less than what was written `max_staleness` before, and a writer reads what it has written.
 
 use crate::cached;
 use common::{SECOND, by_ratio, emulator};
