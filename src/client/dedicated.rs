@@ -17,9 +17,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 ///
 /// Dropped, it goes to the next caller if nothing is left on it: nothing is watched, no transaction is open, the
 /// database is 0 again, nothing like a name or tracking has been set, and no reply is outstanding. Otherwise its
-/// connection is closed. Those who have one count as handles: the connection manager ends with the last of all.
+/// connection is closed, once all that was sent over it is answered, for which the command timeout is waited at most;
+/// at once if a command that blocks is under way. Those who have one count as handles: the connection manager ends with
+/// the last of all.
 ///
-/// - The future of a command that is dropped before its end closes the connection: what it was about is not known.
+/// - The future of a command that is dropped before its end closes the connection in the same way: what it was about is
+///   not known. The command runs nevertheless, unless it is one that blocks.
 /// - `CLIENT REPLY OFF` and `SKIP` are kept on this side: Redis sends the replies, and they are dropped here. So no
 ///   reply is taken for another one's.
 /// - On a cluster all keys are those of its node, and `MOVED` is answered to the caller.

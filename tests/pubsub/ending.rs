@@ -2,13 +2,13 @@
 
 use super::*;
 use common::{Fixture, eventually, rotations, tasks};
+use redis::ProtocolVersion;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_consumer_dropped_ends_its_tasks_and_connections() {
-    let (azure, redis) = Fixture::on_redis(HOUR).up().await;
+async fn the_last_consumer_dropped_ends(protocol: ProtocolVersion) {
+    let (azure, redis) = Fixture::on_redis(HOUR).config(move |config| config.protocol(protocol)).up().await;
     let (before, connections) = (tasks(), azure.redis_front().connection_count());
     for _ in 0..3 {
         let mut first = redis.pubsub().await.unwrap();
@@ -28,6 +28,46 @@ async fn the_last_consumer_dropped_ends_its_tasks_and_connections() {
             (tasks() <= before && azure.redis_front().connection_count() == connections).then_some(())
         })
         .await;
+        assert!(sink.subscribe("d").await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_consumer_dropped_ends_its_tasks_and_connections() {
+    the_last_consumer_dropped_ends(ProtocolVersion::RESP3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_consumer_dropped_ends_its_tasks_and_connections_over_resp2() {
+    the_last_consumer_dropped_ends(ProtocolVersion::RESP2).await;
+}
+
+/// On a cluster there is one to each node, of sharded channels, of notifications and of what any node sends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_consumer_dropped_ends_those_of_a_cluster() {
+    for protocol in [ProtocolVersion::RESP3, ProtocolVersion::RESP2] {
+        let azure = common::start(entra_redis::emulator::Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
+        let redis = azure.connect(azure.config().protocol(protocol)).await;
+        let count = || -> usize {
+            let cluster = azure.cluster().unwrap();
+            (0..3).map(|node| cluster.front(node).unwrap().connection_count()).sum()
+        };
+        // Those of commands come up one by one.
+        let connections = eventually("all have come up", 10 * SECOND, async || {
+            let before = count();
+            tokio::time::sleep(SECOND / 5).await;
+            (count() == before).then_some(before)
+        })
+        .await;
+        let before = tasks();
+        let (mut sink, stream) = redis.pubsub().await.unwrap().split();
+        sink.subscribe("a").await.unwrap();
+        sink.psubscribe("__keyevent@0__:*").await.unwrap();
+        sink.ssubscribe(&["{foo}", "{bar}", "{baz}"]).await.unwrap();
+        assert_eq!(count(), connections + 3);
+        drop(stream);
+        eventually("nothing is left", SECOND, async || (tasks() <= before && count() == connections).then_some(()))
+            .await;
         assert!(sink.subscribe("d").await.is_err());
     }
 }
