@@ -26,6 +26,11 @@ lint:
 	cargo clippy --no-default-features -- -D warnings
 	cargo clippy -- -D warnings
 	cargo clippy --all-features --all-targets -- -D warnings
+	@echo comments within 120 columns; ! $(wide_comments)
+
+# What rustfmt does not see to. Rows of tables stay as they are, and so does a line that is one word, such as an address.
+wide_comments = git ls-files '*.rs' | LC_ALL=C.UTF-8 xargs grep -nE '^ *//.*$$' /dev/null \
+	| LC_ALL=C.UTF-8 grep -E '^[^:]+:[0-9]+:.{121,}$$' | grep -vE '^[^:]+:[0-9]+: *//[/!]? *(\||[^ ]+$$)'
 
 # The oldest Rust, as far as one toolchain can tell: no dependency asks for a newer one than `rust-version`, which clippy
 # (`incompatible_msrv`, in `make lint`) holds the library's own use of the standard library against.

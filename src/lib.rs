@@ -2,8 +2,8 @@
 //! ID authentication.
 //!
 //! [`EntraRedis::connect`] gives a handle that all tasks of a service share for its whole life. Behind it, a
-//! [`ConnectionManager`] keeps a pool of multiplexed TLS connections and a valid token: it fetches a token, renews it in time,
-//! and re-authenticates every live connection, so that no command notices a rotation.
+//! [`ConnectionManager`] keeps a pool of multiplexed TLS connections and a valid token: it fetches a token, renews it
+//! in time, and re-authenticates every live connection, so that no command notices a rotation.
 //!
 //! ```
 //! use entra_redis::{Config, Credential, EntraRedis, emulator::Emulator};
@@ -36,8 +36,8 @@
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
 //!   it brings 70 crates.
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
-//! - `cli`: the program `entra-redis`, with a demo, a doctor, tokens, the emulator and load. Nothing of it is below a user
-//!   of the library.
+//! - `cli`: the program `entra-redis`, with a demo, a doctor, tokens, the emulator and load. Nothing of it is below a
+//!   user of the library.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
 //!   durations as they are measured, the rest once a second.
@@ -49,8 +49,8 @@
 //! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections, as a
 //!   `StreamingCredentialsProvider`.
 //!
-//! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in any
-//! version. Nor is the module `doctor`, which the program reaches for.
+//! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in
+//! any version. Nor is the module `doctor`, which the program reaches for.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]

@@ -20,11 +20,11 @@
 //! | look up an error by its text | [`troubleshooting`] |
 //! | ask what others have asked | [`faq`] |
 //!
-//! A few words are used throughout. A *token* is what Microsoft Entra ID gives out in place of a password; it is good for
-//! an hour to a day. A *credential* is how your code proves to Microsoft Entra ID who it is. The *object id* is what a
-//! user, a service principal or a managed identity is called in a tenant; it is the Redis user name. An *access policy
-//! assignment* is the cache's permission for one object id. A *link* is one connection to Redis. A *rotation* is a new
-//! token reaching every link.
+//! A few words are used throughout. A *token* is what Microsoft Entra ID gives out in place of a password; it is good
+//! for an hour to a day. A *credential* is how your code proves to Microsoft Entra ID who it is. The *object id* is
+//! what a user, a service principal or a managed identity is called in a tenant; it is the Redis user name. An *access
+//! policy assignment* is the cache's permission for one object id. A *link* is one connection to Redis. A *rotation* is
+//! a new token reaching every link.
 //!
 //! This module is there in the documentation only: it is not compiled into your program.
 

@@ -40,8 +40,8 @@ impl EntraCredentials {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if a setting is wrong or there is no runtime. What is wrong with the tokens themselves
-    /// comes through the streams.
+    /// [`ErrorKind::Configuration`] if a setting is wrong or there is no runtime. What is wrong with the tokens
+    /// themselves comes through the streams.
     // By value, as `Config::new` takes it.
     #[allow(clippy::needless_pass_by_value)]
     pub fn start(credential: Credential, config: TokenManagerConfig) -> Result<Self, Error> {
