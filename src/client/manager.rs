@@ -12,7 +12,7 @@ use crate::{
         routing::Found,
     },
     error::{Error, ErrorKind, Stage},
-    exec::core::Core,
+    exec::{core::Core, iteration::SignedCursors},
     link::Setup,
     observe::{
         event::{Counters, Event},
@@ -169,6 +169,7 @@ impl ConnectionManager {
             ping_interval: config.ping_interval,
             retry_reads: config.retry_reads,
             operations,
+            signed_cursors: SignedCursors::default(),
         };
         Ok(Self {
             core,

@@ -5,6 +5,7 @@ pub(crate) mod blocking;
 pub(crate) mod call;
 pub(crate) mod core;
 mod exec_abort;
+pub(crate) mod iteration;
 pub(crate) mod lease;
 pub(crate) mod order;
 mod redirects;
