@@ -18,6 +18,7 @@ use crate::{
     exec::{
         blocking,
         call::Call,
+        iteration,
         order::Memory,
         request::{CommandRequest, PipelineRequest},
         scatter,
@@ -105,6 +106,10 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 /// - Commands without keys go to any node; `PUBLISH` to the same one for the same channel, as long as that is up. One
 ///   that this crate does not know is taken to have its key as its first argument; if the guess is wrong, the server
 ///   names the right node.
+///
+/// The iterators of `SCAN`, `HSCAN`, `SSCAN` and `ZSCAN` miss nothing when another server takes over or a slot moves: they
+/// begin again there, so that elements may come twice, as with Redis itself. The guide's page on clusters says where
+/// that ends.
 ///
 /// # Errors
 ///
@@ -232,6 +237,9 @@ impl ConnectionLike for EntraRedis {
             Ok(()) => match self.manager.core().cluster() {
                 Some(cluster) if scatter::is_for_several(cmd, profile) => {
                     Box::pin(scatter::command(self.manager.core(), cluster, &mut self.memory, cmd))
+                }
+                _ if profile.cursor().is_some() => {
+                    Box::pin(iteration::step(self.manager.core(), &mut self.memory, cmd, profile))
                 }
                 _ => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
             },

@@ -109,6 +109,15 @@ impl Profile {
         self.0.keys.places_of(cmd)
     }
 
+    /// Where its cursor stands, if it is a step of an iteration over what one server has.
+    #[inline]
+    pub(crate) fn cursor(self) -> Option<usize> {
+        match self.0.fan_out {
+            FanOut::Cursor(at) | FanOut::Scan(at @ 1) => Some(at.into()),
+            _ => None,
+        }
+    }
+
     /// Which nodes of a cluster it goes to, and what becomes of their replies.
     pub(crate) fn fan_out(self) -> FanOut {
         self.0.fan_out

@@ -14,7 +14,7 @@ use crate::{
         routing::Found,
     },
     error::{Error, ErrorKind, Stage},
-    exec::core::Core,
+    exec::{core::Core, iteration::SignedCursors},
     link::Setup,
     observe::{journal::Journal, metrics},
     pool::{DialPace, KeeperOptions, Leases, SeatTotal, Shared},
@@ -106,6 +106,7 @@ impl ConnectionManager {
             ping_interval: config.ping_interval,
             retry_reads: config.retry_reads,
             operations,
+            signed_cursors: SignedCursors::default(),
         };
         Ok(Self {
             core,
