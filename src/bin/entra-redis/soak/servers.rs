@@ -15,12 +15,22 @@ const AFTERMATH: Duration = Duration::from_secs(5);
 /// The name of each server by its address, which is empty for a single endpoint.
 type Names = BTreeMap<String, String>;
 
+/// What may have happened to servers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    /// One was started anew: it may have lost any key.
+    Anew,
+    /// One has gone, and its replica, which may not have had its last writes, has taken its place.
+    Gone,
+}
+
 /// The servers at the last look.
 #[derive(Clone)]
 pub(super) struct Servers {
     /// None if they do not say.
     names: Option<Names>,
-    changed: Option<Instant>,
+    changed: Option<(Change, Instant)>,
 }
 
 impl Servers {
@@ -28,23 +38,28 @@ impl Servers {
         Self { names: names(plan, redis).await, changed: None }
     }
 
-    /// Whether a server has been started anew since the last look; with chaos, also if one has gone. One that does not
-    /// say has not.
-    pub(super) async fn have_changed(&mut self, plan: &Plan, redis: &mut EntraRedis) -> bool {
-        let Some(now) = names(plan, redis).await else {
-            return false;
-        };
-        let changed = self.names.as_ref().is_some_and(|before| differ(before, &now, plan.chaos));
-        self.names = Some(now);
-        if changed {
-            self.changed = Some(Instant::now());
+    /// What has happened to them since the last look. One that does not say who it is has not changed.
+    pub(super) async fn change(&mut self, plan: &Plan, redis: &mut EntraRedis) -> Change {
+        let mut change = Change::None;
+        if let Some(now) = names(plan, redis).await {
+            if let Some(before) = &self.names {
+                change = change_of(before, &now, plan.chaos);
+            }
+            self.names = Some(now);
         }
-        changed
+        if change != Change::None {
+            self.changed = Some((change, Instant::now()));
+        }
+        match self.changed {
+            Some((Change::Gone, at)) if at.elapsed() < AFTERMATH => Change::Gone,
+            _ => change,
+        }
     }
 
-    /// The same, and for some seconds after it was noticed.
+    /// Whether acknowledged writes may have been lost lately.
     pub(super) async fn have_changed_lately(&mut self, plan: &Plan, redis: &mut EntraRedis) -> bool {
-        self.have_changed(plan, redis).await || self.changed.is_some_and(|at| at.elapsed() < AFTERMATH)
+        let change = self.change(plan, redis).await;
+        change != Change::None || self.changed.is_some_and(|(_, at)| at.elapsed() < AFTERMATH)
     }
 }
 
@@ -88,8 +103,14 @@ fn names_in(info: Value) -> (Names, bool) {
     (names, all)
 }
 
-/// Whether keys may be lost between the two looks: a server was started anew. With `chaos`, also if a node has gone:
-/// its replica may not have had all of its writes.
-fn differ(before: &Names, now: &Names, chaos: bool) -> bool {
-    before.iter().any(|(node, name)| now.get(node).map_or(chaos, |newer| newer != name))
+/// What has happened between the two looks. That one goes is expected with `chaos` only.
+fn change_of(before: &Names, now: &Names, chaos: bool) -> Change {
+    let is_other = |(node, name): (&String, &String)| now.get(node).is_some_and(|newer| newer != name);
+    if chaos && before.keys().any(|node| !now.contains_key(node)) {
+        Change::Gone
+    } else if before.iter().any(is_other) {
+        Change::Anew
+    } else {
+        Change::None
+    }
 }
