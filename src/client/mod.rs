@@ -228,26 +228,28 @@ impl EntraRedis {
 
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        // What blocks has a deadline of its own.
-        if !self.manager.core().is_found() && !profile(cmd).blocks_for_a_time() {
-            return Box::pin(async move { self.once_found(async |redis| redis.req_packed_command(cmd).await).await });
-        }
         let profile = profile(cmd);
-        match guard::check(profile) {
-            Ok(()) => match self.manager.core().cluster() {
-                Some(cluster) if scatter::is_for_several(cmd, profile) => {
-                    Box::pin(scatter::command(self.manager.core(), cluster, &mut self.memory, cmd))
-                }
-                _ if profile.cursor().is_some() => {
-                    Box::pin(iteration::step(self.manager.core(), &mut self.memory, cmd, profile))
-                }
-                _ => Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile })),
-            },
-            Err(_) if profile.blocks_for_a_time() => {
-                Box::pin(blocking::command(self.manager.core(), &mut self.memory, cmd, profile))
+        if let Err(error) = guard::check(profile) {
+            if profile.blocks_for_a_time() {
+                // It has a deadline of its own.
+                return Box::pin(blocking::command(self.manager.core(), &mut self.memory, cmd, profile));
             }
-            Err(error) => self.refuse(error),
+            return self.refuse(error);
         }
+        let Some(is_cluster) = self.manager.core().is_cluster() else {
+            return Box::pin(async move { self.once_found(async |redis| redis.req_packed_command(cmd).await).await });
+        };
+        let core = self.manager.core();
+        if is_cluster
+            && let Some(cluster) = core.cluster()
+            && scatter::is_for_several(cmd, profile)
+        {
+            return Box::pin(scatter::command(core, cluster, &mut self.memory, cmd));
+        }
+        if profile.cursor().is_some() {
+            return Box::pin(iteration::step(core, &mut self.memory, cmd, profile));
+        }
+        Box::pin(Call::new(core, &mut self.memory, CommandRequest { cmd, profile }))
     }
 
     fn req_packed_commands<'a>(
@@ -256,23 +258,24 @@ impl ConnectionLike for EntraRedis {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        if !self.manager.core().is_found() {
+        if let Err(error) = guard::check_pipeline(pipeline) {
+            return self.refuse(error);
+        }
+        let Some(is_cluster) = self.manager.core().is_cluster() else {
             return Box::pin(async move {
                 self.once_found(async |redis| redis.req_packed_commands(pipeline, offset, count).await).await
             });
-        }
+        };
         let core = self.manager.core();
-        let sendable = guard::check_pipeline(pipeline).and_then(|()| match core.cluster() {
-            Some(_) if pipeline.is_transaction() => scatter::check_transaction(pipeline),
-            _ => Ok(()),
-        });
-        match (sendable, core.cluster()) {
-            (Ok(()), Some(cluster)) if !pipeline.is_transaction() => {
-                Box::pin(scatter::pipeline(core, cluster, &mut self.memory, pipeline, (offset, count)))
+        if is_cluster && let Some(cluster) = core.cluster() {
+            if !pipeline.is_transaction() {
+                return Box::pin(scatter::pipeline(core, cluster, &mut self.memory, pipeline, (offset, count)));
             }
-            (Ok(()), _) => Box::pin(Call::new(core, &mut self.memory, PipelineRequest { pipeline, offset, count })),
-            (Err(error), _) => self.refuse(error),
+            if let Err(error) = scatter::check_transaction(pipeline) {
+                return self.refuse(error);
+            }
         }
+        Box::pin(Call::new(core, &mut self.memory, PipelineRequest { pipeline, offset, count }))
     }
 
     fn get_db(&self) -> i64 {
