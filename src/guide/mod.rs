@@ -15,6 +15,7 @@
 //! | watch it: figures, events, probes, a dashboard and alerts | [`observability`] |
 //! | test your own code without Azure | [`testing`] |
 //! | know how fast it is, and how that was measured | [`performance`] |
+//! | stay with fred, rustis, deadpool-redis or another client, on tokens of this crate | [`bridges`] |
 //! | come from another client, from access keys, or from Azure Cache for Redis | [`migration`] |
 //! | look up an error by its text | [`troubleshooting`] |
 //! | ask what others have asked | [`faq`] |
@@ -74,6 +75,9 @@ pub mod performance {}
 
 #[doc = include_str!("migration.md")]
 pub mod migration {}
+
+#[doc = include_str!("bridges.md")]
+pub mod bridges {}
 
 #[doc = include_str!("troubleshooting.md")]
 pub mod troubleshooting {}
