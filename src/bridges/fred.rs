@@ -119,7 +119,7 @@ impl EntraCredentials {
 }
 
 fn answer(current: &Current) -> (Option<String>, Option<String>) {
-    (Some(current.username.to_string()), Some(current.token.secret().expose().to_owned()))
+    (Some(current.username.expose().to_owned()), Some(current.token.secret().expose().to_owned()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::token::Current;
 use crate::{
     credential::Credential,
     error::{Error, ErrorKind},
+    ids::UserName,
     observe::journal::Journal,
     token::{TokenActor, TokenManagerConfig, Tokens},
 };
@@ -62,14 +63,14 @@ impl EntraCredentials {
         config: TokenManagerConfig,
         username: impl AsRef<str>,
     ) -> Result<Self, Error> {
-        let username = username.as_ref();
-        if username.trim().is_empty() {
+        let username = UserName::new(username.as_ref());
+        if username.is_blank() {
             return Err(Error::config("username", "is empty"));
         }
-        Self::run(&credential, config, Some(username.into()))
+        Self::run(&credential, config, Some(username))
     }
 
-    fn run(credential: &Credential, config: TokenManagerConfig, username: Option<Arc<str>>) -> Result<Self, Error> {
+    fn run(credential: &Credential, config: TokenManagerConfig, username: Option<UserName>) -> Result<Self, Error> {
         config.validate()?;
         let source = credential.token_source()?;
         let runtime = Handle::try_current().map_err(|source| {

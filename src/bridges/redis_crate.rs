@@ -74,7 +74,7 @@ impl Subscriber {
 }
 
 fn auth(current: &Current) -> BasicAuth {
-    BasicAuth::new(current.username.to_string(), current.token.secret().expose().to_owned())
+    BasicAuth::new(current.username.expose().to_owned(), current.token.secret().expose().to_owned())
 }
 
 #[cfg(test)]

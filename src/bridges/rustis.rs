@@ -38,7 +38,7 @@ impl CredentialsProvider for EntraCredentials {
         Box::pin(async move {
             let current =
                 self.current().await.map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))?;
-            let username = Some(current.username.to_string());
+            let username = Some(current.username.expose().to_owned());
             Ok(Credentials { username, password: current.token.secret().expose().to_owned() })
         })
     }

@@ -17,6 +17,7 @@
 //! | know how fast it is, and how that was measured | [`performance`] |
 //! | stay with fred, rustis, deadpool-redis or another client, on tokens of this crate | [`bridges`] |
 //! | come from another client, from access keys, or from Azure Cache for Redis | [`migration`] |
+//! | let the doctor look, and know what it found | [`doctor`] |
 //! | look up an error by its text | [`troubleshooting`] |
 //! | ask what others have asked | [`faq`] |
 //!
@@ -78,6 +79,9 @@ pub mod migration {}
 
 #[doc = include_str!("bridges.md")]
 pub mod bridges {}
+
+#[doc = include_str!("doctor.md")]
+pub mod doctor {}
 
 #[doc = include_str!("troubleshooting.md")]
 pub mod troubleshooting {}

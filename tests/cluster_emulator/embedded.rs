@@ -1,7 +1,7 @@
 //! Clusters of embedded stores: as Redis's, as far as they go, and many nodes at once.
 
 use crate::{FOO, client::Client, owner, start};
-use common::{SECOND, within};
+use common::{SECOND, eventually, within};
 use entra_redis::emulator::Emulator;
 use redis::Value;
 use std::{collections::HashMap, time::Instant};
@@ -14,7 +14,22 @@ async fn keys_of_different_slots_do_not_go_together() {
         let (emulator, _cluster) = start(builder).await;
         let mut client = Client::of_node(&emulator, 0).await;
         let crossslot = "CROSSSLOT Keys in request don't hash to the same slot";
-        for line in ["MSET a 1 b 2", "MGET a b", "RENAME a b", "DEL {x}a {y}a", "SINTER a b", "LMOVE a b LEFT LEFT"] {
+        for line in [
+            "MSET a 1 b 2",
+            "MGET a b",
+            "RENAME a b",
+            "DEL {x}a {y}a",
+            "SINTER a b",
+            "LMOVE a b LEFT LEFT",
+            "WATCH a b",
+            "BLPOP a b 0",
+            "BLMOVE a b LEFT LEFT 0",
+            "BRPOPLPUSH a b 0",
+            "LMPOP 2 a b LEFT",
+            "BLMPOP 0 2 a b LEFT",
+            "XREAD BLOCK 0 STREAMS a b 0 0",
+            "XREADGROUP GROUP g c STREAMS a b > >",
+        ] {
             assert_eq!(client.refusal(line).await, crossslot, "{line}");
         }
         client.run::<()>("MSET {x}a 1 {x}b 2").await;
@@ -73,6 +88,38 @@ async fn transactions_follow_their_slot() {
         cluster.move_slots(slot..=slot, from).await.unwrap();
         assert_eq!(target.redirection("EXEC").await, Some(("MOVED".to_owned(), back)));
         assert_eq!(source.run::<u64>(&format!("GET {key}")).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_is_sent_after_a_slot_that_moves() {
+    for builder in [Emulator::builder().cluster(2), Emulator::builder().embedded_cluster(2)] {
+        let (emulator, cluster) = start(builder).await;
+        let (slot, key) = FOO;
+        for line in ["BLPOP foo 0", "XREAD BLOCK 0 STREAMS foo $", "BLMOVE foo {foo}1 LEFT LEFT 0"] {
+            let to = 1 - owner(&cluster, slot).await;
+            let mut source = Client::of_node(&emulator, 1 - to).await;
+            let mut control = Client::of_node(&emulator, 1 - to).await;
+            let moves = async {
+                eventually("it waits", 10 * SECOND, async || {
+                    let info: String = control.run("INFO clients").await;
+                    info.contains("blocked_clients:1\r\n").then_some(())
+                })
+                .await;
+                cluster.move_slots(slot..=slot, to).await.unwrap();
+            };
+            let (redirection, ()) = tokio::join!(source.redirection(line), moves);
+            let port = cluster.address(to).unwrap().port();
+            assert_eq!(redirection, Some(("MOVED".to_owned(), port)), "{line}");
+        }
+        // What is watched and has gone stops a transaction: with the slot, or before it.
+        let owner = owner(&cluster, slot).await;
+        let mut source = Client::of_node(&emulator, owner).await;
+        source.run::<()>(&format!("SET {key} 1")).await;
+        source.run::<()>(&format!("WATCH {key}")).await;
+        cluster.move_slots(slot..=slot, 1 - owner).await.unwrap();
+        source.run::<()>("MULTI").await;
+        assert_eq!(source.run::<Value>("EXEC").await, Value::Nil);
     }
 }
 

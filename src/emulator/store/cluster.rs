@@ -2,7 +2,6 @@
 
 use super::{
     args::{Args, Outcome, Problem},
-    commands,
     data::{Data, count},
 };
 use crate::{
@@ -95,6 +94,15 @@ impl Member {
             _ if owner == self.index => Ok(()),
             _ => Err(layout.redirection("MOVED", slot, owner)),
         }
+    }
+
+    /// Where a client that waits for these keys is to go, if they are no longer served here.
+    pub(super) fn moved(&self, keys: &[Vec<u8>]) -> Option<Problem> {
+        let slot = slot_of(keys.first()?);
+        let layout = lock(&self.layout);
+        let owner = layout.owner(slot)?;
+        let is_here = owner == self.index || layout.moving.get(&slot) == Some(&self.index);
+        (!is_here).then(|| layout.redirection("MOVED", slot, owner))
     }
 
     /// `CLUSTER`.
@@ -200,17 +208,5 @@ impl Member {
             owners.len(),
             self.index + 1,
         )
-    }
-}
-
-/// The keys of a command of the store's, which has as many arguments as it takes.
-pub(super) fn keys<'a>(name: &str, args: Args<'a>) -> Vec<&'a [u8]> {
-    match name {
-        "ECHO" | "DBSIZE" | "FLUSHALL" | "FLUSHDB" | "KEYS" | "SCAN" => Vec::new(),
-        name if !commands::is_on_data(name) => Vec::new(),
-        "DEL" | "UNLINK" | "EXISTS" | "MGET" | "SINTER" | "SUNION" | "SDIFF" => args.iter().collect(),
-        "MSET" => args.iter().step_by(2).collect(),
-        "RENAME" | "LMOVE" | "RPOPLPUSH" => args.iter().take(2).collect(),
-        _ => args.iter().take(1).collect(),
     }
 }
