@@ -1,12 +1,17 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients pictures lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom mutants redis-server openssl
+.PHONY: test test-bridges test-clients pictures lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom mutants redis-server openssl
 
-# Where fuzz/, loom/ and benches/peers, which are workspaces of their own, share what is built for the library.
+# Where fuzz/, loom/, benches/peers and tests/other_clients, which are workspaces of their own, share what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 test: redis-server openssl
 	cargo test --all-features
+
+# Other clients and frameworks for Rust, on what this crate has for them: fred, rustis, the `redis` crate's cluster client,
+# deadpool-redis, apalis-redis.
+test-bridges: redis-server
+	cargo test --manifest-path tests/other_clients/Cargo.toml --target-dir $(TARGET_DIR)
 
 # Clients in other languages on the emulator: redis-py with redis-entraid, alone and on a cluster, and Azure's identity
 # library, for Python; @redis/entraid and @azure/identity for Node. Needs Python 3 with venv, Node 20 with npm, PyPI and

@@ -46,8 +46,9 @@
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
 //! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
-//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections, as a
-//!   `StreamingCredentialsProvider`.
+//! - `streaming-credentials`, `fred`, `rustis`: `EntraCredentials`, this crate's tokens for connections of other
+//!   clients: as a `StreamingCredentialsProvider` of the `redis` crate, a `CredentialProvider` of fred 10, and a
+//!   `CredentialsProvider` of rustis 0.27. What each of them cannot do is in [`guide::bridges`].
 //!
 //! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in
 //! any version. Nor is the module `doctor`, which the program reaches for.
@@ -61,6 +62,8 @@ mod architecture;
 #[cfg(feature = "bench-api")]
 #[doc(hidden)]
 pub mod bench_api;
+#[cfg(any(feature = "fred", feature = "rustis", feature = "streaming-credentials"))]
+mod bridges;
 mod client;
 mod cluster;
 mod command;
@@ -92,6 +95,8 @@ mod transport;
 mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
+#[cfg(any(feature = "fred", feature = "rustis", feature = "streaming-credentials"))]
+pub use bridges::EntraCredentials;
 #[cfg(feature = "near-cache")]
 pub use client::{CacheOptions, CachedRedis};
 pub use client::{
@@ -110,8 +115,6 @@ pub use observe::{
 };
 pub use retry::RetryPolicy;
 pub use secret::Secret;
-#[cfg(feature = "streaming-credentials")]
-pub use token::EntraCredentials;
 pub use token::{AccessToken, TokenFuture, TokenManagerConfig, TokenSource};
 pub use transport::tls::Tls;
 

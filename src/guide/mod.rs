@@ -15,6 +15,7 @@
 //! | watch it: figures, events, probes, a dashboard and alerts | [`observability`] |
 //! | test your own code without Azure | [`testing`] |
 //! | know how fast it is, and how that was measured | [`performance`] |
+//! | stay with fred, rustis, deadpool-redis or another client, on tokens of this crate | [`bridges`] |
 //! | come from another client, from access keys, or from Azure Cache for Redis | [`migration`] |
 //! | let the doctor look, and know what it found | [`doctor`] |
 //! | look up an error by its text | [`troubleshooting`] |
@@ -75,6 +76,9 @@ pub mod performance {}
 
 #[doc = include_str!("migration.md")]
 pub mod migration {}
+
+#[doc = include_str!("bridges.md")]
+pub mod bridges {}
 
 #[doc = include_str!("doctor.md")]
 pub mod doctor {}
