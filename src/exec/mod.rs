@@ -6,6 +6,7 @@ pub(crate) mod call;
 pub(crate) mod core;
 mod exec_abort;
 mod finding;
+pub(crate) mod iteration;
 mod last_ids;
 pub(crate) mod lease;
 pub(crate) mod order;

@@ -88,7 +88,9 @@ impl Waiting {
     pub(super) fn add(&mut self, attempt: Attempt, wait: Wait) -> (u64, oneshot::Receiver<Reply>) {
         self.last += 1;
         let (reply, receiver) = oneshot::channel();
-        wait.keys.iter().for_each(|key| self.interest.add(key, self.last));
+        for key in &wait.keys {
+            self.interest.add(key, self.last);
+        }
         let Wait { what_for, keys, args, .. } = wait;
         self.waiters.insert(self.last, Waiter { attempt, what_for, keys, args, reply });
         (self.last, receiver)
@@ -105,7 +107,9 @@ impl Waiting {
 
     fn take(&mut self, number: u64) -> Option<Waiter> {
         let waiter = self.waiters.remove(&number)?;
-        waiter.keys.iter().for_each(|key| self.interest.remove(key, number));
+        for key in &waiter.keys {
+            self.interest.remove(key, number);
+        }
         Some(waiter)
     }
 

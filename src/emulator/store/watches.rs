@@ -65,7 +65,9 @@ impl Watches {
     /// Forgets them; whether none of them has changed.
     pub(super) fn remove(&mut self, session: u64) -> bool {
         let Watched { keys, changed } = self.sessions.remove(&session).unwrap_or_default();
-        keys.iter().for_each(|key| self.interest.remove(key, session));
+        for key in keys {
+            self.interest.remove(&key, session);
+        }
         !changed
     }
 }

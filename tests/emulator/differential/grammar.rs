@@ -214,7 +214,7 @@ impl Stream {
             // Transactions are short.
             0..40 if self.in_transaction => ["EXEC", "EXEC", "EXEC", "DISCARD", "MULTI"][self.rng.usize(..5)],
             0..5 => SELDOM[self.rng.usize(..SELDOM.len())],
-            5..7 => WAITING[self.rng.usize(..WAITING.len())],
+            5 => WAITING[self.rng.usize(..WAITING.len())],
             _ => GRAMMAR[self.rng.usize(..GRAMMAR.len())],
         };
         let mut command = self.of_line(line);

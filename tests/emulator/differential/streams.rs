@@ -83,7 +83,7 @@ pub(super) fn of_kind(kind: &str, rng: &mut Rng, times: u64, command: &mut Comma
         }),
         "after" => words.push(if rng.u8(..) < 50 { pick(&["$", "0", ">"], rng).to_owned() } else { id(rng, times) }),
         "undelivered" => {
-            words.push(if rng.u8(..) < 160 { ">".to_owned() } else { pick(&["0", "$", "1"], rng).to_owned() })
+            words.push(if rng.u8(..) < 160 { ">".to_owned() } else { pick(&["0", "$", "1"], rng).to_owned() });
         }
         "begin" => words.push(if rng.u8(..) < 200 { pick(&["0", "$"], rng).to_owned() } else { id(rng, times) }),
         "trim" => {

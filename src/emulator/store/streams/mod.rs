@@ -79,7 +79,8 @@ impl Stream {
 
     /// Whether something has been deleted from the middle, at this id or behind it.
     fn has_gap_from(&self, id: Id) -> bool {
-        !self.entries.is_empty() && self.max_deleted != Id::LEAST && id <= self.max_deleted
+        let is_whole = self.max_deleted == Id::LEAST || self.max_deleted < self.first_id();
+        !self.entries.is_empty() && !is_whole && id <= self.max_deleted
     }
 
     /// How many entries there have ever been up to this id, if that can be told.

@@ -27,8 +27,9 @@ struct Options<'a> {
     group: Option<(&'a [u8], &'a [u8])>,
     most: Option<usize>,
     unacknowledged: bool,
-    /// How long it waits, if it does; a wait of none is for ever.
-    block: Option<Option<Duration>>,
+    waits: bool,
+    /// For how long it waits; none is for ever.
+    timeout: Option<Duration>,
     /// Where the keys begin, and how many there are.
     first: usize,
     count: usize,
@@ -47,7 +48,7 @@ impl<'a> Options<'a> {
             match args.option(at).as_str() {
                 "BLOCK" if more > 0 => {
                     at += 1;
-                    options.block = Some(args.milliseconds(at)?);
+                    (options.waits, options.timeout) = (true, args.milliseconds(at)?);
                 }
                 "COUNT" if more > 0 => {
                     at += 1;
@@ -117,12 +118,15 @@ fn read(data: &mut Data, args: Args<'_>, for_group: bool) -> Result<Attempted, P
         };
         found.extend(entries.map(|entries| (Reply::bulk(key), Reply::Array(entries))));
     }
-    let Some(timeout) = options.block.filter(|_| found.is_empty()) else {
-        return Ok(if found.is_empty() { Attempted::NOTHING } else { Attempted::Done(Reply::Pairs(found)) });
-    };
+    if !found.is_empty() {
+        return Ok(Attempted::Done(Reply::Pairs(found)));
+    }
+    if !options.waits {
+        return Ok(Attempted::NOTHING);
+    }
     let what_for = if for_group { WhatFor::Group } else { WhatFor::Stream };
     let keys = places.iter().map(|(key, _)| key.to_vec()).collect();
-    let mut wait = Wait::new(what_for, keys, args, timeout);
+    let mut wait = Wait::new(what_for, keys, args, options.timeout);
     // What `$` is, is found out once: the next attempt begins where this one did.
     for (id, from) in wait.args[options.first + options.count..].iter_mut().zip(wanted) {
         if let From::After(after) = from {
