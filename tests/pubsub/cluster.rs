@@ -220,7 +220,8 @@ async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
     let (mut sink, sharded) = redis.pubsub().await.unwrap().split();
     sink.ssubscribe("{foo}count").await.unwrap();
     let (mut sink, ordinary) = redis.pubsub().await.unwrap().split();
-    sink.subscribe("{foo}count").await.unwrap();
+    // Its slot stays: where messages enter a cluster at two nodes, Redis keeps no order among them.
+    sink.subscribe("{bar}count").await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let publishing = {
         let (redis, stop) = (redis.clone(), Arc::clone(&stop));
@@ -228,7 +229,7 @@ async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
             for number in 1_u64.. {
                 let done = stop.load(SeqCst);
                 spublish(&redis, "{foo}count", number).await;
-                publish(&redis, "{foo}count", number).await;
+                publish(&redis, "{bar}count", number).await;
                 if done {
                     return number;
                 }
@@ -252,12 +253,12 @@ async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
             let to = (owner(&cluster, FOO).await + 1) % 3;
             cluster.move_slots(FOO..=FOO, to).await.unwrap();
         }
-        for command in ["SHARDNUMSUB", "NUMSUB"] {
+        for command in [["SHARDNUMSUB", "{foo}count"], ["NUMSUB", "{bar}count"]] {
             eventually("it is subscribed to again", 10 * SECOND, async || {
                 let mut subscribers = 0;
                 for admin in &mut admins {
                     let mut cmd = redis::cmd("PUBSUB");
-                    cmd.arg(&[command, "{foo}count"]);
+                    cmd.arg(&command);
                     let (_, count): (String, u64) = cmd.query_async(admin).await.unwrap();
                     subscribers += count;
                 }
@@ -271,7 +272,7 @@ async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
     stop.store(true, SeqCst);
     let last = publishing.await.unwrap();
     spublish(&redis, "{foo}count", u64::MAX - 1).await;
-    publish(&redis, "{foo}count", u64::MAX - 1).await;
+    publish(&redis, "{bar}count", u64::MAX - 1).await;
     for (what, heard) in [("sharded", sharded), ("ordinary", ordinary)] {
         let mut heard = heard.await.unwrap();
         assert_eq!(heard.numbers.pop(), Some(u64::MAX - 1));
