@@ -39,7 +39,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(20);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
 /// A connection that has lived for so long was a good one.
-const LASTING: Duration = Duration::from_secs(5);
+const LASTING: Duration = Duration::from_secs(1);
 
 /// Why no more is told.
 enum End {
