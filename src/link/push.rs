@@ -65,8 +65,12 @@ pub(super) struct Source(pub(super) Arc<Pushes>);
 
 impl Drop for Source {
     fn drop(&mut self) {
-        *lock(&self.0.has_ended) = true;
-        if let Some(receiver) = self.0.receiver.get() {
+        let receiver = {
+            let mut has_ended = lock(&self.0.has_ended);
+            *has_ended = true;
+            self.0.receiver.get()
+        };
+        if let Some(receiver) = receiver {
             receiver.end();
         }
     }

@@ -217,9 +217,9 @@ async fn keyspace_notifications_of_a_primary_that_dies_are_a_gap() {
 /// of an ordinary one.
 async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
     let (_azure, cluster, redis) = three(|config| config.protocol(protocol)).await;
-    let (mut sink, mut sharded) = redis.pubsub().await.unwrap().split();
+    let (mut sink, sharded) = redis.pubsub().await.unwrap().split();
     sink.ssubscribe("{foo}count").await.unwrap();
-    let (mut sink, mut ordinary) = redis.pubsub().await.unwrap().split();
+    let (mut sink, ordinary) = redis.pubsub().await.unwrap().split();
     sink.subscribe("{foo}count").await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let publishing = {
