@@ -75,6 +75,7 @@ mod error;
 mod exec;
 #[cfg(any(doc, doctest))]
 pub mod guide;
+mod ids;
 mod link;
 mod lock;
 #[cfg(feature = "near-cache")]

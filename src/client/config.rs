@@ -10,6 +10,7 @@ use crate::{
     config_check,
     credential::Credential,
     error::Error,
+    ids::UserName,
     token::TokenManagerConfig,
     transport::{resolve::Resolver, tls::Tls},
 };
@@ -33,7 +34,7 @@ use std::{io, net::SocketAddr, time::Duration};
 #[must_use]
 pub struct Config {
     pub(crate) credential: Credential,
-    pub(crate) username: Option<String>,
+    pub(crate) username: Option<UserName>,
     pub(crate) token_manager: TokenManagerConfig,
     pub(crate) tls: Tls,
     pub(crate) protocol: ProtocolVersion,
@@ -159,8 +160,10 @@ impl Config {
     }
 
     /// The Redis user name; default the token's `oid` claim, the object id of the principal.
+    ///
+    /// One that has not the form of an object id is used, and shown nowhere: it may be an access key in the wrong place.
     pub fn username(mut self, name: impl Into<String>) -> Self {
-        self.username = Some(name.into());
+        self.username = Some(UserName::new(name.into()));
         self
     }
 
@@ -335,7 +338,7 @@ impl Config {
         if self.pool_size.is_some_and(|links| links == 0 || links > LARGEST_POOL) {
             return Err(Error::config("pool_size", "must be between 1 and 10000"));
         }
-        if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        if self.username.as_ref().is_some_and(UserName::is_blank) {
             return Err(Error::config("username", "is empty"));
         }
         if self.client_name.as_ref().is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()))

@@ -124,7 +124,7 @@ impl ConnectionManager {
             tasks: connections.clone(),
             multi: Arc::default(),
         };
-        let username = config.username.as_deref().map(Arc::from);
+        let username = config.username.clone();
         let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
         let shared = limits.shared(tokens, journal);
         // Whatever ends this function early drops these, and with them the tasks.
@@ -139,6 +139,7 @@ impl ConnectionManager {
             pool_size: config.pool_size,
             node_map: config.node_map,
             refresh_interval: config.topology_refresh_interval,
+            found: Found::default(),
         };
         let limit = match config.startup {
             Startup::Wait => Some(config.startup_timeout),
@@ -308,9 +309,9 @@ async fn find(
     shared: &Shared,
     background: &mut Tasks,
 ) -> Result<Found, Error> {
+    let found = discovery.found.clone();
     let Some(limit) = limit else {
-        let found = Found::default();
-        let start = discovery.start_some_time(found.clone());
+        let start = discovery.start_some_time();
         background.extend([tokio::spawn(async move {
             if let Some(watch) = start.await {
                 watch.run().await;
@@ -324,12 +325,12 @@ async fn find(
             Ok(Found::known(routing))
         }
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(not_started(shared, limit)),
+        Err(_) => Err(not_started(shared, limit, found.last_error())),
     }
 }
 
-/// Why `connect` has not come to an end in time.
-fn not_started(shared: &Shared, limit: Duration) -> Error {
+/// Why `connect` has not come to an end in time; `last` is why the server has not said what it is.
+fn not_started(shared: &Shared, limit: Duration, last: Option<Error>) -> Error {
     let no_start = |what: &str| {
         Error::new(
             ErrorKind::Timeout(Stage::Startup),
@@ -341,7 +342,10 @@ fn not_started(shared: &Shared, limit: Duration) -> Error {
             no_start(&format!("no token yet; the last attempt: {}", error.message())).explained_by(error)
         }
         (None, None) => no_start("the token source has not answered"),
-        (None, Some(_)) => no_start("Redis has not answered"),
+        (None, Some(_)) => match last {
+            Some(error) => no_start(&format!("the last attempt: {}", error.message())).with_source(error),
+            None => no_start("Redis has not answered"),
+        },
     }
 }
 

@@ -49,20 +49,22 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 ///
 /// # Commands that block
 ///
-/// `BLPOP`, `BRPOP`, `BLMOVE`, `BLMPOP`, `BRPOPLPUSH`, `BZPOPMIN`, `BZPOPMAX`, `BZMPOP`, `XREAD` and `XREADGROUP` with `BLOCK`,
-/// `WAIT` and `WAITAOF` have a connection to themselves for as long as they block, one of
+/// `BLPOP`, `BRPOP`, `BLMOVE`, `BLMOVEM`, `BLMPOP`, `BRPOPLPUSH`, `BZPOPMIN`, `BZPOPMAX`, `BZMOVE`, `BZMPOP`, `XREAD` and
+/// `XREADGROUP` with `BLOCK`, `WAIT` and `WAITAOF` have a connection to themselves for as long as they block, one of
 /// [`max_leased`](Config::max_leased), so that they hold up nobody else.
 ///
 /// - Their timeouts are Redis's, from the call on, and 0 is for ever. Their deadline is their own timeout plus the
 ///   [`command_timeout`](Config::command_timeout). If all `max_leased` connections are in use, they fail after the
-///   command timeout, unsent.
+///   command timeout, unsent; one that has had a connection and has to go elsewhere waits for another one until its
+///   deadline.
 /// - They block in slices, each of which Redis itself ends by its timeout; between two of them the connection is given the
 ///   new token. The order in which Redis serves those that wait begins anew with each slice.
 /// - They go on over another connection when theirs is lost, and at another node when their slot has moved. An element that
 ///   Redis has popped at the moment when a connection broke is gone with it, as it is for every client of Redis. Where
 ///   that matters use `BLMOVE`, which has it in another list, or a consumer group, where it is pending.
 /// - Dropping the future closes the connection. An element that has been popped at that moment is gone, too.
-/// - `XREAD` with `$` reads what is added after the call, without a gap between slices.
+/// - `XREAD` with `$` reads what is added after the call, without a gap between slices: the last id is asked for with
+///   `XREVRANGE` first. Where an access policy does not allow that, its error is returned.
 /// - `WAIT` and `WAITAOF` ask, on each primary, for all that its node has done before: a connection of their own writes
 ///   and deletes a key `entra-redis:wait` in one transaction first, as Redis counts what one connection has written. The
 ///   reply to `WAIT` is the least of all primaries.

@@ -10,6 +10,7 @@ use crate::{
     cluster::discovery::{Startup, Topology},
     credential::{ClientCertificate, Cloud, Credential, ManagedIdentity},
     error::Error,
+    ids::UserName,
     secret::Secret,
     token::TokenManagerConfig,
     transport::tls::Tls,
@@ -252,7 +253,7 @@ impl Settings {
             return Err("`port` is there without `host`: in a `url` it is part of that".to_owned());
         }
         config.problem = problem;
-        config.username = self.username.or(config.username);
+        config.username = self.username.map(UserName::new).or(config.username);
         config.client_name = self.client_name;
         config.pool_size = self.pool_size;
         config.protocol = self.protocol.map_or(config.protocol, |protocol| match protocol {

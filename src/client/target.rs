@@ -1,6 +1,6 @@
 //! Where the cache is, as a URL or the environment says.
 
-use crate::error::Error;
+use crate::{error::Error, ids::UserName};
 use percent_encoding::percent_decode_str;
 use redis::ProtocolVersion;
 use reqwest::Url;
@@ -28,7 +28,7 @@ const WITH_PASSWORD: &str = "holds a password, which is not used: Microsoft Entr
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) username: Option<String>,
+    pub(crate) username: Option<UserName>,
     pub(crate) protocol: Option<ProtocolVersion>,
 }
 
@@ -71,7 +71,7 @@ impl Target {
         let username = match url.username() {
             "" => None,
             user => match percent_decode_str(user).decode_utf8() {
-                Ok(user) => Some(user.into_owned()),
+                Ok(user) => Some(UserName::new(user.into_owned())),
                 Err(_) => return wrong("has a user name that is not UTF-8"),
             },
         };

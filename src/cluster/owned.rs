@@ -22,9 +22,9 @@ impl SlotSet {
         Self(words)
     }
 
-    /// Whether all slots of `other` are in this set.
-    pub(crate) fn has_all_of(&self, other: &Self) -> bool {
-        self.0.iter().zip(&*other.0).all(|(here, there)| there & !here == 0)
+    /// Whether all slots of these words, each of which has 64, are in this set.
+    pub(crate) fn has_all_of(&self, other: impl Iterator<Item = u64>) -> bool {
+        self.0.iter().zip(other).all(|(here, there)| there & !here == 0)
     }
 }
 

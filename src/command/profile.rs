@@ -72,6 +72,11 @@ impl Profile {
         self.0.only_reads
     }
 
+    /// Whether its first argument is only taken for its key, because nobody here knows the command.
+    pub(crate) fn guesses_keys(self) -> bool {
+        std::ptr::eq(self.0, &table::UNKNOWN)
+    }
+
     /// Whether it runs a script or a function.
     pub(crate) fn runs_script(self) -> bool {
         self.0.runs_script

@@ -15,7 +15,7 @@ mod expiry;
 mod facts;
 mod federated_identity;
 mod from_env;
-mod hints;
+pub(crate) mod hints;
 mod http;
 mod managed_identity;
 #[cfg(feature = "bench-api")]

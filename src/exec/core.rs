@@ -10,6 +10,7 @@ use crate::{
     admission::{Admission, Overload},
     cluster::{
         node::Node,
+        nodes::unserved,
         router::Cluster,
         routing::{Found, Routing},
     },
@@ -208,11 +209,11 @@ impl Core {
             None => self.routing.last_error(),
             Some(Routing::Single(node)) => node.pool().last_error(),
             Some(Routing::Cluster(cluster)) => {
-                let owner = request.slot().and_then(|slot| cluster.map().get(slot).map(Arc::clone));
-                match owner.or_else(|| cluster.any_node()) {
-                    Some(node) => node.pool().last_error(),
-                    None => Some(crate::cluster::nodes::unserved()),
-                }
+                let node = match request.slot() {
+                    Some(slot) => cluster.map().get(slot).map(Arc::clone),
+                    None => cluster.any_node(),
+                };
+                node.map_or_else(|| Some(unserved()), |node| node.pool().last_error())
             }
         }
     }

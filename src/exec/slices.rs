@@ -29,9 +29,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked whether a link that is to have a new token has been given up.
 const RECHECK: Duration = Duration::from_millis(50);
 
-/// A link that lives no longer is given the new token, once there is one, before anything else is sent over it: one that
-/// is always in use would never be otherwise. It is more than the time before a token's end at which the keeper gives
-/// up a link that is in use.
+/// A link that lives no longer is given the new token, once there is one, before anything else is sent over it: one
+/// that is always in use would never be otherwise. It is more than the time before a token's end at which the keeper
+/// gives up a link that is in use.
 const SHORT_LIFE: Duration = Duration::from_secs(60);
 
 /// Longer than anybody waits.

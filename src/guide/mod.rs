@@ -16,6 +16,7 @@
 //! | test your own code without Azure | [`testing`] |
 //! | know how fast it is, and how that was measured | [`performance`] |
 //! | come from another client, from access keys, or from Azure Cache for Redis | [`migration`] |
+//! | let the doctor look, and know what it found | [`doctor`] |
 //! | look up an error by its text | [`troubleshooting`] |
 //! | ask what others have asked | [`faq`] |
 //!
@@ -74,6 +75,9 @@ pub mod performance {}
 
 #[doc = include_str!("migration.md")]
 pub mod migration {}
+
+#[doc = include_str!("doctor.md")]
+pub mod doctor {}
 
 #[doc = include_str!("troubleshooting.md")]
 pub mod troubleshooting {}

@@ -61,3 +61,6 @@ impl Drop for Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

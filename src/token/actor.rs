@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    ids::UserName,
     lock::lock,
     observe::{
         event::Event,
@@ -45,7 +46,7 @@ const SHORTEST_RETRY: Duration = Duration::from_millis(10);
 pub(crate) struct TokenActor {
     source: Arc<dyn TokenSource>,
     config: TokenManagerConfig,
-    username: Option<Arc<str>>,
+    username: Option<UserName>,
     journal: Journal,
     wall_clock: fn() -> SystemTime,
     state: watch::Sender<State>,
@@ -71,7 +72,7 @@ impl TokenActor {
     pub(crate) fn new(
         source: Arc<dyn TokenSource>,
         config: TokenManagerConfig,
-        username: Option<Arc<str>>,
+        username: Option<UserName>,
         journal: Journal,
     ) -> (Self, Tokens) {
         let (tokens, state, requests, plan) = Tokens::new();
@@ -239,17 +240,17 @@ impl TokenActor {
         Ok(())
     }
 
-    fn publish(&mut self, token: AccessToken, generation: u64, username: Arc<str>) {
+    fn publish(&mut self, token: AccessToken, generation: u64, username: UserName) {
         let current = Arc::new(Current { token, generation, username });
         self.current = Some(Arc::clone(&current));
         self.state.send_replace(State::Live(current));
     }
 
-    fn username_for(&self, token: &AccessToken) -> Result<Arc<str>, Error> {
+    fn username_for(&self, token: &AccessToken) -> Result<UserName, Error> {
         if let Some(configured) = &self.username {
-            return Ok(Arc::clone(configured));
+            return Ok(configured.clone());
         }
-        token.username().map(Arc::from).ok_or_else(|| {
+        token.user_name().cloned().ok_or_else(|| {
             Error::new(
                 ErrorKind::MalformedToken,
                 "the token has no `oid` claim to take the Redis user name from; set it with `Config::username` or \

@@ -3,12 +3,13 @@
 use crate::{
     credential::Credential,
     error::{Error, ErrorKind},
+    ids::UserName,
     observe::journal::Journal,
     token::{Current, TokenActor, TokenManagerConfig, Tokens},
 };
 use futures_util::{Stream, stream};
 use redis::{BasicAuth, RedisResult, StreamingCredentialsProvider};
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{fmt, pin::Pin};
 use tokio::runtime::Handle;
 
 /// A [`StreamingCredentialsProvider`] that never stops: the token actor of this crate behind connections of the `redis`
@@ -58,14 +59,14 @@ impl EntraCredentials {
         config: TokenManagerConfig,
         username: impl AsRef<str>,
     ) -> Result<Self, Error> {
-        let username = username.as_ref();
-        if username.trim().is_empty() {
+        let username = UserName::new(username.as_ref());
+        if username.is_blank() {
             return Err(Error::config("username", "is empty"));
         }
-        Self::run(&credential, config, Some(username.into()))
+        Self::run(&credential, config, Some(username))
     }
 
-    fn run(credential: &Credential, config: TokenManagerConfig, username: Option<Arc<str>>) -> Result<Self, Error> {
+    fn run(credential: &Credential, config: TokenManagerConfig, username: Option<UserName>) -> Result<Self, Error> {
         config.validate()?;
         let source = credential.token_source()?;
         let runtime = Handle::try_current().map_err(|source| {
@@ -134,7 +135,7 @@ impl Subscriber {
 }
 
 fn auth(current: &Current) -> BasicAuth {
-    BasicAuth::new(current.username.to_string(), current.token.secret().expose().to_owned())
+    BasicAuth::new(current.username.expose().to_owned(), current.token.secret().expose().to_owned())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What needs a connection alone, called on the handle that all share: commands that block, and transactions step by
 //! step. On a single endpoint and on a cluster, while tokens rotate, slots move and nodes die.
 
+mod alone;
 mod blocking;
 mod cluster;
 mod crowds;
 mod examples;
+mod migration;
 mod transactions;
 mod waits;
 

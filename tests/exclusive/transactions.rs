@@ -285,6 +285,18 @@ async fn invalidations_come_to_whoever_has_asked_for_tracking() {
     assert!(within("the end", 5 * SECOND, pushes.recv()).await.is_none());
 }
 
+/// There, a reply and a push look the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_resp2_there_are_no_pushes_and_every_reply_is_its_own_commands() {
+    let (_azure, redis) = start(HOUR, |config| config.protocol(redis::ProtocolVersion::RESP2)).await;
+    let mut con = redis.dedicated().await.unwrap();
+    let mut pushes = con.pushes();
+    assert!(within("the end", 5 * SECOND, pushes.recv()).await.is_none());
+    run(&mut con, "RPUSH list subscribe channel 1").await.unwrap();
+    let list: Vec<String> = con.lrange("list", 0, -1).await.unwrap();
+    assert_eq!(list, ["subscribe", "channel", "1"], "what looks like a confirmation");
+}
+
 /// A script that takes longer than other commands may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_script_has_the_time_that_it_is_given() {

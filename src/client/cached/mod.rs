@@ -9,7 +9,6 @@ mod write;
 use super::EntraRedis;
 use crate::{
     cluster::{node::Node, slot::Slot},
-    command::profile,
     exec::lease::Place,
     lock::lock,
     near_cache::{Read, Store},
@@ -197,6 +196,10 @@ impl CachedRedis {
         let node = core.node_of(&Place::Owner(slot))?;
         let tracker = self.tracker(&node)?;
         let session = tracker.session()?;
+        if let Some(slot) = slot {
+            // Before the read is sent: if the node has not the slot any more at the next sign of life, it counts.
+            session.coverage.note_slot(slot.index());
+        }
         let is_well = !session.link.is_silent() && self.store().holds(&session.coverage);
         is_well.then_some((tracker, session))
     }
@@ -214,10 +217,7 @@ impl ConnectionLike for CachedRedis {
         match Read::of(cmd) {
             Read::Kept(query) => Box::pin(read::Reading::new(self, cmd, query)),
             Read::Several => Box::pin(self.read_several(cmd)),
-            Read::Other => {
-                let profile = profile(cmd);
-                if profile.only_reads() { self.redis.req_packed_command(cmd) } else { self.write(cmd, profile) }
-            }
+            Read::Other => self.pass(cmd),
         }
     }
 
@@ -227,7 +227,7 @@ impl ConnectionLike for CachedRedis {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        self.write_several(pipeline, offset, count)
+        self.pass_several(pipeline, offset, count)
     }
 
     fn get_db(&self) -> i64 {

@@ -102,7 +102,7 @@ impl CachedRedis {
         let keys: Vec<_> =
             cmd.args_iter().skip(1).map(|arg| if let Arg::Simple(key) = arg { key } else { b"0" }).collect();
         if !self.may_look_up() {
-            return self.redis.req_packed_command(cmd).await;
+            return self.pass(cmd).await;
         }
         let deadline = Instant::now() + self.redis.manager.core().command_timeout;
         let mut values: Vec<_> = keys.iter().map(|key| self.store().get(Query::get(key), self.part)).collect();
@@ -110,12 +110,7 @@ impl CachedRedis {
         let flights: Option<Vec<_>> = missing.iter().map(|at| self.fetch(Query::get(keys[*at]))).collect();
         let Some(flights) = flights else {
             // Together; what has been sent by then is answered for nobody.
-            let result = self.redis.req_packed_command(cmd).await;
-            // Of all of them: what is in memory may be older than what has just been read.
-            for key in keys {
-                self.store().forget(key);
-            }
-            return result;
+            return self.pass(cmd).await;
         };
         for (at, value) in missing.iter().zip(join_all(flights).await) {
             values[*at] = value.map(unshared);

@@ -9,10 +9,10 @@ use crate::{
     client::manager::ConnectionManager,
     cluster::{
         owned::{SlotSet, slots_by_its_word},
-        router::Cluster,
     },
     exec::{core::Core, lease::Place},
     link::{Link, Outcome},
+    near_cache::{Both, Coverage},
     observe::event::Event,
     retry::{Backoff, RetryPolicy},
 };
@@ -58,22 +58,18 @@ pub(super) async fn run(manager: Arc<ConnectionManager>, shared: Arc<Shared>, tr
     let task = Task { manager: &manager, core, shared: &shared, tracker: &tracker };
     tokio::select! {
         () = task.keep_on() => {}
-        () = closed(core) => {}
+        () = task.is_over() => {}
     }
     task.flush_lost();
     shared.remove(&tracker);
 }
 
-async fn closed(core: &Core) {
-    loop {
-        let changed = core.availability.changed();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        if core.is_closed() {
-            return;
-        }
-        changed.await;
-    }
+/// What a node says of itself, in a cluster.
+#[derive(Default)]
+struct Word {
+    slots: Option<SlotSet>,
+    /// It changes whenever the node gets slots from another one.
+    epoch: Option<u64>,
 }
 
 struct Task<'a> {
@@ -90,7 +86,7 @@ impl Task<'_> {
             return std::future::pending().await;
         }
         let mut backoff = Backoff::new(&RetryPolicy::new().delay(FIRST_DELAY).max_delay(LONGEST_DELAY));
-        while !self.tracker.node.pool().has_ended() {
+        loop {
             let began = Instant::now();
             let end = self.session().await;
             self.flush_lost();
@@ -111,6 +107,19 @@ impl Task<'_> {
                     sleep(ASK_AGAIN).await;
                 }
             }
+        }
+    }
+
+    /// Waits until commands are refused, or no connection to the node comes up any more.
+    async fn is_over(&self) {
+        loop {
+            let changed = self.core.availability.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.core.is_closed() || self.tracker.node.pool().has_ended() {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -150,11 +159,11 @@ impl Task<'_> {
             Some(_) => return End::Refused("the server's answer to CLIENT TRACKING is unknown".into()),
             None => return End::Lost,
         }
-        let asked = Instant::now();
-        let Some(slots) = self.sign_of_life(link).await else {
+        let asked = self.shared.store.moment();
+        let Some(word) = self.sign_of_life(link).await else {
             return End::Lost;
         };
-        self.tracker.begin(link, self.shared.store.cover(asked));
+        self.tracker.begin(link, Coverage::from(asked.wall));
         if is_down(link) {
             // Its end may have come before there was anything to end.
             return End::Lost;
@@ -164,76 +173,91 @@ impl Task<'_> {
             self.manager.sources.journal.record(Event::CacheTracking { node, link: link.id() });
         }
         tokio::select! {
-            () = self.signs_of_life(link, slots) => {}
+            () = self.signs_of_life(link, asked, word) => {}
             () = self.changes(link) => {}
         }
         End::Lost
     }
 
-    /// Has the node give signs of life, until one does not come. Those of a cluster say which slots they have: what has
-    /// moved to another node changes there, of which this one does not tell.
-    async fn signs_of_life(&self, link: &Arc<Link>, mut slots: Option<SlotSet>) {
-        let period = (self.shared.store.limits().max_staleness / SIGNS).max(SHORTEST_PERIOD);
-        let mut next = Instant::now() + period;
+    /// Has the node give signs of life, until one does not come. Those of a cluster say which slots it has: what has moved
+    /// to another node changes there, of which this one does not tell.
+    async fn signs_of_life(&self, link: &Arc<Link>, mut told: Both, mut word: Word) {
+        let limit = self.shared.store.limits().max_staleness;
+        let period = (limit / SIGNS).max(SHORTEST_PERIOD);
         loop {
-            sleep_until(next).await;
-            let asked = Instant::now();
-            let Some(now) = self.sign_of_life(link).await else {
+            sleep_until(told.monotonic + period).await;
+            let asked = self.shared.store.moment();
+            let too_late = async {
+                sleep_until(told.monotonic + limit).await;
+                // What is served is found to be too old by the wall clock, unless that has been set back meanwhile.
+                if self.tracker.session().is_some_and(|session| self.shared.store.holds(&session.coverage)) {
+                    self.shared.flush(self.tracker);
+                }
+                std::future::pending().await
+            };
+            let sign = tokio::select! {
+                sign = self.sign_of_life(link) => sign,
+                sign = too_late => sign,
+            };
+            let Some(now) = sign else {
                 return;
             };
-            if let (Some(before), Some(now)) = (&slots, &now)
-                && !now.has_all_of(before)
-            {
+            // Where slots have come from another node, they may have been there for a time, and keys of theirs changed.
+            let has_got_slots = matches!((word.epoch, now.epoch), (Some(before), Some(now)) if before != now);
+            let has_not = |slots: &SlotSet| {
+                let read = self.tracker.session();
+                read.is_some_and(|session| !slots.has_all_of(session.coverage.slots()))
+            };
+            let has_lost_slots = now.slots.as_ref().is_some_and(has_not);
+            if has_got_slots || has_lost_slots || told.was_set_back_until(self.shared.store.moment()) {
                 self.shared.flush(self.tracker);
-                if let Some(cluster) = self.core.cluster() {
-                    cluster.doubt();
-                }
             }
-            slots = now;
+            if has_lost_slots && let Some(cluster) = self.core.cluster() {
+                cluster.doubt();
+            }
+            (told, word) = (asked, now);
             // After the look at the slots: until then it is not certain that all changes have been told.
             if let Some(session) = self.tracker.session() {
-                self.shared.store.told(&session.coverage, asked);
+                session.coverage.told(asked.wall);
             }
-            next = asked + period;
         }
     }
 
-    /// None if there is none; else the slots that the node has, in a cluster.
-    async fn sign_of_life(&self, link: &Link) -> Option<Option<SlotSet>> {
+    /// None if there is none.
+    async fn sign_of_life(&self, link: &Link) -> Option<Word> {
         if is_down(link) {
             return None;
         }
         if self.core.cluster().is_none() {
             // Whatever it answers, it has.
-            return answer(link, &redis::cmd("PING")).await.map(|_| None);
+            return answer(link, &redis::cmd("PING")).await.map(|_| Word::default());
         }
         let mut info = redis::cmd("CLUSTER");
         info.arg("INFO");
         let (info, slots) = join(answer(link, &info), slots_by_its_word(&self.tracker.node, link, ANSWER_WITHIN)).await;
+        let info = info?;
         // A node that is cut off from the others claims its slots, while another one may have got them.
-        slots.filter(|_| info.is_some_and(|info| !is_cut_off(&info))).map(Some)
+        let word = Word { slots: Some(slots?), epoch: field(&info, "cluster_my_epoch").and_then(|epoch| epoch.parse().ok()) };
+        (field(&info, "cluster_state") != Some("fail")).then_some(word)
     }
 
     /// Looks at what may end or flush what is covered, until the connection ends.
     async fn changes(&self, link: &Arc<Link>) {
         let cluster = self.core.cluster();
-        let slots_of = |cluster: &Arc<Cluster>| (cluster.map().fingerprint(), cluster.slots_of(&self.tracker.node));
-        let mut slots = cluster.map(slots_of);
+        let mut fingerprint = cluster.map(|cluster| cluster.map().fingerprint());
         loop {
             let changed = self.core.availability.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if is_down(link) || self.tracker.session().is_none() {
+            let Some(session) = self.tracker.session().filter(|_| !is_down(link)) else {
                 return;
-            }
-            if let (Some(cluster), Some((fingerprint, before))) = (cluster, &slots)
-                && cluster.map().fingerprint() != *fingerprint
+            };
+            if let Some(cluster) = cluster
+                && let now = Some(cluster.map().fingerprint())
+                && std::mem::replace(&mut fingerprint, now) != now
+                && !cluster.slots_of(&self.tracker.node).has_all_of(session.coverage.slots())
             {
-                let now = slots_of(cluster);
-                if !now.1.has_all_of(before) {
-                    self.shared.flush(self.tracker);
-                }
-                slots = Some(now);
+                self.shared.flush(self.tracker);
             }
             tokio::select! {
                 () = changed => {}
@@ -248,17 +272,16 @@ fn is_down(link: &Link) -> bool {
     link.has_ended() || !(link.is_open() || link.is_reauthenticating())
 }
 
-/// Whether a node's `CLUSTER INFO` says that it serves nothing. One that may not be asked, or says something else, does.
-fn is_cut_off(info: &Value) -> bool {
+/// What a node's `CLUSTER INFO` says under this name. One that may not be asked says nothing.
+fn field<'a>(info: &'a Value, name: &str) -> Option<&'a str> {
     let text = match info {
-        Value::BulkString(bytes) => bytes,
-        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text.as_bytes(),
-        _ => return false,
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,
+        _ => return None,
     };
-    text.windows(CUT_OFF.len()).any(|words| words == CUT_OFF)
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
+    text.lines().find_map(value).map(str::trim)
 }
-
-const CUT_OFF: &[u8] = b"cluster_state:fail";
 
 /// What a command of the link's only user is answered; none if it is not.
 async fn answer(link: &Link, cmd: &Cmd) -> Option<Value> {

@@ -1,10 +1,13 @@
 //! Subscriptions that outlive tokens, connections and nodes.
 
 mod delivery;
+#[cfg(test)]
+mod desk;
 mod feed;
 mod handover;
 mod hub;
 mod line;
+mod losses;
 mod mailbox;
 mod places;
 mod requests;

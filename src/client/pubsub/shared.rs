@@ -4,7 +4,7 @@ use super::{
     delivery::GapReason,
     feed::{At, Feed, MARKER, Phase, Upshot},
     state::{Line, State},
-    topic::{Topic, TopicSet},
+    topic::Topic,
 };
 use crate::{cluster::node::Node, error::Error, link::Link, lock::lock};
 use redis::{PushKind, RedisError, RedisResult, Value};
@@ -31,13 +31,24 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Notes that a consumer wants these; returns those that it did not want before.
-    pub(super) fn join(&self, consumer: u64, topics: &[Topic]) -> Vec<Topic> {
+    /// Notes that a call waits until a consumer has these; returns them with the numbers of its claims.
+    pub(super) fn join(&self, consumer: u64, topics: Vec<Topic>) -> Vec<(Topic, u64)> {
         let mut state = self.state();
-        let joined = topics.iter().filter(|topic| state.join(consumer, topic)).cloned().collect();
+        let joined = topics.into_iter().filter_map(|topic| state.join(consumer, &topic).map(|number| (topic, number)));
+        let joined = joined.collect();
         drop(state);
         self.bell.notify_one();
         joined
+    }
+
+    /// Notes that a call does not wait for these any more, and whether it has told somebody that they are in force.
+    pub(super) fn end_wait(&self, consumer: u64, joined: &[(Topic, u64)], is_told: bool) {
+        let mut state = self.state();
+        for (topic, number) in joined {
+            state.end_wait(consumer, topic, *number, is_told);
+        }
+        drop(state);
+        self.progress.notify_waiters();
     }
 
     /// Notes that a consumer does not want these any more.
@@ -54,7 +65,7 @@ impl Shared {
     pub(super) fn forget(&self, consumer: u64) {
         let mut state = self.state();
         let topics = state.consumers.remove(&consumer).map(|consumer| consumer.topics);
-        topics.into_iter().flatten().for_each(|topic| state.leave(consumer, &topic));
+        topics.into_iter().flatten().for_each(|(topic, _)| state.leave(consumer, &topic));
         drop(state);
         self.progress.notify_waiters();
     }
@@ -96,8 +107,7 @@ impl Shared {
         let mut state = self.state();
         let feed = state.number();
         if let Some(line) = state.lines.get_mut(&line) {
-            let (confirmed, leaving) = (TopicSet::default(), TopicSet::default());
-            line.feeds.push(Feed { id: feed, phase, confirmed, leaving, link: Arc::downgrade(link) });
+            line.feeds.push(Feed::new(feed, phase, Arc::downgrade(link)));
             if phase == Phase::Holding {
                 line.dirty.extend(line.wanted.topics());
             }
@@ -160,7 +170,10 @@ impl Shared {
         };
         for topic in line.dirty.drain() {
             match (line.wanted.has(&topic), feed.confirmed.has(&topic)) {
-                (true, false) => wanted.push(topic),
+                (true, false) => {
+                    feed.asking.insert(topic.kind(), topic.name().to_vec(), ());
+                    wanted.push(topic);
+                }
                 (false, true) => {
                     feed.leaving.insert(topic.kind(), topic.name().to_vec(), ());
                     unwanted.push(topic);
@@ -171,15 +184,40 @@ impl Shared {
         (wanted, unwanted)
     }
 
-    /// All that has been asked for over a link is answered: its messages count from now on.
+    /// All that is to be subscribed to over a link that is to take the place of another one.
+    pub(super) fn take_wanted(&self, at: At) -> Vec<Topic> {
+        let mut state = self.state();
+        let Some(line) = state.lines.get_mut(&at.line) else {
+            return Vec::new();
+        };
+        let wanted: Vec<_> = line.wanted.topics().collect();
+        if let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed) {
+            wanted.iter().for_each(|topic| feed.asking.insert(topic.kind(), topic.name().to_vec(), ()));
+        }
+        wanted
+    }
+
+    /// All that has been asked for over a link is answered: its messages count from now on, unless another link of its
+    /// line stands for them.
     pub(super) fn settle(&self, at: At) {
+        self.settle_if(at, |phase| phase == Phase::Holding);
+    }
+
+    /// Has a link's messages count from now on, whatever became of the one before it.
+    pub(super) fn go_live(&self, at: At) {
+        self.settle_if(at, |_| true);
+    }
+
+    /// What is held back is told in the same moment: a message that comes after it must not overtake it.
+    fn settle_if(&self, at: At, goes_live: impl Fn(Phase) -> bool) {
         let mut wakers = Vec::new();
         let mut state = self.state();
         if let Some(line) = state.lines.get_mut(&at.line)
             && let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed)
         {
+            feed.asking.clear();
             feed.leaving.clear();
-            if feed.phase == Phase::Holding {
+            if goes_live(feed.phase) {
                 feed.phase = Phase::Live;
             }
             state.catch_up(at, &mut wakers);
@@ -195,32 +233,37 @@ impl Shared {
         line.is_some_and(|line| line.feeds.iter().any(|feed| feed.id == at.feed && feed.phase == Phase::Live))
     }
 
-    /// Has a link's messages count from now on, whatever became of the one before it.
-    pub(super) fn go_live(&self, at: At) {
-        if let Some(line) = self.state().lines.get_mut(&at.line)
-            && let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed)
+    /// Notes that the server does not take a subscription; those who wait for it learn why.
+    pub(super) fn refuse(&self, line: u64, topic: &Topic, error: RedisError) {
+        if let Some(entry) = self.state().entries.of_mut(topic)
+            && entry.lines.contains(&line)
         {
-            feed.phase = Phase::Live;
+            entry.refused.retain(|(other, _)| *other != line);
+            entry.refused.push((line, error));
         }
-        self.settle(at);
+        self.progress.notify_waiters();
     }
 
-    /// Notes that the server does not take a subscription; those who wait for it learn why.
-    pub(super) fn refuse(&self, topic: &Topic, error: RedisError) {
-        if let Some(entry) = self.state().entries.of_mut(topic) {
-            entry.refused = Some(error);
+    /// Notes that the server does not end a subscription; those who wait for that learn why.
+    pub(super) fn refuse_end(&self, at: At, topic: &Topic, error: RedisError) {
+        if let Some(line) = self.state().lines.get_mut(&at.line)
+            && let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed)
+            && feed.confirmed.has(topic)
+        {
+            feed.leaving.remove(topic.kind(), topic.name());
+            feed.unending.insert(topic.kind(), topic.name().to_vec(), error);
         }
         self.progress.notify_waiters();
     }
 
     /// Has a line see to these once more.
-    pub(super) fn look_at(&self, line: u64, topics: impl IntoIterator<Item = Topic>) {
+    pub(super) fn look_at(&self, id: u64, topics: impl IntoIterator<Item = Topic>) {
         let mut state = self.state();
         for topic in topics {
             if let Some(entry) = state.entries.of_mut(&topic) {
-                entry.refused = None;
+                entry.refused.retain(|(line, _)| *line != id);
             }
-            if let Some(line) = state.lines.get_mut(&line) {
+            if let Some(line) = state.lines.get_mut(&id) {
                 line.look_at(&topic);
             }
         }

@@ -2,7 +2,7 @@ use super::*;
 
 fn target(url: &str) -> (String, u16, Option<String>) {
     let Target { host, port, username, .. } = Target::of_url("url", url).unwrap();
-    (host, port, username)
+    (host, port, username.map(|name| name.expose().to_owned()))
 }
 
 fn problem(url: &str) -> String {

@@ -5,7 +5,7 @@ use super::{
     Words::{BlockOption, Subcommand},
     plain, read, write,
 };
-use crate::command::timeout::Timeout::{FirstSeconds, LastSeconds, OptionMillis};
+use crate::command::timeout::Timeout::{LastSeconds, OptionMillis, Seconds};
 
 pub(super) const ROWS: [Row; 176] = [
     read("ARCOUNT"),
@@ -27,13 +27,13 @@ pub(super) const ROWS: [Row; 176] = [
     write("ARSEEK"),
     write("ARSET"),
     plain("BLMOVE").keys(1, 2, 1).blocks_for(LastSeconds),
-    plain("BLMOVEM").keys(1, 2, 1).blocks(),
-    plain("BLMPOP").counted(2).blocks_for(FirstSeconds),
+    plain("BLMOVEM").keys(1, 2, 1).blocks_for(Seconds(5)),
+    plain("BLMPOP").counted(2).blocks_for(Seconds(1)),
     plain("BLPOP").keys(1, -2, 1).blocks_for(LastSeconds),
     plain("BRPOP").keys(1, -2, 1).blocks_for(LastSeconds),
     plain("BRPOPLPUSH").keys(1, 2, 1).blocks_for(LastSeconds),
-    plain("BZMOVE").keys(1, 2, 1).blocks(),
-    plain("BZMPOP").counted(2).blocks_for(FirstSeconds),
+    plain("BZMOVE").keys(1, 2, 1).blocks_for(Seconds(4)),
+    plain("BZMPOP").counted(2).blocks_for(Seconds(1)),
     plain("BZPOPMAX").keys(1, -2, 1).blocks_for(LastSeconds),
     plain("BZPOPMIN").keys(1, -2, 1).blocks_for(LastSeconds),
     write("HDEL"),

@@ -129,6 +129,11 @@ impl Tally {
         latency.saturating_record(took);
         self.slowest_us.fetch_max(took, Relaxed);
         self.commands.fetch_add(1, Relaxed);
+        self.noted(result)
+    }
+
+    /// Notes how a command ended that is none of the plain load: it may block, or be several.
+    pub(super) fn noted<T>(&self, result: RedisResult<T>) -> Result<T, Kind> {
         result.map_err(|error| {
             let kind = Kind::of(&error);
             self.fail(kind, &error);
