@@ -3,8 +3,8 @@
 //! A transaction reads the stock, decides, and writes; if somebody else has changed it meanwhile, it decides anew.
 //!
 //! It runs on the emulator, in this process and with nothing installed, whose tokens live two seconds; or on a cache of
-//! yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust it,
-//! and the credential from the `AZURE_*` variables.
+//! yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust
+//! it, and the credential from the `AZURE_*` variables.
 
 use entra_redis::{Config, EntraRedis, Tls, TokenManagerConfig, emulator::Emulator};
 use redis::{AsyncCommands, RedisResult};

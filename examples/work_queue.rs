@@ -4,8 +4,8 @@
 //! there when it is done. What a dead worker has left in its list goes back to the queue.
 //!
 //! It runs on the emulator, in this process and with nothing installed, whose tokens live two seconds; or on a cache of
-//! yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust it,
-//! and the credential from the `AZURE_*` variables.
+//! yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust
+//! it, and the credential from the `AZURE_*` variables.
 
 use entra_redis::{Config, EntraRedis, Tls, TokenManagerConfig, emulator::Emulator};
 use redis::{AsyncCommands, Direction::Left, Direction::Right, RedisResult};

@@ -1,5 +1,5 @@
-//! Ids of Microsoft Entra ID, and what stands in the place of one: a secret may have been put there by mistake, such as an
-//! access key as the user name of a URL. What has not the form of an id is shown nowhere.
+//! Ids of Microsoft Entra ID, and what stands in the place of one: a secret may have been put there by mistake, such as
+//! an access key as the user name of a URL. What has not the form of an id is shown nowhere.
 
 use crate::secret::Secret;
 use std::{fmt, sync::Arc};
@@ -39,8 +39,8 @@ pub(crate) fn shown_resource(id: &str) -> &str {
     if id.starts_with("/subscriptions/") { id } else { NO_ID }
 }
 
-/// What a server says that was sent these secrets and this in the place of an id, without any part of them; of an id, all
-/// is shown.
+/// What a server says that was sent these secrets and this in the place of an id, without any part of them; of an id,
+/// all is shown.
 pub(crate) fn scrub<'a>(secrets: impl IntoIterator<Item = &'a Secret>, id: &str, text: &str) -> String {
     if is_id(id) || id.len() < SHORTEST_SECRET {
         let text = Secret::scrub_all(secrets, text);

@@ -48,8 +48,8 @@ pub enum Topology {
     /// `startup_timeout`.
     #[default]
     Auto,
-    /// One endpoint; nothing is asked. On a cluster, commands on keys of other nodes fail with `MOVED`, and the error says
-    /// what to set.
+    /// One endpoint; nothing is asked. On a cluster, commands on keys of other nodes fail with `MOVED`, and the error
+    /// says what to set.
     SingleEndpoint,
     /// A cluster; `connect` fails if it is none.
     OssCluster,

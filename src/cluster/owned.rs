@@ -16,7 +16,7 @@ const WORDS: usize = SLOTS as usize / 64;
 pub(crate) struct SlotSet(Box<[u64; WORDS]>);
 
 impl SlotSet {
-    fn of(slots: impl Iterator<Item = Slot>) -> Self {
+    pub(crate) fn of(slots: impl Iterator<Item = Slot>) -> Self {
         let mut words = Box::new([0; WORDS]);
         slots.for_each(|slot| words[slot.index() / 64] |= 1 << (slot.index() % 64));
         Self(words)

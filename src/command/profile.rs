@@ -56,7 +56,8 @@ impl Profile {
         self.0.lane
     }
 
-    /// Whether it blocks for a time that it says: those are sent in slices, over a link that nobody else uses meanwhile.
+    /// Whether it blocks for a time that it says: those are sent in slices, over a link that nobody else uses
+    /// meanwhile.
     pub(crate) fn blocks_for_a_time(self) -> bool {
         self.0.timeout != Timeout::Unknown
     }

@@ -1,9 +1,9 @@
 //! What is wrong between this machine and a cache, found by walking the whole way; part of the command-line tool, and
 //! not of the public API.
 //!
-//! It walks in steps of its own instead of by `connect`, which stops at the first thing that is wrong and hides what lay
-//! before it. Steps that need nothing of each other go at the same time, each has a limit, and so has the whole walk:
-//! whatever hangs, there is a report. A token goes nowhere but over a connection whose certificate was verified.
+//! It walks in steps of its own instead of by `connect`, which stops at the first thing that is wrong and hides what
+//! lay before it. Steps that need nothing of each other go at the same time, each has a limit, and so has the whole
+//! walk: whatever hangs, there is a report. A token goes nowhere but over a connection whose certificate was verified.
 
 mod advice;
 mod cause;
@@ -101,8 +101,8 @@ impl Doctor {
         self.resp2 || self.place.resp2
     }
 
-    /// Walks the way, and tells each step as soon as it and all before it are known. It takes half a minute at most, and
-    /// ends early when `stop` does.
+    /// Walks the way, and tells each step as soon as it and all before it are known. It takes half a minute at most,
+    /// and ends early when `stop` does.
     pub async fn examine(&self, stop: impl Future<Output = ()>, told: impl FnMut(&Step)) -> Report {
         let mut told = told;
         let walk = Walk::new(&mut told);

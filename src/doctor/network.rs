@@ -144,8 +144,8 @@ pub(super) async fn connect(addresses: &[SocketAddr], advice: &Advice) -> (Findi
     let detail = told.join("; ");
     let accepts = addresses.iter().zip(&outcomes).find(|(_, outcome)| outcome.is_ok()).map(|(address, _)| *address);
     if accepts.is_some() {
-        // A name of this machine has addresses of both families, and servers listen on one; the same is true of machines
-        // without a route for IPv6.
+        // A name of this machine has addresses of both families, and servers listen on one; the same is true of
+        // machines without a route for IPv6.
         let is_usual = |(address, outcome): (&SocketAddr, &Result<Duration, Closed>)| match outcome {
             Ok(_) => true,
             Err(why) => address.ip().is_loopback() || (address.is_ipv6() && *why == Closed::Unreachable),

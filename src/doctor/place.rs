@@ -1,7 +1,11 @@
 //! Where the cache is, by the options and the environment.
 
-use super::{advice::usual_port, cause::Cause, environment::is_host, report::Finding};
-use crate::{client::target::Target, error::Error, ids::UserName};
+use super::{cause::Cause, environment::is_host, report::Finding};
+use crate::{
+    client::target::{Target, usual_port},
+    error::Error,
+    ids::UserName,
+};
 use redis::ProtocolVersion;
 
 /// A host and a port, and what is wrong with how they were given.

@@ -11,8 +11,8 @@ use tokio::{
     time::timeout,
 };
 
-/// A connection on which every request is answered before the next one is sent. Once a reply has not come it takes no more
-/// requests: one that came late would be taken for the answer to the next request.
+/// A connection on which every request is answered before the next one is sent. Once a reply has not come it takes no
+/// more requests: one that came late would be taken for the answer to the next request.
 pub(super) struct Wire {
     /// None while a request is under way, and after one that was not answered.
     stream: Option<Stream>,
@@ -60,7 +60,8 @@ impl Wire {
         self.stream.is_some()
     }
 
-    /// Sends the command and waits for its reply, which may be an error of Redis's. Without one, the connection is closed.
+    /// Sends the command and waits for its reply, which may be an error of Redis's. Without one, the connection is
+    /// closed.
     pub(super) async fn ask(&mut self, cmd: &Cmd, limit: Duration) -> Result<Value, Lost> {
         let mut stream = self.stream.take().ok_or(Lost::Closed)?;
         let reply = timeout(limit, exchange(&mut stream, &mut self.received, cmd)).await;

@@ -87,9 +87,9 @@ impl EmulatorBuilder {
     }
 
     /// As [`cluster`](Self::cluster), of embedded stores: nothing has to be installed, and a hundred nodes fit into one
-    /// process. There are no replicas; slots, `MOVED`, `ASK`, `CROSSSLOT` and `CLUSTER SLOTS`, `NODES`, `INFO`,
-    /// `KEYSLOT` and `COUNTKEYSINSLOT` are as in Redis, messages reach the subscribers of all nodes, and who is blocked for
-    /// a key is sent after its slot.
+    /// process. There are no replicas; slots, `MOVED`, `ASK`, `CROSSSLOT` and `CLUSTER SLOTS`, `SHARDS`, `NODES`,
+    /// `INFO`, `KEYSLOT` and `COUNTKEYSINSLOT` are as in Redis, messages reach the subscribers of all nodes, and who is
+    /// blocked for a key is sent after its slot.
     pub fn embedded_cluster(mut self, nodes: usize) -> Self {
         self.redis = Redis::EmbeddedCluster(nodes);
         self

@@ -121,7 +121,7 @@ impl<'a> Blocking<'a> {
                     (retries, redirects) = self.budgets();
                     (way, refused) = (Way::Owner, None);
                     self.slices.make_way(&lease).await;
-                    if self.slices.is_over() {
+                    if self.slices.is_too_late(lease.link()) {
                         lease.give_back();
                         return Ok(Value::Nil);
                     }

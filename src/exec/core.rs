@@ -163,6 +163,12 @@ impl Core {
         }
     }
 
+    /// Whether commands go to a cluster; none as long as nobody knows.
+    #[inline]
+    pub(crate) fn is_cluster(&self) -> Option<bool> {
+        self.routing.get().map(|routing| matches!(routing, Routing::Cluster(_)))
+    }
+
     /// The cluster that commands go to, if it is one.
     pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
         match self.routing.get() {

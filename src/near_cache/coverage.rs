@@ -54,8 +54,8 @@ impl Coverage {
         self.is_lost.load(Acquire)
     }
 
-    /// The server has answered what was asked at this moment. Whoever asks does so once at a time; if the clock has been
-    /// set back meanwhile, it is the clock's new time that counts.
+    /// The server has answered what was asked at this moment. Whoever asks does so once at a time; if the clock has
+    /// been set back meanwhile, it is the clock's new time that counts.
     pub(crate) fn told(&self, asked: Moment) {
         self.told_until.store(asked.micros(), Release);
     }

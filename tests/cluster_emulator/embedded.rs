@@ -4,7 +4,7 @@ use crate::{FOO, client::Client, owner, start};
 use common::{SECOND, eventually, within};
 use entra_redis::emulator::Emulator;
 use redis::Value;
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 use tokio::net::TcpStream;
 
 #[tokio::test]
@@ -159,6 +159,26 @@ async fn nodes_die_and_come_back_empty() {
     }
     assert_eq!(cluster.pid(0).unwrap(), None);
     assert!(cluster.redis_address(0).is_err());
+}
+
+/// As redis-server has it without a port beside TLS: clients such as rustis ask for nothing else.
+#[tokio::test]
+async fn shards_are_told_as_redis_tells_them() {
+    let (emulator, cluster) = start(Emulator::builder().embedded_cluster(3)).await;
+    cluster.move_slots(100..=100, 1).await.unwrap();
+    let mut seed = Client::of_seed(&emulator).await;
+    let shards: Vec<HashMap<String, Value>> = seed.run("CLUSTER SHARDS").await;
+    let nodes = cluster.nodes().await.unwrap();
+    assert_eq!(shards.len(), nodes.len());
+    for (shard, node) in shards.into_iter().zip(nodes) {
+        let slots: Vec<u16> = redis::from_redis_value(shard["slots"].clone()).unwrap();
+        let expected: Vec<u16> = node.slots.iter().flat_map(|range| [*range.start(), *range.end()]).collect();
+        assert_eq!(slots, expected, "{}", node.index);
+        let [told]: [HashMap<String, String>; 1] =
+            redis::from_redis_value::<Vec<_>>(shard["nodes"].clone()).unwrap().try_into().unwrap();
+        assert_eq!((&*told["ip"], &*told["tls-port"]), ("127.0.0.1", &*node.address.port().to_string()));
+        assert_eq!((&*told["role"], &*told["health"], told.get("port")), ("master", "online", None));
+    }
 }
 
 #[tokio::test]

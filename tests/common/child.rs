@@ -1,5 +1,5 @@
-//! The command-line tool and the compiled examples as processes with an environment of their own: that of the tests' process is everybody's, and
-//! stays as it is.
+//! The command-line tool and the compiled examples as processes with an environment of their own: that of the tests'
+//! process is everybody's, and stays as it is.
 
 use super::{SECOND, logs, within};
 use entra_redis::emulator::Emulator;

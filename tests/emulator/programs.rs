@@ -1,4 +1,5 @@
-//! The command-line tool and the examples as a new user runs them: the emulator in a shell of its own, whose lines are another shell's variables.
+//! The command-line tool and the examples as a new user runs them: the emulator in a shell of its own, whose lines are
+//! another shell's variables.
 
 use common::{SECOND, child, logs, within};
 use serde_json::Value;

@@ -213,8 +213,8 @@ async fn keyspace_notifications_of_a_primary_that_dies_are_a_gap() {
     }
 }
 
-/// What the whole promise is about, in one run: connections that are cut while a slot moves, of a sharded channel and of
-/// an ordinary one.
+/// What the whole promise is about, in one run: connections that are cut while a slot moves, of a sharded channel and
+/// of an ordinary one.
 async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
     let (_azure, cluster, redis) = three(|config| config.protocol(protocol)).await;
     let (mut sink, mut sharded) = redis.pubsub().await.unwrap().split();
@@ -237,9 +237,7 @@ async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
             unreachable!()
         })
     };
-    let read = |mut stream: PubSubStream| {
-        tokio::spawn(async move { Heard::until(&mut stream, u64::MAX - 1).await })
-    };
+    let read = |mut stream: PubSubStream| tokio::spawn(async move { Heard::until(&mut stream, u64::MAX - 1).await });
     let (sharded, ordinary) = (read(sharded), read(ordinary));
     let mut kills = 0;
     for round in 0..5 {

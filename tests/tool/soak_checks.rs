@@ -94,8 +94,9 @@ fn a_message_that_comes_again_is_twice() {
     }
     heard.gap(gap(1, 5, false));
     assert!(heard.message(5).is_twice, "no gap but one of a handover explains that");
+    assert!(heard.history().contains("the greatest is 5"));
     heard.gap(gap(1, 5, true));
-    assert!(!heard.message(5).is_twice);
+    assert_eq!(heard.message(5), Verdict { is_again: true, ..Verdict::default() });
     assert!(heard.message(77).is_twice, "it was never sent");
 }
 
@@ -107,6 +108,8 @@ fn a_message_behind_later_ones_is_out_of_order() {
     heard.message(4);
     assert_eq!(heard.message(2), Verdict { is_out_of_order: true, ..Verdict::default() });
     assert!(heard.message(2).is_twice);
+    heard.gap(gap(3, 3, true));
+    assert_eq!(heard.message(3), Verdict::default(), "it comes from elsewhere");
 }
 
 #[test]

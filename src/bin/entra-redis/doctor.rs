@@ -20,10 +20,10 @@ use std::{
 
 /// Says what is wrong between this machine and a cache, and the one next thing to do about it.
 ///
-/// It walks the whole way: the settings and the credential that they mean, a token, DNS, TCP, TLS, the login, the cluster
-/// policy and its nodes' ports, a write, a read and a DEL of a key of its own, a hundred PINGs, a second AUTH on the live
-/// connection. It stops at nothing that can still be told, takes half a minute at most, and shows no secret. A token is
-/// sent only over a connection whose certificate was verified.
+/// It walks the whole way: the settings and the credential that they mean, a token, DNS, TCP, TLS, the login, the
+/// cluster policy and its nodes' ports, a write, a read and a DEL of a key of its own, a hundred PINGs, a second AUTH
+/// on the live connection. It stops at nothing that can still be told, takes half a minute at most, and shows no
+/// secret. A token is sent only over a connection whose certificate was verified.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of the command line")]

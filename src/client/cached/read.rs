@@ -129,8 +129,8 @@ impl CachedRedis {
         Ok(Value::Array(values.into_iter().map(Option::unwrap_or_default).collect()))
     }
 
-    /// As any other read, if need be by this deadline. What is kept of the key, or is just being read, may be older than
-    /// what comes: so that nobody reads that after this, it is forgotten.
+    /// As any other read, if need be by this deadline. What is kept of the key, or is just being read, may be older
+    /// than what comes: so that nobody reads that after this, it is forgotten.
     async fn go_around(&mut self, cmd: &Cmd, key: &[u8], deadline: Option<Instant>) -> RedisResult<Value> {
         let Self { redis, cache, .. } = self;
         let manager = Arc::clone(&redis.manager);
@@ -175,8 +175,8 @@ impl CachedRedis {
     }
 }
 
-/// What came of a read and the question for how long its key lives, and whether there is no such key; none if it is to be
-/// sent another way.
+/// What came of a read and the question for how long its key lives, and whether there is no such key; none if it is to
+/// be sent another way.
 fn came(outcome: Outcome, shared: &Shared, tracker: &Tracker) -> Option<(Came, bool)> {
     let Outcome::Answered(Value::Array(mut replies)) = outcome else {
         return None;

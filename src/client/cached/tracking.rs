@@ -3,16 +3,15 @@
 
 use super::{
     Shared,
+    sign::Sign,
     tracker::{Invalidations, Tracker},
 };
 use crate::{
     client::manager::ConnectionManager,
-    cluster::{
-        owned::{SlotSet, slots_by_its_word},
-    },
+    cluster::owned::slots_by_its_word,
     exec::{core::Core, lease::Place},
     link::{Link, Outcome},
-    near_cache::{Both, Coverage},
+    near_cache::Coverage,
     observe::event::Event,
     retry::{Backoff, RetryPolicy},
 };
@@ -27,8 +26,8 @@ const LINK_WITHIN: Duration = Duration::from_secs(30);
 /// A node that does not want to tell of changes is asked again after so long: it may have been replaced by another one.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Answers to one sign of life are waited for so long, as long as the connection lives. A silent one is found out by its
-/// keeper before that; while a token is validated, the server has a reason to be silent.
+/// Answers to one sign of life are waited for so long, as long as the connection lives. A silent one is found out by
+/// its keeper before that; while a token is validated, the server has a reason to be silent.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A node is asked for a sign of life so many times within `max_staleness`, and no more often than that.
@@ -62,14 +61,6 @@ pub(super) async fn run(manager: Arc<ConnectionManager>, shared: Arc<Shared>, tr
     }
     task.flush_lost();
     shared.remove(&tracker);
-}
-
-/// What a node says of itself, in a cluster.
-#[derive(Default)]
-struct Word {
-    slots: Option<SlotSet>,
-    /// It changes whenever the node gets slots from another one.
-    epoch: Option<u64>,
 }
 
 struct Task<'a> {
@@ -159,11 +150,10 @@ impl Task<'_> {
             Some(_) => return End::Refused("the server's answer to CLIENT TRACKING is unknown".into()),
             None => return End::Lost,
         }
-        let asked = self.shared.store.moment();
-        let Some(word) = self.sign_of_life(link).await else {
+        let Some(sign) = self.sign_of_life(link).await else {
             return End::Lost;
         };
-        self.tracker.begin(link, Coverage::from(asked.wall));
+        self.tracker.begin(link, Coverage::from(sign.asked.wall));
         if is_down(link) {
             // Its end may have come before there was anything to end.
             return End::Lost;
@@ -173,72 +163,62 @@ impl Task<'_> {
             self.manager.sources.journal.record(Event::CacheTracking { node, link: link.id() });
         }
         tokio::select! {
-            () = self.signs_of_life(link, asked, word) => {}
+            () = self.signs_of_life(link, sign) => {}
             () = self.changes(link) => {}
         }
         End::Lost
     }
 
-    /// Has the node give signs of life, until one does not come. Those of a cluster say which slots it has: what has moved
-    /// to another node changes there, of which this one does not tell.
-    async fn signs_of_life(&self, link: &Arc<Link>, mut told: Both, mut word: Word) {
-        let limit = self.shared.store.limits().max_staleness;
+    /// Has the node give signs of life, until one does not come.
+    async fn signs_of_life(&self, link: &Arc<Link>, mut last: Sign) {
+        let (store, limit) = (&self.shared.store, self.shared.store.limits().max_staleness);
         let period = (limit / SIGNS).max(SHORTEST_PERIOD);
         loop {
-            sleep_until(told.monotonic + period).await;
-            let asked = self.shared.store.moment();
+            sleep_until(last.asked.monotonic + period).await;
             let too_late = async {
-                sleep_until(told.monotonic + limit).await;
+                sleep_until(last.asked.monotonic + limit).await;
                 // What is served is found to be too old by the wall clock, unless that has been set back meanwhile.
-                if self.tracker.session().is_some_and(|session| self.shared.store.holds(&session.coverage)) {
+                if self.tracker.session().is_some_and(|session| store.holds(&session.coverage)) {
                     self.shared.flush(self.tracker);
                 }
                 std::future::pending().await
             };
             let sign = tokio::select! {
                 sign = self.sign_of_life(link) => sign,
-                sign = too_late => sign,
+                none = too_late => none,
             };
-            let Some(now) = sign else {
+            let (Some(sign), Some(session)) = (sign, self.tracker.session()) else {
                 return;
             };
-            // Where slots have come from another node, they may have been there for a time, and keys of theirs changed.
-            let has_got_slots = matches!((word.epoch, now.epoch), (Some(before), Some(now)) if before != now);
-            let has_not = |slots: &SlotSet| {
-                let read = self.tracker.session();
-                read.is_some_and(|session| !slots.has_all_of(session.coverage.slots()))
-            };
-            let has_lost_slots = now.slots.as_ref().is_some_and(has_not);
-            if has_got_slots || has_lost_slots || told.was_set_back_until(self.shared.store.moment()) {
+            let has_lost_slots = sign.has_not(&session.coverage);
+            if has_lost_slots || sign.has_changed_since(&last, store.moment()) {
                 self.shared.flush(self.tracker);
             }
             if has_lost_slots && let Some(cluster) = self.core.cluster() {
                 cluster.doubt();
             }
-            (told, word) = (asked, now);
+            last = sign;
             // After the look at the slots: until then it is not certain that all changes have been told.
             if let Some(session) = self.tracker.session() {
-                session.coverage.told(asked.wall);
+                session.coverage.told(last.asked.wall);
             }
         }
     }
 
     /// None if there is none.
-    async fn sign_of_life(&self, link: &Link) -> Option<Word> {
+    async fn sign_of_life(&self, link: &Link) -> Option<Sign> {
         if is_down(link) {
             return None;
         }
+        let asked = self.shared.store.moment();
         if self.core.cluster().is_none() {
             // Whatever it answers, it has.
-            return answer(link, &redis::cmd("PING")).await.map(|_| Word::default());
+            return answer(link, &redis::cmd("PING")).await.map(|_| Sign { asked, slots: None, epoch: None });
         }
         let mut info = redis::cmd("CLUSTER");
         info.arg("INFO");
         let (info, slots) = join(answer(link, &info), slots_by_its_word(&self.tracker.node, link, ANSWER_WITHIN)).await;
-        let info = info?;
-        // A node that is cut off from the others claims its slots, while another one may have got them.
-        let word = Word { slots: Some(slots?), epoch: field(&info, "cluster_my_epoch").and_then(|epoch| epoch.parse().ok()) };
-        (field(&info, "cluster_state") != Some("fail")).then_some(word)
+        Sign::of_cluster(asked, &info?, slots?)
     }
 
     /// Looks at what may end or flush what is covered, until the connection ends.
@@ -270,17 +250,6 @@ impl Task<'_> {
 /// Whether the link takes no commands any more.
 fn is_down(link: &Link) -> bool {
     link.has_ended() || !(link.is_open() || link.is_reauthenticating())
-}
-
-/// What a node's `CLUSTER INFO` says under this name. One that may not be asked says nothing.
-fn field<'a>(info: &'a Value, name: &str) -> Option<&'a str> {
-    let text = match info {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
-        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,
-        _ => return None,
-    };
-    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
-    text.lines().find_map(value).map(str::trim)
 }
 
 /// What a command of the link's only user is answered; none if it is not.

@@ -37,10 +37,10 @@ impl<'a> About<'a> {
     }
 }
 
-/// Commands that go past the memory. What they write is forgotten before they are sent, and once more at their end: what
-/// has been read meanwhile may be older. Their end is also that nobody waits for it any more. What they read is forgotten
-/// at their end: what is in memory may be older than what they have been answered, as its invalidation comes over another
-/// connection.
+/// Commands that go past the memory. What they write is forgotten before they are sent, and once more at their end:
+/// what has been read meanwhile may be older. Their end is also that nobody waits for it any more. What they read is
+/// forgotten at their end: what is in memory may be older than what they have been answered, as its invalidation comes
+/// over another connection.
 struct Passing<'a> {
     written: About<'a>,
     read: About<'a>,

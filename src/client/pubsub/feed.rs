@@ -88,8 +88,8 @@ impl Feed {
         }
     }
 
-    /// Whether what comes over it reaches the consumers, now or after what comes before it. What another link of its line
-    /// stands for does not.
+    /// Whether what comes over it reaches the consumers, now or after what comes before it. What another link of its
+    /// line stands for does not.
     pub(super) fn counts(&self) -> bool {
         matches!(self.phase, Phase::Holding | Phase::Live)
     }

@@ -145,8 +145,9 @@ impl State {
         }
     }
 
-    /// Notes that there is no room to hold back a message. All that follow it until the next [`catch_up`](Self::catch_up)
-    /// go the same way, so that the gap has one place among those that are held back: behind them.
+    /// Notes that there is no room to hold back a message. All that follow it until the next
+    /// [`catch_up`](Self::catch_up) go the same way, so that the gap has one place among those that are held back:
+    /// behind them.
     pub(super) fn spill(&mut self, id: u64, topic: &Topic) {
         let (Some(line), Some(entry)) = (self.lines.get_mut(&id), self.entries.of(topic)) else {
             return;

@@ -34,8 +34,8 @@ pub(super) struct Consumer {
     pub(super) topics: HashMap<Topic, Claim>,
 }
 
-/// That a consumer wants a topic, from the call that asked for it first until it is ended. Several calls, of clones of a
-/// sink, may ask for the same; it goes only if all of them fail.
+/// That a consumer wants a topic, from the call that asked for it first until it is ended. Several calls, of clones of
+/// a sink, may ask for the same; it goes only if all of them fail.
 pub(super) struct Claim {
     /// Which claim it is: the topic may be ended and asked for again while a call waits.
     number: u64,

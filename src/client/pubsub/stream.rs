@@ -61,8 +61,8 @@ impl PubSubSink {
     /// Subscribes to channels, and waits until the server has confirmed it. One that this consumer has already changes
     /// nothing.
     ///
-    /// If it fails, or its future is dropped, it is as if it had not been called: what a clone of this sink has subscribed
-    /// to, or is about to, stays.
+    /// If it fails, or its future is dropped, it is as if it had not been called: what a clone of this sink has
+    /// subscribed to, or is about to, stays.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
-use super::*;
+use super::{reference::Reference, *};
 use serde_json::json;
-use std::fs;
+use std::{fs, time::Duration};
 
 const ID: &str = "7e57e57e-0000-4000-8000-000000000002";
 

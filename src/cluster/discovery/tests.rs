@@ -15,8 +15,9 @@ async fn a_lazy_start_without_anybody_who_fetches_tokens_refuses_commands() {
         pool_size: None,
         node_map: NodeMap::default(),
         refresh_interval: Duration::from_secs(60),
+        found: Found::default(),
     };
-    let found = Found::default();
-    assert!(discovery.start_some_time(found.clone()).await.is_none());
+    let found = discovery.found.clone();
+    assert!(discovery.start_some_time().await.is_none());
     assert!(found.get().is_none() && availability.is_closed());
 }

@@ -114,6 +114,7 @@ impl Member {
         };
         match args.option(0).as_str() {
             "SLOTS" => Ok(self.slots()),
+            "SHARDS" => Ok(self.shards()),
             "NODES" => Ok(Reply::Text(self.nodes())),
             "INFO" => Ok(Reply::Text(self.info())),
             "KEYSLOT" => Ok(Reply::Int(slot_of(args.at(1)).into())),
@@ -140,6 +141,31 @@ impl Member {
             Some(Reply::Array(vec![first, last, node(owner)?]))
         };
         Reply::Array(layout.ranges().into_iter().filter_map(range).collect())
+    }
+
+    /// As redis-server tells it where it has no port without TLS.
+    fn shards(&self) -> Reply {
+        let layout = lock(&self.layout);
+        let ranges = layout.ranges();
+        let shard = |(node, address): (&usize, &SocketAddr)| {
+            let of_node = ranges.iter().filter(|(_, owner)| owner == node);
+            let slots = of_node.flat_map(|(range, _)| [*range.start(), *range.end()]);
+            let ip = address.ip().to_string();
+            let node = Reply::Map(vec![
+                (Reply::bulk("id"), Reply::bulk(id(*node))),
+                (Reply::bulk("tls-port"), Reply::Int(address.port().into())),
+                (Reply::bulk("ip"), Reply::bulk(ip.as_str())),
+                (Reply::bulk("endpoint"), Reply::bulk(ip.as_str())),
+                (Reply::bulk("role"), Reply::bulk("master")),
+                (Reply::bulk("replication-offset"), Reply::Int(0)),
+                (Reply::bulk("health"), Reply::bulk("online")),
+            ]);
+            Reply::Map(vec![
+                (Reply::bulk("slots"), Reply::Array(slots.map(|slot| Reply::Int(slot.into())).collect())),
+                (Reply::bulk("nodes"), Reply::Array(vec![node])),
+            ])
+        };
+        Reply::Array(layout.addresses.iter().map(shard).collect())
     }
 
     fn nodes(&self) -> String {

@@ -152,6 +152,7 @@ const OF_CLUSTER: &[(&str, i8)] = &[
     ("KEYSLOT", 3),
     ("MYID", 2),
     ("NODES", 2),
+    ("SHARDS", 2),
     ("SLOTS", 2),
 ];
 

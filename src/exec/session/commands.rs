@@ -63,7 +63,8 @@ impl Session {
             Outcome::Answered(value) => value,
             Outcome::Written => Value::Nil,
             Outcome::Unreadable(_, problem) => {
-                self.noted(&[step], &[Value::Nil]);
+                // It has run.
+                self.noted(&[step], &[Value::Okay]);
                 return Err(unreadable(None, problem));
             }
             other => return Err(self.failed(core, &other, &[step])),
@@ -84,6 +85,7 @@ impl Session {
             let link = self.link()?;
             return Ok(self.outcome(self.queue(&link, cmd, deadline)).await);
         }
+        let slices = Slices::new(core, cmd, what.blocks(cmd), replicas::counts(what));
         let mut last_ids = LastIds::of(cmd, what);
         while let Some(question) = last_ids.question() {
             let deadline = self.deadline(core, None);
@@ -98,8 +100,10 @@ impl Session {
             }
         }
         let resolved = last_ids.resolved(cmd);
-        let cmd = resolved.as_ref().unwrap_or(cmd);
-        let slices = Slices::new(core, cmd, what.blocks(cmd), replicas::counts(what));
+        let slices = match &resolved {
+            Some(cmd) => slices.of(cmd),
+            None => slices,
+        };
         let Some(lease) = &self.lease else {
             return Err(self.gone().into());
         };
@@ -107,7 +111,12 @@ impl Session {
             loop {
                 match slices.next(lease.link(), self.is_behind_asking(cmd)).await {
                     End::Passed if self.state.is_held() => {}
-                    End::Passed => slices.make_way(lease).await,
+                    End::Passed => {
+                        slices.make_way(lease).await;
+                        if slices.is_too_late(lease.link()) {
+                            return Outcome::Answered(Value::Nil);
+                        }
+                    }
                     End::Answered(value) => return Outcome::Answered(value),
                     End::Unreadable(problem) => return Outcome::Unreadable(None, problem),
                     End::Unsent => return Outcome::Unsent(None),

@@ -73,12 +73,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
         let mut came = 0;
         loop {
-            let more = self.replies();
-            self.wake();
-            if more? || came > READ_AT_ONCE {
-                // Others run meanwhile: those who got their replies send again, and the server is kept busy.
-                cx.waker().wake_by_ref();
-                return Ok(true);
+            // At most turns the first look finds nothing: there is nobody to be told then.
+            if !self.inbox.bytes().is_empty() {
+                let more = self.replies();
+                self.wake();
+                if more? || came > READ_AT_ONCE {
+                    // Others run meanwhile: those who got their replies send again, and the server is kept busy.
+                    cx.waker().wake_by_ref();
+                    return Ok(true);
+                }
             }
             match self.inbox.fill(Pin::new(&mut self.stream), cx) {
                 Poll::Pending if coop::has_budget_remaining() => return Ok(false),

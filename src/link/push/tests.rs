@@ -32,6 +32,25 @@ fn who_wants_pushes_gets_them_and_learns_of_their_end() {
 }
 
 #[test]
+fn the_end_is_told_once_to_the_first_receiver_whenever_it_comes() {
+    for comes_late in [false, true] {
+        let pushes = Arc::new(Pushes::over(ProtocolVersion::RESP3));
+        let source = Source(Arc::clone(&pushes));
+        let [first, second] = [(); 2].map(|()| Arc::new(Counts::default()));
+        if comes_late {
+            drop(source);
+            pushes.hand_to(Arc::clone(&first) as Arc<dyn PushReceiver>);
+        } else {
+            pushes.hand_to(Arc::clone(&first) as Arc<dyn PushReceiver>);
+            assert_eq!(first.ended.load(SeqCst), 0);
+            drop(source);
+        }
+        pushes.hand_to(Arc::clone(&second) as Arc<dyn PushReceiver>);
+        assert_eq!((first.ended.load(SeqCst), second.ended.load(SeqCst)), (1, 0), "late: {comes_late}");
+    }
+}
+
+#[test]
 fn only_resp3_tells_pushes_from_replies() {
     assert!(Pushes::over(ProtocolVersion::RESP3).are_told_apart());
     assert!(!Pushes::over(ProtocolVersion::RESP2).are_told_apart());

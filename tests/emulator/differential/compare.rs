@@ -56,7 +56,8 @@ impl Rule {
             b"PTTL" => Self::Time(TOLERANCE_MS),
             b"CLIENT" if word(1) == b"ID" => Self::Kind,
             b"XINFO" if word(1) == b"STREAM" => Self::Fields(&["radix-tree-keys", "radix-tree-nodes"]),
-            // Since version 7.2, consumers are there with their first request; before, with the first that finds something.
+            // Since version 7.2, consumers are there with their first request; before, with the first that finds
+            // something.
             b"XINFO" if word(1) == b"GROUPS" => Self::Fields(&["consumers"]),
             b"XINFO" if word(1) == b"CONSUMERS" => Self::Kind,
             b"XGROUP" if word(1) == b"CREATECONSUMER" => Self::Kind,

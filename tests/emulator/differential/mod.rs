@@ -162,8 +162,8 @@ async fn the_store_answers_as_redis_does() {
     tokio::join!(compare_in("2"), compare_in("3"));
 }
 
-/// Commands that the front answers itself, or that end the connection; those whose subcommands count; and those that are
-/// for nodes of a cluster.
+/// Commands that the front answers itself, or that end the connection; those whose subcommands count; and those that
+/// are for nodes of a cluster.
 const OTHERS: &[&str] = &[
     "AUTH",
     "MONITOR",

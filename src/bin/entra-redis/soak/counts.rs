@@ -15,6 +15,8 @@ pub(super) enum Figure {
     MessagesMissing,
     MessagesTwice,
     MessagesOutOfOrder,
+    /// Came again behind a gap, from another node of a cluster, or over RESP2.
+    MessagesAgain,
     /// Sent to another node of a cluster than the subscriber's, and lost between the two, under chaos.
     MessagesLostBetweenNodes,
     /// Those that consumers have got.
@@ -34,12 +36,13 @@ pub(super) enum Figure {
 }
 
 impl Figure {
-    pub(super) const ALL: [(Self, &'static str); 16] = [
+    pub(super) const ALL: [(Self, &'static str); 17] = [
         (Self::Messages, "messages"),
         (Self::Gaps, "gaps"),
         (Self::MessagesMissing, "messages_missing"),
         (Self::MessagesTwice, "messages_twice"),
         (Self::MessagesOutOfOrder, "messages_out_of_order"),
+        (Self::MessagesAgain, "messages_again"),
         (Self::MessagesLostBetweenNodes, "messages_lost_between_nodes"),
         (Self::Elements, "elements"),
         (Self::ElementsLost, "elements_lost"),

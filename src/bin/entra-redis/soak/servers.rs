@@ -12,15 +12,37 @@ use tokio::time::sleep;
 /// A primary that comes back answers as one for a moment, before it learns that its replica has taken its place.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
+/// What a server calls itself.
+#[derive(Clone, PartialEq, Eq)]
+struct Name {
+    /// Another one after each start.
+    run: String,
+    /// Another one after each time that it has taken a primary's place; none if it does not say.
+    history: Option<String>,
+}
+
 /// The name of each server by its address, which is empty for a single endpoint.
-type Names = BTreeMap<String, String>;
+type Names = BTreeMap<String, Name>;
+
+/// By then a primary whose replica has taken its place has heard of it.
+const LATE: Duration = Duration::from_secs(1);
+
+/// What may have happened to servers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Change {
+    None,
+    /// One was started anew: it may have lost any key.
+    Anew,
+    /// One has gone, and its replica, which may not have had its last writes, has taken its place.
+    Gone,
+}
 
 /// The servers at the last look.
 #[derive(Clone)]
 pub(super) struct Servers {
     /// None if they do not say.
     names: Option<Names>,
-    changed: Option<Instant>,
+    changed: Option<(Change, Instant)>,
 }
 
 impl Servers {
@@ -28,31 +50,44 @@ impl Servers {
         Self { names: names(plan, redis).await, changed: None }
     }
 
-    /// Whether a server has been started anew since the last look; with chaos, also if one has gone. One that does not
-    /// say has not.
-    pub(super) async fn have_changed(&mut self, plan: &Plan, redis: &mut EntraRedis) -> bool {
-        let Some(now) = names(plan, redis).await else {
-            return false;
-        };
-        let changed = self.names.as_ref().is_some_and(|before| differ(before, &now, plan.chaos));
-        self.names = Some(now);
-        if changed {
-            self.changed = Some(Instant::now());
+    /// What has happened to them since the last look. One that does not say who it is has not changed.
+    pub(super) async fn change(&mut self, plan: &Plan, redis: &mut EntraRedis) -> Change {
+        let mut change = self.look_again(plan, redis).await;
+        if change == Change::None && plan.chaos && self.names.as_ref().is_some_and(|names| names.len() > 1) {
+            // Neither a primary that stood still while its replica took its place, nor whoever asks it, may know yet.
+            sleep(LATE).await;
+            change = self.look_again(plan, redis).await;
         }
-        changed
+        if change != Change::None {
+            self.changed = Some((change, Instant::now()));
+        }
+        match self.changed {
+            Some((Change::Gone, at)) if at.elapsed() < AFTERMATH => Change::Gone,
+            _ => change,
+        }
     }
 
-    /// The same, and for some seconds after it was noticed.
+    async fn look_again(&mut self, plan: &Plan, redis: &mut EntraRedis) -> Change {
+        let Some(now) = names(plan, redis).await else {
+            return Change::None;
+        };
+        let change = self.names.as_ref().map_or(Change::None, |before| change_of(before, &now, plan.chaos));
+        self.names = Some(now);
+        change
+    }
+
+    /// Whether acknowledged writes may have been lost lately.
     pub(super) async fn have_changed_lately(&mut self, plan: &Plan, redis: &mut EntraRedis) -> bool {
-        self.have_changed(plan, redis).await || self.changed.is_some_and(|at| at.elapsed() < AFTERMATH)
+        let change = self.change(plan, redis).await;
+        change != Change::None || self.changed.is_some_and(|(_, at)| at.elapsed() < AFTERMATH)
     }
 }
 
-/// What the servers call themselves, another name after each start.
+/// What the servers call themselves.
 async fn names(plan: &Plan, redis: &mut EntraRedis) -> Option<Names> {
     let limit = plan.recovers_until();
     loop {
-        match redis::cmd("INFO").arg("server").query_async::<Value>(redis).await {
+        match redis::cmd("INFO").query_async::<Value>(redis).await {
             Ok(info) => {
                 let (names, all) = names_in(info);
                 // One that does not answer just now has not gone for that.
@@ -73,7 +108,9 @@ async fn names(plan: &Plan, redis: &mut EntraRedis) -> Option<Names> {
 /// that does not.
 fn names_in(info: Value) -> (Names, bool) {
     let text = |info: Value| redis::from_redis_value::<String>(info).ok();
-    let name = |info: &str| info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned);
+    let field = |info: &str, name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    let is_primary = |info: &str| field(info, "role:").is_none_or(|role| role != "slave");
+    let name = |info: &str| Some(Name { run: field(info, "run_id:")?, history: field(info, "master_replid:") });
     let nodes = match info {
         Value::Map(nodes) => nodes,
         info => vec![(Value::SimpleString(String::new()), info)],
@@ -83,13 +120,18 @@ fn names_in(info: Value) -> (Names, bool) {
     for (node, info) in nodes {
         let info = text(info);
         all &= info.is_some();
-        names.extend(text(node).zip(info.as_deref().and_then(name)));
+        names.extend(text(node).zip(info.as_deref().filter(|info| is_primary(info)).and_then(name)));
     }
     (names, all)
 }
 
-/// Whether keys may be lost between the two looks: a server was started anew. With `chaos`, also if a node has gone:
-/// its replica may not have had all of its writes.
-fn differ(before: &Names, now: &Names, chaos: bool) -> bool {
-    before.iter().any(|(node, name)| now.get(node).map_or(chaos, |newer| newer != name))
+/// What has happened between the two looks. That one goes is expected with `chaos` only; it may have come back since.
+fn change_of(before: &Names, now: &Names, chaos: bool) -> Change {
+    let changes = before.iter().map(|(node, name)| match now.get(node) {
+        Some(newer) if newer.run != name.run => Change::Anew,
+        Some(newer) if newer.history == name.history => Change::None,
+        _ if chaos => Change::Gone,
+        _ => Change::None,
+    });
+    changes.max().unwrap_or(Change::None)
 }

@@ -3,7 +3,7 @@
 use super::{
     plan::{BREATH, Plan},
     register::Register,
-    servers::Servers,
+    servers::{Change, Servers},
     tally::{Kind, histogram},
 };
 use entra_redis::EntraRedis;
@@ -106,20 +106,25 @@ impl Worker {
     }
 
     async fn is_right(&mut self, key: usize, found: Option<&[u8]>) -> bool {
-        let Some(value) = found else {
-            return self.keys[key].may_hold(None) || (self.was_restarted().await && self.keys[key].may_hold(None));
-        };
-        let write = self.write_of(value);
-        write.is_some() && self.keys[key].may_hold(write)
+        let write = found.map(|value| self.write_of(value));
+        // Nobody has written that.
+        if write == Some(None) {
+            return false;
+        }
+        let write = write.flatten();
+        self.keys[key].may_hold(write) || (self.have_changed().await && self.keys[key].may_hold(write))
     }
 
-    /// Whether a server has been started anew since the last look: then, and only then, it may have lost any key.
-    async fn was_restarted(&mut self) -> bool {
-        let restarted = self.servers.have_changed(&self.plan, &mut self.redis).await;
-        if restarted {
-            self.keys.iter_mut().for_each(Register::perhaps_lost);
+    /// Whether a server has been started anew since the last look, or gone: then, and only then, it may have lost what
+    /// was written.
+    async fn have_changed(&mut self) -> bool {
+        let change = self.servers.change(&self.plan, &mut self.redis).await;
+        match change {
+            Change::None => {}
+            Change::Anew => self.keys.iter_mut().for_each(Register::perhaps_lost),
+            Change::Gone => self.keys.iter_mut().for_each(Register::perhaps_set_back),
         }
-        restarted
+        change != Change::None
     }
 
     fn name(&self, key: usize) -> String {

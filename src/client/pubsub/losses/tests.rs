@@ -99,8 +99,8 @@ async fn a_gap_is_told_to_those_who_were_there() {
 
 const KEYS: &str = "__key*";
 
-/// What each of two primaries tells for itself, of which one leaves without another one in its place: its slots belong to
-/// the one that stays.
+/// What each of two primaries tells for itself, of which one leaves without another one in its place: its slots belong
+/// to the one that stays.
 fn two_primaries() -> (Desk, Topic) {
     let topic = Topic::Pattern(KEYS.into());
     let mut desk = Desk::with(2, std::slice::from_ref(&topic));

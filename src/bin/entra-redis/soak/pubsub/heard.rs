@@ -33,7 +33,7 @@ struct Sending {
 pub(crate) struct Gap {
     pub(crate) from: SystemTime,
     pub(crate) until: SystemTime,
-    /// Whether messages of it may as well have come twice.
+    /// Whether messages of it may as well come again, and later than others: they come from elsewhere behind it.
     pub(crate) may_repeat: bool,
 }
 
@@ -50,6 +50,8 @@ pub(crate) struct Verdict {
     pub(crate) missing: Vec<u64>,
     /// So many were sent to another node than the subscriber's, and lost between the two.
     pub(crate) lost_between_nodes: u64,
+    /// It has come before, and a gap explains that.
+    pub(crate) is_again: bool,
     /// It has come before, or was never sent.
     pub(crate) is_twice: bool,
     /// It was passed over before: later ones have come first.
@@ -67,6 +69,8 @@ pub(crate) struct Heard {
     passed_over: BTreeMap<u64, Sending>,
     /// The greatest number that was heard; 0 before the first.
     newest: u64,
+    /// The last that was certainly not sent when it was first tried; 0 before the first.
+    refused: u64,
     /// Those that may yet explain a hole.
     gaps: Vec<Gap>,
 }
@@ -87,6 +91,7 @@ impl Heard {
     /// It was certainly not sent.
     pub(crate) fn not_sent(&mut self, number: u64) {
         self.sent.remove(&number);
+        self.refused = number;
     }
 
     /// The consumer is told of a gap.
@@ -135,18 +140,37 @@ impl Heard {
     /// A message that is not expected, or not any more.
     fn again(&mut self, number: u64) -> Verdict {
         let mut verdict = Verdict::default();
-        if let Some(missed) = self.passed_over.remove(&number) {
-            verdict.is_out_of_order = matches!(missed.fate, Fate::Sent { strictly: true, .. });
-            remember(&mut self.known, number, missed);
+        let passed_over = self.passed_over.remove(&number);
+        let Some(message) = passed_over.or_else(|| self.known.get(&number).copied()) else {
+            verdict.is_twice = true;
             return verdict;
-        }
-        let may_repeat = |message: &Sending| {
-            let until = if let Fate::Sent { until, .. } = message.fate { until } else { message.from };
-            self.gaps.iter().any(|gap| gap.may_repeat && gap.covers(message.from, until))
         };
-        verdict.is_twice = !self.known.get(&number).is_some_and(may_repeat);
+        let (until, strictly) = match message.fate {
+            Fate::Sent { until, strictly } => (until, strictly),
+            Fate::Unknown => (message.from, true),
+        };
+        let is_explained = self.gaps.iter().any(|gap| gap.may_repeat && gap.covers(message.from, until));
+        if passed_over.is_some() {
+            verdict.is_out_of_order = strictly && !is_explained;
+            remember(&mut self.known, number, message);
+        } else {
+            verdict.is_again = is_explained;
+            verdict.is_twice = !is_explained;
+        }
         verdict
     }
+
+    /// The gaps that are remembered, and the greatest number, for whoever looks for the cause of a fault.
+    pub(crate) fn history(&self) -> String {
+        let gaps: Vec<_> = self.gaps.iter().map(|gap| (since(gap.from), since(gap.until), gap.may_repeat)).collect();
+        let (now, newest, refused) = (since(SystemTime::now()), self.newest, self.refused);
+        format!("the greatest is {newest}, the last that was refused {refused}, it is {now:?} and gaps were {gaps:?}")
+    }
+}
+
+/// A time of this minute or so, in seconds.
+fn since(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn remember(messages: &mut BTreeMap<u64, Sending>, number: u64, message: Sending) {

@@ -38,6 +38,7 @@ impl Ear {
 #[derive(Default)]
 struct Consumer {
     topics: Vec<Topic>,
+    is_on_a_cluster: bool,
     ears: HashMap<String, Ear>,
 }
 
@@ -90,7 +91,7 @@ impl Consumer {
                 plan.counts.add(Figure::Messages, 1);
                 let (channel, number) = (msg.get_channel_name(), number(msg));
                 match self.ears.get(channel).zip(number) {
-                    Some((ear, number)) => judge(plan, channel, number, ear.lock().message(number)),
+                    Some((ear, number)) => judge(plan, channel, number, &mut ear.lock()),
                     None => plan.counts.fault(Figure::MessagesTwice, 1, || {
                         format!("{channel}: a message that nobody has sent: {msg:?}")
                     }),
@@ -98,8 +99,14 @@ impl Consumer {
             }
             Delivery::Gap { channels, from, until, reason, .. } => {
                 plan.counts.add(Figure::Gaps, 1);
-                let gap = Gap { from: *from, until: *until, may_repeat: *reason == GapReason::Replaced };
-                channels.iter().flat_map(|topic| self.of(topic)).for_each(|ear| ear.lock().gap(gap));
+                for topic in channels {
+                    // The nodes of a cluster pass messages on to each other, one sooner than the other: what has come
+                    // from one of them may be on its way to the next one that is subscribed at.
+                    let is_passed_on = self.is_on_a_cluster && !matches!(topic, Topic::Sharded(_));
+                    let may_repeat = is_passed_on || *reason == GapReason::Replaced;
+                    let gap = Gap { from: *from, until: *until, may_repeat };
+                    self.of(topic).for_each(|ear| ear.lock().gap(gap));
+                }
             }
             _ => plan.tally.fail(Kind::Other, &format!("this soak does not know what this is: {delivery:?}")),
         }
@@ -110,16 +117,18 @@ fn number(msg: &Msg) -> Option<u64> {
     msg.get_payload::<String>().ok()?.parse().ok()
 }
 
-fn judge(plan: &Plan, channel: &str, number: u64, verdict: Verdict) {
-    let Verdict { missing, lost_between_nodes, is_twice, is_out_of_order } = verdict;
-    plan.counts.fault(Figure::MessagesMissing, missing.len() as u64, || {
-        format!("{channel}: {missing:?} are missing before {number}, and no gap tells of them")
+fn judge(plan: &Plan, channel: &str, number: u64, heard: &mut Heard) {
+    let Verdict { missing, lost_between_nodes, is_again, is_twice, is_out_of_order } = heard.message(number);
+    let fault = |figure, how_many, what: &dyn Fn() -> String| {
+        plan.counts.fault(figure, how_many, || format!("{channel}: {}; {}", what(), heard.history()));
+    };
+    fault(Figure::MessagesMissing, missing.len() as u64, &|| {
+        format!("{missing:?} are missing before {number}, and no gap tells of them")
     });
+    fault(Figure::MessagesTwice, u64::from(is_twice), &|| format!("{number} has come twice"));
+    fault(Figure::MessagesOutOfOrder, u64::from(is_out_of_order), &|| format!("{number} has come after later ones"));
     plan.counts.add(Figure::MessagesLostBetweenNodes, lost_between_nodes);
-    plan.counts.fault(Figure::MessagesTwice, u64::from(is_twice), || format!("{channel}: {number} has come twice"));
-    plan.counts.fault(Figure::MessagesOutOfOrder, u64::from(is_out_of_order), || {
-        format!("{channel}: {number} has come after later ones")
-    });
+    plan.counts.add(Figure::MessagesAgain, u64::from(is_again));
 }
 
 /// Sends the messages of one channel.
@@ -208,7 +217,8 @@ pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis) -> bool {
         eprintln!("the server does not know sharded channels: --pubsub does without them");
     }
     let prefix = format!("soak:{:x}:news", plan.run);
-    let (mut by_name, mut by_pattern) = (Consumer::default(), Consumer::default());
+    let consumer = || Consumer { is_on_a_cluster: is_cluster, ..Consumer::default() };
+    let (mut by_name, mut by_pattern) = (consumer(), consumer());
     by_pattern.topics.push(Topic::Pattern(format!("{prefix}:*").into_bytes()));
     let mut publishers = Vec::new();
     for at in 0..CHANNELS {
