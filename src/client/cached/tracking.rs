@@ -7,7 +7,9 @@ use super::{
 };
 use crate::{
     client::manager::ConnectionManager,
-    cluster::owned::{SlotSet, slots_by_its_word},
+    cluster::{
+        owned::{SlotSet, slots_by_its_word},
+    },
     exec::{core::Core, lease::Place},
     link::{Link, Outcome},
     near_cache::{Both, Coverage},
@@ -235,8 +237,7 @@ impl Task<'_> {
         let (info, slots) = join(answer(link, &info), slots_by_its_word(&self.tracker.node, link, ANSWER_WITHIN)).await;
         let info = info?;
         // A node that is cut off from the others claims its slots, while another one may have got them.
-        let word =
-            Word { slots: Some(slots?), epoch: field(&info, "cluster_my_epoch").and_then(|epoch| epoch.parse().ok()) };
+        let word = Word { slots: Some(slots?), epoch: field(&info, "cluster_my_epoch").and_then(|epoch| epoch.parse().ok()) };
         (field(&info, "cluster_state") != Some("fail")).then_some(word)
     }
 

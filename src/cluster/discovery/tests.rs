@@ -7,6 +7,7 @@ async fn a_lazy_start_without_anybody_who_fetches_tokens_refuses_commands() {
     let (setup, shared, actor) = setup_with(1, || AccessToken::opaque("token", Duration::from_secs(60), "tester"));
     drop(actor);
     let availability = Arc::clone(&shared.availability);
+    let found = Found::default();
     let discovery = Discovery {
         topology: Topology::Auto,
         setup,
@@ -15,8 +16,8 @@ async fn a_lazy_start_without_anybody_who_fetches_tokens_refuses_commands() {
         pool_size: None,
         node_map: NodeMap::default(),
         refresh_interval: Duration::from_secs(60),
+        found: found.clone(),
     };
-    let found = Found::default();
-    assert!(discovery.start_some_time(found.clone()).await.is_none());
+    assert!(discovery.start_some_time().await.is_none());
     assert!(found.get().is_none() && availability.is_closed());
 }
