@@ -48,8 +48,8 @@ pub enum Topology {
     /// `startup_timeout`.
     #[default]
     Auto,
-    /// One endpoint; nothing is asked. On a cluster, commands on keys of other nodes fail with `MOVED`, and the error says
-    /// what to set.
+    /// One endpoint; nothing is asked. On a cluster, commands on keys of other nodes fail with `MOVED`, and the error
+    /// says what to set.
     SingleEndpoint,
     /// A cluster; `connect` fails if it is none.
     OssCluster,
@@ -116,7 +116,11 @@ impl Discovery {
                     self.shared.availability.announce();
                     return watch;
                 }
-                Err(error) if error.kind() == ErrorKind::Closed => return None,
+                Err(error) if error.kind() == ErrorKind::Closed => {
+                    // Nobody opens links any more: those who wait are told, and the next ones do not wait.
+                    self.shared.availability.close();
+                    return None;
+                }
                 Err(error) => found.note_error(error),
             }
             // The next first connection is to ask for the topology again.
@@ -202,3 +206,6 @@ async fn first_links(cluster: &Cluster, shared: &Shared, limit: Instant) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

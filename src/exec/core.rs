@@ -1,6 +1,7 @@
 //! What a call needs: where commands go, how many may be under way, and for how long.
 
 use super::{
+    iteration::SignedCursors,
     order::{Memory, Next},
     request::Request,
     waiting::Sent,
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) retry_reads: bool,
     /// Where durations go.
     pub(crate) operations: Operations,
+    /// Whether cursors tell which server they are of.
+    pub(crate) signed_cursors: SignedCursors,
 }
 
 /// The way of a request.
@@ -158,6 +161,12 @@ impl Core {
             Some(Routing::Cluster(cluster)) => cluster.nodes.with_leaving(),
             None => Vec::new(),
         }
+    }
+
+    /// Whether commands go to a cluster; none as long as nobody knows.
+    #[inline]
+    pub(crate) fn is_cluster(&self) -> Option<bool> {
+        self.routing.get().map(|routing| matches!(routing, Routing::Cluster(_)))
     }
 
     /// The cluster that commands go to, if it is one.

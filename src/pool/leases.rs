@@ -146,17 +146,28 @@ pub(crate) struct Lease {
     link: Arc<Link>,
     pool: Arc<Pool>,
     leases: Arc<Leases>,
-    is_clean: bool,
+    end: End,
+}
+
+/// What becomes of a link when its user is through with it.
+#[derive(Clone, Copy)]
+enum End {
+    /// It waits for the next user.
+    Kept,
+    /// It is closed when what is on its way is answered.
+    Drained,
+    /// It is closed at once.
+    Cut,
 }
 
 impl Lease {
     pub(super) fn new(link: Arc<Link>, pool: Arc<Pool>, leases: Arc<Leases>) -> Self {
-        Self { link, pool, leases, is_clean: true }
+        Self { link, pool, leases, end: End::Kept }
     }
 
     /// In the hands of a user, who may leave anything behind on it.
     pub(crate) fn begin(mut self) -> Self {
-        self.is_clean = false;
+        self.end = End::Cut;
         self
     }
 
@@ -172,20 +183,33 @@ impl Lease {
 
     /// For the next user, who finds nothing of this one's.
     pub(crate) fn give_back(mut self) {
-        self.is_clean = true;
+        self.end = End::Kept;
+    }
+
+    /// For nobody any more. What its user has sent may be answered, which has to be something that Redis does not wait
+    /// with.
+    pub(crate) fn drain(mut self) {
+        self.end = End::Drained;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.is_clean {
-            self.release();
-            self.leases.put(Arc::clone(&self.link), Arc::clone(&self.pool));
-        } else {
-            self.link.retire(LEFT);
-            // At once: a command that blocks would go on taking elements which nobody gets.
-            self.link.end();
-            self.pool.wake_keeper();
+        match self.end {
+            End::Kept => {
+                self.release();
+                self.leases.put(Arc::clone(&self.link), Arc::clone(&self.pool));
+            }
+            End::Drained => {
+                self.link.retire(LEFT);
+                self.pool.wake_keeper();
+            }
+            End::Cut => {
+                self.link.retire(LEFT);
+                // At once: a command that blocks would go on taking elements which nobody gets.
+                self.link.end();
+                self.pool.wake_keeper();
+            }
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Subscriptions that outlive tokens, connections and nodes.
 
 mod delivery;
+#[cfg(test)]
+mod desk;
 mod feed;
 mod handover;
 mod hub;
 mod line;
+mod links;
+mod losses;
 mod mailbox;
 mod places;
 mod requests;
@@ -122,7 +126,10 @@ impl EntraRedis {
 /// Channels and patterns are subscribed to at any node, and at another one when that goes. Sharded channels
 /// (`ssubscribe`) are at the node of their slot, and follow it. Keyspace notifications, by channels and patterns that
 /// begin with `__keyspace@` or `__keyevent@` (`__key*__:*` does, `*` does not), are subscribed to at all primaries, new
-/// ones included: each tells of its own keys alone.
+/// ones included: each tells of its own keys alone. One that comes or goes is a gap.
+///
+/// A node that is cut off from the others sends nothing of what is published at them, and does not know it. That is a
+/// gap once another node has taken its place, though one that may begin too late.
 #[derive(Debug)]
 pub struct PubSub {
     sink: PubSubSink,

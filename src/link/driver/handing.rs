@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 impl<S> Driver<S> {
     /// Has an answer ready for whoever waits for it, until [`hand_over`](Self::hand_over).
-    pub(super) fn tell(&mut self, mut entry: Entry, outcome: Outcome, large: bool) {
-        if let Some(slot) = entry.slot.take() {
-            let deadline = entry.deadline.unwrap_or_else(Instant::now);
+    pub(super) fn tell(&mut self, entry: Entry, outcome: Outcome, large: bool) {
+        let Entry { slot, deadline, .. } = entry;
+        if let Some(slot) = slot {
+            let deadline = deadline.unwrap_or_else(Instant::now);
             self.answers.push((slot, Answer { outcome, large, deadline }));
         }
     }

@@ -148,10 +148,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         // refusal.
         let may_have_come = self.written > 0 || !self.outstanding.entries.is_empty();
         let mut more = may_have_come && self.read(cx)?;
-        if self.broken.is_none() && self.output != Output::Blocked && self.is_let_on() {
-            // What came has let on what waited for it.
-            self.send_or_break(now, cx);
-            more = more || self.broken.is_some() && self.read(cx)?;
+        if self.is_let_on() && self.broken.is_none() && self.output != Output::Blocked {
+            more = self.send_behind_fence(now, cx, more)?;
         }
         // What the server has said before the connection broke counts.
         if let Some(reason) = self.broken
@@ -163,6 +161,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(())
     }
 
+    /// What came has let on what waited for it: sends that. True if there may be `more` to read.
+    #[cold]
+    fn send_behind_fence(&mut self, now: Instant, cx: &mut Context<'_>, more: bool) -> Result<bool, Reason> {
+        self.send_or_break(now, cx);
+        Ok(more || self.broken.is_some() && self.read(cx)?)
+    }
+
+    #[inline]
     fn send_or_break(&mut self, now: Instant, cx: &mut Context<'_>) {
         if let Err(reason) = self.send(now, cx) {
             self.queue.set(Condition::Down(reason));
@@ -216,10 +222,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        while self.is_let_on() {
-            let room = self.room();
+        while self.sent < self.outstanding.bytes.len() {
+            let room = self.room().min(self.record);
+            if room == 0 {
+                break;
+            }
             let rest = &self.outstanding.bytes[self.sent..];
-            let rest = &rest[..rest.len().min(self.record).min(room)];
+            let rest = &rest[..rest.len().min(room)];
             let Poll::Ready(sent) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
                 self.output = Output::Blocked;
                 return Poll::Pending;

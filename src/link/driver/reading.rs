@@ -29,14 +29,14 @@ use tokio::{
 /// next ones are completed. With all of them at once, client and server would wait for each other by turns.
 const SHARE: usize = 64;
 
-/// At least; between the two it is a quarter of the requests in flight. So 16 tasks have their replies in halves.
-/// With shares of `SHARE` they had all of them at once, and the server nothing to do until all had sent again. In halves
+/// At least; between the two it is a quarter of the requests in flight. So 16 tasks have their replies in halves. With
+/// shares of `SHARE` they had all of them at once, and the server nothing to do until all had sent again. In halves
 /// they did 1.1 times as many `GET`s of 64 bytes, 1.2 times as many `SET`s of 1 KiB and 1.6 times as many pipelines of
-/// ten, and 64 tasks 1.9 times as many `GET`s, on two cores shared with the server
-/// (`make bench-peers QUICK="--quick --workloads get,set,pipeline --runtimes ct --tasks 16"`). It costs more, smaller
-/// writes: a `GET` took 1.15 times the CPU time, and where client and server are kept on one core, there were fewer.
-/// On a cluster, whose other nodes have something to do meanwhile, 256 tasks did 0.7 times as many `GET`s with such shares
-/// (`--cluster 3`): there it is `SHARE`.
+/// ten, and 64 tasks 1.9 times as many `GET`s, on two cores shared with the server (`make bench-peers QUICK="--quick
+/// --workloads get,set,pipeline --runtimes ct --tasks 16"`). It costs more, smaller writes: a `GET` took 1.15 times the
+/// CPU time, and where client and server are kept on one core, there were fewer. On a cluster, whose other nodes have
+/// something to do meanwhile, 256 tasks did 0.7 times as many `GET`s with such shares (`--cluster 3`): there it is
+/// `SHARE`.
 const SMALLEST_SHARE: usize = 8;
 
 /// The same on many threads: few enough for the driver's own thread to be through with their callers before another one
@@ -73,12 +73,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
         let mut came = 0;
         loop {
-            let more = self.replies();
-            self.wake();
-            if more? || came > READ_AT_ONCE {
-                // Others run meanwhile: those who got their replies send again, and the server is kept busy.
-                cx.waker().wake_by_ref();
-                return Ok(true);
+            // At most turns the first look finds nothing: there is nobody to be told then.
+            if !self.inbox.bytes().is_empty() {
+                let more = self.replies();
+                self.wake();
+                if more? || came > READ_AT_ONCE {
+                    // Others run meanwhile: those who got their replies send again, and the server is kept busy.
+                    cx.waker().wake_by_ref();
+                    return Ok(true);
+                }
             }
             match self.inbox.fill(Pin::new(&mut self.stream), cx) {
                 Poll::Pending if coop::has_budget_remaining() => return Ok(false),
