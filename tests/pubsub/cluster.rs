@@ -237,9 +237,7 @@ async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
             unreachable!()
         })
     };
-    let read = |mut stream: PubSubStream| {
-        tokio::spawn(async move { Heard::until(&mut stream, u64::MAX - 1).await })
-    };
+    let read = |mut stream: PubSubStream| tokio::spawn(async move { Heard::until(&mut stream, u64::MAX - 1).await });
     let (sharded, ordinary) = (read(sharded), read(ordinary));
     let mut kills = 0;
     for round in 0..5 {
