@@ -97,7 +97,7 @@ impl EntraRedis {
             let mut con = if let Some(con) = kept.take().filter(Dedicated::is_open) {
                 con
             } else {
-                let gone = start.asking.then(|| Gone::new(&watch));
+                let gone = start.asking.map(|until| Gone::new(&watch, until));
                 self.dedicated_at(&start.place, gone).await?
             };
             con.session_mut().begin();
@@ -115,8 +115,14 @@ impl EntraRedis {
                 Ok(Some(value)) => return Ok(value),
                 _ if con.session().may_have_committed() => return Err(result.err().unwrap_or_else(uncertain)),
                 Ok(None) => {
+                    if con.session().is_asking() {
+                        // What its keys' owner has said was about this attempt: until the next one they may have come back.
+                        drop(con);
+                        start = again.start();
+                    } else {
+                        kept = Some(con);
+                    }
                     again.after_conflict().await?;
-                    kept = Some(con);
                 }
                 Err(error) => {
                     let session = con.session();
