@@ -1,5 +1,6 @@
 //! Ids of Microsoft Entra ID, and what stands in the place of one: a secret may have been put there by mistake, such as
-//! an access key as the user name of a URL. What has not the form of an id is shown nowhere.
+//! an access key as the user name of a URL. An id that has not the form of one is shown nowhere, nor is a user name that
+//! may be a key.
 
 use crate::secret::Secret;
 use std::{fmt, sync::Arc};
@@ -14,8 +15,9 @@ const SHORTEST_SECRET: usize = 16;
 /// What is shorter is left: it is no secret, and any text is full of it.
 const SHORTEST_WORD: usize = 4;
 
-/// The user of Redis itself, whose name is no secret.
-const DEFAULT_USER: &str = "default";
+/// Keys of caches and client secrets have 40 characters and more. A user name of Redis may be anything, and whoever reads
+/// an error has to know which one was refused, so one that is much shorter is shown.
+const SHORTEST_KEY: usize = 24;
 
 /// Whether it has the form of an object id, a client id or a tenant id.
 pub(crate) fn is_id(text: &str) -> bool {
@@ -51,7 +53,7 @@ pub(crate) fn scrub<'a>(secrets: impl IntoIterator<Item = &'a Secret>, id: &str,
     Secret::scrub_all(&all, text)
 }
 
-/// A Redis user name: the object id of a principal, if all is right. It shows itself only if it can be one.
+/// A Redis user name: the object id of a principal, if all is right. It shows itself unless it may be a key.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct UserName(Arc<str>);
 
@@ -71,7 +73,7 @@ impl UserName {
 
     /// Whether it may be shown.
     pub(crate) fn is_shown(&self) -> bool {
-        is_id(&self.0) || &*self.0 == DEFAULT_USER
+        is_id(&self.0) || self.0.len() < SHORTEST_KEY
     }
 
     /// The name, or what is shown in its place.

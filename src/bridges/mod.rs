@@ -16,7 +16,9 @@ use crate::{
     observe::journal::Journal,
     token::{TokenActor, TokenManagerConfig, Tokens},
 };
-use std::{fmt, sync::Arc};
+use std::fmt;
+#[cfg(any(feature = "fred", feature = "rustis"))]
+use std::sync::Arc;
 use tokio::runtime::Handle;
 
 /// The token actor of this crate for connections of other clients: it fetches a token, renews it in time, and never

@@ -1,6 +1,10 @@
 use super::*;
 use crate::{lock::lock, retry::RetryPolicy, token::AccessToken};
-use std::{collections::VecDeque, sync::Mutex, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// Tokens of a second each, named as scripted; an empty name is a failure.
 pub(super) fn start(script: &[&'static str]) -> EntraCredentials {

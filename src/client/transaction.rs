@@ -92,14 +92,9 @@ impl EntraRedis {
         };
         let mut again = Again::new(self.manager.core(), Some(Slot::of(first)));
         let mut start = again.start();
-        let mut kept: Option<Dedicated> = None;
         loop {
-            let mut con = if let Some(con) = kept.take().filter(Dedicated::is_open) {
-                con
-            } else {
-                let gone = start.asking.then(|| Gone::new(&watch));
-                self.dedicated_at(&start.place, gone).await?
-            };
+            let gone = start.asking.map(|until| Gone::new(&watch, until));
+            let mut con = self.dedicated_at(&start.place, gone).await?;
             con.session_mut().begin();
             let result = match watch.exec_async(&mut con).await {
                 Ok(()) => body(&mut con, redis::pipe().atomic()).await,
@@ -115,14 +110,19 @@ impl EntraRedis {
                 Ok(Some(value)) => return Ok(value),
                 _ if con.session().may_have_committed() => return Err(result.err().unwrap_or_else(uncertain)),
                 Ok(None) => {
+                    if con.session().is_asking() {
+                        // What its keys' owner has said was about this attempt: until the next one they may have come
+                        // back.
+                        start = again.start();
+                    }
+                    // Others may need the connection while this one waits.
+                    drop(con);
                     again.after_conflict().await?;
-                    kept = Some(con);
                 }
                 Err(error) => {
                     let session = con.session();
                     let (node, asking) = (Arc::clone(session.node()), session.is_asking());
                     let ended = Ended { node, asking, is_open: con.is_open() };
-                    // Others may need the connection while this one waits.
                     drop(con);
                     match again.after(&error, ended).await {
                         Some(elsewhere) => start = elsewhere,

@@ -75,7 +75,7 @@ impl Profile {
 
     /// Whether its first argument is only taken for its key, because nobody here knows the command.
     pub(crate) fn guesses_keys(self) -> bool {
-        std::ptr::eq(self.0, &table::UNKNOWN)
+        std::ptr::eq(self.0, &raw const table::UNKNOWN)
     }
 
     /// Whether it runs a script or a function.

@@ -27,10 +27,11 @@ pub(crate) const MOST_ATTEMPTS: u32 = 100;
 const FIRST_DELAY: Duration = Duration::from_millis(2);
 const LONGEST_DELAY: Duration = Duration::from_millis(100);
 
-/// Where a transaction is begun, and whether that node is just taking over its slot.
+/// Where a transaction is begun.
 pub(crate) struct Start {
     pub(crate) place: Place,
-    pub(crate) asking: bool,
+    /// If that node is just taking over its slot: until when what the slot's owner has said of its keys is good.
+    pub(crate) asking: Option<Instant>,
 }
 
 /// The connection on which a transaction has failed.
@@ -59,7 +60,7 @@ impl<'a> Again<'a> {
 
     /// Where it goes first.
     pub(crate) fn start(&self) -> Start {
-        Start { place: Place::Owner(self.slot), asking: false }
+        Start { place: Place::Owner(self.slot), asking: None }
     }
 
     /// After somebody else has changed what it watches: waits until it may be begun again.
@@ -95,8 +96,11 @@ impl<'a> Again<'a> {
             };
             if let Some(redirect) = redirect {
                 let start = match redirects.heed(&redirect, None) {
-                    Way::Redirected { to, asking } => Start { place: Place::Node(to), asking },
-                    Way::Owner | Way::Part { .. } => Start { place: Place::Owner(self.slot), asking: false },
+                    Way::Redirected { to, asking } => {
+                        let until = Instant::now() + core.command_timeout;
+                        Start { place: Place::Node(to), asking: asking.then_some(until) }
+                    }
+                    Way::Owner | Way::Part { .. } => Start { place: Place::Owner(self.slot), asking: None },
                 };
                 return redirects.allow(&redirect).await.then_some(start);
             }

@@ -16,7 +16,7 @@ fn an_id_is_known_by_its_form() {
 
 #[test]
 fn what_may_be_a_key_in_the_wrong_place_is_not_shown() {
-    for name in [ID, "default"] {
+    for name in [ID, "default", "my-client-id"] {
         let user = UserName::new(name);
         assert_eq!((user.to_string(), format!("{user:?}")), (name.to_owned(), format!("{name:?}")));
     }

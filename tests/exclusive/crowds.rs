@@ -210,3 +210,31 @@ async fn gets_beside_those_that_block_travel_on_other_connections() {
     blocked(&redis, 100).await;
     assert_eq!(waiting.len(), 100);
 }
+
+/// Whoever gives a connection back and wants one again at once comes after those who wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_of_a_few_connections_have_them_in_turn() {
+    let azure = common::start(common::emulator(Duration::from_secs(3600))).await;
+    let redis = azure.connect(azure.config().max_leased(2).command_timeout(10 * SECOND)).await;
+    let (stop, mut users) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    for _ in 0..12 {
+        let (redis, stop) = (redis.clone(), Arc::clone(&stop));
+        users.spawn(async move {
+            let mut times = 0_u64;
+            while !stop.load(SeqCst) {
+                let mut con = redis.dedicated().await.expect("each has its turn");
+                let _: Value = cmd("PING").query_async(&mut con).await.unwrap();
+                times += 1;
+            }
+            times
+        });
+    }
+    tokio::time::sleep(3 * SECOND).await;
+    stop.store(true, SeqCst);
+    let mut times = Vec::new();
+    while let Some(user) = users.join_next().await {
+        times.push(user.unwrap());
+    }
+    let (least, most) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+    assert!(least > 1 && most <= 2 * least + 2, "{times:?}");
+}

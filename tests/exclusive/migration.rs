@@ -88,6 +88,35 @@ async fn transactions_count_right_while_their_keys_move() {
     assert_eq!(redis.clone().get::<_, u64>("{foo}count").await.unwrap(), 1_600);
 }
 
+/// Its keys had gone when it was begun; after a conflict they may be back at their old place, with their slot on its way
+/// once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_conflict_a_transaction_asks_the_owner_anew() {
+    let (_azure, cluster, redis) = with_primaries(|config| config).await;
+    let from = owner(&cluster, FOO).await;
+    let to = (from + 1) % 3;
+    let mut migration = Some(cluster.begin_migration(FOO..=FOO, to).await.unwrap());
+    let mut attempts = 0;
+    let (count,): (u64,) = redis
+        .transaction("{foo}count", async |con, pipe| {
+            attempts += 1;
+            if attempts > 1 {
+                return pipe.incr("{foo}count", 1).query_async(con).await;
+            }
+            assert_eq!(con.get::<_, Option<u64>>("{foo}count").await?, None);
+            let _: () = redis.clone().set("{foo}count", 5).await?;
+            migration.take().unwrap().finish().await.unwrap();
+            cluster.move_slots(FOO..=FOO, from).await.unwrap();
+            migration = Some(cluster.begin_migration(FOO..=FOO, to).await.unwrap());
+            Ok(None)
+        })
+        .await
+        .unwrap();
+    assert_eq!((attempts, count), (2, 6));
+    migration.unwrap().finish().await.unwrap();
+    assert_eq!(redis.clone().get::<_, u64>("{foo}count").await.unwrap(), 6);
+}
+
 /// What is not watched may still be at the old place: nobody writes beside it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_uses_other_keys_waits_for_the_end_of_the_migration() {

@@ -428,3 +428,22 @@ async fn a_transaction_whose_end_was_given_up_is_not_run_again() {
     assert!(result.unwrap_err().to_string().contains("may have run"));
     assert_eq!(calls, 1);
 }
+
+/// It waits before the next attempt, and somebody else has the connection meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_waits_after_a_conflict_has_no_connection() {
+    let (_azure, redis) = start(HOUR, |config| config.max_leased(1)).await;
+    let begun = tokio::sync::Notify::new();
+    let conflicts = redis.transaction("key", async |_, _| {
+        begun.notify_one();
+        Ok(None::<()>)
+    });
+    let other = async {
+        begun.notified().await;
+        redis.dedicated().await
+    };
+    tokio::select! {
+        con = other => assert!(con.unwrap().is_open()),
+        ended = conflicts => panic!("others had to wait until it ended: {ended:?}"),
+    }
+}

@@ -180,7 +180,7 @@ fn commands_within_sentences_are_there() {
                 | ["entra-redis", ref arguments @ ..]
                     if !arguments.is_empty() =>
                 {
-                    asks_for_help(arguments, &place)
+                    asks_for_help(arguments, &place);
                 }
                 ["cargo", "bench", ..] => {
                     let bench = words.iter().skip_while(|word| **word != "--bench").nth(1);

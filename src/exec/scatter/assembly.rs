@@ -69,7 +69,9 @@ impl Assembly {
                 gather(aggregate, replies.collect())
             }
             Self::Parts { gather: aggregate, layout, writes, shares } => {
-                let partial = writes.then(|| partial(&shares, outcomes, layout));
+                let is_done = |share: &Share| Fate::of(&outcomes[share.unit]) == Fate::Done;
+                let has_failed = writes && !shares.iter().all(is_done);
+                let partial = has_failed.then(|| partial(&shares, outcomes, layout));
                 let replies = shares
                     .iter()
                     .map(|Share { unit, keys }| Reply { about: About::Keys(keys), outcome: take(outcomes, *unit) });

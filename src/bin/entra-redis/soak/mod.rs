@@ -102,8 +102,8 @@ be had), and every key could be read at the end. Ctrl-C ends the run early, with
 
 Figures of the last line, which are always there, and 0 without the option:
   --pubsub        messages, gaps: what was heard. messages_missing: no gap tells of them; messages_twice and
-                  messages_out_of_order: each a fault. messages_lost_between_nodes: with --chaos, on a cluster, ordinary
-                  messages that Redis lost between its nodes, which no subscriber can know
+                  messages_out_of_order: each a fault. On a cluster, of ordinary channels: messages_lost_between_nodes,
+                  with --chaos, which no subscriber can know; messages_again, from another node, behind a gap
   --blocking      elements: what was taken. elements_lost, elements_twice: each a fault. elements_unheard: popped by BLPOP
                   or BRPOP for a connection that was lost, as Redis does; what is moved by BLMOVE must not be lost
   --transactions  transactions: what was committed. wrong_counts: counts and logs that do not agree with that, a fault

@@ -25,7 +25,7 @@ struct Name {
 type Names = BTreeMap<String, Name>;
 
 /// By then a primary whose replica has taken its place has heard of it.
-const LATE: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(4);
 
 /// What may have happened to servers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,9 +53,11 @@ impl Servers {
     /// What has happened to them since the last look. One that does not say who it is has not changed.
     pub(super) async fn change(&mut self, plan: &Plan, redis: &mut EntraRedis) -> Change {
         let mut change = self.look_again(plan, redis).await;
-        if change == Change::None && plan.chaos && self.names.as_ref().is_some_and(|names| names.len() > 1) {
-            // Neither a primary that stood still while its replica took its place, nor whoever asks it, may know yet.
-            sleep(LATE).await;
+        // Neither a primary that stood still while its replica took its place, nor whoever asks it, may know yet.
+        let is_cluster = self.names.as_ref().is_some_and(|names| names.len() > 1);
+        let began = Instant::now();
+        while change == Change::None && plan.chaos && is_cluster && began.elapsed() < LATE {
+            sleep(50 * BREATH).await;
             change = self.look_again(plan, redis).await;
         }
         if change != Change::None {
