@@ -240,7 +240,7 @@ mod tests {
         let told = advice.again(&[("--port", "6380"), ("--key-prefix", ""), ("--read-only", "yes")]);
         assert_eq!(told, "entra-redis doctor --host cache --port 6380 --credential az --username default --read-only");
         assert!(advice.again(&[]).contains(r"--key-prefix 'it'\''s mine:'"), "{}", advice.again(&[]));
-        let advice = Advice { username: Some(UserName::new("an-access-key")), ..advice };
+        let advice = Advice { username: Some(UserName::new("an-access-key-of-the-cache")), ..advice };
         assert!(advice.again(&[]).ends_with("--username '<OBJECT_ID>'"), "{}", advice.again(&[]));
     }
 }

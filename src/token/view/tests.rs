@@ -32,9 +32,9 @@ async fn what_is_shown_of_the_newest_token_stays_after_its_end() {
 }
 
 #[tokio::test]
-async fn a_user_name_that_is_no_id_is_not_shown() {
+async fn a_user_name_that_may_be_a_key_is_not_shown() {
     let (tokens, state, ..) = Tokens::new();
-    let token = AccessToken::opaque("t", SECOND, "an-access-key").unwrap();
+    let token = AccessToken::opaque("t", SECOND, "an-access-key-of-the-cache").unwrap();
     let username = token.user_name().unwrap().clone();
     state.send_replace(State::Live(Arc::new(Current { token, generation: 1, username })));
     let shown = format!("{:?}", tokens.stats().unwrap());
