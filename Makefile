@@ -1,8 +1,8 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients pictures lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom mutants redis-server openssl
+.PHONY: test test-clients pictures lint msrv features doc package audit bench bench-build bench-peers instructions fuzz fuzz-smoke loom mutants redis-server openssl
 
-# Where fuzz/, loom/ and benches/peers, which are workspaces of their own, share what is built for the library.
+# Where fuzz/, loom/, benches/peers and benches/instructions, which are workspaces of their own, share what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 test: redis-server openssl
@@ -96,10 +96,15 @@ bench: redis-server
 bench-build:
 	cargo clippy -p entra-redis-benches --all-targets -- -D warnings
 	cargo check --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET_DIR)
+	cargo check --manifest-path benches/instructions/Cargo.toml --target-dir $(TARGET_DIR)
 
 # Beside the other clients; about half an hour. For the short one, add QUICK=--quick.
 bench-peers: redis-server
 	cargo run --release --manifest-path benches/peers/Cargo.toml -- $(QUICK)
+
+# Instructions per command, by callgrind; with BASE=<commit>, how many more than there, too. Needs valgrind.
+instructions:
+	benches/instructions/count $(BASE)
 
 redis-server:
 	$(call install,redis-server,redis-server,redis,redis)
