@@ -1,12 +1,18 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-clients pictures lint msrv features doc package audit bench bench-build bench-peers instructions fuzz fuzz-smoke loom mutants redis-server openssl
+.PHONY: test test-bridges test-clients pictures lint msrv features doc package audit bench bench-build bench-peers instructions fuzz fuzz-smoke loom mutants redis-server openssl
 
-# Where fuzz/, loom/, benches/peers and benches/instructions, which are workspaces of their own, share what is built for the library.
+# Where fuzz/, loom/, benches/peers, benches/instructions and tests/other_clients, which are workspaces of their own, share
+# what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 test: redis-server openssl
 	cargo test --all-features
+
+# Other clients and frameworks for Rust, on what this crate has for them: fred, rustis, the `redis` crate's cluster client,
+# deadpool-redis, apalis-redis.
+test-bridges: redis-server
+	cargo test --manifest-path tests/other_clients/Cargo.toml --target-dir $(TARGET_DIR)
 
 # Clients in other languages on the emulator: redis-py with redis-entraid, alone and on a cluster, and Azure's identity
 # library, for Python; @redis/entraid and @azure/identity for Node. Needs Python 3 with venv, Node 20 with npm, PyPI and
@@ -26,6 +32,11 @@ lint:
 	cargo clippy --no-default-features -- -D warnings
 	cargo clippy -- -D warnings
 	cargo clippy --all-features --all-targets -- -D warnings
+	@echo comments within 120 columns; ! $(wide_comments)
+
+# What rustfmt does not see to. Rows of tables stay as they are, and so does a line that is one word, such as an address.
+wide_comments = git ls-files '*.rs' | LC_ALL=C.UTF-8 xargs grep -nE '^ *//.*$$' /dev/null \
+	| LC_ALL=C.UTF-8 grep -E '^[^:]+:[0-9]+:.{121,}$$' | grep -vE '^[^:]+:[0-9]+: *//[/!]? *(\||[^ ]+$$)'
 
 # The oldest Rust, as far as one toolchain can tell: no dependency asks for a newer one than `rust-version`, which clippy
 # (`incompatible_msrv`, in `make lint`) holds the library's own use of the standard library against.

@@ -1,8 +1,8 @@
 //! A web service with a cache in front of its database: `cargo run --example axum_cache --features metrics,near-cache`.
 //!
 //! `GET /books/{id}` is cache-aside: from the cache if it is there, else from the database, and then into the cache.
-//! What the process has read lately it has in memory, until Redis says that it has changed; `PUT /books/{id}` writes both.
-//! Around it: `/ready` and `/alive` for Kubernetes, `/metrics` for Prometheus, and an end that loses no request.
+//! What the process has read lately it has in memory, until Redis says that it has changed; `PUT /books/{id}` writes
+//! both. Around it: `/ready` and `/alive` for Kubernetes, `/metrics` for Prometheus, and an end that loses no request.
 
 use axum::{
     Router,

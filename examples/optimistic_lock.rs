@@ -2,8 +2,8 @@
 //!
 //! A transaction reads the stock, decides, and writes; if somebody else has changed it meanwhile, it decides anew.
 //!
-//! It runs on the emulator with a `redis-server` (which has to be installed), whose tokens live two seconds; or on a cache
-//! of yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust
+//! It runs on the emulator, in this process and with nothing installed, whose tokens live two seconds; or on a cache of
+//! yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust
 //! it, and the credential from the `AZURE_*` variables.
 
 use entra_redis::{Config, EntraRedis, Tls, TokenManagerConfig, emulator::Emulator};
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // It plays Azure for as long as it lives.
     let emulator = match var("REDIS_HOST") {
         Ok(_) => None,
-        Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(2)).redis_server().start().await?),
+        Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(2)).start().await?),
     };
     let (host, port, config) = match &emulator {
         Some(emulator) => {

@@ -1,8 +1,8 @@
 //! Consumers of a stream in a group, who take over what a dead one has left, and stop gracefully: `cargo run --example
 //! stream_consumer`.
 //!
-//! It runs on the emulator with a `redis-server` (which has to be installed), whose tokens live two seconds; or on a cache
-//! of yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust
+//! It runs on the emulator, in this process and with nothing installed, whose tokens live two seconds; or on a cache of
+//! yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust
 //! it, and the credential from the `AZURE_*` variables.
 
 use entra_redis::{Config, EntraRedis, Tls, TokenManagerConfig, emulator::Emulator};
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // It plays Azure for as long as it lives.
     let emulator = match var("REDIS_HOST") {
         Ok(_) => None,
-        Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(2)).redis_server().start().await?),
+        Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(2)).start().await?),
     };
     let (host, port, config) = match &emulator {
         Some(emulator) => {
@@ -76,8 +76,8 @@ async fn consume(mut redis: EntraRedis, name: String, stopping: watch::Receiver<
         let (_, claimed, _): (String, Vec<Entry>, Vec<String>) =
             cmd("XAUTOCLAIM").arg(&claim).query_async(&mut redis).await?;
         done += finish(&mut redis, &name, claimed).await?;
-        // A second at most, so that it looks for what others have left, and whether it is to stop. What it has read when it
-        // is given up stays pending, and is claimed: no entry is lost.
+        // A second at most, so that it looks for what others have left, and whether it is to stop. What it has read
+        // when it is given up stays pending, and is claimed: no entry is lost.
         let read = ["GROUP", GROUP, &name, "COUNT", "10", "BLOCK", "1000", "STREAMS", STREAM, ">"];
         let new: Option<HashMap<String, Vec<Entry>>> = cmd("XREADGROUP").arg(&read).query_async(&mut redis).await?;
         let new: Vec<Entry> = new.into_iter().flat_map(HashMap::into_values).flatten().collect();

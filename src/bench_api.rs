@@ -10,7 +10,7 @@ use crate::{
     },
     command::{guard, profile},
     error::Error,
-    exec::{core::Core, order::Memory, request::CommandRequest},
+    exec::{core::Core, iteration::SignedCursors, order::Memory, request::CommandRequest},
     link::{Link, Outcome},
     observe::{journal::Journal, metrics::Operations},
     pool::{Leases, Pool},
@@ -84,6 +84,7 @@ impl Links {
             ping_interval: PATIENCE,
             retry_reads: false,
             operations: Operations::unlabelled(),
+            signed_cursors: SignedCursors::default(),
         })
     }
 

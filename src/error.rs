@@ -1,5 +1,7 @@
 //! What can go wrong, and what to look at next.
 
+mod of_commands;
+
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 /// What kind of thing failed.
@@ -28,8 +30,8 @@ pub enum ErrorKind {
     Timeout(Stage),
     /// More commands are in flight than `max_in_flight`; this one was not sent.
     Overloaded,
-    /// A transaction that was under way step by step has ended with its connection, before its `EXEC`: nothing of it has
-    /// been done, and it may be begun again on another [`Dedicated`](crate::Dedicated).
+    /// A transaction that was under way step by step has ended with its connection, before its `EXEC`: nothing of it
+    /// has been done, and it may be begun again on another [`Dedicated`](crate::Dedicated).
     Interrupted,
     /// What a transaction watches was changed by others in each of its attempts; nothing of it has been done.
     Conflict,
@@ -193,35 +195,6 @@ impl Error {
         self.edit(|inner| inner.correlation_id = id)
     }
 
-    /// The error of this crate that a command's error carries: that of a timeout, an overload, or a connection that did
-    /// not come up.
-    #[must_use]
-    pub fn from_redis(error: &redis::RedisError) -> Option<&Self> {
-        // The redis crate shows the `Arc` that it keeps its source in, not the source.
-        let kept: &Arc<dyn StdError + Send + Sync> = error.source()?.downcast_ref()?;
-        kept.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
-    }
-
-    /// The kind of the error of this crate that a command's error stands for: that of [`from_redis`](Self::from_redis),
-    /// or [`ErrorKind::Closed`] after `shutdown`.
-    #[must_use]
-    pub fn kind_of(error: &redis::RedisError) -> Option<ErrorKind> {
-        let is_closed = || error.kind() == redis::ErrorKind::Client && error.detail() == Some(CLOSED);
-        Self::from_redis(error).map(Self::kind).or_else(|| is_closed().then_some(ErrorKind::Closed))
-    }
-
-    /// Whether a command that ended with this error, which is not Redis's answer, may have run.
-    pub(crate) fn leaves_open(error: &redis::RedisError) -> bool {
-        match Self::from_redis(error) {
-            Some(error) => error.may_have_run(),
-            // Without a token, and after `shutdown`, nothing is sent.
-            None => {
-                error.kind() != redis::ErrorKind::AuthenticationFailed
-                    && Self::kind_of(error) != Some(ErrorKind::Closed)
-            }
-        }
-    }
-
     /// What kind of thing failed.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -294,32 +267,6 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
-    }
-}
-
-impl From<Error> for redis::RedisError {
-    /// Keeps the kinds that users of the `redis` crate match on: authentication failure, timeout, dropped connection.
-    fn from(error: Error) -> Self {
-        use std::io::{Error as IoError, ErrorKind as Io};
-        match error.kind() {
-            ErrorKind::Configuration => {
-                (redis::ErrorKind::InvalidClientConfig, "invalid configuration", error.to_string()).into()
-            }
-            ErrorKind::CredentialUnavailable
-            | ErrorKind::CredentialRejected
-            | ErrorKind::TokenEndpoint
-            | ErrorKind::MalformedToken
-            | ErrorKind::AuthenticationRejected
-            | ErrorKind::Timeout(Stage::Token) => {
-                (redis::ErrorKind::AuthenticationFailed, "no valid token", error.to_string()).into()
-            }
-            ErrorKind::Timeout(_) => IoError::new(Io::TimedOut, error).into(),
-            ErrorKind::Overloaded | ErrorKind::Conflict => IoError::new(Io::ResourceBusy, error).into(),
-            ErrorKind::Interrupted => IoError::new(Io::ConnectionAborted, error).into(),
-            // Not an I/O error: a loop that reconnects on those must end here.
-            ErrorKind::Closed => (redis::ErrorKind::Client, "closed", error.to_string()).into(),
-            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Server => IoError::new(Io::NotConnected, error).into(),
-        }
     }
 }
 

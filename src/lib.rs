@@ -2,8 +2,8 @@
 //! ID authentication.
 //!
 //! [`EntraRedis::connect`] gives a handle that all tasks of a service share for its whole life. Behind it, a
-//! [`ConnectionManager`] keeps a pool of multiplexed TLS connections and a valid token: it fetches a token, renews it in time,
-//! and re-authenticates every live connection, so that no command notices a rotation.
+//! [`ConnectionManager`] keeps a pool of multiplexed TLS connections and a valid token: it fetches a token, renews it
+//! in time, and re-authenticates every live connection, so that no command notices a rotation.
 //!
 //! ```
 //! use entra_redis::{Config, Credential, EntraRedis, emulator::Emulator};
@@ -36,8 +36,8 @@
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
 //!   it brings 70 crates.
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
-//! - `cli`: the program `entra-redis`, with a demo, a doctor, tokens, the emulator and load. Nothing of it is below a user
-//!   of the library.
+//! - `cli`: the program `entra-redis`, with a demo, a doctor, tokens, the emulator and load. Nothing of it is below a
+//!   user of the library.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
 //!   durations as they are measured, the rest once a second.
@@ -46,11 +46,12 @@
 //! - `azure-core`: `Credential::azure_core` takes a credential of the Azure SDK for Rust, of `azure_identity` for
 //!   example.
 //! - `serde`: a [`Config`] from a file of settings, by `serde::Deserialize`.
-//! - `streaming-credentials`: `EntraCredentials`, this crate's tokens for the `redis` crate's own connections, as a
-//!   `StreamingCredentialsProvider`.
+//! - `streaming-credentials`, `fred`, `rustis`: `EntraCredentials`, this crate's tokens for connections of other
+//!   clients: as a `StreamingCredentialsProvider` of the `redis` crate, a `CredentialProvider` of fred 10, and a
+//!   `CredentialsProvider` of rustis 0.27. What each of them cannot do is in [`guide::bridges`].
 //!
-//! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in any
-//! version. Nor is the module `doctor`, which the program reaches for.
+//! `bench-api` is what the benches and the fuzz targets reach for; it is no part of the API, and may change or go in
+//! any version. Nor is the module `doctor`, which the program reaches for.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -61,6 +62,8 @@ mod architecture;
 #[cfg(feature = "bench-api")]
 #[doc(hidden)]
 pub mod bench_api;
+#[cfg(any(feature = "fred", feature = "rustis", feature = "streaming-credentials"))]
+mod bridges;
 mod client;
 mod cluster;
 mod command;
@@ -75,6 +78,7 @@ mod error;
 mod exec;
 #[cfg(any(doc, doctest))]
 pub mod guide;
+mod ids;
 mod link;
 mod lock;
 #[cfg(feature = "near-cache")]
@@ -91,6 +95,8 @@ mod transport;
 mod uuid;
 
 pub use admission::{CommandStats, FailedCommands, Overload};
+#[cfg(any(feature = "fred", feature = "rustis", feature = "streaming-credentials"))]
+pub use bridges::EntraCredentials;
 #[cfg(feature = "near-cache")]
 pub use client::{CacheOptions, CachedRedis};
 pub use client::{
@@ -109,8 +115,6 @@ pub use observe::{
 };
 pub use retry::RetryPolicy;
 pub use secret::Secret;
-#[cfg(feature = "streaming-credentials")]
-pub use token::EntraCredentials;
 pub use token::{AccessToken, TokenFuture, TokenManagerConfig, TokenSource};
 pub use transport::tls::Tls;
 

@@ -5,6 +5,8 @@
 mod condition;
 #[path = "../../src/link/confirm.rs"]
 mod confirm;
+#[path = "../../src/link/departures.rs"]
+mod departures;
 mod driver;
 #[path = "../../src/link/entry.rs"]
 mod entry;
@@ -14,6 +16,8 @@ mod multi;
 mod queue;
 #[path = "../../src/link/reply.rs"]
 mod reply;
+#[path = "../../src/link/spare.rs"]
+mod spare;
 
 /// Here, because what they call is private to a link.
 pub mod models {

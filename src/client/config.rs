@@ -1,5 +1,9 @@
 //! What a user sets.
 
+mod checks;
+mod limits;
+mod times;
+
 use super::target::Target;
 use crate::{
     admission::Overload,
@@ -7,9 +11,9 @@ use crate::{
         discovery::{Startup, Topology},
         endpoint::{NodeEndpoint, NodeMap},
     },
-    config_check,
     credential::Credential,
     error::Error,
+    ids::UserName,
     token::TokenManagerConfig,
     transport::{resolve::Resolver, tls::Tls},
 };
@@ -33,7 +37,7 @@ use std::{io, net::SocketAddr, time::Duration};
 #[must_use]
 pub struct Config {
     pub(crate) credential: Credential,
-    pub(crate) username: Option<String>,
+    pub(crate) username: Option<UserName>,
     pub(crate) token_manager: TokenManagerConfig,
     pub(crate) tls: Tls,
     pub(crate) protocol: ProtocolVersion,
@@ -60,12 +64,6 @@ pub struct Config {
     /// Where `EntraRedis::open` connects to.
     pub(crate) target: Option<Target>,
 }
-
-/// More links than this in one process are a mistake: Azure's largest caches take fewer connections per client.
-const LARGEST_POOL: usize = 10_000;
-
-/// Each client of a cluster asks as often.
-const SHORTEST_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Config {
     /// The defaults named at each setter, with this credential.
@@ -109,14 +107,15 @@ impl Config {
     }
 
     /// The defaults with [`Credential::from_env`], for [`EntraRedis::open`](crate::EntraRedis::open):
-    /// `rediss://[user@]host[:port][/0][?protocol=resp2]`. Without a port, it is 10000, that of Azure Managed Redis; with a
-    /// name of Azure Cache for Redis, 6380. [`credential`](Self::credential) sets another credential.
+    /// `rediss://[user@]host[:port][/0][?protocol=resp2]`. Without a port, it is 10000, that of Azure Managed Redis;
+    /// with a name of Azure Cache for Redis, 6380. [`credential`](Self::credential) sets another credential.
     ///
     /// ```
     /// use entra_redis::{Config, Credential};
     ///
     /// # fn run() -> Result<Config, entra_redis::Error> {
-    /// let config = Config::from_url("rediss://cache.westeurope.redis.azure.net:10000")?.credential(Credential::azure_cli());
+    /// let config = Config::from_url("rediss://cache.westeurope.redis.azure.net:10000")?
+    ///     .credential(Credential::azure_cli());
     /// # Ok(config)
     /// # }
     /// # run().unwrap();
@@ -125,14 +124,15 @@ impl Config {
     /// # Errors
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration) if it is no such URL; if it holds a password, which is not
-    /// used: Microsoft Entra ID authenticates with tokens; if it begins with `redis://`, which is without TLS; if it names a
-    /// database other than 0. No error quotes the URL. Those of [`Credential::from_env`] come from `open`.
+    /// used: Microsoft Entra ID authenticates with tokens; if it begins with `redis://`, which is without TLS; if it
+    /// names a database other than 0. No error quotes the URL. Those of [`Credential::from_env`] come from `open`.
     pub fn from_url(url: &str) -> Result<Self, Error> {
         let target = Target::of_url("url", url)?;
         Ok(Self::new(Credential::from_env_later()).at(target))
     }
 
-    /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to; default what [`from_url`](Self::from_url) was given.
+    /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to; default what [`from_url`](Self::from_url) was
+    /// given.
     pub fn endpoint(mut self, host: impl Into<String>, port: u16) -> Self {
         self.target = Some(Target::new(host.into(), port));
         self
@@ -159,8 +159,11 @@ impl Config {
     }
 
     /// The Redis user name; default the token's `oid` claim, the object id of the principal.
+    ///
+    /// One that has not the form of an object id is used, and shown nowhere: it may be an access key in the wrong
+    /// place.
     pub fn username(mut self, name: impl Into<String>) -> Self {
-        self.username = Some(name.into());
+        self.username = Some(UserName::new(name.into()));
         self
     }
 
@@ -221,89 +224,10 @@ impl Config {
         self
     }
 
-    /// Whether `connect` waits until the first connection is up; default [`Startup::Wait`]. With [`Startup::Lazy`] a service
-    /// starts before its cache does, or while the identity provider is down.
+    /// Whether `connect` waits until the first connection is up; default [`Startup::Wait`]. With [`Startup::Lazy`] a
+    /// service starts before its cache does, or while the identity provider is down.
     pub fn startup(mut self, startup: Startup) -> Self {
         self.startup = startup;
-        self
-    }
-
-    /// How long `connect` may take in all; default 30 s.
-    pub fn startup_timeout(mut self, timeout: Duration) -> Self {
-        self.startup_timeout = timeout;
-        self
-    }
-
-    /// How long DNS, TCP and TLS may take for one connection; default 5 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// How long Redis may take to answer `AUTH`; default 15 s, as the service may validate a token for 10 s.
-    pub fn auth_timeout(mut self, timeout: Duration) -> Self {
-        self.auth_timeout = timeout;
-        self
-    }
-
-    /// How long a command may take, from the call to its reply, waiting for a connection included; default 5 s.
-    ///
-    /// The time is kept on the runtime that called `connect`, wherever the command is polled: on another runtime, on
-    /// one without timers, or by any other executor. While nobody drives that runtime, nothing ends; once it has ended,
-    /// commands fail as after `shutdown`.
-    pub fn command_timeout(mut self, timeout: Duration) -> Self {
-        self.command_timeout = timeout;
-        self
-    }
-
-    /// How long `shutdown` waits for the commands in flight; default the command timeout, which none of them outlasts.
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.shutdown_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a connection may be silent before it is checked with a `PING`; default 60 s. Azure closes connections
-    /// that are idle for 10 minutes.
-    pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.ping_interval = interval;
-        self
-    }
-
-    /// How many commands may be without an answer, over all connections, a pipeline counting as one; at least 1,
-    /// default 65,536.
-    ///
-    /// It bounds what a server which does not keep up can cost: so many times the size of your commands. What happens
-    /// to one command more is said by [`overload`](Self::overload).
-    pub fn max_in_flight(mut self, commands: usize) -> Self {
-        self.max_in_flight = commands;
-        self
-    }
-
-    /// Whether a command beyond [`max_in_flight`](Self::max_in_flight) fails at once or waits; default
-    /// [`Overload::Refuse`].
-    pub fn overload(mut self, overload: Overload) -> Self {
-        self.overload = overload;
-        self
-    }
-
-    /// How many connections there may be, over all nodes, that one user at a time has alone; at least 1, default 256.
-    ///
-    /// Each command that blocks takes one for as long as it blocks, and so does each [`Dedicated`](crate::Dedicated) and
-    /// each transaction of [`EntraRedis::transaction`](crate::EntraRedis::transaction). They are opened when they are needed, in addition to
-    /// [`pool_size`](Self::pool_size), used again, and closed after a minute without a user. Who finds all of them in
-    /// use waits for one, for the command timeout at most.
-    pub fn max_leased(mut self, connections: usize) -> Self {
-        self.max_leased = connections;
-        self
-    }
-
-    /// How many messages may wait for one consumer of [`pubsub`](crate::EntraRedis::pubsub); at least 1, default
-    /// 16,384.
-    ///
-    /// A consumer that does not take them holds up nobody: what comes beyond that is dropped, and it is told of the
-    /// gap, and how many messages it has missed, in their place.
-    pub fn pubsub_buffer(mut self, messages: usize) -> Self {
-        self.pubsub_buffer = messages;
         self
     }
 
@@ -327,77 +251,6 @@ impl Config {
         self.resolver = Resolver::custom(resolver);
         self
     }
-
-    pub(crate) fn validate(&self) -> Result<(), Error> {
-        if let Some(problem) = &self.problem {
-            return Err(problem.clone());
-        }
-        if self.pool_size.is_some_and(|links| links == 0 || links > LARGEST_POOL) {
-            return Err(Error::config("pool_size", "must be between 1 and 10000"));
-        }
-        if self.username.as_ref().is_some_and(|name| name.trim().is_empty()) {
-            return Err(Error::config("username", "is empty"));
-        }
-        if self.client_name.as_ref().is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()))
-        {
-            return Err(Error::config("client_name", "must be of visible ASCII characters, without spaces"));
-        }
-        if self.max_leased == 0 {
-            return Err(Error::config("max_leased", "must be at least 1"));
-        }
-        if self.pubsub_buffer == 0 {
-            return Err(Error::config("pubsub_buffer", "must be at least 1"));
-        }
-        if self.max_in_flight == 0 {
-            return Err(Error::config("max_in_flight", "must be at least 1"));
-        }
-        if self.topology_refresh_interval < SHORTEST_REFRESH_INTERVAL {
-            return Err(Error::config("topology_refresh_interval", "must be at least 1 s"));
-        }
-        for (setting, value) in [
-            ("topology_refresh_interval", self.topology_refresh_interval),
-            ("startup_timeout", self.startup_timeout),
-            ("connect_timeout", self.connect_timeout),
-            ("auth_timeout", self.auth_timeout),
-            ("command_timeout", self.command_timeout),
-            ("shutdown_timeout", self.shutdown_timeout.unwrap_or(self.command_timeout)),
-            ("ping_interval", self.ping_interval),
-        ] {
-            config_check::positive(setting, value)?;
-        }
-        self.token_manager.validate()
-    }
-}
-
-/// The host name as it is resolved: without the brackets of an IPv6 address.
-pub(crate) fn checked_host(host: &str) -> Result<&str, Error> {
-    let bare = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').unwrap_or(""),
-        None => host,
-    };
-    if bare.parse::<std::net::IpAddr>().is_ok() {
-        return Ok(bare);
-    }
-    if bare.is_empty() {
-        return Err(Error::config("host", "is empty"));
-    }
-    let label = |label: &str| {
-        let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        (1..=63).contains(&label.len()) && label.chars().all(known)
-    };
-    let name = bare.strip_suffix('.').unwrap_or(bare);
-    if name.len() > 253 || !name.split('.').all(label) {
-        let problem = "must be a DNS name or an IP address alone, without scheme, port or path";
-        return Err(Error::config("host", problem));
-    }
-    Ok(bare)
-}
-
-pub(crate) fn checked_port(port: u16) -> Result<u16, Error> {
-    if port == 0 {
-        return Err(Error::config("port", "must not be 0 (Azure Managed Redis listens on 10000)"));
-    }
-    Ok(port)
 }
 
 #[cfg(test)]

@@ -6,22 +6,25 @@ use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisFuture, Value, aio::Connecti
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// A connection that its owner has alone, from [`EntraRedis::dedicated`](crate::EntraRedis::dedicated): for `WATCH`, for
-/// `MULTI` and `EXEC` one step after the other, `CLIENT TRACKING`, `CLIENT REPLY`, `SELECT` where there are several
+/// A connection that its owner has alone, from [`EntraRedis::dedicated`](crate::EntraRedis::dedicated): for `WATCH`,
+/// for `MULTI` and `EXEC` one step after the other, `CLIENT TRACKING`, `CLIENT REPLY`, `SELECT` where there are several
 /// databases, commands that block, and scripts that take long.
 ///
-/// It implements [`ConnectionLike`], so the `redis` crate's `AsyncCommands` work on it. It is one connection for as long
-/// as it exists: it is given each new token between its commands, but never between `MULTI` and its end or while
+/// It implements [`ConnectionLike`], so the `redis` crate's `AsyncCommands` work on it. It is one connection for as
+/// long as it exists: it is given each new token between its commands, but never between `MULTI` and its end or while
 /// something is watched. If it breaks, or the token is about to expire in the middle of a transaction, every further
 /// command fails, and the caller takes another one.
 ///
-/// Dropped, it goes to the next caller if nothing is left on it: nothing is watched, no transaction is open, the database
-/// is 0 again, nothing like a name or tracking has been set, and no reply is outstanding. Otherwise its connection is
-/// closed. Those who have one count as handles: the connection manager ends with the last of all.
+/// Dropped, it goes to the next caller if nothing is left on it: nothing is watched, no transaction is open, the
+/// database is 0 again, nothing like a name or tracking has been set, and no reply is outstanding. Otherwise its
+/// connection is closed, once all that was sent over it is answered, for which the command timeout is waited at most;
+/// at once if a command that blocks is under way. Those who have one count as handles: the connection manager ends with
+/// the last of all.
 ///
-/// - The future of a command that is dropped before its end closes the connection: what it was about is not known.
-/// - `CLIENT REPLY OFF` and `SKIP` are kept on this side: Redis sends the replies, and they are dropped here. So no reply is
-///   taken for another one's.
+/// - The future of a command that is dropped before its end closes the connection in the same way: what it was about is
+///   not known. The command runs nevertheless, unless it is one that blocks.
+/// - `CLIENT REPLY OFF` and `SKIP` are kept on this side: Redis sends the replies, and they are dropped here. So no
+///   reply is taken for another one's.
 /// - On a cluster all keys are those of its node, and `MOVED` is answered to the caller.
 /// - `AUTH`, `HELLO`, `RESET`, `QUIT`, `MONITOR` and subscriptions are refused.
 ///
@@ -30,8 +33,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// As those of [`EntraRedis`](crate::EntraRedis). With a [`redis::RedisError`] that
 /// [`is_connection_dropped`](redis::RedisError::is_connection_dropped), the connection is gone:
 /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted) inside says that a transaction was under way, of which
-/// nothing has been done; with another one, the command itself, `EXEC` for example, may have run, or was not sent, as its
-/// text says.
+/// nothing has been done; with another one, the command itself, `EXEC` for example, may have run, or was not sent, as
+/// its text says.
 pub struct Dedicated {
     /// Ends before its owner.
     session: Session,
@@ -52,8 +55,8 @@ impl Dedicated {
     }
 
     /// How long each of its commands may take from now on; default the
-    /// [`command_timeout`](crate::Config::command_timeout). What blocks may take its own timeout besides. A command that
-    /// takes longer fails, and the connection is closed.
+    /// [`command_timeout`](crate::Config::command_timeout). What blocks may take its own timeout besides. A command
+    /// that takes longer fails, and the connection is closed.
     ///
     /// With a longer time, as for a script that takes long, the server's silence is no reason to doubt the connection.
     pub fn set_command_timeout(&mut self, limit: Duration) {
@@ -67,8 +70,9 @@ impl Dedicated {
     }
 
     /// What Redis sends on this connection without being asked, after `CLIENT TRACKING ON` for example, on RESP3
-    /// connections; over RESP2 there is nothing. The receiver ends with the connection. Nothing is dropped, so that what is not received is kept in
-    /// memory; only the first receiver gets anything. The connection is closed when it is dropped.
+    /// connections; over RESP2 there is nothing. The receiver ends with the connection. Nothing is dropped, so that
+    /// what is not received is kept in memory; only the first receiver gets anything. The connection is closed when it
+    /// is dropped.
     pub fn pushes(&mut self) -> UnboundedReceiver<PushInfo> {
         let (sender, receiver) = unbounded_channel();
         self.session.hand_pushes_to(Arc::new(Pushes(std::sync::Mutex::new(Some(sender)))));

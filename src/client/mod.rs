@@ -18,6 +18,7 @@ use crate::{
     exec::{
         blocking,
         call::Call,
+        iteration,
         order::Memory,
         request::{CommandRequest, PipelineRequest},
         scatter,
@@ -42,29 +43,31 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 /// connection.
 ///
 /// Commands of all clones travel together over a few connections. What such a connection cannot carry is refused before
-/// it is sent: commands that change the connection for everybody (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …), and
-/// commands about one connection of several (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use:
+/// it is sent: commands that change the connection for everybody (`SUBSCRIBE`, `SELECT`, bare `MULTI` and `WATCH`, …),
+/// and commands about one connection of several (`CLIENT SETNAME`, `CLIENT ID`, …). The error says what to use:
 /// [`pubsub`](Self::pubsub), [`transaction`](Self::transaction) or [`dedicated`](Self::dedicated) for most of them.
 ///
 /// # Commands that block
 ///
-/// `BLPOP`, `BRPOP`, `BLMOVE`, `BLMPOP`, `BRPOPLPUSH`, `BZPOPMIN`, `BZPOPMAX`, `BZMPOP`, `XREAD` and `XREADGROUP` with `BLOCK`,
-/// `WAIT` and `WAITAOF` have a connection to themselves for as long as they block, one of
-/// [`max_leased`](Config::max_leased), so that they hold up nobody else.
+/// `BLPOP`, `BRPOP`, `BLMOVE`, `BLMOVEM`, `BLMPOP`, `BRPOPLPUSH`, `BZPOPMIN`, `BZPOPMAX`, `BZMOVE`, `BZMPOP`, `XREAD`
+/// and `XREADGROUP` with `BLOCK`, `WAIT` and `WAITAOF` have a connection to themselves for as long as they block, one
+/// of [`max_leased`](Config::max_leased), so that they hold up nobody else.
 ///
 /// - Their timeouts are Redis's, from the call on, and 0 is for ever. Their deadline is their own timeout plus the
 ///   [`command_timeout`](Config::command_timeout). If all `max_leased` connections are in use, they fail after the
-///   command timeout, unsent.
-/// - They block in slices, each of which Redis itself ends by its timeout; between two of them the connection is given the
-///   new token. The order in which Redis serves those that wait begins anew with each slice.
-/// - They go on over another connection when theirs is lost, and at another node when their slot has moved. An element that
-///   Redis has popped at the moment when a connection broke is gone with it, as it is for every client of Redis. Where
-///   that matters use `BLMOVE`, which has it in another list, or a consumer group, where it is pending.
+///   command timeout, unsent; one that has had a connection and has to go elsewhere waits for another one until its
+///   deadline.
+/// - They block in slices, each of which Redis itself ends by its timeout; between two of them the connection is given
+///   the new token. The order in which Redis serves those that wait begins anew with each slice.
+/// - They go on over another connection when theirs is lost, and at another node when their slot has moved. An element
+///   that Redis has popped at the moment when a connection broke is gone with it, as it is for every client of Redis.
+///   Where that matters use `BLMOVE`, which has it in another list, or a consumer group, where it is pending.
 /// - Dropping the future closes the connection. An element that has been popped at that moment is gone, too.
-/// - `XREAD` with `$` reads what is added after the call, without a gap between slices.
+/// - `XREAD` with `$` reads what is added after the call, without a gap between slices: the last id is asked for with
+///   `XREVRANGE` first. Where an access policy does not allow that, its error is returned.
 /// - `WAIT` and `WAITAOF` ask, on each primary, for all that its node has done before: a connection of their own writes
-///   and deletes a key `entra-redis:wait` in one transaction first, as Redis counts what one connection has written. The
-///   reply to `WAIT` is the least of all primaries.
+///   and deletes a key `entra-redis:wait` in one transaction first, as Redis counts what one connection has written.
+///   The reply to `WAIT` is the least of all primaries.
 /// - They are refused in a pipeline, but not in an atomic one, where they do not block.
 ///
 /// # Order
@@ -103,6 +106,10 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 /// - Commands without keys go to any node; `PUBLISH` to the same one for the same channel, as long as that is up. One
 ///   that this crate does not know is taken to have its key as its first argument; if the guess is wrong, the server
 ///   names the right node.
+///
+/// The iterators of `SCAN`, `HSCAN`, `SSCAN` and `ZSCAN` miss nothing when another server takes over or a slot moves: they
+/// begin again there, so that elements may come twice, as with Redis itself. The guide's page on clusters says where
+/// that ends.
 ///
 /// # Errors
 ///
@@ -162,8 +169,8 @@ impl EntraRedis {
     /// | `REDIS_HOST`, `REDIS_PORT` | the host, and the port if it is another one than usual |
     /// | `AZURE_REDIS_HOST` | the host, if there is no `REDIS_HOST`; set by [Azure's Service Connector](https://learn.microsoft.com/azure/service-connector/how-to-integrate-redis-cache) |
     ///
-    /// The usual port is 10000, that of Azure Managed Redis; of a name of Azure Cache for Redis, 6380. The credential is
-    /// that of [`Credential::from_env`](crate::Credential::from_env), which has the table of its variables.
+    /// The usual port is 10000, that of Azure Managed Redis; of a name of Azure Cache for Redis, 6380. The credential
+    /// is that of [`Credential::from_env`](crate::Credential::from_env), which has the table of its variables.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), entra_redis::Error> {
@@ -174,8 +181,8 @@ impl EntraRedis {
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) naming the variables that are missing, malformed, or contradict
-    /// each other; otherwise as [`connect`](Self::connect).
+    /// [`Configuration`](crate::ErrorKind::Configuration) naming the variables that are missing, malformed, or
+    /// contradict each other; otherwise as [`connect`](Self::connect).
     pub async fn from_env() -> Result<Self, Error> {
         let target = Target::of_variables(|name| std::env::var(name).ok())?;
         Self::open(Config::from_env()?.at(target)).await
@@ -189,8 +196,8 @@ impl EntraRedis {
 
     /// A handle whose reads come from memory while Redis says that they have not changed: see [`CachedRedis`].
     ///
-    /// Clones of what is returned share one memory; each call of this makes another one, with a connection of its own to
-    /// each node. It returns at once, and reads go to the server until the nodes have been asked to tell of changes.
+    /// Clones of what is returned share one memory; each call of this makes another one, with a connection of its own
+    /// to each node. It returns at once, and reads go to the server until the nodes have been asked to tell of changes.
     #[cfg(feature = "near-cache")]
     #[must_use]
     pub fn cached(&self, options: CacheOptions) -> CachedRedis {
@@ -238,6 +245,9 @@ impl ConnectionLike for EntraRedis {
             && scatter::is_for_several(cmd, profile)
         {
             return Box::pin(scatter::command(core, cluster, &mut self.memory, cmd));
+        }
+        if profile.cursor().is_some() {
+            return Box::pin(iteration::step(core, &mut self.memory, cmd, profile));
         }
         Box::pin(Call::new(core, &mut self.memory, CommandRequest { cmd, profile }))
     }

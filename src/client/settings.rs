@@ -1,6 +1,7 @@
 //! A [`Config`] read from a file of settings: what an application keeps in TOML, YAML or JSON beside its own.
 
 mod reference;
+mod shapes;
 #[cfg(test)]
 mod tests;
 
@@ -8,22 +9,18 @@ use super::config::Config;
 use crate::{
     admission::Overload,
     cluster::discovery::{Startup, Topology},
-    credential::{ClientCertificate, Cloud, Credential, ManagedIdentity},
+    credential::{Cloud, Credential, ManagedIdentity},
     error::Error,
-    secret::Secret,
-    token::TokenManagerConfig,
-    transport::tls::Tls,
+    ids::UserName,
 };
-use jiff::SignedDuration;
 use redis::ProtocolVersion;
-use reference::Reference;
 use serde::{Deserialize, Deserializer, de::Error as _};
-use std::{path::PathBuf, time::Duration};
+use shapes::{CloudName, Identity, OverloadName, Protocol, StartupName, Time, TlsFiles, Tokens, TopologyName, Who};
 
-/// With the feature `serde`. Fields have the names of the setters; those that are missing have their defaults, and those
-/// that are not known are refused. Durations are texts with a unit: `"5s"`, `"250ms"`, `"3min"`, `"1h 30min"`. Secrets are
-/// references, `{ env = "NAME" }` or `{ file = "path" }`, and are read when the settings are. What is wrong with them, or
-/// with the URL, is told by `connect`: no reader of settings is given the chance to show their line.
+/// With the feature `serde`. Fields have the names of the setters; those that are missing have their defaults, and
+/// those that are not known are refused. Durations are texts with a unit: `"5s"`, `"250ms"`, `"3min"`, `"1h 30min"`.
+/// Secrets are references, `{ env = "NAME" }` or `{ file = "path" }`, and are read when the settings are. What is wrong
+/// with them, or with the URL, is told by `connect`: no reader of settings is given the chance to show their line.
 ///
 /// ```
 /// use entra_redis::Config;
@@ -41,9 +38,10 @@ use std::{path::PathBuf, time::Duration};
 /// ```
 ///
 /// A credential is one of `"from_env"` (the default), `"default_chain"`, `"azure_cli"`, `"azure_developer_cli"`,
-/// `"workload_identity"`, `{ "managed_identity": … }` with `"system_assigned"`, `{ "client_id": … }`, `{ "object_id": … }` or
-/// `{ "resource_id": … }`, and `{ "service_principal": { "client_id": …, "tenant_id": …, "client_secret": … } }` with a secret or
-/// with `certificate_file` and, if it is encrypted, `certificate_password`.
+/// `"workload_identity"`, `{ "managed_identity": … }` with `"system_assigned"`, `{ "client_id": … }`,
+/// `{ "object_id": … }` or `{ "resource_id": … }`, and
+/// `{ "service_principal": { "client_id": …, "tenant_id": …, "client_secret": … } }` with a secret or with
+/// `certificate_file` and, if it is encrypted, `certificate_password`.
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Settings::deserialize(deserializer)?.into_config().map_err(D::Error::custom)
@@ -82,122 +80,6 @@ struct Settings {
     tls: TlsFiles,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Who {
-    #[default]
-    FromEnv,
-    DefaultChain,
-    AzureCli,
-    AzureDeveloperCli,
-    WorkloadIdentity,
-    ManagedIdentity(Identity),
-    ServicePrincipal(Principal),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Identity {
-    SystemAssigned,
-    ClientId(String),
-    ObjectId(String),
-    ResourceId(String),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Principal {
-    client_id: String,
-    tenant_id: String,
-    client_secret: Option<Reference>,
-    certificate_file: Option<PathBuf>,
-    certificate_password: Option<Reference>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Tokens {
-    expiration_refresh_ratio: Option<f64>,
-    lower_refresh_bound: Option<Time>,
-    min_refresh_interval: Option<Time>,
-    token_request_execution_timeout: Option<Time>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct TlsFiles {
-    ca_file: Option<PathBuf>,
-    client_cert_file: Option<PathBuf>,
-    client_key_file: Option<PathBuf>,
-    server_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum CloudName {
-    Public,
-    UsGovernment,
-    China,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Protocol {
-    Resp2,
-    Resp3,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum TopologyName {
-    Auto,
-    SingleEndpoint,
-    OssCluster,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StartupName {
-    Wait,
-    Lazy,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum OverloadName {
-    Refuse,
-    Wait,
-}
-
-/// A duration as people write it.
-#[derive(Clone, Copy)]
-struct Time(Duration);
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let parsed = text.trim().parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
-        parsed.map(Self).ok_or_else(|| {
-            D::Error::custom(format!("`{text}` is no duration: write a number and a unit, such as \"5s\" or \"3min\""))
-        })
-    }
-}
-
-impl Principal {
-    fn into_credential(self) -> Result<Credential, String> {
-        let Self { client_id, tenant_id, client_secret, certificate_file, certificate_password } = self;
-        match (client_secret, certificate_file) {
-            (Some(secret), None) => Ok(Credential::service_principal(client_id, secret.read()?, tenant_id)),
-            (None, Some(file)) => {
-                let password = certificate_password.map(Reference::read).transpose()?;
-                let certificate = ClientCertificate::file(file, password.unwrap_or_else(|| Secret::new(String::new())));
-                Ok(Credential::client_certificate(client_id, certificate, tenant_id))
-            }
-            _ => Err("a service principal has either `client_secret` or `certificate_file`".to_owned()),
-        }
-    }
-}
-
 impl Settings {
     fn credential(&mut self) -> Result<Credential, String> {
         let mut credential = match std::mem::take(&mut self.credential) {
@@ -229,8 +111,8 @@ impl Settings {
     }
 
     fn into_config(mut self) -> Result<Config, String> {
-        // What may have to do with a secret is told by `connect`: readers of TOML show the line of an error that is told
-        // while they read.
+        // What may have to do with a secret is told by `connect`: readers of TOML show the line of an error that is
+        // told while they read.
         let mut problem = None;
         let credential = self.credential().unwrap_or_else(|told| {
             problem = Some(Error::config("credential", format_args!("cannot be used: {told}")));
@@ -252,7 +134,7 @@ impl Settings {
             return Err("`port` is there without `host`: in a `url` it is part of that".to_owned());
         }
         config.problem = problem;
-        config.username = self.username.or(config.username);
+        config.username = self.username.map(UserName::new).or(config.username);
         config.client_name = self.client_name;
         config.pool_size = self.pool_size;
         config.protocol = self.protocol.map_or(config.protocol, |protocol| match protocol {
@@ -290,43 +172,5 @@ impl Settings {
         config.token_manager = self.token_manager.into_config();
         config.tls = self.tls.into_tls();
         Ok(config)
-    }
-}
-
-impl Tokens {
-    fn into_config(self) -> TokenManagerConfig {
-        let mut config = TokenManagerConfig::new();
-        if let Some(ratio) = self.expiration_refresh_ratio {
-            config = config.expiration_refresh_ratio(ratio);
-        }
-        if let Some(Time(bound)) = self.lower_refresh_bound {
-            config = config.lower_refresh_bound(bound);
-        }
-        if let Some(Time(interval)) = self.min_refresh_interval {
-            config = config.min_refresh_interval(interval);
-        }
-        if let Some(Time(timeout)) = self.token_request_execution_timeout {
-            config = config.token_request_execution_timeout(timeout);
-        }
-        config
-    }
-}
-
-impl TlsFiles {
-    fn into_tls(self) -> Tls {
-        let mut tls = Tls::new();
-        if let Some(file) = self.ca_file {
-            tls = tls.ca_file(file);
-        }
-        if let Some(file) = self.client_cert_file {
-            tls = tls.client_cert_file(file);
-        }
-        if let Some(file) = self.client_key_file {
-            tls = tls.client_key_file(file);
-        }
-        match self.server_name {
-            Some(name) => tls.server_name(name),
-            None => tls,
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Where the cache is, as a URL or the environment says.
 
-use crate::error::Error;
+use crate::{error::Error, ids::UserName};
 use percent_encoding::percent_decode_str;
 use redis::ProtocolVersion;
 use reqwest::Url;
@@ -9,8 +9,8 @@ use reqwest::Url;
 const PORT: u16 = 10_000;
 
 /// Azure Cache for Redis listens there with TLS, under these names in the clouds that have it.
-const CLASSIC_PORT: u16 = 6380;
-const CLASSIC_DOMAINS: [&str; 3] =
+pub(crate) const CLASSIC_PORT: u16 = 6380;
+pub(crate) const CLASSIC_DOMAINS: [&str; 3] =
     [".redis.cache.windows.net", ".redis.cache.usgovcloudapi.net", ".redis.cache.chinacloudapi.cn"];
 
 const URL: &str = "REDIS_URL";
@@ -28,7 +28,7 @@ const WITH_PASSWORD: &str = "holds a password, which is not used: Microsoft Entr
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) username: Option<String>,
+    pub(crate) username: Option<UserName>,
     pub(crate) protocol: Option<ProtocolVersion>,
 }
 
@@ -37,8 +37,8 @@ impl Target {
         Self { host, port, username: None, protocol: None }
     }
 
-    /// Reads `rediss://[user@]host[:port][/0][?protocol=resp3]`. `name` is what errors call it; they quote nothing of it,
-    /// as it may hold a secret.
+    /// Reads `rediss://[user@]host[:port][/0][?protocol=resp3]`. `name` is what errors call it; they quote nothing of
+    /// it, as it may hold a secret.
     pub(crate) fn of_url(name: &str, url: &str) -> Result<Self, Error> {
         let wrong = |problem: &str| Err(Error::config(name, problem));
         let Ok(url) = Url::parse(url.trim()) else {
@@ -71,7 +71,7 @@ impl Target {
         let username = match url.username() {
             "" => None,
             user => match percent_decode_str(user).decode_utf8() {
-                Ok(user) => Some(user.into_owned()),
+                Ok(user) => Some(UserName::new(user.into_owned())),
                 Err(_) => return wrong("has a user name that is not UTF-8"),
             },
         };
@@ -134,9 +134,44 @@ impl Target {
 }
 
 /// The port of a cache of this name, if nothing says another one.
-fn usual_port(host: &str) -> u16 {
+pub(crate) fn usual_port(host: &str) -> u16 {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    if CLASSIC_DOMAINS.iter().any(|domain| host.ends_with(domain)) { CLASSIC_PORT } else { PORT }
+    let is_classic = CLASSIC_DOMAINS.iter().any(|domain| {
+        // `NAME.redis.cache.windows.net`; one with a region behind its name is of Azure Managed Redis.
+        host.strip_suffix(domain).is_some_and(|rest| !rest.trim_end_matches(".privatelink").contains('.'))
+    });
+    if is_classic { CLASSIC_PORT } else { PORT }
+}
+
+/// The host name as it is resolved: without the brackets of an IPv6 address.
+pub(crate) fn checked_host(host: &str) -> Result<&str, Error> {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').unwrap_or(""),
+        None => host,
+    };
+    if bare.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(bare);
+    }
+    if bare.is_empty() {
+        return Err(Error::config("host", "is empty"));
+    }
+    let label = |label: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(known)
+    };
+    let name = bare.strip_suffix('.').unwrap_or(bare);
+    if name.len() > 253 || !name.split('.').all(label) {
+        let problem = "must be a DNS name or an IP address alone, without scheme, port or path";
+        return Err(Error::config("host", problem));
+    }
+    Ok(bare)
+}
+
+pub(crate) fn checked_port(port: u16) -> Result<u16, Error> {
+    if port == 0 {
+        return Err(Error::config("port", "must not be 0 (Azure Managed Redis listens on 10000)"));
+    }
+    Ok(port)
 }
 
 #[cfg(test)]

@@ -3,7 +3,11 @@
 use super::{Dedicated, EntraRedis};
 use crate::{
     cluster::slot::Slot,
-    exec::{again::Again, lease::Place, session::Session},
+    exec::{
+        again::{Again, Ended},
+        lease::Place,
+        session::{Gone, Session},
+    },
 };
 use redis::{ErrorKind, Pipeline, RedisResult, ToRedisArgs};
 use std::sync::Arc;
@@ -18,7 +22,7 @@ impl EntraRedis {
     /// After the command timeout, if as many as there may be are in use until then, or none comes up; at once without a
     /// valid token, and after `shutdown`.
     pub async fn dedicated(&self) -> RedisResult<Dedicated> {
-        self.dedicated_at(&Place::Owner(None)).await
+        self.dedicated_at(&Place::Owner(None), None).await
     }
 
     /// As [`dedicated`](Self::dedicated); on a cluster, to the node that has this key now.
@@ -28,29 +32,34 @@ impl EntraRedis {
     /// Those of [`dedicated`](Self::dedicated).
     pub async fn dedicated_for<K: ToRedisArgs>(&self, key: K) -> RedisResult<Dedicated> {
         let slot = key.to_redis_args().first().map(|key| Slot::of(key));
-        self.dedicated_at(&Place::Owner(slot)).await
+        self.dedicated_at(&Place::Owner(slot), None).await
     }
 
-    async fn dedicated_at(&self, place: &Place) -> RedisResult<Dedicated> {
-        let session = Session::open(self.manager.core(), &mut self.memory.clone(), place).await?;
+    async fn dedicated_at(&self, place: &Place, gone: Option<Gone>) -> RedisResult<Dedicated> {
+        let session = Session::open(self.manager.core(), &mut self.memory.clone(), place, gone).await?;
         Ok(Dedicated::new(session, Arc::clone(&self.manager)))
     }
 
-    /// An optimistic transaction: what `body` writes by its pipeline comes to be only if nobody has changed `keys` since
-    /// `body` began.
+    /// An optimistic transaction: what `body` writes by its pipeline comes to be only if nobody has changed `keys`
+    /// since `body` began.
     ///
-    /// `keys` are watched, then `body` gets the connection, to read from, and an atomic pipeline, which it fills and sends
-    /// over that connection. With `Ok(None)`, which `query_async` of the pipeline gives when a key has been changed, it is
-    /// called again, after a short random delay, 100 times at most; `Ok(Some(_))` is the transaction's result, whether it
-    /// has sent anything or not. All keys are in one slot on a cluster.
+    /// `keys` are watched, then `body` gets the connection, to read from, and an atomic pipeline, which it fills and
+    /// sends over that connection. With `Ok(None)`, which `query_async` of the pipeline gives when a key has been
+    /// changed, it is called again, after a short random delay, 100 times at most; `Ok(Some(_))` is the transaction's
+    /// result, whether it has sent anything or not. All keys are in one slot on a cluster.
     ///
-    /// It is also called again if the connection is lost before the pipeline was sent, or the cluster sends it elsewhere,
-    /// for the command timeout at most. If it is lost with the pipeline on its way, nobody knows whether it has run, and
-    /// the error says so; an error that comes after the pipeline has run is returned. In both cases it is never run again. What `body` writes by the connection itself, and not by the pipeline,
-    /// happens each time that it is called.
+    /// It is also called again if the connection is lost before the pipeline was sent, or the cluster sends it
+    /// elsewhere, for the command timeout at most. If it is lost with the pipeline on its way, nobody knows whether it
+    /// has run, and the error says so; an error that comes after the pipeline has run is returned. In both cases it is
+    /// never run again. What `body` writes by the connection itself, and not by the pipeline, happens each time that it
+    /// is called.
     ///
-    /// In a task that may move between threads (`tokio::spawn`), `body` takes what it uses by value (`async move`): of one
-    /// that borrows, the compiler does not find out yet that it may be sent to another thread.
+    /// While a slot is on its way to another node, a transaction runs where all of its `keys` are, if `body` uses these
+    /// alone. One whose keys are on both sides, or that uses others too, waits for the end of that, within the command
+    /// timeout.
+    ///
+    /// In a task that may move between threads (`tokio::spawn`), `body` takes what it uses by value (`async move`): of
+    /// one that borrows, the compiler does not find out yet that it may be sent to another thread.
     ///
     /// ```
     /// # use entra_redis::EntraRedis;
@@ -82,13 +91,10 @@ impl EntraRedis {
             return Err((ErrorKind::Client, what).into());
         };
         let mut again = Again::new(self.manager.core(), Some(Slot::of(first)));
-        let mut place = again.place();
-        let mut kept: Option<Dedicated> = None;
+        let mut start = again.start();
         loop {
-            let mut con = match kept.take().filter(Dedicated::is_open) {
-                Some(con) => con,
-                None => self.dedicated_at(&place).await?,
-            };
+            let gone = start.asking.map(|until| Gone::new(&watch, until));
+            let mut con = self.dedicated_at(&start.place, gone).await?;
             con.session_mut().begin();
             let result = match watch.exec_async(&mut con).await {
                 Ok(()) => body(&mut con, redis::pipe().atomic()).await,
@@ -104,15 +110,22 @@ impl EntraRedis {
                 Ok(Some(value)) => return Ok(value),
                 _ if con.session().may_have_committed() => return Err(result.err().unwrap_or_else(uncertain)),
                 Ok(None) => {
-                    again.after_conflict().await?;
-                    kept = Some(con);
-                }
-                Err(error) => {
-                    let (node, is_open) = (Arc::clone(con.session().node()), con.is_open());
+                    if con.session().is_asking() {
+                        // What its keys' owner has said was about this attempt: until the next one they may have come
+                        // back.
+                        start = again.start();
+                    }
                     // Others may need the connection while this one waits.
                     drop(con);
-                    match again.after(&error, &node, is_open).await {
-                        Some(elsewhere) => place = elsewhere,
+                    again.after_conflict().await?;
+                }
+                Err(error) => {
+                    let session = con.session();
+                    let (node, asking) = (Arc::clone(session.node()), session.is_asking());
+                    let ended = Ended { node, asking, is_open: con.is_open() };
+                    drop(con);
+                    match again.after(&error, ended).await {
+                        Some(elsewhere) => start = elsewhere,
                         None => return Err(error),
                     }
                 }

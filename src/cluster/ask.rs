@@ -70,7 +70,7 @@ fn read(outcome: Outcome, name: &NodeAddress, limit: Duration) -> Result<Topolog
 }
 
 fn is_for_a_while(code: &str) -> bool {
-    matches!(code, "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "BUSY" | "NOAUTH")
+    matches!(code, "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" | "NOAUTH")
 }
 
 fn unanswered(why: &str) -> Error {

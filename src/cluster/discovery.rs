@@ -43,12 +43,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub enum Topology {
     /// The server is asked at `connect`, with `CLUSTER SLOTS`, until it answers. One that refuses, or answers with
-    /// something else, is a single endpoint; `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `BUSY` and `NOAUTH`, silence and a lost
-    /// connection are no answer, and it is asked again within `startup_timeout`.
+    /// something else, is a single endpoint; `LOADING`, `MASTERDOWN`, `CLUSTERDOWN`, `TRYAGAIN`, `BUSY` and `NOAUTH`, a
+    /// cluster without any slots, silence and a lost connection are no answer, and it is asked again within
+    /// `startup_timeout`.
     #[default]
     Auto,
-    /// One endpoint; nothing is asked. On a cluster, commands on keys of other nodes fail with `MOVED`, and the error says
-    /// what to set.
+    /// One endpoint; nothing is asked. On a cluster, commands on keys of other nodes fail with `MOVED`, and the error
+    /// says what to set.
     SingleEndpoint,
     /// A cluster; `connect` fails if it is none.
     OssCluster,
@@ -77,6 +78,8 @@ pub(crate) struct Discovery {
     pub(crate) pool_size: Option<usize>,
     pub(crate) node_map: NodeMap,
     pub(crate) refresh_interval: Duration,
+    /// Told why the server has not said yet what it is.
+    pub(crate) found: Found,
 }
 
 impl Discovery {
@@ -102,8 +105,9 @@ impl Discovery {
         }
     }
 
-    /// The same as often as it takes, so that `found` has it then.
-    pub(crate) async fn start_some_time(self, found: Found) -> Option<Watch> {
+    /// The same as often as it takes, so that what is [`found`](Self::found) is there then.
+    pub(crate) async fn start_some_time(self) -> Option<Watch> {
+        let found = self.found.clone();
         let mut backoff = Backoff::new(&RetryPolicy::new().delay(FIRST_DELAY).max_delay(LONGEST_DELAY));
         loop {
             match self.clone().start().await {
@@ -112,7 +116,11 @@ impl Discovery {
                     self.shared.availability.announce();
                     return watch;
                 }
-                Err(error) if error.kind() == ErrorKind::Closed => return None,
+                Err(error) if error.kind() == ErrorKind::Closed => {
+                    // Nobody opens links any more: those who wait are told, and the next ones do not wait.
+                    self.shared.availability.close();
+                    return None;
+                }
                 Err(error) => found.note_error(error),
             }
             // The next first connection is to ask for the topology again.
@@ -133,7 +141,11 @@ impl Discovery {
             if let Some(link) = seed.open_link() {
                 // What went with the first `AUTH` has as long as that.
                 match timeout_at(asked + ANSWER_WITHIN, ask(&link, name, ANSWER_WITHIN)).await {
-                    Err(_) | Ok(Err(Refused::Silent(_))) => link.suspect(),
+                    Err(_) => link.suspect(),
+                    Ok(Err(Refused::Silent(error))) => {
+                        self.found.note_error(error);
+                        link.suspect();
+                    }
                     Ok(answer) => return answer,
                 }
             }
@@ -194,3 +206,6 @@ async fn first_links(cluster: &Cluster, shared: &Shared, limit: Instant) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

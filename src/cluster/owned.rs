@@ -16,15 +16,15 @@ const WORDS: usize = SLOTS as usize / 64;
 pub(crate) struct SlotSet(Box<[u64; WORDS]>);
 
 impl SlotSet {
-    fn of(slots: impl Iterator<Item = Slot>) -> Self {
+    pub(crate) fn of(slots: impl Iterator<Item = Slot>) -> Self {
         let mut words = Box::new([0; WORDS]);
         slots.for_each(|slot| words[slot.index() / 64] |= 1 << (slot.index() % 64));
         Self(words)
     }
 
-    /// Whether all slots of `other` are in this set.
-    pub(crate) fn has_all_of(&self, other: &Self) -> bool {
-        self.0.iter().zip(&*other.0).all(|(here, there)| there & !here == 0)
+    /// Whether all slots of these words, each of which has 64, are in this set.
+    pub(crate) fn has_all_of(&self, other: impl Iterator<Item = u64>) -> bool {
+        self.0.iter().zip(other).all(|(here, there)| there & !here == 0)
     }
 }
 

@@ -74,7 +74,6 @@ impl Partial {
             Fate::Unknown => &mut self.unknown,
         };
         list.extend(numbers);
-        list.sort_unstable();
     }
 
     /// The error of the first part that failed, with what has become of all of it. If all parts have the same fate it
@@ -120,10 +119,13 @@ impl fmt::Display for Partial {
         };
         let lists = lists.into_iter().zip([&self.done, &self.not_done, &self.unknown]);
         for (index, (what, list)) in lists.filter(|(_, list)| !list.is_empty()).enumerate() {
+            // Only here, so that noting a part costs the same however many there are: there may be thousands.
+            let mut list = list.clone();
+            list.sort_unstable();
             let (comma, s) = (if index == 0 { "" } else { ", " }, if list.len() == 1 { "" } else { "s" });
             match self.of {
-                Of::Keys => write!(f, "{comma}{what} for the key{s} at argument{s} {}", Numbers(list))?,
-                Of::Commands => write!(f, "{comma}{what} command{s} {} (from 0)", Numbers(list))?,
+                Of::Keys => write!(f, "{comma}{what} for the key{s} at argument{s} {}", Numbers(&list))?,
+                Of::Commands => write!(f, "{comma}{what} command{s} {} (from 0)", Numbers(&list))?,
             }
         }
         Ok(())

@@ -73,11 +73,24 @@ impl Redirect {
 
 /// `slot host:port`, for the command's own slot.
 fn target(details: &str, sent: Sent<'_>) -> Option<(Slot, NodeAddress)> {
+    let (slot, address) = named(details)?;
+    let to = NodeAddress::parse(address, sent.to)?;
+    (sent.slot == Some(slot)).then_some((slot, to))
+}
+
+fn named(details: &str) -> Option<(Slot, &str)> {
     let (slot, address) = details.split_once(' ')?;
     let is_number = slot.bytes().all(|byte| byte.is_ascii_digit());
     let slot = is_number.then(|| slot.parse().ok()).flatten().and_then(Slot::new)?;
-    let to = NodeAddress::parse(address, sent.to)?;
-    (sent.slot == Some(slot)).then_some((slot, to))
+    Some((slot, address))
+}
+
+/// The slot that `MOVED` or `ASK` names: that of the command's keys, if nobody here knows where these are.
+pub(crate) fn named_slot(error: &ServerError) -> Option<Slot> {
+    match error.kind()? {
+        ServerErrorKind::Moved | ServerErrorKind::Ask => named(error.details()?).map(|(slot, _)| slot),
+        _ => None,
+    }
 }
 
 /// `MOVED` as it is told to somebody who took a cluster for a single endpoint; anything else as it is.

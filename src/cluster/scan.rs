@@ -26,7 +26,7 @@
 //! still has its old owner at the end of that one's turn. Of changes the 12 bits of the fingerprint miss one in 4,096.
 
 use super::{map::SlotMap, slot::Slot};
-use redis::{Arg, Cmd, ErrorKind, RedisError, RedisResult, Value};
+use redis::{ErrorKind, RedisError, RedisResult};
 use std::collections::VecDeque;
 
 /// How many positions are remembered that do not fit a cursor; 32 bytes each.
@@ -149,60 +149,6 @@ fn next_slot<N>(position: Position, map: &SlotMap<N>) -> Option<Slot> {
 fn unknown() -> RedisError {
     let detail = "it is too old, or of another client: begin anew with the cursor 0".to_owned();
     (ErrorKind::Client, "the SCAN cursor is not known here", detail).into()
-}
-
-/// The cursor that a `SCAN` command has, whether it is an argument or the iterator of the redis crate counts it.
-pub(crate) fn cursor_of(cmd: &Cmd) -> Option<u64> {
-    match cmd.args_iter().nth(1)? {
-        Arg::Simple(cursor) => number(cursor),
-        // The redis crate shows it only in the command as it is sent: `*n $4 SCAN $length cursor …`.
-        _ => number(cmd.get_packed_command().split(|byte| *byte == b'\n').nth(4)?.strip_suffix(b"\r")?),
-    }
-}
-
-/// The cursor that a node has answered.
-pub(crate) fn answered(reply: &Value) -> Option<u64> {
-    let Value::Array(parts) = reply else {
-        return None;
-    };
-    match parts.first()? {
-        Value::BulkString(text) => number(text),
-        Value::SimpleString(text) => number(text.as_bytes()),
-        _ => None,
-    }
-}
-
-/// The reply of a node, with the cursor for the caller in place of the one that the node has answered.
-pub(crate) fn with_answer(reply: Value, cursor: u64) -> Value {
-    match reply {
-        Value::Array(mut parts) => {
-            if let Some(first) = parts.first_mut() {
-                *first = Value::BulkString(cursor.to_string().into_bytes());
-            }
-            Value::Array(parts)
-        }
-        reply => reply,
-    }
-}
-
-fn number(text: &[u8]) -> Option<u64> {
-    let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    is_number.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
-}
-
-/// The same command with another cursor, for one node.
-pub(crate) fn with_cursor(cmd: &Cmd, cursor: u64) -> Cmd {
-    let mut node = Cmd::new();
-    for (index, argument) in cmd.args_iter().enumerate() {
-        match argument {
-            _ if index == 1 => _ = node.arg(cursor),
-            Arg::Simple(argument) => _ = node.arg(argument),
-            // Only one argument can be a cursor of the redis crate's, and that is the one of `SCAN`.
-            _ => {}
-        }
-    }
-    node.set_no_response(cmd.is_no_response());
-    node
 }
 
 #[cfg(test)]

@@ -135,8 +135,8 @@ impl Watch {
         }
     }
 
-    /// Looks whether all nodes can be reached, and all slots served that somebody waits for. While one is not, the nodes
-    /// are asked what has become of it.
+    /// Looks whether all nodes can be reached, and all slots served that somebody waits for. While one is not, the
+    /// nodes are asked what has become of it.
     fn look_around(&mut self, now: Instant) {
         let map = self.cluster.map();
         let is_silent = |link: &Arc<Link>| link.is_silent();

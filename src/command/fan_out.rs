@@ -8,6 +8,8 @@ use super::aggregate::Aggregate;
 pub(crate) enum FanOut {
     /// The one that has its keys, or any if it has none.
     One,
+    /// The one that has its key: the argument at this place is a cursor, which that one alone understands.
+    Cursor(u8),
     /// The one that has the slot whose number is the argument at this place.
     Slot(u8),
     /// Each node that has some of its keys, with those keys; all of them in one slot go as they are.

@@ -105,6 +105,9 @@ fn instead(name: &str) -> &'static str {
         "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => {
             "use `EntraRedis::pubsub()`, which keeps subscriptions up on connections of their own"
         }
+        "SHUTDOWN" => {
+            "it would end the server, which is up to whoever runs it; where that is you, send it with `redis-cli`"
+        }
         "CLIENT SETNAME" => "`Config::client_name` names all connections",
         "CLIENT SETINFO" => "on Redis 7.2 and later `CLIENT LIST` shows them all with the library's name `entra-redis`",
         "MONITOR" | "SYNC" | "PSYNC" | "REPLCONF" => {

@@ -1,6 +1,7 @@
 //! What a command is: one table, and one look into it for each command.
 
 pub(crate) mod aggregate;
+pub(crate) mod cursor;
 pub(crate) mod fan_out;
 pub(crate) mod guard;
 mod keys;

@@ -56,7 +56,8 @@ impl Profile {
         self.0.lane
     }
 
-    /// Whether it blocks for a time that it says: those are sent in slices, over a link that nobody else uses meanwhile.
+    /// Whether it blocks for a time that it says: those are sent in slices, over a link that nobody else uses
+    /// meanwhile.
     pub(crate) fn blocks_for_a_time(self) -> bool {
         self.0.timeout != Timeout::Unknown
     }
@@ -70,6 +71,11 @@ impl Profile {
     #[inline]
     pub(crate) fn only_reads(self) -> bool {
         self.0.only_reads
+    }
+
+    /// Whether its first argument is only taken for its key, because nobody here knows the command.
+    pub(crate) fn guesses_keys(self) -> bool {
+        std::ptr::eq(self.0, &raw const table::UNKNOWN)
     }
 
     /// Whether it runs a script or a function.
@@ -101,6 +107,15 @@ impl Profile {
     /// The same, each with the place that it has among the arguments, the name being at 0.
     pub(crate) fn key_places(self, cmd: &Cmd) -> impl Iterator<Item = (usize, &[u8])> + Clone {
         self.0.keys.places_of(cmd)
+    }
+
+    /// Where its cursor stands, if it is a step of an iteration over what one server has.
+    #[inline]
+    pub(crate) fn cursor(self) -> Option<usize> {
+        match self.0.fan_out {
+            FanOut::Cursor(at) | FanOut::Scan(at @ 1) => Some(at.into()),
+            _ => None,
+        }
     }
 
     /// Which nodes of a cluster it goes to, and what becomes of their replies.

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub(crate) enum Timeout {
     /// Nowhere, or it is not known where.
     Unknown,
-    /// In seconds, which may have a fraction, as the first argument.
-    FirstSeconds,
+    /// In seconds, which may have a fraction, as the argument of this number, from 1.
+    Seconds(u8),
     /// In seconds, which may have a fraction, as the last argument.
     LastSeconds,
     /// In whole milliseconds, as the last argument.
@@ -34,7 +34,7 @@ impl Timeout {
         let last = || cmd.args_iter().len().checked_sub(1);
         let (at, in_millis) = match self {
             Self::Unknown => return None,
-            Self::FirstSeconds => (1, false),
+            Self::Seconds(at) => (at.into(), false),
             Self::LastSeconds => (last()?, false),
             Self::LastMillis => (last()?, true),
             Self::OptionMillis => (words::block_value(cmd)?, true),

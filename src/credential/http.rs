@@ -3,6 +3,7 @@
 use super::hints;
 use crate::{
     error::{Error, ErrorKind},
+    ids,
     secret::Secret,
     token::{self, RequestLimit},
     transport::tls::{self, explain},
@@ -73,6 +74,8 @@ pub(super) struct Answer {
     pub(super) body: Zeroizing<Vec<u8>>,
     /// What was sent to get it: an error must not show it, however the server gives it back.
     pub(super) secret: Option<Secret>,
+    /// Who asked: what stands in the place of an id may be another secret.
+    pub(super) client_id: String,
 }
 
 impl Answer {
@@ -84,6 +87,17 @@ impl Answer {
     pub(super) fn to(mut self, secret: &Secret) -> Self {
         self.secret = Some(secret.clone());
         self
+    }
+
+    /// The same, to a request of this client.
+    pub(super) fn of(mut self, client_id: &str) -> Self {
+        client_id.clone_into(&mut self.client_id);
+        self
+    }
+
+    /// A text that came with it, without what must not be shown of the request.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        ids::scrub(&self.secret, &self.client_id, text)
     }
 }
 
@@ -184,6 +198,7 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         }),
         body,
         secret: None,
+        client_id: String::new(),
     })
 }
 

@@ -15,7 +15,7 @@ mod expiry;
 mod facts;
 mod federated_identity;
 mod from_env;
-mod hints;
+pub(crate) mod hints;
 mod http;
 mod managed_identity;
 #[cfg(feature = "bench-api")]
@@ -259,9 +259,9 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a secret, a certificate or a token file is there without
-    /// the ids that belong to it, with the names of those that are missing, or if `AZURE_TOKEN_CREDENTIALS` names
-    /// nothing known.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a secret, a certificate or a token file is
+    /// there without the ids that belong to it, with the names of those that are missing, or if
+    /// `AZURE_TOKEN_CREDENTIALS` names nothing known.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_process_env(&ProcessEnv::of_process())
     }

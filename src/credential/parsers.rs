@@ -27,6 +27,7 @@ fn answered(status: u16, body: &[u8], secret: Option<&Secret>) -> Answer {
         body: body.to_vec().into(),
         is_plain_text: false,
         secret: secret.cloned(),
+        client_id: String::new(),
     }
 }
 

@@ -29,7 +29,8 @@ impl Credential {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a setting that is wrong or missing, and
-    /// [`ErrorKind::CredentialUnavailable`](crate::ErrorKind::CredentialUnavailable) if the environment has no such credential.
+    /// [`ErrorKind::CredentialUnavailable`](crate::ErrorKind::CredentialUnavailable) if the environment has no such
+    /// credential.
     pub fn token_source(&self) -> Result<Arc<dyn TokenSource>, Error> {
         self.resolve_in(&ProcessEnv::of_process())
     }

@@ -1,7 +1,10 @@
 //! What can be set on a credential of any kind, and what is shown of it.
 
 use super::{App, Credential, Kind, authority};
-use crate::credential::Cloud;
+use crate::{
+    credential::Cloud,
+    ids::{shown, shown_tenant},
+};
 use std::fmt;
 
 impl Credential {
@@ -49,7 +52,9 @@ impl Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_app = |what: &str, app: &App| format!("{what} {} in tenant {}", app.client_id, app.tenant_id);
+        let of_app = |what: &str, app: &App| {
+            format!("{what} {} in tenant {}", shown(&app.client_id), shown_tenant(&app.tenant_id))
+        };
         let kind = match &self.kind {
             Kind::Secret { app, .. } => of_app("service principal", app),
             Kind::Certificate { app, certificate } => {

@@ -64,7 +64,9 @@ fn bad_settings_are_named() {
 
 #[test]
 fn the_environment_decides_the_kind() {
-    let app = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "app")];
+    const APP: &str = "7e57e57e-0000-4000-8000-00000000000a";
+    const REDIS_APP: &str = "7e57e57e-0000-4000-8000-00000000000b";
+    let app = [("AZURE_TENANT_ID", "t.example"), ("AZURE_CLIENT_ID", APP)];
     let shown = |more: &[(&str, &str)]| {
         let all: Vec<_> = app.iter().chain(more).copied().collect();
         format!("{:?}", Credential::from_process_env(&ProcessEnv::of_pairs(&all)).unwrap())
@@ -74,7 +76,10 @@ fn the_environment_decides_the_kind() {
     let file = ("AZURE_FEDERATED_TOKEN_FILE", "/token");
 
     let text = shown(&[secret, certificate, file, ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:1")]);
-    assert!(text.contains("service principal app in tenant t") && text.contains("127.0.0.1:1"), "{text}");
+    assert!(
+        text.contains(&format!("service principal {APP} in tenant t.example")) && text.contains("127.0.0.1:1"),
+        "{text}"
+    );
     assert!(!text.contains("s3cr3t") && !text.contains("app.pfx"), "{text}");
     let text = shown(&[certificate, file, ("AZURE_CLIENT_CERTIFICATE_PASSWORD", "s3cr3t")]);
     assert!(text.contains("/app.pfx") && text.contains("send_chain: false") && !text.contains("s3cr3t"), "{text}");
@@ -83,26 +88,29 @@ fn the_environment_decides_the_kind() {
         assert!(text.contains("send_chain: true"), "{text}");
     }
     let text = shown(&[file]);
-    assert!(text.contains("workload identity app in tenant t from /token"), "{text}");
+    assert!(text.contains(&format!("workload identity {APP} in tenant t.example from /token")), "{text}");
     let text = shown(&[secret, ("AZURE_TOKEN_CREDENTIALS", "prod")]);
     assert!(text.contains("default chain"), "{text}");
 
-    let connector = [("AZURE_REDIS_CLIENTID", "redis-app"), ("AZURE_REDIS_TENANTID", "redis-tenant")];
+    let connector = [("AZURE_REDIS_CLIENTID", REDIS_APP), ("AZURE_REDIS_TENANTID", "redis.example")];
     let of_connector = [connector[0], connector[1], ("AZURE_REDIS_CLIENTSECRET", "s3cr3t")];
     let text = shown(&[&of_connector[..], &[secret]].concat());
-    assert!(text.contains("service principal redis-app in tenant redis-tenant") && !text.contains("s3cr3t"), "{text}");
+    assert!(
+        text.contains(&format!("service principal {REDIS_APP} in tenant redis.example")) && !text.contains("s3cr3t"),
+        "{text}"
+    );
     let text = shown(&[connector[0], file]);
-    assert!(text.contains("workload identity redis-app in tenant t from /token"), "{text}");
+    assert!(text.contains(&format!("workload identity {REDIS_APP} in tenant t.example from /token")), "{text}");
     let text = shown(&[connector[0], secret]);
-    assert!(text.contains(r#"UserAssignedClientId(\"redis-app\")"#), "{text}");
+    assert!(text.contains(&format!(r#"UserAssignedClientId(\"{REDIS_APP}\")"#)), "{text}");
 
     let alone = |pairs: &[(&str, &str)]| format!("{:?}", Credential::from_process_env(&ProcessEnv::of_pairs(pairs)));
     assert!(alone(&[("AZURE_CLIENT_SECRET", "")]).contains("SystemAssigned"));
-    assert!(alone(&[("AZURE_CLIENT_ID", "mine")]).contains(r#"UserAssignedClientId(\"mine\")"#));
+    assert!(alone(&[("AZURE_CLIENT_ID", APP)]).contains(&format!(r#"UserAssignedClientId(\"{APP}\")"#)));
     // A service principal without its secret is none.
-    assert!(alone(&[("AZURE_TENANT_ID", "t")]).contains("SystemAssigned"));
-    let without_secret = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "mine")];
-    assert!(alone(&without_secret).contains(r#"UserAssignedClientId(\"mine\")"#));
+    assert!(alone(&[("AZURE_TENANT_ID", "t.example")]).contains("SystemAssigned"));
+    let without_secret = [("AZURE_TENANT_ID", "t.example"), ("AZURE_CLIENT_ID", APP)];
+    assert!(alone(&without_secret).contains(&format!(r#"UserAssignedClientId(\"{APP}\")"#)));
 }
 
 #[test]

@@ -130,6 +130,6 @@ impl TokenEndpoint {
             }
         };
         let request = self.client.post(self.url.clone()).form(&form);
-        Ok(http::send(request, self.url()).await?.to(secret))
+        Ok(http::send(request, self.url()).await?.to(secret).of(&self.client_id))
     }
 }

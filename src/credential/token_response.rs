@@ -56,8 +56,7 @@ impl Said {
         // What was sent is blanked after parsing: JSON has other ways to write it.
         let text = |value: &Value| {
             let text = value.as_str()?;
-            let scrubbed = answer.secret.as_ref().map(|secret| secret.scrub(text));
-            Some(secret::scrub_jwts(scrubbed.as_deref().unwrap_or(text)))
+            Some(secret::scrub_jwts(&answer.scrub(text)))
         };
         let error = &body["error"];
         let described = text(&body["error_description"])
@@ -125,8 +124,7 @@ pub(super) fn told(answer: &Answer) -> String {
 /// sent.
 fn plain_text(answer: &Answer) -> Option<String> {
     let plain = str::from_utf8(&answer.body).ok().filter(|plain| !plain.trim_start().starts_with(['{', '[']))?;
-    let blanked = answer.secret.as_ref().map(|secret| secret.scrub(plain));
-    let line = first_line(&secret::scrub_unknown(blanked.as_deref().unwrap_or(plain)));
+    let line = first_line(&secret::scrub_unknown(&answer.scrub(plain)));
     (!answer.is_success() && !line.is_empty()).then_some(line)
 }
 

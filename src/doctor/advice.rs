@@ -1,10 +1,13 @@
 //! The one next thing to do, as a command that can be copied: names that are known are filled in.
 
-use super::{Doctor, environment};
-use std::fmt::Write;
+mod token;
 
-/// The application id of Azure Cache for Redis and Azure Managed Redis in every tenant.
-const REDIS_APP: &str = "acca5fbb-b7e4-4009-81f1-37e38fd66d78";
+use super::{Doctor, environment};
+use crate::{
+    client::target::{CLASSIC_DOMAINS, CLASSIC_PORT, usual_port},
+    ids::UserName,
+};
+use std::fmt::Write;
 
 /// What commands are filled in with.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +16,7 @@ pub(super) struct Advice {
     port: u16,
     /// The options that the doctor was called with, besides host and port.
     options: Vec<(&'static str, String)>,
+    username: Option<UserName>,
     pub(super) client_id: Option<String>,
     pub(super) tenant_id: Option<String>,
 }
@@ -29,8 +33,6 @@ enum Kind {
 
 /// The host names that Azure gives out, in its clouds.
 const MANAGED: [&str; 3] = [".redis.azure.net", ".redis.usgovcloudapi.net", ".redis.chinacloudapi.cn"];
-const CLASSIC: [&str; 3] =
-    [".redis.cache.windows.net", ".redis.cache.usgovcloudapi.net", ".redis.cache.chinacloudapi.cn"];
 
 impl Advice {
     pub(super) fn new(doctor: &Doctor) -> Self {
@@ -39,6 +41,7 @@ impl Advice {
             host: environment::named(doctor.host()),
             port: doctor.place.port,
             options: doctor.options.clone(),
+            username: doctor.username.clone(),
             client_id: facts.client_id,
             tenant_id: facts.tenant_id,
         }
@@ -53,6 +56,9 @@ impl Advice {
         let port = self.port.to_string();
         let mut options = vec![("--host", self.host.as_str()), ("--port", port.as_str())];
         options.extend(self.options.iter().map(|(name, value)| (*name, value.as_str())));
+        if let Some(user) = &self.username {
+            options.push(("--username", if user.is_shown() { user.expose() } else { "<OBJECT_ID>" }));
+        }
         for (name, value) in changes {
             match options.iter_mut().find(|(known, _)| known == name) {
                 Some(known) => known.1 = value,
@@ -74,16 +80,12 @@ impl Advice {
     fn kind(&self) -> (Kind, &str) {
         let name = self.host.split('.').next().unwrap_or_default();
         let has = |suffixes: &[&str]| suffixes.iter().any(|suffix| self.host.ends_with(suffix));
-        // NAME.redis.cache.windows.net is a classic cache, NAME.REGION.redis.cache.windows.net is not.
-        let regional = CLASSIC.iter().any(|suffix| {
-            self.host.strip_suffix(suffix).is_some_and(|rest| rest.trim_end_matches(".privatelink").contains('.'))
-        });
-        if has(&MANAGED) || regional {
-            (Kind::Managed, name)
-        } else if has(&CLASSIC) {
+        if !has(&MANAGED) && !has(&CLASSIC_DOMAINS) {
+            (Kind::Unknown, "<CACHE>")
+        } else if usual_port(&self.host) == CLASSIC_PORT {
             (Kind::Classic, name)
         } else {
-            (Kind::Unknown, "<CACHE>")
+            (Kind::Managed, name)
         }
     }
 
@@ -184,83 +186,6 @@ impl Advice {
              -ext subjectAltName"
         )
     }
-
-    /// What is wrong with a token request, by its cause.
-    pub(super) fn for_token(&self, cause: &str) -> String {
-        let client = self.client_id.as_deref().unwrap_or("<CLIENT_ID>");
-        let tenant = self.tenant_id.as_deref().unwrap_or("<TENANT_ID>");
-        match cause {
-            "secret_wrong" | "secret_expired" => format!(
-                "export AZURE_CLIENT_SECRET=\"$(az ad app credential reset --id {client} --append --query password \
-                 --output tsv)\""
-            ),
-            "app_unknown" | "app_disabled" => format!("az ad app show --id {client} --query '[appId,displayName]'"),
-            "app_not_in_tenant" => format!("az ad sp create --id {client}"),
-            "tenant_unknown" => {
-                "export AZURE_TENANT_ID=\"$(az account show --query tenantId --output tsv)\"".to_owned()
-            }
-            "redis_principal_missing" => format!("az ad sp create --id {REDIS_APP}"),
-            "redis_permission_missing" => {
-                format!("az ad app permission grant --id {client} --api {REDIS_APP} --scope user_impersonation")
-            }
-            "guest_in_other_tenant" => {
-                format!("az login --tenant {tenant} --scope https://redis.azure.com/.default")
-            }
-            "certificate_not_registered" => {
-                format!("az ad app credential reset --id {client} --append --cert @\"$AZURE_CLIENT_CERTIFICATE_PATH\"")
-            }
-            "federation_mismatch" => format!("az ad app federated-credential list --id {client}"),
-            "token_file_missing" => "kubectl get pod \"$(hostname)\" --output \
-                                     jsonpath='{.metadata.labels.azure\\.workload\\.identity/use}'"
-                .to_owned(),
-            "token_file_old" => "kubectl delete pod \"$(hostname)\"".to_owned(),
-            "certificate_file_missing" => "ls -l \"$AZURE_CLIENT_CERTIFICATE_PATH\"".to_owned(),
-            "identity_not_assigned" if has("CONTAINER_APP_NAME") => {
-                "az containerapp identity assign --name \"$CONTAINER_APP_NAME\" --resource-group <RESOURCE_GROUP> \
-                 --system-assigned"
-                    .to_owned()
-            }
-            "identity_not_assigned" if has("WEBSITE_SITE_NAME") => "az webapp identity assign --name \
-                                                                    \"$WEBSITE_SITE_NAME\" --resource-group \
-                                                                    \"$WEBSITE_RESOURCE_GROUP\""
-                .to_owned(),
-            "identity_not_assigned" => match &self.client_id {
-                Some(client) => format!(
-                    "az vm identity assign --resource-group <RESOURCE_GROUP> --name <VM> --identities \"$(az identity \
-                     list --query \"[?clientId=='{client}'].id | [0]\" --output tsv)\""
-                ),
-                None => "az vm identity assign --resource-group <RESOURCE_GROUP> --name <VM>".to_owned(),
-            },
-            "imds_unreachable" | "imds_answered_by_other" => {
-                "curl --noproxy '*' --max-time 3 --silent --show-error --include --header Metadata:true \
-                 'http://169.254.169.254/metadata/instance/compute?api-version=2021-02-01'"
-                    .to_owned()
-            }
-            "conditional_access" => format!("az ad sp show --id {client} --query '[appId,displayName,tags]'"),
-            "tool_not_installed" => "curl -sL https://aka.ms/InstallAzureCLIDeb | sudo bash".to_owned(),
-            "tool_not_signed_in" => match &self.tenant_id {
-                Some(tenant) => format!("az login --tenant {tenant}"),
-                None => "az login".to_owned(),
-            },
-            "no_credential" => self.again(&[("--credential", "az")]),
-            "too_many_requests" => "sleep 60 && ".to_owned() + &self.again(&[]),
-            "clock_off" => SET_CLOCK.to_owned(),
-            // Whoever cannot be reached, or is somebody else.
-            _ => "curl --silent --show-error --head https://login.microsoftonline.com/common/discovery/instance"
-                .to_owned(),
-        }
-    }
-}
-
-/// The port of a cache of this name, if nothing says another one.
-pub(super) fn usual_port(host: &str) -> u16 {
-    let advice = Advice { host: host.to_owned(), ..Advice::default() };
-    if matches!(advice.kind().0, Kind::Classic) { 6380 } else { 10_000 }
-}
-
-/// Whether Azure has set this variable, by which its services are told apart.
-fn has(variable: &str) -> bool {
-    std::env::var_os(variable).is_some()
 }
 
 /// What keeps the clock right.
@@ -284,8 +209,9 @@ mod tests {
     use super::*;
 
     fn of(host: &str) -> Advice {
-        let options = vec![("--credential", "az".to_owned()), ("--username", "it's me".to_owned())];
-        Advice { host: host.to_owned(), port: 10_000, options, ..Advice::default() }
+        let options = vec![("--credential", "az".to_owned()), ("--key-prefix", "it's mine:".to_owned())];
+        let username = Some(UserName::new("default"));
+        Advice { host: host.to_owned(), port: 10_000, options, username, ..Advice::default() }
     }
 
     #[test]
@@ -311,8 +237,10 @@ mod tests {
     #[test]
     fn the_doctor_is_called_as_it_was_but_for_what_changes() {
         let advice = of("cache");
-        let told = advice.again(&[("--port", "6380"), ("--username", ""), ("--read-only", "yes")]);
-        assert_eq!(told, "entra-redis doctor --host cache --port 6380 --credential az --read-only");
-        assert!(advice.again(&[]).ends_with(r"--username 'it'\''s me'"), "{}", advice.again(&[]));
+        let told = advice.again(&[("--port", "6380"), ("--key-prefix", ""), ("--read-only", "yes")]);
+        assert_eq!(told, "entra-redis doctor --host cache --port 6380 --credential az --username default --read-only");
+        assert!(advice.again(&[]).contains(r"--key-prefix 'it'\''s mine:'"), "{}", advice.again(&[]));
+        let advice = Advice { username: Some(UserName::new("an-access-key")), ..advice };
+        assert!(advice.again(&[]).ends_with("--username '<OBJECT_ID>'"), "{}", advice.again(&[]));
     }
 }

@@ -1,7 +1,14 @@
 //! A key of the doctor's own: written, read and deleted; and how long a round trip takes.
 
-use super::{Doctor, advice::Advice, login::Session, report::Finding, topology::key_of, wire::words};
-use crate::cluster::topology::Topology;
+use super::{
+    Doctor,
+    advice::Advice,
+    cause::Cause,
+    login::Session,
+    report::Finding,
+    topology::{Layout, key_of},
+    wire::words,
+};
 use redis::{ServerError, Value};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,18 +40,13 @@ impl Outcome {
     }
 }
 
-pub(super) async fn look(
-    doctor: &Doctor,
-    advice: &Advice,
-    session: &mut Session<'_>,
-    slots: Option<&Topology>,
-) -> Finding {
+pub(super) async fn look(doctor: &Doctor, advice: &Advice, session: &mut Session<'_>, layout: &Layout) -> Finding {
     let own = format!("{}entra-redis:doctor:{:016x}", doctor.key_prefix, fastrand::u64(..));
     let mut keys = vec![own.clone()];
     // On a cluster, one of them is this node's.
-    keys.extend(slots.into_iter().flat_map(|slots| {
-        slots.primaries().into_iter().filter_map(|node| key_of(&own, node, slots)).collect::<Vec<_>>()
-    }));
+    if let Layout::Cluster(slots) = layout {
+        keys.extend(slots.primaries().into_iter().filter_map(|node| key_of(&own, node, slots)));
+    }
     let first = if doctor.read_only { "GET" } else { "SET" };
     for key in keys {
         let outcome = run(session, first, &key).await;
@@ -53,8 +55,13 @@ pub(super) async fn look(
         }
         return with_key(doctor, advice, session, &key, outcome).await;
     }
+    if matches!(layout, Layout::Unknown) {
+        return Finding::not_reached(format!(
+            "{own} belongs to another node (MOVED), and which slots this one has is not known"
+        ));
+    }
     Finding::failed(
-        "no_slots_here",
+        Cause::NoSlotsHere,
         "the node that the host name leads to has no slots of its own, and sends every key elsewhere",
         advice.show("'[provisioningState,resourceState]'"),
     )
@@ -80,8 +87,13 @@ async fn with_key(doctor: &Doctor, advice: &Advice, session: &mut Session<'_>, k
             other => of_refusals(advice, session, key, &[("GET", other)]),
         };
     }
-    let (read, deleted) = (run(session, "GET", key).await, run(session, "DEL", key).await);
-    let all = [("SET", first), ("GET", read), ("DEL", deleted)];
+    let mut all = vec![("SET", first)];
+    for name in ["GET", "DEL"] {
+        // What was written goes by itself when the connection is lost.
+        if !matches!(all.last(), Some((_, Outcome::Lost(_)))) {
+            all.push((name, run(session, name, key).await));
+        }
+    }
     if all.iter().all(|(_, outcome)| matches!(outcome, Outcome::Done)) {
         return Finding::ok(format!("{key} was written, read and deleted"));
     }
@@ -112,26 +124,29 @@ fn of_refusals(advice: &Advice, session: &Session<'_>, key: &str, all: &[(&str, 
     };
     if refusals().any(about_keys) {
         let detail = format!("{detail}: the access policy leaves {key} out; name what its keys begin with");
-        return Finding::failed("keys_limited", detail, advice.again(&[("--key-prefix", "<PREFIX>")]));
+        return Finding::failed(Cause::KeysLimited, detail, advice.again(&[("--key-prefix", "<PREFIX>")]));
     }
     if any("NOPERM") && is_done("GET") {
         let detail = format!("{detail}: the access policy is for reading; if that is intended, say so");
-        return Finding::failed("access_read_only", detail, advice.again(&[("--read-only", "yes")]));
+        return Finding::failed(Cause::AccessReadOnly, detail, advice.again(&[("--read-only", "yes")]));
     }
     if any("NOPERM") {
         let detail = format!("{detail}: the access policy leaves these commands out");
-        return Finding::failed("commands_limited", detail, advice.assignments());
+        return Finding::failed(Cause::CommandsLimited, detail, advice.assignments());
     }
     if any("OOM") {
         let detail = format!("{detail}: the cache is full, and evicts nothing");
-        return Finding::failed("memory_full", detail, advice.scale_up());
+        return Finding::failed(Cause::MemoryFull, detail, advice.scale_up());
+    }
+    if all.iter().any(|(_, outcome)| matches!(outcome, Outcome::Lost(_))) {
+        return Finding::failed(Cause::ConnectionLost, detail, advice.again(&[]));
     }
     let (cause, what) = if any("READONLY") {
-        ("server_is_replica", "this is a replica, as during a failover")
+        (Cause::ServerIsReplica, "this is a replica, as during a failover")
     } else if any("CLUSTERDOWN") || any("LOADING") || any("MASTERDOWN") {
-        ("server_not_ready", "the server is not ready")
+        (Cause::ServerNotReady, "the server is not ready")
     } else {
-        ("commands_fail", "this is no answer of a cache in order")
+        (Cause::CommandsFail, "this is no answer of a cache in order")
     };
     Finding::failed(cause, format!("{detail}: {what}"), advice.show("'[provisioningState,resourceState]'"))
 }
@@ -144,12 +159,12 @@ pub(super) async fn latency(advice: &Advice, session: &mut Session<'_>) -> Findi
         match session.ask(&ping).await {
             Ok(Value::ServerError(error)) => {
                 let detail = format!("PING is refused ({})", session.said(&error));
-                return Finding::failed("ping_refused", detail, advice.assignments());
+                return Finding::failed(Cause::PingRefused, detail, advice.assignments());
             }
             Ok(_) => times.push(sent.elapsed()),
             Err(lost) => {
                 let detail = format!("to PING number {} {}", times.len() + 1, lost.told());
-                return Finding::failed("connection_lost", detail, advice.again(&[]));
+                return Finding::failed(Cause::ConnectionLost, detail, advice.again(&[]));
             }
         }
     }
@@ -159,7 +174,7 @@ pub(super) async fn latency(advice: &Advice, session: &mut Session<'_>) -> Findi
     let detail = format!("{} PINGs, p50 {p50:.1?}, p99 {p99:.1?}", times.len());
     if p50 > FAR {
         let detail = format!("{detail}: within a region it is a millisecond; is the cache in another one?");
-        return Finding::warning("latency_high", detail, advice.show("location"));
+        return Finding::warning(Cause::LatencyHigh, detail, advice.show("location"));
     }
     Finding::ok(detail)
 }

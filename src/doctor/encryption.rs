@@ -5,6 +5,7 @@ mod look;
 use super::{
     Doctor,
     advice::{Advice, SET_CLOCK},
+    cause::Cause,
     certificate::Certificate,
     report::Finding,
     wire::Lost,
@@ -109,7 +110,9 @@ fn judge(stream: &TlsStream<tokio::net::TcpStream>, advice: &Advice) -> Finding 
     let left = days.map_or_else(String::new, |days| format!(", {days} days left"));
     let detail = format!("{version}, {}{left}", described(&certificate));
     match days {
-        Some(days) if days < FEW_DAYS => Finding::warning("certificate_ends_soon", detail, advice.show_certificate()),
+        Some(days) if days < FEW_DAYS => {
+            Finding::warning(Cause::CertificateEndsSoon, detail, advice.show_certificate())
+        }
         _ => Finding::ok(detail),
     }
 }
@@ -151,25 +154,25 @@ impl Problem {
                  on port 10000, Azure Cache for Redis on 6380"
             );
             let port = if address.port() == 10_000 { "6380" } else { "10000" };
-            return Finding::failed("plain_text_port", detail, advice.again(&[("--port", port)]));
+            return Finding::failed(Cause::PlainTextPort, detail, advice.again(&[("--port", port)]));
         }
         let detail = format!("{what}; {hint}");
         let detail = detail.trim_end_matches("; ").to_owned();
         let Some(error) = error else {
-            return Finding::failed("tls_silent", detail, advice.show_certificate());
+            return Finding::failed(Cause::TlsSilent, detail, advice.show_certificate());
         };
         if error.get_ref().is_some_and(|inner| inner.downcast_ref::<TlsError>().is_some()) {
             let cause = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-                Some(TlsError::InvalidMessage(_)) => "not_tls",
-                Some(TlsError::AlertReceived(_)) => "tls_refused",
-                Some(TlsError::PeerIncompatible(_)) => "tls_too_old",
-                _ => "tls_failed",
+                Some(TlsError::InvalidMessage(_)) => Cause::NotTls,
+                Some(TlsError::AlertReceived(_)) => Cause::TlsRefused,
+                Some(TlsError::PeerIncompatible(_)) => Cause::TlsTooOld,
+                _ => Cause::TlsFailed,
             };
             return Finding::failed(cause, detail, advice.show_certificate());
         }
         match Lost::of(error) {
             Lost::Reset => Finding::failed(
-                "connection_reset",
+                Cause::ConnectionReset,
                 format!(
                     "the connection to {address} is accepted and then reset during the TLS handshake: a firewall or a \
                      proxy on the way does that to connections it does not allow, by the name {host} perhaps"
@@ -177,7 +180,7 @@ impl Problem {
                 advice.open_ports(),
             ),
             _ => Finding::failed(
-                "connection_closed",
+                Cause::ConnectionClosed,
                 format!(
                     "{address} accepts connections and closes them without a word: a load balancer without a server, or a \
                      cache that has no room for another connection"
@@ -193,15 +196,15 @@ pub(super) fn max_clients(said: &str, advice: &Advice) -> Finding {
         "the cache has as many connections as it may have (it says `{said}`): larger ones allow more, and one handle a \
          process is enough for any number of tasks"
     );
-    Finding::failed("max_clients", detail, advice.scale_up())
+    Finding::failed(Cause::MaxClients, detail, advice.scale_up())
 }
 
 fn of_settings(error: &Error, advice: &Advice) -> Finding {
     let text = error.to_string();
     if text.contains("trust roots") {
-        return Finding::failed("trust_roots_missing", text, "sudo apt-get install --yes ca-certificates");
+        return Finding::failed(Cause::TrustRootsMissing, text, "sudo apt-get install --yes ca-certificates");
     }
-    let cause = if text.contains("tls.ca") { "ca_file_unusable" } else { "tls_settings_wrong" };
+    let cause = if text.contains("tls.ca") { Cause::CaFileUnusable } else { Cause::TlsSettingsWrong };
     Finding::failed(cause, text, advice.again(&[("--ca-file", "<FILE>")]))
 }
 
@@ -224,7 +227,7 @@ fn of_certificate(
                 Some(name) => advice.again(&[("--server-name", &name)]),
                 None => advice.show_certificate(),
             };
-            Finding::failed("certificate_name_wrong", detail, next)
+            Finding::failed(Cause::CertificateNameWrong, detail, next)
         }
         why if explain::is_out_of_date(why) => {
             let now = Timestamp::now();
@@ -239,12 +242,12 @@ fn of_certificate(
                 let detail = format!(
                     "{what}, {dates}, which it is by the clock of Microsoft Entra ID and not by this machine's"
                 );
-                return Finding::failed("clock_off", detail, SET_CLOCK);
+                return Finding::failed(Cause::ClockOff, detail, SET_CLOCK);
             }
             let cause = if shown.not_before.is_some_and(|from| from > now) {
-                "certificate_not_yet_valid"
+                Cause::CertificateNotYetValid
             } else {
-                "certificate_expired"
+                Cause::CertificateExpired
             };
             Finding::failed(
                 cause,
@@ -255,7 +258,7 @@ fn of_certificate(
         CertificateError::UnknownIssuer | CertificateError::BadSignature => untrusted(&what, shown, doctor, advice),
         _ => {
             let (text, hint) = explain::handshake(&io::Error::other(TlsError::InvalidCertificate(why.clone())));
-            Finding::failed("certificate_invalid", format!("{what}: {text}; {hint}"), advice.show_certificate())
+            Finding::failed(Cause::CertificateInvalid, format!("{what}: {text}; {hint}"), advice.show_certificate())
         }
     }
 }
@@ -268,11 +271,11 @@ fn untrusted(what: &str, shown: &Certificate, doctor: &Doctor, advice: &Advice) 
             "{what}, which is not trusted here, and not Azure's: a proxy on the way looks into TLS; it must let Redis pass \
              untouched, or this machine must trust its certificate authority"
         );
-        return Finding::failed("tls_intercepted", detail, advice.show_certificate());
+        return Finding::failed(Cause::TlsIntercepted, detail, advice.show_certificate());
     }
     let detail =
         format!("{what}, which nobody signed whom this machine trusts: give it the CA's certificate as a PEM file");
     let given = doctor.options.iter().any(|(name, _)| *name == "--ca-file");
     let detail = if given { format!("{detail}; the one that is given is another one") } else { detail };
-    Finding::failed("ca_missing", detail, advice.again(&[("--ca-file", "<FILE>")]))
+    Finding::failed(Cause::CaMissing, detail, advice.again(&[("--ca-file", "<FILE>")]))
 }

@@ -1,6 +1,6 @@
 //! The settings: the cache, and which credential they mean.
 
-use super::{Doctor, advice::Advice, report::Finding};
+use super::{Doctor, advice::Advice, cause::Cause, report::Finding};
 
 pub(super) fn look(doctor: &Doctor, advice: &Advice) -> Finding {
     let credential = match &doctor.credential {
@@ -10,18 +10,20 @@ pub(super) fn look(doctor: &Doctor, advice: &Advice) -> Finding {
                 let detail = "AZURE_CLIENT_ID holds no id, such as 00000000-0000-0000-0000-000000000000, and is not shown: \
                               client id and client secret may be in each other's place";
                 let next = "export AZURE_CLIENT_ID=\"$(az ad app list --display-name <APP> --query '[0].appId' --output tsv)\"";
-                return Finding::failed("client_id_malformed", detail, next);
+                return Finding::failed(Cause::ClientIdMalformed, detail, next);
             }
             facts.what
         }
-        Err(error) => return Finding::failed("credential_incomplete", error.to_string(), complete(&error.to_string())),
+        Err(error) => {
+            return Finding::failed(Cause::CredentialIncomplete, error.to_string(), complete(&error.to_string()));
+        }
     };
     if let Some(problem) = &doctor.place.problem {
         return problem.clone();
     }
     let Some(host) = &doctor.place.host else {
         return Finding::failed(
-            "host_missing",
+            Cause::HostMissing,
             format!(
                 "no cache is named: neither `--host` nor REDIS_HOST, REDIS_URL or AZURE_REDIS_HOST is there; the credential is {credential}"
             ),
@@ -35,12 +37,12 @@ pub(super) fn look(doctor: &Doctor, advice: &Advice) -> Finding {
              anything else",
             named(host)
         );
-        return Finding::failed("host_malformed", detail, advice.again(&[]));
+        return Finding::failed(Cause::HostMalformed, detail, advice.again(&[]));
     }
     let detail = format!("{host}:{}, as {credential}", doctor.place.port);
     if let Some(variable) = doctor.access_keys.first() {
         return Finding::warning(
-            "access_key_given",
+            Cause::AccessKeyGiven,
             format!(
                 "{detail}; {variable} holds an access key, which is not used: with Microsoft Entra ID the password is \
                  the token, and caches have their access keys disabled by default"

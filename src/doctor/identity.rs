@@ -3,11 +3,13 @@
 use super::{
     Doctor,
     advice::{Advice, SET_CLOCK},
+    cause::Cause,
     report::Finding,
 };
 use crate::{
     credential::Credential,
     error::{Error, ErrorKind, Stage},
+    ids::UserName,
     token::{AccessToken, RequestLimit},
 };
 use serde::Deserialize;
@@ -74,7 +76,7 @@ pub(super) async fn look(doctor: &Doctor, advice: &Advice) -> (Finding, Option<I
             (judge(&identity, doctor, advice), Some(identity))
         }
         Err(error) => {
-            let cause = credential.cause_of(&error);
+            let cause = Cause::of_token(credential, &error);
             (Finding::failed(cause, credential.told(&error), advice.for_token(cause)), None)
         }
     }
@@ -108,20 +110,20 @@ fn judge(identity: &Identity, doctor: &Doctor, advice: &Advice) -> Finding {
     let audience = token.audience().unwrap_or_else(unknown);
     let detail = format!(
         "for the object id {} of tenant {tenant}, audience {audience}, from {source}, good for {}{}",
-        token.username().unwrap_or_else(unknown),
+        token.user_name().map_or_else(unknown, UserName::shown),
         rounded(token.lifetime()),
         clock_in_words(identity.clock_ahead),
     );
     if token.username().is_none() && doctor.username().is_none() {
         return Finding::failed(
-            "object_id_missing",
+            Cause::ObjectIdMissing,
             format!("{detail}; the token does not say whose it is, and no user name is set"),
             advice.again(&[("--username", "<OBJECT_ID>")]),
         );
     }
     if token.audience().is_some_and(|audience| !AUDIENCES.contains(&audience.trim_end_matches('/'))) {
         return Finding::failed(
-            "audience_wrong",
+            Cause::AudienceWrong,
             format!("{detail}; that is not Redis: the scope must be https://redis.azure.com/.default"),
             "az account get-access-token --scope https://redis.azure.com/.default --query expiresOn",
         );
@@ -131,18 +133,18 @@ fn judge(identity: &Identity, doctor: &Doctor, advice: &Advice) -> Finding {
         && !wanted.eq_ignore_ascii_case(tenant)
     {
         return Finding::failed(
-            "guest_in_other_tenant",
+            Cause::GuestInOtherTenant,
             format!("{detail}; tenant {wanted} was asked for: an object id counts in its own tenant alone"),
-            advice.for_token("guest_in_other_tenant"),
+            advice.for_token(Cause::GuestInOtherTenant),
         );
     }
     if identity.clock_ahead.is_some_and(|ahead| ahead.abs() > CLOCK_TOLERANCE) {
         let what = "tokens are counted by their issuer's clock, but certificates and logs are not";
-        return Finding::warning("clock_off", format!("{detail}; {what}"), SET_CLOCK);
+        return Finding::warning(Cause::ClockOff, format!("{detail}; {what}"), SET_CLOCK);
     }
     if token.lifetime() < SHORT {
         return Finding::warning(
-            "token_short_lived",
+            Cause::TokenShortLived,
             format!("{detail}; a token is renewed three minutes before its end, or after 0.7 of its life"),
             "az account get-access-token --scope https://redis.azure.com/.default --query expiresOn",
         );

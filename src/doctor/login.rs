@@ -1,14 +1,19 @@
 //! `HELLO` and `AUTH`, at first and once more on the connection in use.
 
+mod refusal;
+
 use super::{
     Doctor,
     advice::Advice,
+    cause::Cause,
     encryption,
     identity::Identity,
     report::Finding,
     wire::{Lost, Wire, words},
 };
+use crate::ids::UserName;
 use redis::{Cmd, ServerError, Value};
+use refusal::Refusal;
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
@@ -33,45 +38,45 @@ pub(super) struct Session<'a> {
     advice: &'a Advice,
     identity: &'a Identity,
     wire: Wire,
+    /// Where it leads.
+    seed: SocketAddr,
+    is_resp2: bool,
     is_in: bool,
 }
 
-/// Redis's refusals, by what they mean here.
-enum Refusal {
-    WrongPass,
-    Unknown,
-    MaxClients,
-    NoAccess,
-    NotConfigured,
-    Busy,
-    Other,
-}
-
-impl Refusal {
-    fn of(error: &ServerError) -> Self {
-        let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
-        let has = |part: &str| text.contains(part);
-        match error.code() {
-            "WRONGPASS" => Self::WrongPass,
-            "ERR" if has("ERR WRONGPASS") || has("invalid username-password") => Self::WrongPass,
-            "NOPROTO" => Self::Unknown,
-            "ERR" if has("unknown command") || has("unsupported RESP version") => Self::Unknown,
-            _ if has("max number of clients") => Self::MaxClients,
-            "ERR" if has("without any password configured") || has("no password is set") => Self::NotConfigured,
-            "LOADING" | "MASTERDOWN" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" => Self::Busy,
-            "NOPERM" | "NOAUTH" | "DENIED" => Self::NoAccess,
-            _ => Self::Other,
-        }
-    }
-}
-
 impl<'a> Session<'a> {
-    pub(super) fn new(doctor: &'a Doctor, advice: &'a Advice, identity: &'a Identity, wire: Wire) -> Self {
-        Self { doctor, advice, identity, wire, is_in: false }
+    pub(super) fn new(
+        doctor: &'a Doctor,
+        advice: &'a Advice,
+        identity: &'a Identity,
+        wire: Wire,
+        seed: SocketAddr,
+    ) -> Self {
+        Self { doctor, advice, identity, wire, seed, is_resp2: doctor.speaks_resp2(), is_in: false }
     }
 
     pub(super) fn is_in(&self) -> bool {
         self.is_in
+    }
+
+    pub(super) fn seed(&self) -> SocketAddr {
+        self.seed
+    }
+
+    /// Whether there is a connection to go on with: after one that was lost, a new one, which has logged in as the
+    /// first one did. Who could not get one does not try again.
+    pub(super) async fn is_ready(&mut self) -> bool {
+        if self.is_in && !self.wire.is_open() {
+            self.is_in = self.renew().await.is_some();
+        }
+        self.is_in
+    }
+
+    async fn renew(&mut self) -> Option<()> {
+        let opened = encryption::open(&self.doctor.tls, self.doctor.host(), self.seed, self.advice).await;
+        self.wire = Wire::new(opened.ok()?.0);
+        let reply = self.wire.ask(&self.first(), AUTH_WITHIN).await.ok()?;
+        (!matches!(reply, Value::ServerError(_))).then_some(())
     }
 
     pub(super) async fn ask(&mut self, cmd: &Cmd) -> Result<Value, Lost> {
@@ -82,40 +87,48 @@ impl<'a> Session<'a> {
     pub(super) fn said(&self, error: &ServerError) -> String {
         let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
         let text = text.split(QUOTED_ARGUMENTS).next().unwrap_or_default();
-        self.identity.token.secret().scrub(text).trim().chars().take(LONGEST_REPLY).collect()
+        self.user().scrub(self.identity.token.secret(), text).trim().chars().take(LONGEST_REPLY).collect()
     }
 
-    fn user(&self) -> &str {
-        self.doctor.username().or(self.identity.token.username()).unwrap_or_default()
+    fn user(&self) -> UserName {
+        let user = self.doctor.username().or(self.identity.token.user_name());
+        user.cloned().unwrap_or_else(|| UserName::new(""))
     }
 
     fn auth(&self) -> Cmd {
         let mut auth = redis::cmd("AUTH");
-        auth.arg(self.user()).arg(self.identity.token.secret().expose());
+        auth.arg(self.user().expose()).arg(self.identity.token.secret().expose());
         auth
     }
 
-    pub(super) async fn log_in(&mut self, seed: SocketAddr) -> Finding {
+    /// What logs in on a new connection.
+    fn first(&self) -> Cmd {
+        if self.is_resp2 {
+            return self.auth();
+        }
         let mut hello = redis::cmd("HELLO");
-        hello.arg(3).arg("AUTH").arg(self.user()).arg(self.identity.token.secret().expose());
-        let first = if self.doctor.speaks_resp2() { self.auth() } else { hello };
+        hello.arg(3).arg("AUTH").arg(self.user().expose()).arg(self.identity.token.secret().expose());
+        hello
+    }
+
+    pub(super) async fn log_in(&mut self) -> Finding {
         let began = Instant::now();
-        match self.wire.ask(&first, AUTH_WITHIN).await {
+        match self.wire.ask(&self.first(), AUTH_WITHIN).await {
             Ok(Value::ServerError(error)) => match Refusal::of(&error) {
-                Refusal::Unknown if !self.doctor.speaks_resp2() => self.by_resp2(&error).await,
+                Refusal::Unknown if !self.is_resp2 => self.by_resp2(&error).await,
                 refusal => self.refused(&refusal, &error),
             },
             Ok(answer) => {
                 self.is_in = true;
                 self.welcome(&answer, began.elapsed())
             }
-            Err(lost) => self.lost(lost, seed),
+            Err(lost) => self.lost(lost),
         }
     }
 
     fn welcome(&self, answer: &Value, took: Duration) -> Finding {
         let version = field(answer, "version").map_or_else(String::new, |version| format!(", Redis {version}"));
-        let protocol = if self.doctor.speaks_resp2() { "RESP2" } else { "RESP3" };
+        let protocol = if self.is_resp2 { "RESP2" } else { "RESP3" };
         let detail = format!("as {}{version}, {protocol}, in {took:.1?}", self.user());
         if took < SLOW {
             return Finding::ok(detail);
@@ -123,7 +136,7 @@ impl<'a> Session<'a> {
         let what = "the cache took its time to validate the token; `Config::auth_timeout` is 15 s by default, and must stay \
                     above that";
         Finding::warning(
-            "auth_slow",
+            Cause::AuthSlow,
             format!("{detail}: {what}"),
             self.advice.show("'[provisioningState,resourceState]'"),
         )
@@ -135,94 +148,19 @@ impl<'a> Session<'a> {
         match self.wire.ask(&self.auth(), AUTH_WITHIN).await {
             Ok(Value::ServerError(error)) => self.refused(&Refusal::of(&error), &error),
             Ok(_) => {
-                self.is_in = true;
+                (self.is_in, self.is_resp2) = (true, true);
                 let detail = format!(
                     "as {} by RESP2 alone: the server does not know HELLO (`{said}`); set \
                      `Config::protocol(ProtocolVersion::RESP2)`",
                     self.user()
                 );
-                Finding::failed("resp2_only", detail, self.advice.again(&[("--resp2", "yes")]))
+                Finding::failed(Cause::Resp2Only, detail, self.advice.again(&[("--resp2", "yes")]))
             }
             Err(lost) => {
                 let detail = format!("the server does not know HELLO (`{said}`), and to AUTH {}", lost.told());
-                Finding::failed("resp2_only", detail, self.advice.again(&[("--resp2", "yes")]))
+                Finding::failed(Cause::Resp2Only, detail, self.advice.again(&[("--resp2", "yes")]))
             }
         }
-    }
-
-    fn lost(&self, lost: Lost, seed: SocketAddr) -> Finding {
-        let detail = format!("to HELLO with the token, {}", lost.told());
-        match lost {
-            Lost::Silent(_) => {
-                let detail = format!("{detail}: Azure may take ten seconds to validate a token, and no more");
-                Finding::failed("auth_silent", detail, self.advice.show("'[provisioningState,resourceState]'"))
-            }
-            Lost::Garbage => {
-                let detail =
-                    format!("{seed} speaks TLS, but not Redis: is it a web server, or another port of the cache?");
-                Finding::failed("not_redis", detail, self.advice.again(&[("--port", "10000")]))
-            }
-            Lost::Reset => Finding::failed("connection_reset", detail, self.advice.open_ports()),
-            Lost::Closed => {
-                let detail = format!("{detail}: the server, or a proxy before it, ends connections that log in");
-                Finding::failed("connection_closed", detail, self.advice.show("'[hostName,resourceState]'"))
-            }
-        }
-    }
-
-    fn refused(&self, refusal: &Refusal, error: &ServerError) -> Finding {
-        let said = self.said(error);
-        match refusal {
-            Refusal::WrongPass => self.wrong_pass(&said),
-            Refusal::MaxClients => encryption::max_clients(&said, self.advice),
-            Refusal::NotConfigured => Finding::failed(
-                "authentication_off",
-                format!("the server asks nobody for a password (`{said}`): it is no cache with Microsoft Entra ID"),
-                self.advice.show("'[hostName,resourceState]'"),
-            ),
-            Refusal::Busy => Finding::failed(
-                "server_not_ready",
-                format!("the server is there, and not ready: {said}"),
-                format!("sleep 15 && {}", self.advice.again(&[])),
-            ),
-            Refusal::NoAccess => Finding::failed("access_denied", said, self.advice.assignments()),
-            Refusal::Unknown | Refusal::Other => {
-                Finding::failed("auth_refused", said, self.advice.show("'[hostName,resourceState]'"))
-            }
-        }
-    }
-
-    /// The token is good, or Microsoft Entra ID would not have given it: mostly it is the name.
-    fn wrong_pass(&self, said: &str) -> Finding {
-        let (user, own) = (self.user(), self.identity.token.username().unwrap_or("(unknown)"));
-        let without = self.advice.again(&[("--username", "")]);
-        let cause = if user == own {
-            let detail = format!(
-                "{said}: the token is good, and the cache has no access policy for the object id {own}; one for a group \
-                 that it is a member of does not count, nor does one for the client id or for the app registration's own \
-                 object id"
-            );
-            return Finding::failed("assignment_missing", detail, self.advice.assign(own));
-        } else if self.identity.app_id.as_deref() == Some(user) || self.advice.client_id.as_deref() == Some(user) {
-            ("user_name_is_client_id", "the client id")
-        } else if self.identity.groups.iter().any(|group| group == user) {
-            ("user_name_is_group", "the id of a group, and groups cannot log in")
-        } else if user == "default" {
-            (
-                "user_name_is_default",
-                "the user of the access keys, which are disabled on a cache with Microsoft Entra ID alone, and which no \
-                 token is good for",
-            )
-        } else {
-            (
-                "user_name_wrong",
-                "neither that nor a client id: it may be a group's id, which cannot log in, or the object id of an app \
-                 registration",
-            )
-        };
-        let (cause, what) = cause;
-        let detail = format!("{said}: the user name must be the principal's object id {own}, and {user} is {what}");
-        Finding::failed(cause, detail, without)
     }
 
     /// `AUTH` on the connection that is in use, as at every rotation.
@@ -235,20 +173,20 @@ impl<'a> Session<'a> {
                     "a second AUTH on the same connection is refused ({said}): connections would be replaced at each \
                      rotation instead"
                 );
-                Finding::failed("reauth_refused", detail, self.advice.assignments())
+                Finding::failed(Cause::ReauthRefused, detail, self.advice.assignments())
             }
             Ok(_) => match self.ask(&words("PING")).await {
                 Ok(value) if !matches!(value, Value::ServerError(_)) => {
                     Finding::ok(format!("the connection took a second AUTH, in {:.1?}, and goes on", began.elapsed()))
                 }
                 _ => Finding::failed(
-                    "reauth_ends_connection",
+                    Cause::ReauthEndsConnection,
                     "the connection took a second AUTH and then answered no more",
                     self.advice.show("'[hostName,resourceState]'"),
                 ),
             },
             Err(lost) => Finding::failed(
-                "reauth_silent",
+                Cause::ReauthSilent,
                 format!("to a second AUTH on the same connection {}", lost.told()),
                 self.advice.show("'[hostName,resourceState]'"),
             ),

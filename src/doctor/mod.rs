@@ -1,11 +1,12 @@
 //! What is wrong between this machine and a cache, found by walking the whole way; part of the command-line tool, and
 //! not of the public API.
 //!
-//! It walks in steps of its own instead of by `connect`, which stops at the first thing that is wrong and hides what lay
-//! before it. Steps that need nothing of each other go at the same time, each has a limit, and so has the whole walk:
-//! whatever hangs, there is a report. A token goes nowhere but over a connection whose certificate was verified.
+//! It walks in steps of its own instead of by `connect`, which stops at the first thing that is wrong and hides what
+//! lay before it. Steps that need nothing of each other go at the same time, each has a limit, and so has the whole
+//! walk: whatever hangs, there is a report. A token goes nowhere but over a connection whose certificate was verified.
 
 mod advice;
+mod cause;
 mod certificate;
 mod data;
 mod encryption;
@@ -15,11 +16,12 @@ mod login;
 mod network;
 mod place;
 mod report;
+mod token_cause;
 mod topology;
 mod walk;
 mod wire;
 
-use crate::{cluster::discovery::Topology, credential::Credential, error::Error, transport::tls::Tls};
+use crate::{cluster::discovery::Topology, credential::Credential, error::Error, ids::UserName, transport::tls::Tls};
 use advice::Advice;
 use identity::Identity;
 use report::{Finding, Name};
@@ -39,8 +41,7 @@ pub struct Doctor {
     pub place: Place,
     /// Who connects, or why nobody can.
     pub credential: Result<Credential, Error>,
-    /// The Redis user name, in place of the token's object id.
-    pub username: Option<String>,
+    username: Option<UserName>,
     /// How the certificate is verified.
     pub tls: Tls,
     /// What the cache is thought to be.
@@ -60,6 +61,9 @@ pub struct Doctor {
 /// How long the whole walk may take. Somebody waits for thirty seconds, and for no more.
 const LIMIT: Duration = Duration::from_secs(29);
 
+/// Why the steps after a lost connection are not reached.
+const GONE: &str = "not reached: the connection was lost before, and a new one could not log in";
+
 impl Doctor {
     /// Of this cache, with the defaults of everything else.
     #[must_use]
@@ -78,20 +82,27 @@ impl Doctor {
         }
     }
 
+    /// With this Redis user name, in place of the token's object id.
+    #[must_use]
+    pub fn with_username(mut self, name: Option<&str>) -> Self {
+        self.username = name.map(UserName::new);
+        self
+    }
+
     fn host(&self) -> &str {
         self.place.host.as_deref().unwrap_or_default()
     }
 
-    fn username(&self) -> Option<&str> {
-        self.username.as_deref().or(self.place.username.as_deref())
+    fn username(&self) -> Option<&UserName> {
+        self.username.as_ref().or(self.place.username.as_ref())
     }
 
     fn speaks_resp2(&self) -> bool {
         self.resp2 || self.place.resp2
     }
 
-    /// Walks the way, and tells each step as soon as it and all before it are known. It takes half a minute at most, and
-    /// ends early when `stop` does.
+    /// Walks the way, and tells each step as soon as it and all before it are known. It takes half a minute at most,
+    /// and ends early when `stop` does.
     pub async fn examine(&self, stop: impl Future<Output = ()>, told: impl FnMut(&Step)) -> Report {
         let mut told = told;
         let walk = Walk::new(&mut told);
@@ -153,18 +164,28 @@ impl Doctor {
     }
 
     async fn session(&self, walk: &Walk<'_>, advice: &Advice, wire: Wire, identity: &Identity, seed: SocketAddr) {
-        let mut session = login::Session::new(self, advice, identity, wire);
-        let finding = session.log_in(seed).await;
+        let mut session = login::Session::new(self, advice, identity, wire, seed);
+        let finding = session.log_in().await;
         let is_in = session.is_in();
         walk.settle(Name::Auth, finding);
         if !is_in {
             return;
         }
-        let (finding, slots) = topology::look(self, advice, &mut session, seed).await;
+        let (finding, layout) = topology::look(self, advice, &mut session).await;
         walk.settle(Name::Topology, finding);
-        walk.settle(Name::Nodes, topology::nodes(self, advice, slots.as_ref()).await);
-        walk.settle(Name::Data, data::look(self, advice, &mut session, slots.as_ref()).await);
+        walk.settle(Name::Nodes, topology::nodes(self, advice, &layout).await);
+        // Whatever has lost the connection, what comes after it has another one, or is not looked at.
+        if !session.is_ready().await {
+            return walk.give_up(GONE);
+        }
+        walk.settle(Name::Data, data::look(self, advice, &mut session, &layout).await);
+        if !session.is_ready().await {
+            return walk.give_up(GONE);
+        }
         walk.settle(Name::Latency, data::latency(advice, &mut session).await);
+        if !session.is_ready().await {
+            return walk.give_up(GONE);
+        }
         walk.settle(Name::Reauth, session.log_in_again().await);
     }
 }

@@ -1,6 +1,6 @@
 //! The addresses of the host, and whether anything listens there.
 
-use super::{advice::Advice, report::Finding};
+use super::{advice::Advice, cause::Cause, report::Finding};
 use crate::transport::tcp::open_tcp;
 use futures_util::future::join_all;
 use std::{
@@ -33,7 +33,7 @@ pub(super) async fn resolve(host: &str, port: u16, advice: &Advice) -> (Finding,
     let mut addresses: Vec<SocketAddr> = match found {
         Err(_) => {
             let detail = format!("no answer about {host} from this machine's resolver within {RESOLVE_WITHIN:?}");
-            return (Finding::failed("dns_silent", detail, format!("nslookup {host}")), Vec::new());
+            return (Finding::failed(Cause::DnsSilent, detail, format!("nslookup {host}")), Vec::new());
         }
         Ok(Err(error)) => return (unresolved(host, &error, advice), Vec::new()),
         Ok(Ok(addresses)) => addresses.collect(),
@@ -50,7 +50,7 @@ pub(super) async fn resolve(host: &str, port: u16, advice: &Advice) -> (Finding,
             "{detail}; a name with `privatelink` is for DNS alone, and no certificate has it: connect to {public}, which \
              leads to the private endpoint from where that is linked"
         );
-        return (Finding::failed("private_link_name", detail, advice.again(&[("--host", &public)])), addresses);
+        return (Finding::failed(Cause::PrivateLinkName, detail, advice.again(&[("--host", &public)])), addresses);
     }
     (Finding::ok(detail), addresses)
 }
@@ -61,11 +61,11 @@ fn unresolved(host: &str, error: &io::Error, advice: &Advice) -> Finding {
         let detail = format!(
             "{host} does not resolve here ({text}): a name with `privatelink` is for DNS alone; connect to {public}"
         );
-        return Finding::failed("private_link_name", detail, advice.again(&[("--host", &public)]));
+        return Finding::failed(Cause::PrivateLinkName, detail, advice.again(&[("--host", &public)]));
     }
     if text.contains("Temporary failure") || text.contains("Try again") {
         let detail = format!("this machine's resolver gives no answer about {host}: {text}");
-        return Finding::failed("dns_unavailable", detail, format!("nslookup {host}"));
+        return Finding::failed(Cause::DnsUnavailable, detail, format!("nslookup {host}"));
     }
     unknown_name(host, &text, advice)
 }
@@ -80,7 +80,7 @@ fn unknown_name(host: &str, why: &str, advice: &Advice) -> Finding {
     } else {
         format!("nslookup {host}")
     };
-    Finding::failed("name_not_found", detail, next)
+    Finding::failed(Cause::NameNotFound, detail, next)
 }
 
 /// The public name of a private link's.
@@ -144,8 +144,8 @@ pub(super) async fn connect(addresses: &[SocketAddr], advice: &Advice) -> (Findi
     let detail = told.join("; ");
     let accepts = addresses.iter().zip(&outcomes).find(|(_, outcome)| outcome.is_ok()).map(|(address, _)| *address);
     if accepts.is_some() {
-        // A name of this machine has addresses of both families, and servers listen on one; the same is true of machines
-        // without a route for IPv6.
+        // A name of this machine has addresses of both families, and servers listen on one; the same is true of
+        // machines without a route for IPv6.
         let is_usual = |(address, outcome): (&SocketAddr, &Result<Duration, Closed>)| match outcome {
             Ok(_) => true,
             Err(why) => address.ip().is_loopback() || (address.is_ipv6() && *why == Closed::Unreachable),
@@ -154,7 +154,7 @@ pub(super) async fn connect(addresses: &[SocketAddr], advice: &Advice) -> (Findi
             Finding::ok(detail)
         } else {
             let detail = format!("{detail}; connections go to the addresses that answer");
-            Finding::warning("address_unreachable", detail, advice.open_ports())
+            Finding::warning(Cause::AddressUnreachable, detail, advice.open_ports())
         };
         return (finding, accepts);
     }
@@ -185,7 +185,7 @@ async fn closed(
             "{detail}; but port {port} is open: Azure Managed Redis listens on 10000, Azure Cache for Redis on 6380, and \
              6379 is without TLS"
         );
-        return Finding::failed("port_wrong", detail, advice.again(&[("--port", &port.to_string())]));
+        return Finding::failed(Cause::PortWrong, detail, advice.again(&[("--port", &port.to_string())]));
     }
     if outcomes.contains(&Err(Closed::Refused)) {
         let detail = format!("{detail}: nothing listens on this port, or a firewall refuses in its place");
@@ -194,17 +194,17 @@ async fn closed(
         } else {
             advice.again(&[("--port", "10000")])
         };
-        return Finding::failed("port_closed", detail, next);
+        return Finding::failed(Cause::PortClosed, detail, next);
     }
     if outcomes.iter().all(|outcome| *outcome == Err(Closed::Unreachable)) {
         let detail = format!("{detail}: this machine has no route there");
-        return Finding::failed("no_route", detail, format!("ip route get {}", addresses[0].ip()));
+        return Finding::failed(Cause::NoRoute, detail, format!("ip route get {}", addresses[0].ip()));
     }
     let detail = format!(
         "{detail}: a firewall drops the packets, on this side (open the port for what leaves) or on the cache's (its \
          public network access may be off)"
     );
-    Finding::failed("port_filtered", detail, advice.open_ports())
+    Finding::failed(Cause::PortFiltered, detail, advice.open_ports())
 }
 
 #[cfg(test)]
@@ -229,9 +229,9 @@ mod tests {
     #[test]
     fn a_resolver_that_is_down_is_another_cause_than_a_name_that_is_unknown() {
         let cause = |text: &str| unresolved("c.example", &io::Error::other(text), &Advice::default()).cause;
-        assert_eq!(cause("Temporary failure in name resolution"), Some("dns_unavailable"));
-        assert_eq!(cause("Name or service not known"), Some("name_not_found"));
+        assert_eq!(cause("Temporary failure in name resolution"), Some(Cause::DnsUnavailable));
+        assert_eq!(cause("Name or service not known"), Some(Cause::NameNotFound));
         let link = unresolved("c.privatelink.redis.azure.net", &io::Error::other("x"), &Advice::default());
-        assert_eq!(link.cause, Some("private_link_name"));
+        assert_eq!(link.cause, Some(Cause::PrivateLinkName));
     }
 }

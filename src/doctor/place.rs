@@ -1,7 +1,11 @@
 //! Where the cache is, by the options and the environment.
 
-use super::{advice::usual_port, environment::is_host, report::Finding};
-use crate::{client::target::Target, error::Error};
+use super::{cause::Cause, environment::is_host, report::Finding};
+use crate::{
+    client::target::{Target, usual_port},
+    error::Error,
+    ids::UserName,
+};
 use redis::ProtocolVersion;
 
 /// A host and a port, and what is wrong with how they were given.
@@ -12,7 +16,7 @@ pub struct Place {
     /// The port.
     pub port: u16,
     /// The Redis user name that a URL has.
-    pub username: Option<String>,
+    pub(super) username: Option<UserName>,
     /// Whether a URL asks for RESP2.
     pub resp2: bool,
     pub(super) problem: Option<Finding>,
@@ -72,9 +76,9 @@ impl Place {
         }
         let problem = if is_port {
             let detail = format!("REDIS_PORT is no port; {port} is the usual one");
-            Finding::failed("port_malformed", detail, format!("export REDIS_PORT={port}"))
+            Finding::failed(Cause::PortMalformed, detail, format!("export REDIS_PORT={port}"))
         } else if of_url.host.is_some() {
-            Finding::failed("settings_contradict", error.to_string(), "unset REDIS_URL")
+            Finding::failed(Cause::SettingsContradict, error.to_string(), "unset REDIS_URL")
         } else {
             // That there is no host, or what is wrong with it, is told with it.
             return place;
@@ -86,7 +90,7 @@ impl Place {
     fn of_url(url: &str) -> Self {
         let Some(parts) = Parts::of(url).filter(|parts| is_host(parts.host)) else {
             let detail = "REDIS_URL is no URL of a cache: it should look like rediss://HOST:10000";
-            let problem = Finding::failed("url_malformed", detail, "export REDIS_URL=rediss://<HOST>:10000");
+            let problem = Finding::failed(Cause::UrlMalformed, detail, "export REDIS_URL=rediss://<HOST>:10000");
             return Self { problem: Some(problem), ..Self::default() };
         };
         let (host, port) = (parts.host.to_owned(), parts.port.unwrap_or_else(|| usual_port(parts.host)));
@@ -97,14 +101,14 @@ impl Place {
                 "REDIS_URL holds a password for {host}, as access keys are given: with Microsoft Entra ID the password is \
                  the token, and caches have their access keys disabled by default"
             );
-            Some(Finding::failed("access_key_given", detail, next))
+            Some(Finding::failed(Cause::AccessKeyGiven, detail, next))
         } else if !matches!(parts.scheme, "rediss" | "valkeys") {
             let detail = format!("REDIS_URL asks for {host} without TLS, where a token would travel in the clear");
-            Some(Finding::failed("url_without_tls", detail, next))
+            Some(Finding::failed(Cause::UrlWithoutTls, detail, next))
         } else {
             None
         };
-        let username = (!parts.user.is_empty()).then(|| parts.user.to_owned());
+        let username = (!parts.user.is_empty()).then(|| UserName::new(parts.user));
         Self { host: Some(host), port, username, resp2: false, problem }
     }
 }
@@ -116,7 +120,7 @@ mod tests {
     fn found(pairs: &[(&str, &str)]) -> (Option<String>, u16, Option<&'static str>) {
         let get = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let place = Place::find(None, None, get);
-        (place.host, place.port, place.problem.and_then(|problem| problem.cause))
+        (place.host, place.port, place.problem.and_then(|problem| problem.cause).map(Cause::name))
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the doctor says: a step a line, and a verdict on all of them.
 
+use super::cause::Cause;
 use serde::Serialize;
 
 /// What is looked at, in order.
@@ -118,7 +119,7 @@ impl Report {
 pub(super) struct Finding {
     pub(super) state: State,
     pub(super) detail: String,
-    pub(super) cause: Option<&'static str>,
+    pub(super) cause: Option<Cause>,
     pub(super) next: Option<String>,
 }
 
@@ -131,17 +132,17 @@ impl Finding {
         Self { state: State::NotReached, ..Self::ok(detail) }
     }
 
-    pub(super) fn failed(cause: &'static str, detail: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(super) fn failed(cause: Cause, detail: impl Into<String>, next: impl Into<String>) -> Self {
         Self { state: State::Failed, detail: detail.into(), cause: Some(cause), next: Some(next.into()) }
     }
 
-    pub(super) fn warning(cause: &'static str, detail: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(super) fn warning(cause: Cause, detail: impl Into<String>, next: impl Into<String>) -> Self {
         Self { state: State::Warning, ..Self::failed(cause, detail, next) }
     }
 
     pub(super) fn called(self, step: &'static str) -> Step {
         let Self { state, detail, cause, next } = self;
-        Step { step, state, detail: plain(&detail), cause, next: next.map(|next| plain(&next)) }
+        Step { step, state, detail: plain(&detail), cause: cause.map(Cause::name), next: next.map(|next| plain(&next)) }
     }
 }
 
@@ -158,8 +159,8 @@ mod tests {
     fn the_verdict_is_that_of_the_worst_step() {
         let verdict =
             |findings: &[Finding]| Report::new(findings.iter().cloned().map(|f| f.called("x")).collect()).verdict;
-        let (ok, warning) = (Finding::ok(""), Finding::warning("a", "", ""));
-        let (failed, unreached) = (Finding::failed("b", "", ""), Finding::not_reached(""));
+        let (ok, warning) = (Finding::ok(""), Finding::warning(Cause::ClockOff, "", ""));
+        let (failed, unreached) = (Finding::failed(Cause::NoToken, "", ""), Finding::not_reached(""));
         assert_eq!(verdict(&[ok.clone(), warning.clone()]), Verdict::Well);
         assert_eq!(verdict(&[ok.clone(), unreached.clone()]), Verdict::Unknown);
         assert_eq!(verdict(&[unreached, failed, ok]), Verdict::Broken);
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_others_say_moves_no_cursor_and_begins_no_line() {
-        let step = Finding::failed("a", "a\x1b[2Jb\nc", "d\re").called("tls");
+        let step = Finding::failed(Cause::TlsFailed, "a\x1b[2Jb\nc", "d\re").called("tls");
         assert_eq!((step.detail.as_str(), step.next.as_deref()), ("a [2Jb c", Some("d e")));
     }
 }

@@ -1,6 +1,6 @@
 //! The cluster policy, and on a cluster the ports of its nodes.
 
-use super::{Doctor, advice::Advice, encryption, login::Session, report::Finding, wire::words};
+use super::{Doctor, advice::Advice, cause::Cause, encryption, login::Session, report::Finding, wire::words};
 use crate::cluster::{
     address::NodeAddress,
     discovery::Topology as Policy,
@@ -9,7 +9,7 @@ use crate::cluster::{
 };
 use futures_util::{StreamExt, stream};
 use redis::Value;
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 use tokio::{net::lookup_host, time::timeout};
 
 /// All of the addresses of one node, and TLS with it.
@@ -21,27 +21,29 @@ const AT_ONCE: usize = 32;
 /// No more nodes are named in one line.
 const MOST_NAMED: usize = 6;
 
-pub(super) async fn look(
-    doctor: &Doctor,
-    advice: &Advice,
-    session: &mut Session<'_>,
-    seed: SocketAddr,
-) -> (Finding, Option<Topology>) {
+/// What the cache is, as far as it has told.
+pub(super) enum Layout {
+    Unknown,
+    OneEndpoint,
+    Cluster(Topology),
+}
+
+pub(super) async fn look(doctor: &Doctor, advice: &Advice, session: &mut Session<'_>) -> (Finding, Layout) {
     let reply = match session.ask(&words("CLUSTER SLOTS")).await {
         Ok(reply) => reply,
         Err(lost) => {
             let detail = format!("to CLUSTER SLOTS {}", lost.told());
-            return (Finding::failed("topology_silent", detail, advice.show_policy()), None);
+            return (Finding::failed(Cause::TopologySilent, detail, advice.show_policy()), Layout::Unknown);
         }
     };
     let host = doctor.host();
-    let name = NodeAddress::new(host, seed.port());
+    let name = NodeAddress::new(host, session.seed().port());
     match Topology::parse(&reply, &name) {
         Ok(slots) => {
             let finding = of_cluster(doctor, advice, &slots);
-            (finding, Some(slots))
+            (finding, Layout::Cluster(slots))
         }
-        Err(_) => (of_endpoint(doctor, advice, session, &reply), None),
+        Err(_) => of_endpoint(doctor, advice, session, &reply),
     }
 }
 
@@ -54,16 +56,16 @@ fn of_cluster(doctor: &Doctor, advice: &Advice, slots: &Topology) -> Finding {
             "{detail}, and `Topology::SingleEndpoint` is set: commands on keys of other nodes would fail with MOVED; set \
              `Topology::Auto`, which finds out by itself"
         );
-        return Finding::failed("cluster_unexpected", detail, advice.again(&[("--topology", "auto")]));
+        return Finding::failed(Cause::ClusterUnexpected, detail, advice.again(&[("--topology", "auto")]));
     }
     if served < usize::from(SLOTS) {
         let detail = format!("{detail}; {} of {SLOTS} slots have no node", usize::from(SLOTS) - served);
-        return Finding::failed("slots_unserved", detail, advice.show("'[provisioningState,resourceState]'"));
+        return Finding::failed(Cause::SlotsUnserved, detail, advice.show("'[provisioningState,resourceState]'"));
     }
     Finding::ok(detail)
 }
 
-fn of_endpoint(doctor: &Doctor, advice: &Advice, session: &Session<'_>, reply: &Value) -> Finding {
+fn of_endpoint(doctor: &Doctor, advice: &Advice, session: &Session<'_>, reply: &Value) -> (Finding, Layout) {
     let (said, is_forbidden) = match reply {
         Value::ServerError(error) => (session.said(error), error.code() == "NOPERM"),
         _ => ("its answer is no topology".to_owned(), false),
@@ -72,22 +74,25 @@ fn of_endpoint(doctor: &Doctor, advice: &Advice, session: &Session<'_>, reply: &
     if doctor.topology == Policy::OssCluster {
         let detail =
             format!("{detail}; but `Topology::OssCluster` is set, and `connect` would fail: set `Topology::Auto`");
-        return Finding::failed("cluster_missing", detail, advice.again(&[("--topology", "auto")]));
+        let next = advice.again(&[("--topology", "auto")]);
+        return (Finding::failed(Cause::ClusterMissing, detail, next), Layout::OneEndpoint);
     }
     if is_forbidden {
         let detail = format!(
             "whether this is a cluster cannot be told: the user may not ask CLUSTER SLOTS ({said}); on a cluster, commands \
              would fail with MOVED"
         );
-        return Finding::warning("topology_forbidden", detail, advice.assignments());
+        return (Finding::warning(Cause::TopologyForbidden, detail, advice.assignments()), Layout::Unknown);
     }
-    Finding::ok(detail)
+    (Finding::ok(detail), Layout::OneEndpoint)
 }
 
 /// Whether every node lets this machine in.
-pub(super) async fn nodes(doctor: &Doctor, advice: &Advice, slots: Option<&Topology>) -> Finding {
-    let Some(slots) = slots else {
-        return Finding::ok("there is one endpoint, and no port but the one in use");
+pub(super) async fn nodes(doctor: &Doctor, advice: &Advice, layout: &Layout) -> Finding {
+    let slots = match layout {
+        Layout::Unknown => return Finding::not_reached("which nodes there are is not known"),
+        Layout::OneEndpoint => return Finding::ok("there is one endpoint, and no port but the one in use"),
+        Layout::Cluster(slots) => slots,
     };
     let nodes: Vec<_> = slots.primaries().into_iter().cloned().collect();
     let tries = nodes.iter().map(|node| async move { (node, try_node(doctor, advice, node).await) });
@@ -106,7 +111,7 @@ pub(super) async fn nodes(doctor: &Doctor, advice: &Advice, slots: Option<&Topol
         nodes.len(),
         names.join("; ")
     );
-    Finding::failed("node_ports_closed", detail, advice.open_ports())
+    Finding::failed(Cause::NodePortsClosed, detail, advice.open_ports())
 }
 
 async fn try_node(doctor: &Doctor, advice: &Advice, node: &NodeAddress) -> Result<(), String> {

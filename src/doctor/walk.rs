@@ -28,13 +28,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Of steps that nothing was found of, `why`.
-    pub(super) fn end(self, why: &str) -> Report {
-        let mut inner = self.0.into_inner();
+    pub(super) fn give_up(&self, why: &str) {
+        let mut inner = self.0.borrow_mut();
         for (step, (_, title)) in inner.found.iter_mut().zip(Name::ALL) {
             step.get_or_insert_with(|| Finding::not_reached(why).called(title));
         }
         inner.tell_known();
-        Report::new(inner.found.into_iter().flatten().collect())
+    }
+
+    /// The steps; of those that nothing was found of, `why`.
+    pub(super) fn end(self, why: &str) -> Report {
+        self.give_up(why);
+        Report::new(self.0.into_inner().found.into_iter().flatten().collect())
     }
 }
 

@@ -11,9 +11,11 @@ use tokio::{
     time::timeout,
 };
 
-/// A connection on which every request is answered before the next one is sent.
+/// A connection on which every request is answered before the next one is sent. Once a reply has not come it takes no
+/// more requests: one that came late would be taken for the answer to the next request.
 pub(super) struct Wire {
-    stream: Stream,
+    /// None while a request is under way, and after one that was not answered.
+    stream: Option<Stream>,
     received: Vec<u8>,
 }
 
@@ -51,36 +53,45 @@ impl Lost {
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, received: Vec::new() }
+        Self { stream: Some(stream), received: Vec::new() }
     }
 
-    /// Sends the command and waits for its reply, which may be an error of Redis's.
+    pub(super) fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Sends the command and waits for its reply, which may be an error of Redis's. Without one, the connection is
+    /// closed.
     pub(super) async fn ask(&mut self, cmd: &Cmd, limit: Duration) -> Result<Value, Lost> {
-        timeout(limit, self.exchange(cmd)).await.unwrap_or(Err(Lost::Silent(limit)))
+        let mut stream = self.stream.take().ok_or(Lost::Closed)?;
+        let reply = timeout(limit, exchange(&mut stream, &mut self.received, cmd)).await;
+        let value = reply.unwrap_or(Err(Lost::Silent(limit)))?;
+        self.stream = Some(stream);
+        Ok(value)
     }
+}
 
-    async fn exchange(&mut self, cmd: &Cmd) -> Result<Value, Lost> {
-        let mut bytes = Vec::new();
-        pack(cmd, &mut bytes);
-        let lost = |error: io::Error| Lost::of(&error);
-        self.stream.write_all(&bytes).await.map_err(lost)?;
-        self.stream.flush().await.map_err(lost)?;
-        loop {
-            match parse_with_claims(&self.received, &mut Claims::default()) {
-                Ok((value, len)) => {
-                    self.received.drain(..len);
-                    // A push answers nothing.
-                    if !matches!(value, Value::Push { .. }) {
-                        return Ok(value);
-                    }
-                    continue;
+async fn exchange(stream: &mut Stream, received: &mut Vec<u8>, cmd: &Cmd) -> Result<Value, Lost> {
+    let mut bytes = Vec::new();
+    pack(cmd, &mut bytes);
+    let lost = |error: io::Error| Lost::of(&error);
+    stream.write_all(&bytes).await.map_err(lost)?;
+    stream.flush().await.map_err(lost)?;
+    loop {
+        match parse_with_claims(received, &mut Claims::default()) {
+            Ok((value, len)) => {
+                received.drain(..len);
+                // A push answers nothing.
+                if !matches!(value, Value::Push { .. }) {
+                    return Ok(value);
                 }
-                Err(Stop::Incomplete) => {}
-                Err(Stop::Garbage(_) | Stop::Unreadable { .. }) => return Err(Lost::Garbage),
+                continue;
             }
-            if self.stream.read_buf(&mut self.received).await.map_err(lost)? == 0 {
-                return Err(Lost::Closed);
-            }
+            Err(Stop::Incomplete) => {}
+            Err(Stop::Garbage(_) | Stop::Unreadable { .. }) => return Err(Lost::Garbage),
+        }
+        if stream.read_buf(received).await.map_err(lost)? == 0 {
+            return Err(Lost::Closed);
         }
     }
 }

@@ -61,7 +61,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Starts a `redis-server` from the `PATH` behind the front, instead of the embedded store.
+    /// Starts a `redis-server` from the `PATH` behind the front, instead of the embedded store, for what that does not
+    /// have: sorted sets, scripts, `CLIENT TRACKING` and others, which it refuses by name.
     pub fn redis_server(mut self) -> Self {
         self.redis = Redis::Spawned;
         self
@@ -86,8 +87,9 @@ impl EmulatorBuilder {
     }
 
     /// As [`cluster`](Self::cluster), of embedded stores: nothing has to be installed, and a hundred nodes fit into one
-    /// process. There are no replicas; slots, `MOVED`, `ASK`, `CROSSSLOT` and `CLUSTER SLOTS`, `NODES`, `INFO`,
-    /// `KEYSLOT` and `COUNTKEYSINSLOT` are as in Redis, and messages reach the subscribers of all nodes.
+    /// process. There are no replicas; slots, `MOVED`, `ASK`, `CROSSSLOT` and `CLUSTER SLOTS`, `SHARDS`, `NODES`,
+    /// `INFO`, `KEYSLOT` and `COUNTKEYSINSLOT` are as in Redis, messages reach the subscribers of all nodes, and who is
+    /// blocked for a key is sent after its slot.
     pub fn embedded_cluster(mut self, nodes: usize) -> Self {
         self.redis = Redis::EmbeddedCluster(nodes);
         self

@@ -156,6 +156,8 @@ pub(crate) enum Reply {
     Nil,
     Array(Vec<Reply>),
     Map(Vec<(Reply, Reply)>),
+    /// A map that is an array of pairs in RESP2.
+    Pairs(Vec<(Reply, Reply)>),
     Set(Vec<Reply>),
     Push(Vec<Reply>),
     NullArray,
@@ -198,7 +200,13 @@ impl Reply {
             Self::Array(items) => all(out, '*', items, resp3),
             Self::Set(items) => all(out, kind('~'), items, resp3),
             Self::Push(items) => all(out, kind('>'), items, resp3),
-            Self::Map(pairs) => {
+            Self::Pairs(pairs) if !resp3 => {
+                put(out, '*', &pairs.len().to_string());
+                for (key, value) in pairs {
+                    all(out, '*', [key, value], resp3);
+                }
+            }
+            Self::Map(pairs) | Self::Pairs(pairs) => {
                 let count = if resp3 { pairs.len() } else { pairs.len() * 2 };
                 put(out, kind('%'), &count.to_string());
                 for (key, value) in pairs {
@@ -222,7 +230,13 @@ fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn all(out: &mut Vec<u8>, kind: char, items: &[Reply], resp3: bool) {
+fn all<'a>(
+    out: &mut Vec<u8>,
+    kind: char,
+    items: impl IntoIterator<Item = &'a Reply, IntoIter: ExactSizeIterator>,
+    resp3: bool,
+) {
+    let items = items.into_iter();
     put(out, kind, &items.len().to_string());
     for item in items {
         item.write(resp3, out);

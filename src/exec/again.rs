@@ -22,10 +22,25 @@ use tokio::time::Instant;
 /// How often a transaction is begun whose keys are changed by others each time.
 pub(crate) const MOST_ATTEMPTS: u32 = 100;
 
-/// The first of the growing delays after a conflict, and the longest. They are random: those who are in each other's way
-/// must not meet again.
+/// The first of the growing delays after a conflict, and the longest. They are random: those who are in each other's
+/// way must not meet again.
 const FIRST_DELAY: Duration = Duration::from_millis(2);
 const LONGEST_DELAY: Duration = Duration::from_millis(100);
+
+/// Where a transaction is begun.
+pub(crate) struct Start {
+    pub(crate) place: Place,
+    /// If that node is just taking over its slot: until when what the slot's owner has said of its keys is good.
+    pub(crate) asking: Option<Instant>,
+}
+
+/// The connection on which a transaction has failed.
+pub(crate) struct Ended {
+    pub(crate) node: Arc<Node>,
+    pub(crate) asking: bool,
+    /// Whether it takes commands yet.
+    pub(crate) is_open: bool,
+}
 
 /// What one transaction may still try.
 pub(crate) struct Again<'a> {
@@ -44,8 +59,8 @@ impl<'a> Again<'a> {
     }
 
     /// Where it goes first.
-    pub(crate) fn place(&self) -> Place {
-        Place::Owner(self.slot)
+    pub(crate) fn start(&self) -> Start {
+        Start { place: Place::Owner(self.slot), asking: None }
     }
 
     /// After somebody else has changed what it watches: waits until it may be begun again.
@@ -63,9 +78,10 @@ impl<'a> Again<'a> {
         if self.core.is_closed() { Err(Error::closed().into()) } else { Ok(()) }
     }
 
-    /// After an error that came before the end of the transaction was sent, from `node`: where it is begun again, once it
-    /// is time; none if the error stands.
-    pub(crate) async fn after(&mut self, error: &RedisError, node: &Arc<Node>, is_open: bool) -> Option<Place> {
+    /// After an error that came before the end of the transaction was sent, in this session: where it is begun again,
+    /// once it is time; none if the error stands.
+    pub(crate) async fn after(&mut self, error: &RedisError, session: Ended) -> Option<Start> {
+        let Ended { node, asking, is_open } = session;
         let core = self.core;
         let (retries, redirects) = self.trouble.get_or_insert_with(|| {
             let deadline = Instant::now() + core.command_timeout;
@@ -76,16 +92,17 @@ impl<'a> Again<'a> {
             let sent = Sent { slot: self.slot, runs_script: false, to: node.name() };
             let redirect = match Redirect::of_redis_error(error, sent) {
                 Some(Redirect::CrossSlot) => return None,
-                // Each of its commands would have to be sent there like that.
-                Some(Redirect::Ask { .. }) => Some(Redirect::TryAgain),
-                redirect => redirect,
+                redirect => redirect.map(|redirect| redirects.read(redirect, asking)),
             };
             if let Some(redirect) = redirect {
-                let place = match redirects.heed(&redirect, None) {
-                    Way::Redirected { to, .. } => Place::Node(to),
-                    Way::Owner | Way::Part { .. } => Place::Owner(self.slot),
+                let start = match redirects.heed(&redirect, None) {
+                    Way::Redirected { to, asking } => {
+                        let until = Instant::now() + core.command_timeout;
+                        Start { place: Place::Node(to), asking: asking.then_some(until) }
+                    }
+                    Way::Owner | Way::Part { .. } => Start { place: Place::Owner(self.slot), asking: None },
                 };
-                return redirects.allow(&redirect).await.then_some(place);
+                return redirects.allow(&redirect).await.then_some(start);
             }
         }
         let is_of_the_connection = !is_open && error.is_connection_dropped();
@@ -98,7 +115,7 @@ impl<'a> Again<'a> {
             return None;
         }
         core.admission.note_retry();
-        Some(Place::Owner(self.slot))
+        Some(self.start())
     }
 }
 

@@ -1,11 +1,13 @@
-//! The way of a command that blocks: over a link that nobody else uses meanwhile, after its slot's owner, for as long as
-//! it wants to wait.
+//! The way of a command that blocks: over a link that nobody else uses meanwhile, after its slot's owner, for as long
+//! as it wants to wait.
 
 use super::{
     call::Call,
     core::{Core, Way},
+    last_ids::LastIds,
     lease::{NoLease, Place},
     order::Memory,
+    record::{Record, failed},
     redirects::Redirects,
     replicas,
     request::{CommandRequest, Request as _, slot_of},
@@ -15,14 +17,13 @@ use super::{
 };
 use crate::{
     cluster::node::Node,
-    command::{Operation, Profile, profile, timeout::replaced},
+    command::{self, Operation, Profile},
     error::{Error, ErrorKind, Stage},
     link::SILENCE,
-    observe::metrics::{Failure, Stopwatch},
     pool::Lease,
     timer,
 };
-use redis::{Cmd, RedisError, RedisResult, ServerError, Value};
+use redis::{Cmd, RedisResult, ServerError, Value};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -52,94 +53,20 @@ async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> R
     if replicas::counts(profile) {
         return replicas::wait(core, cmd, profile, &slices).await;
     }
-    let resolved = last_ids(core, memory, cmd, profile).await?;
+    let mut last_ids = LastIds::of(cmd, profile);
+    while let Some(question) = last_ids.question() {
+        let request = CommandRequest { cmd: question, profile: command::profile(question) };
+        if let Err(refusal) = last_ids.note(Call::new(core, memory, request).await?) {
+            return Ok(refusal);
+        }
+    }
+    let resolved = last_ids.resolved(cmd);
     let slices = match &resolved {
         Some(cmd) => slices.of(cmd),
         None => slices,
     };
     let place = Place::Owner(slot_of(cmd, profile));
     Blocking { core, request: CommandRequest { cmd, profile }, place, slices: &slices }.run().await
-}
-
-/// An `XREAD` with ids in the place of `$`: what is added between two slices would be missed otherwise.
-pub(super) async fn last_ids(core: &Core, memory: &mut Memory, cmd: &Cmd, what: Profile) -> RedisResult<Option<Cmd>> {
-    let count = what.key_places(cmd).count();
-    let mut ids = Vec::new();
-    for (at, key) in what.key_places(cmd) {
-        let id = cmd.args_iter().nth(at + count);
-        if !matches!(id, Some(redis::Arg::Simple(b"$"))) || what.full_name() != "XREAD" {
-            continue;
-        }
-        let mut last = redis::cmd("XREVRANGE");
-        last.arg(key).arg("+").arg("-").arg("COUNT").arg(1);
-        let request = CommandRequest { cmd: &last, profile: profile(&last) };
-        match Call::new(core, memory, request).await? {
-            // Redis says of the command itself what is wrong with it.
-            Value::ServerError(_) => {}
-            entries => ids.push((at + count, id_of_first(entries).unwrap_or_else(|| b"0-0".to_vec()))),
-        }
-    }
-    let id = |at: usize| ids.iter().find(|(place, _)| *place == at).map(|(_, id)| id.as_slice());
-    Ok((!ids.is_empty()).then(|| replaced(cmd, id)))
-}
-
-fn id_of_first(entries: Value) -> Option<Vec<u8>> {
-    let first = |value: Value| match value {
-        Value::Array(values) => values.into_iter().next(),
-        _ => None,
-    };
-    match first(first(entries)?)? {
-        Value::BulkString(id) => Some(id),
-        _ => None,
-    }
-}
-
-/// Counts a command that failed with this error.
-pub(super) fn failed(core: &Core, error: Error) -> RedisError {
-    core.admission.note_failure(&error);
-    error.into()
-}
-
-/// What records how long something took, also if its caller gives it up.
-pub(super) struct Record<'a> {
-    core: &'a Core,
-    operation: Operation,
-    stopwatch: Stopwatch,
-}
-
-impl<'a> Record<'a> {
-    pub(super) fn of(core: &'a Core, operation: Operation) -> Self {
-        let mut stopwatch = Stopwatch::default();
-        stopwatch.start();
-        Self { core, operation, stopwatch }
-    }
-
-    pub(super) fn end(&mut self, result: &RedisResult<Value>) {
-        self.end_with(result.as_ref().map(std::slice::from_ref));
-    }
-
-    /// Of several replies, the first one that is an error counts.
-    pub(super) fn end_with(&mut self, result: Result<&[Value], &RedisError>) {
-        self.record(match result {
-            Ok(replies) => replies.iter().find_map(|reply| match reply {
-                Value::ServerError(error) => Some(Failure::of_answer(error)),
-                _ => None,
-            }),
-            Err(error) => Some(Failure::of_error(error)),
-        });
-    }
-
-    fn record(&mut self, failure: Option<Failure>) {
-        if let Some(took) = self.stopwatch.stop() {
-            self.core.operations.record(self.operation, took, failure);
-        }
-    }
-}
-
-impl Drop for Record<'_> {
-    fn drop(&mut self) {
-        self.record(Some(Failure::CANCELLED));
-    }
 }
 
 /// A command that blocks, on its way.
@@ -173,11 +100,12 @@ impl<'a> Blocking<'a> {
         let mut way = Way::Owner;
         let mut leased: Option<Leased> = None;
         let mut refused: Option<Value> = None;
+        let mut is_let_in = false;
         let (mut retries, mut redirects) = self.budgets();
         loop {
             let Leased { node, lease } = match leased.take() {
                 Some(leased) => leased,
-                None => match self.lease(&way).await {
+                None => match self.lease(&way, std::mem::replace(&mut is_let_in, true)).await {
                     Ok(leased) => leased,
                     Err(error) => {
                         timer::let_others_run().await;
@@ -193,11 +121,15 @@ impl<'a> Blocking<'a> {
                     (retries, redirects) = self.budgets();
                     (way, refused) = (Way::Owner, None);
                     self.slices.make_way(&lease).await;
-                    if self.slices.is_over() {
+                    if self.slices.is_too_late(lease.link()) {
                         lease.give_back();
                         return Ok(Value::Nil);
                     }
-                    leased = self.is_right(&node).then_some(Leased { node, lease });
+                    if self.is_right(&node) {
+                        leased = Some(Leased { node, lease });
+                    } else {
+                        lease.give_back();
+                    }
                     continue;
                 }
                 End::Answered(value) => value,
@@ -272,9 +204,10 @@ impl<'a> Blocking<'a> {
     }
 
     /// A link to where it goes. For a link to come up, it is waited as long as the command waits; for one that others
-    /// use, as long as any command may take.
-    pub(super) async fn lease(&self, way: &Way) -> RedisResult<Leased> {
+    /// use, as long as any command may take, or as the command waits if it `is_let_in` since it has had one.
+    pub(super) async fn lease(&self, way: &Way, is_let_in: bool) -> RedisResult<Leased> {
         let deadline = self.slices.deadline;
+        let patience = if is_let_in { deadline } else { deadline.min(Instant::now() + self.core.command_timeout) };
         loop {
             let (place, limit) = match way {
                 Way::Redirected { to, .. } if !to.is_unreachable() => (Place::Node(Arc::clone(to)), SILENCE),
@@ -289,7 +222,8 @@ impl<'a> Blocking<'a> {
                     let is_timeout = error.kind() == ErrorKind::Timeout(Stage::Command);
                     // One that has left opens no link any more, and what is for that one alone goes nowhere else.
                     let has_left = matches!(&self.place, Place::Node(node) if node.pool().has_ended());
-                    if !is_timeout || are_in_use || has_left || Instant::now() >= deadline {
+                    let now = Instant::now();
+                    if !is_timeout || are_in_use && now >= patience || has_left || now >= deadline {
                         self.core.admission.note_unserved();
                         return Err(failed(self.core, error));
                     }

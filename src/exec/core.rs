@@ -1,6 +1,7 @@
 //! What a call needs: where commands go, how many may be under way, and for how long.
 
 use super::{
+    iteration::SignedCursors,
     order::{Memory, Next},
     request::Request,
     waiting::Sent,
@@ -9,6 +10,7 @@ use crate::{
     admission::{Admission, Overload},
     cluster::{
         node::Node,
+        nodes::unserved,
         router::Cluster,
         routing::{Found, Routing},
     },
@@ -41,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) retry_reads: bool,
     /// Where durations go.
     pub(crate) operations: Operations,
+    /// Whether cursors tell which server they are of.
+    pub(crate) signed_cursors: SignedCursors,
 }
 
 /// The way of a request.
@@ -211,11 +215,11 @@ impl Core {
             None => self.routing.last_error(),
             Some(Routing::Single(node)) => node.pool().last_error(),
             Some(Routing::Cluster(cluster)) => {
-                let owner = request.slot().and_then(|slot| cluster.map().get(slot).map(Arc::clone));
-                match owner.or_else(|| cluster.any_node()) {
-                    Some(node) => node.pool().last_error(),
-                    None => Some(crate::cluster::nodes::unserved()),
-                }
+                let node = match request.slot() {
+                    Some(slot) => cluster.map().get(slot).map(Arc::clone),
+                    None => cluster.any_node(),
+                };
+                node.map_or_else(|| Some(unserved()), |node| node.pool().last_error())
             }
         }
     }

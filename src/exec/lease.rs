@@ -65,6 +65,9 @@ impl Core {
             lease: oneshot::Receiver<Lease>,
         }
         let mut ordered: Option<Ordered> = None;
+        let in_turn = self.leases.turn();
+        tokio::pin!(in_turn);
+        let mut turn = None;
         loop {
             let changed = self.availability.changed();
             let returned = self.leases.changed();
@@ -80,6 +83,15 @@ impl Core {
             if let Some(error) = self.tokens.dead() {
                 return Err(error.for_want_of_a_token());
             }
+            if wish == Wish::Leased && turn.is_none() {
+                *are_in_use = true;
+                tokio::select! {
+                    biased;
+                    own = &mut in_turn => turn = Some(own),
+                    () = changed => {}
+                }
+                continue;
+            }
             let node = self.node_of(place);
             // What is being opened to a node that is not the right one any more is of no use.
             ordered = ordered.filter(|ordered| node.as_ref().is_some_and(|node| Arc::ptr_eq(node, &ordered.node)));
@@ -87,7 +99,7 @@ impl Core {
                 let lease = match wish {
                     Wish::Subscriber => Some(node.pool().order_subscriber()),
                     Wish::Leased => match self.leases.offer(node.pool()) {
-                        Offer::Link(lease) => return Ok((node, lease.begin())),
+                        Offer::Link(lease) => return Ok((node, lease.begin().in_turn(turn))),
                         Offer::Ticket(ticket) => Some(node.pool().order_lease(ticket)),
                         Offer::Nothing => None,
                     },
@@ -106,7 +118,7 @@ impl Core {
             returned.set(self.leases.changed());
             tokio::select! {
                 lease = lease => match lease {
-                    Ok(lease) => return Ok((Arc::clone(node), lease.begin())),
+                    Ok(lease) => return Ok((Arc::clone(node), lease.begin().in_turn(turn))),
                     // The node's keeper has ended: there will be another node, or nobody opens links any more.
                     Err(_) => ordered = None,
                 },

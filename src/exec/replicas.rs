@@ -5,9 +5,11 @@
 //! that has seen that includes all that its node had done before.
 
 use super::{
-    blocking::{Blocking, Leased, failed},
+    blocking::{Blocking, Leased},
     core::{Core, Way},
     lease::Place,
+    record::failed,
+    redirects::Redirects,
     request::CommandRequest,
     retry::{self, Remedy, Retries},
     slices::{End, Slices},
@@ -16,7 +18,10 @@ use super::{
 use crate::{
     cluster::{
         gather::{About, Reply, gather, no_node},
-        slot::Slot,
+        map::SlotMap,
+        node::Node,
+        redirect::{Redirect, Sent},
+        slot::{SLOTS, Slot},
     },
     command::{Profile, fan_out::FanOut},
     error::Error,
@@ -25,14 +30,17 @@ use crate::{
 };
 use futures_util::future::join_all;
 use redis::{Cmd, RedisResult, Value};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 use tokio::time::Instant;
 
 /// The name of what is written; on a cluster behind a tag for the node's slot.
 const MARK: &str = "entra-redis:wait";
 
 /// Numbers that are tried as a tag: 64 for each slot.
-const MOST_TAGS: u64 = 1 << 20;
+const MOST_TAGS: u32 = 1 << 20;
 
 /// Why there is no answer though the connection is there.
 const LATE: &str = "no reply within its time";
@@ -50,17 +58,44 @@ pub(super) async fn wait(core: &Core, cmd: &Cmd, profile: Profile, slices: &Slic
         let (Some(cluster), FanOut::Primaries(aggregate)) = (core.cluster(), profile.fan_out()) else {
             return question(Place::Owner(None), MARK.to_owned()).ask().await;
         };
-        let map = Arc::clone(&cluster.map());
-        let primaries: Vec<_> =
-            map.primaries().iter().filter_map(|member| Some((&member.address, &member.node, member.lowest?))).collect();
-        if primaries.is_empty() {
-            return Err(no_node());
+        let mut redirects = Redirects::new(core, cluster, slices.deadline);
+        let mut is_first = true;
+        loop {
+            let map = Arc::clone(&cluster.map());
+            let primaries: Vec<_> = map
+                .primaries()
+                .iter()
+                .filter_map(|member| {
+                    // A slot that is on its way takes no mark; nearly all others do.
+                    let slot = if is_first { member.lowest } else { a_slot_of(&map, &member.node) };
+                    Some((&member.address, &member.node, slot?))
+                })
+                .collect();
+            if primaries.is_empty() {
+                return Err(no_node());
+            }
+            let answers = primaries.iter().map(async |(address, node, slot)| {
+                let question = question(Place::Node(Arc::clone(node)), mark_in(*slot));
+                Reply { about: About::Node(address), outcome: question.ask().await }
+            });
+            let answers = join_all(answers).await;
+            let of_slots = primaries.iter().zip(&answers).find_map(|((_, node, slot), answer)| {
+                let Ok(Value::ServerError(error)) = &answer.outcome else {
+                    return None;
+                };
+                Redirect::of(error, Sent { slot: Some(*slot), runs_script: false, to: node.name() })
+            });
+            // The slots are others' by now, and with them what was written in them: all are asked anew.
+            if let Some(redirect) = of_slots {
+                redirects.heed(&redirect, None);
+                if redirects.allow(&redirect).await {
+                    is_first = false;
+                    core.admission.note_retry();
+                    continue;
+                }
+            }
+            return gather(aggregate, answers);
         }
-        let answers = primaries.iter().map(async |(address, node, lowest)| {
-            let question = question(Place::Node(Arc::clone(node)), mark_in(*lowest));
-            Reply { about: About::Node(address), outcome: question.ask().await }
-        });
-        gather(aggregate, join_all(answers).await)
     };
     tokio::select! {
         biased;
@@ -69,11 +104,31 @@ pub(super) async fn wait(core: &Core, cmd: &Cmd, profile: Profile, slices: &Slic
     }
 }
 
+/// One of the slots that this node has, by the map.
+fn a_slot_of(map: &SlotMap<Arc<Node>>, node: &Arc<Node>) -> Option<Slot> {
+    let slots: Vec<_> =
+        Slot::all().filter(|slot| map.get(*slot).is_some_and(|owner| Arc::ptr_eq(owner, node))).collect();
+    fastrand::choice(slots)
+}
+
 /// The mark's name in this slot.
 fn mark_in(slot: Slot) -> String {
     // Of so many numbers some are in each slot.
-    let tag = (0..MOST_TAGS).map(|number| number.to_string()).find(|tag| Slot::of(tag.as_bytes()) == slot);
+    let tag = tag_in(slot).map(|tag| tag.to_string());
     format!("{{{}}}:{MARK}", tag.unwrap_or_default())
+}
+
+/// A number that is in this slot; looked for once for each slot.
+fn tag_in(slot: Slot) -> Option<u32> {
+    /// One more than the number; 0 where it is not known.
+    static FOUND: [AtomicU32; SLOTS as usize] = [const { AtomicU32::new(0) }; SLOTS as usize];
+    let known = &FOUND[slot.index()];
+    if let Some(tag) = known.load(Relaxed).checked_sub(1) {
+        return Some(tag);
+    }
+    let tag = (0..MOST_TAGS).find(|tag| Slot::of(tag.to_string().as_bytes()) == slot)?;
+    known.store(tag + 1, Relaxed);
+    Some(tag)
 }
 
 /// The command, for one node.
@@ -86,8 +141,10 @@ impl Question<'_> {
     async fn ask(&self) -> RedisResult<Value> {
         let Blocking { core, slices, .. } = &self.blocking;
         let mut retries = Retries::new(slices.deadline, &core.timers);
+        let mut is_let_in = false;
         loop {
-            let Leased { node, lease } = self.blocking.lease(&Way::Owner).await?;
+            let Leased { node, lease } =
+                self.blocking.lease(&Way::Owner, std::mem::replace(&mut is_let_in, true)).await?;
             let end = self.count(&lease).await;
             let remedy = match &end {
                 End::Answered(Value::ServerError(error)) => retry::remedy(error),
@@ -135,7 +192,7 @@ impl Question<'_> {
         let mut pipeline = redis::pipe();
         pipeline.atomic().set(&self.key, "").del(&self.key);
         let limit = Instant::now() + self.blocking.core.command_timeout;
-        let Some((reply, _)) = link.pipeline_alone(&pipeline, (pipeline.len() + 1, 1), Some(limit)) else {
+        let Some((reply, _)) = link.pipeline_alone(&pipeline, (pipeline.len() + 1, 1), Some(limit), false) else {
             return End::Unsent;
         };
         match reply.await.outcome {

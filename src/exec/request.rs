@@ -91,14 +91,21 @@ impl Request for CommandRequest<'_> {
         match reply {
             Ok(Value::ServerError(error)) => {
                 let runs_script = self.profile.runs_script();
-                Redirect::of(error, Sent { slot: self.slot(), runs_script, to })
+                let slot = slot_by(error, self.profile, self.slot());
+                Redirect::of(error, Sent { slot, runs_script, to })
             }
             _ => None,
         }
     }
 
     fn explain_moved(&self, reply: RedisResult<Value>) -> RedisResult<Value> {
-        reply.map(|value| if self.profile.runs_script() { value } else { redirect::explain_moved(value) })
+        // A script may write an error of its own, but hardly with the slot of its keys.
+        let is_own = |error: &ServerError| self.slot().is_some_and(|slot| redirect::named_slot(error) == Some(slot));
+        let is_redis_s = |value: &Value| match value {
+            Value::ServerError(error) => !self.profile.runs_script() || is_own(error),
+            _ => false,
+        };
+        reply.map(|value| if is_redis_s(&value) { redirect::explain_moved(value) } else { value })
     }
 
     fn looks_bad(&self, value: &Value) -> bool {
@@ -165,8 +172,12 @@ impl Request for PipelineRequest<'_> {
         if exec_abort::is_without_multi(error) {
             return None;
         }
+        // If the keys of one command are known, all of them are in that slot.
+        let is_known = |cmd| !profile(cmd).guesses_keys();
+        let first = || error.clone().into_server_errors().and_then(|errors| redirect::named_slot(&errors.first()?.1));
+        let named = if self.pipeline.cmd_iter().any(is_known) { None } else { first() };
         // While a transaction is queued no script runs.
-        Redirect::of_redis_error(error, Sent { slot: self.slot(), runs_script: false, to })
+        Redirect::of_redis_error(error, Sent { slot: named.or_else(|| self.slot()), runs_script: false, to })
     }
 
     fn explain_moved(&self, reply: RedisResult<Vec<Value>>) -> RedisResult<Vec<Value>> {
@@ -240,6 +251,11 @@ pub(super) fn slot_of(cmd: &Cmd, profile: Profile) -> Option<Slot> {
         },
         _ => profile.keys(cmd).next().map(Slot::of),
     }
+}
+
+/// The slot of a command's keys, which the server names if nobody here knows where they are.
+pub(super) fn slot_by(error: &ServerError, profile: Profile, slot: Option<Slot>) -> Option<Slot> {
+    if profile.guesses_keys() { redirect::named_slot(error).or(slot) } else { slot }
 }
 
 /// Of what any node may run, the slot whose owner gets it: the messages of one channel go to one node. What is

@@ -29,9 +29,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked whether a link that is to have a new token has been given up.
 const RECHECK: Duration = Duration::from_millis(50);
 
-/// A link that lives no longer is given the new token, once there is one, before anything else is sent over it: one that
-/// is always in use would never be otherwise. It is more than the time before a token's end at which the keeper gives
-/// up a link that is in use.
+/// A link that lives no longer is given the new token, once there is one, before anything else is sent over it: one
+/// that is always in use would never be otherwise. It is more than the time before a token's end at which the keeper
+/// gives up a link that is in use.
 const SHORT_LIFE: Duration = Duration::from_secs(60);
 
 /// Longer than anybody waits.
@@ -145,6 +145,12 @@ impl<'a> Slices<'a> {
     /// Whether its own time is over.
     pub(super) fn is_over(&self) -> bool {
         self.until.is_some_and(|until| until <= Instant::now() + TOLERANCE)
+    }
+
+    /// Whether its own time is over and the link would not answer another slice at once: what says that nothing has come is
+    /// all that there is to say. Otherwise a last look is due, however long the `AUTH` before it has taken.
+    pub(super) fn is_too_late(&self, link: &Link) -> bool {
+        !self.counts && self.is_over() && link.is_validating()
     }
 
     /// Lets the keeper give the link a newer token, if there is one, before the next slice; it is not held meanwhile.

@@ -175,7 +175,7 @@ impl SlowPath<'_> {
     }
 
     /// Waits for what becomes of a request that was sent; if that is given up, it may run yet.
-    async fn answered<R: Request>(&mut self, request: &R, sent: Sent) -> Attempt {
+    pub(super) async fn answered<R: Request>(&mut self, request: &R, sent: Sent) -> Attempt {
         let queued = Instant::now();
         let mut underway = Underway { slow_path: self, request, link: sent.link, ended: false };
         let answer = sent.reply.await;

@@ -43,7 +43,7 @@ pub(super) fn has_strayed(error: &redis::RedisError) -> bool {
 }
 
 /// What became of a request that is given up before it is sent: in both cases it has not run since.
-fn unsent(was_sent: bool) -> &'static str {
+pub(super) fn unsent(was_sent: bool) -> &'static str {
     if was_sent { "it was not sent again" } else { "it was not sent" }
 }
 
@@ -83,134 +83,6 @@ impl Core {
             Turn::Unsent(Some(permit)) => permit,
         };
         self.wait_for_link(permit, request, deadline, memory, was_sent, way).await
-    }
-
-    /// A permit for one command, if need be after those who came before.
-    async fn permit(&self, deadline: Instant, overload: Overload, was_sent: bool) -> Result<Permit, Error> {
-        if overload == Overload::Refuse {
-            return if !self.admission.has_queue() && self.admission.try_acquire() {
-                Ok(Permit::acquired(&self.admission))
-            } else if self.is_closed() {
-                Err(Error::closed())
-            } else {
-                Err(self.admission.overloaded())
-            };
-        }
-        let permit = async {
-            self.admission.acquire().await;
-            Permit::acquired(&self.admission)
-        };
-        self.in_turn(permit, deadline, was_sent).await
-    }
-
-    /// Permits for all of `count` parts, before any of them is sent.
-    pub(super) async fn permits(&self, count: usize, deadline: Instant) -> Result<Vec<Permit>, Error> {
-        let _waiting = self.admission.wait();
-        if !self.admission.has_room_for(count) {
-            return Err(self.admission.too_many(count));
-        }
-        if self.overload == Overload::Refuse {
-            return if !self.admission.has_queue() && self.admission.try_acquire_many(count) {
-                Ok((0..count).map(|_| Permit::acquired(&self.admission)).collect())
-            } else if self.is_closed() {
-                Err(Error::closed())
-            } else {
-                Err(self.admission.overloaded())
-            };
-        }
-        let permits = async {
-            // Two that had some permits each, and waited for more, would wait for each other.
-            let _alone = self.gathering.lock().await;
-            let mut permits = Vec::with_capacity(count);
-            while permits.len() < count {
-                self.admission.acquire().await;
-                permits.push(Permit::acquired(&self.admission));
-            }
-            permits
-        };
-        self.in_turn(permits, deadline, false).await
-    }
-
-    async fn in_turn<T>(&self, permit: impl Future<Output = T>, deadline: Instant, was_sent: bool) -> Result<T, Error> {
-        let turn = async {
-            tokio::select! {
-                permit = permit => Ok(permit),
-                () = self.until_closed() => Err(Error::closed()),
-            }
-        };
-        self.timers.timeout_at(deadline, turn).await.unwrap_or_else(|| {
-            if self.is_closed() || self.timers.have_ended() {
-                return Err(Error::closed());
-            }
-            self.admission.note_unserved();
-            let unsent = unsent(was_sent);
-            let text =
-                format!("too many commands were in flight (`max_in_flight`) until this one's deadline; {unsent}");
-            Err(Error::new(ErrorKind::Timeout(Stage::Command), text).not_run())
-        })
-    }
-
-    /// Whether it is known where commands go; with a lazy start it is not from the beginning.
-    #[inline]
-    pub(crate) fn is_found(&self) -> bool {
-        self.routing.get().is_some()
-    }
-
-    /// Waits until it is known where commands go, until `deadline` at most.
-    #[cold]
-    pub(crate) async fn until_found(&self, deadline: Instant) -> Result<(), Error> {
-        let _waiting = self.admission.wait();
-        // It waits as a command does that no link takes: so many may.
-        let _permit = self.permit(deadline, self.overload, false).await?;
-        loop {
-            let changed = self.availability.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.is_closed() || self.timers.have_ended() {
-                return Err(Error::closed());
-            }
-            if self.is_found() {
-                return Ok(());
-            }
-            if let Some(error) = self.tokens.dead() {
-                return Err(error.for_want_of_a_token());
-            }
-            if self.timers.timeout_at(deadline, changed).await.is_none() {
-                self.admission.note_unserved();
-                let text = "no connection to Redis has come up yet; the command was not sent";
-                let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
-                return Err(match self.routing.last_error() {
-                    Some(source) => Error::new(error.kind(), format!("{error}; the last attempt: {source}"))
-                        .not_run()
-                        .with_source(source),
-                    None => error,
-                });
-            }
-        }
-    }
-
-    /// What a command's `work` yields, or an error at `deadline`.
-    pub(crate) async fn within<T>(
-        &self,
-        deadline: Instant,
-        work: impl Future<Output = redis::RedisResult<T>>,
-    ) -> redis::RedisResult<T> {
-        self.timers.timeout_at(deadline, work).await.unwrap_or_else(|| {
-            let text = "no reply came within the command's deadline; the command may have run";
-            Err(Error::new(ErrorKind::Timeout(Stage::Command), text).into())
-        })
-    }
-
-    async fn until_closed(&self) {
-        loop {
-            let changed = self.availability.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.is_closed() {
-                return;
-            }
-            changed.await;
-        }
     }
 
     /// Queues a request that has its permit, once a link is up.

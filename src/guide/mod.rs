@@ -15,15 +15,17 @@
 //! | watch it: figures, events, probes, a dashboard and alerts | [`observability`] |
 //! | test your own code without Azure | [`testing`] |
 //! | know how fast it is, and how that was measured | [`performance`] |
+//! | stay with fred, rustis, deadpool-redis or another client, on tokens of this crate | [`bridges`] |
 //! | come from another client, from access keys, or from Azure Cache for Redis | [`migration`] |
+//! | let the doctor look, and know what it found | [`doctor`] |
 //! | look up an error by its text | [`troubleshooting`] |
 //! | ask what others have asked | [`faq`] |
 //!
-//! A few words are used throughout. A *token* is what Microsoft Entra ID gives out in place of a password; it is good for
-//! an hour to a day. A *credential* is how your code proves to Microsoft Entra ID who it is. The *object id* is what a
-//! user, a service principal or a managed identity is called in a tenant; it is the Redis user name. An *access policy
-//! assignment* is the cache's permission for one object id. A *link* is one connection to Redis. A *rotation* is a new
-//! token reaching every link.
+//! A few words are used throughout. A *token* is what Microsoft Entra ID gives out in place of a password; it is good
+//! for an hour to a day. A *credential* is how your code proves to Microsoft Entra ID who it is. The *object id* is
+//! what a user, a service principal or a managed identity is called in a tenant; it is the Redis user name. An *access
+//! policy assignment* is the cache's permission for one object id. A *link* is one connection to Redis. A *rotation* is
+//! a new token reaching every link.
 //!
 //! This module is there in the documentation only: it is not compiled into your program.
 
@@ -74,6 +76,12 @@ pub mod performance {}
 
 #[doc = include_str!("migration.md")]
 pub mod migration {}
+
+#[doc = include_str!("bridges.md")]
+pub mod bridges {}
+
+#[doc = include_str!("doctor.md")]
+pub mod doctor {}
 
 #[doc = include_str!("troubleshooting.md")]
 pub mod troubleshooting {}

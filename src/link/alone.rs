@@ -15,7 +15,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 impl Link {
-    /// Queues a command, which must not be empty, of the link's only user; none if the link is down. It needs no permit.
+    /// Queues a command, which must not be empty, of the link's only user; none if the link is down. It needs no
+    /// permit.
     pub(crate) fn command_alone(&self, cmd: &Cmd, deadline: Option<Instant>) -> Option<Queued> {
         self.touch();
         self.wire.command(Access::Alone, cmd, deadline, false)
@@ -34,20 +35,21 @@ impl Link {
         self.wire.command(Access::Alone, cmd, deadline, true)
     }
 
-    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1` are
-    /// kept after the first `kept.0`.
+    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1`
+    /// are kept after the first `kept.0`. `asking` lets it be served by a node that is just taking over its slot.
     pub(crate) fn pipeline_alone(
         &self,
         pipeline: &Pipeline,
         kept: (usize, usize),
         deadline: Option<Instant>,
+        asking: bool,
     ) -> Option<Queued> {
         self.touch();
-        self.wire.pipeline(Access::Alone, pipeline, kept, deadline, false)
+        self.wire.pipeline(Access::Alone, pipeline, kept, deadline, asking)
     }
 
-    /// From now on neither `AUTH` nor `PING` comes between its user's commands, until [`release`](Self::release). One that
-    /// has been queued before comes before them.
+    /// From now on neither `AUTH` nor `PING` comes between its user's commands, until [`release`](Self::release). One
+    /// that has been queued before comes before them.
     pub(crate) fn hold(&self) {
         *lock(&self.held) = true;
     }
@@ -58,13 +60,19 @@ impl Link {
     }
 
     pub(crate) fn release(&self) {
+        self.unblock();
         *lock(&self.held) = false;
     }
 
-    /// Notes that Redis will not answer until `moment`, because a command of its user's blocks. Its silence is no reason
-    /// to doubt it until then.
+    /// Notes that Redis will not answer until `moment`, because a command of its user's blocks. Its silence is no
+    /// reason to doubt it until then.
     pub(crate) fn block_until(&self, moment: Instant) {
         self.wire.liveness.block_until(moment);
+    }
+
+    /// Notes that nothing blocks any more: from now on its silence counts.
+    pub(crate) fn unblock(&self) {
+        self.wire.liveness.unblock();
     }
 
     /// Has `receiver` get what Redis sends without being asked; only the first one counts.

@@ -23,7 +23,7 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
         auth_command(current)
     } else {
         let mut hello = redis::cmd("HELLO");
-        hello.arg(3).arg("AUTH").arg(&*current.username);
+        hello.arg(3).arg("AUTH").arg(current.username.expose());
         hello.arg(current.token.secret().expose());
         hello
     };
@@ -131,7 +131,7 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Resu
 /// `AUTH` with the token. Never log a [`Cmd`]: its `Debug` shows the arguments.
 pub(super) fn auth_command(current: &Current) -> Cmd {
     let mut auth = redis::cmd("AUTH");
-    auth.arg(&*current.username);
+    auth.arg(current.username.expose());
     auth.arg(current.token.secret().expose());
     auth
 }
@@ -151,8 +151,10 @@ fn refusal(error: &RedisError, current: &Current) -> Error {
     // Azure has been seen to answer `ERR WRONGPASS …` too.
     let rejected = code == "WRONGPASS" || said.starts_with("ERR WRONGPASS");
     let said = said.split(QUOTED_ARGUMENTS).next().unwrap_or_default();
-    // A server may quote what it was sent anywhere else, and in part: the token must not come into an error text.
-    let said: String = current.token.secret().scrub(said).chars().take(LONGEST_REPLY).collect();
+    // A server may quote what it was sent anywhere else, and in part: neither the token nor a user name
+    // that may be a key must come into an error text.
+    let said = current.username.scrub(current.token.secret(), said);
+    let said: String = said.chars().take(LONGEST_REPLY).collect();
     if !rejected {
         return Error::new(ErrorKind::Server, format!("Redis answered the authentication with an error: {said}"));
     }

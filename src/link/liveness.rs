@@ -70,6 +70,11 @@ impl Liveness {
         self.blocked_until.store(u64::try_from(moment).unwrap_or(0), SeqCst);
     }
 
+    /// Notes that nothing blocks any more.
+    pub(super) fn unblock(&self) {
+        self.blocked_until.store(0, SeqCst);
+    }
+
     /// Until when the server has a reason to be silent; a moment that has passed if it has none.
     pub(super) fn blocked_until(&self) -> Instant {
         self.began + Duration::from_millis(self.blocked_until.load(SeqCst))

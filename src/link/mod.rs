@@ -4,29 +4,28 @@ mod alone;
 mod check;
 mod condition;
 mod confirm;
+mod departures;
 mod driver;
 mod entry;
 mod handshake;
 mod inbox;
 mod liveness;
 mod multi;
+mod open;
 mod push;
 mod queue;
 mod reauth;
 mod reply;
 mod setup;
+mod spare;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use crate::{
-    admission::Admission,
-    error::Error,
     lock::lock,
     observe::stats::{LinkPurpose, LinkState, LinkStats},
-    token::Current,
 };
-use push::Pushes;
 use reauth::Authenticated;
 use redis::{Cmd, Pipeline};
 use std::{
@@ -37,9 +36,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
-#[cfg(any(test, feature = "bench-api"))]
-use tokio_util::task::TaskTracker;
-use wire::{Wire, WireContext};
+use wire::Wire;
 
 pub(crate) use crate::resp::claims::{NOAUTH, READONLY};
 pub(crate) use condition::{Access, Condition, EXPIRED};
@@ -71,81 +68,6 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects and authenticates with the token that `token` yields; TCP and TLS are set up meanwhile.
-    ///
-    /// `keeper` is notified when the link goes down.
-    pub(crate) async fn open(
-        setup: &Setup,
-        token: impl Future<Output = Result<Arc<Current>, Error>>,
-        keeper: Arc<Notify>,
-        admission: Arc<Admission>,
-    ) -> Result<Self, Error> {
-        let (stream, current) = futures_util::future::try_join(setup.dialer.connect(), token).await?;
-        let wire = {
-            let (patience, record) = (setup.command_timeout, setup.dialer.transport.record());
-            let is_one_of_several = setup.is_one_of_several;
-            let (pool, node) = (Arc::clone(&setup.pool), Arc::clone(&setup.node));
-            let (tasks, multi) = (setup.tasks.clone(), Arc::clone(&setup.multi));
-            let pushes = Arc::new(Pushes::over(setup.protocol));
-            Wire::start(
-                stream,
-                WireContext {
-                    keeper,
-                    admission,
-                    patience,
-                    record,
-                    is_one_of_several,
-                    pool,
-                    node,
-                    tasks,
-                    multi,
-                    pushes,
-                },
-            )
-        };
-        let asked = Instant::now();
-        let slots = handshake::authenticate(&wire, setup, &current).await?;
-        let authenticated = Authenticated::with(&current, asked.elapsed());
-        wire.liveness.expires_at(authenticated.until);
-        let link = Self::new(setup.next_id(), Arc::clone(&setup.node), wire, authenticated);
-        link.touch();
-        *lock(&link.slots) = slots;
-        Ok(link)
-    }
-
-    /// A link over any stream, without authentication; requests may take `patience`. Must be called on a runtime.
-    #[cfg(any(test, feature = "bench-api"))]
-    pub(crate) fn over<S>(id: u64, stream: S, admission: Arc<Admission>, patience: Duration) -> Self
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-    {
-        let (keeper, pool, tasks) = (Arc::default(), Arc::from("none"), TaskTracker::new());
-        let (node, multi, pushes) = (Arc::from("none"), Arc::default(), Arc::default());
-        let (record, is_one_of_several) = (16 << 10, false);
-        let wire = Wire::start(
-            stream,
-            WireContext { keeper, admission, patience, record, is_one_of_several, pool, node, tasks, multi, pushes },
-        );
-        let until = Instant::now() + patience;
-        let authenticated = Authenticated { generation: 0, until, took: Duration::ZERO };
-        Self::new(id, Arc::from("none"), wire, authenticated)
-    }
-
-    fn new(id: u64, node: Arc<str>, wire: Wire, authenticated: Authenticated) -> Self {
-        Self {
-            id,
-            node,
-            wire,
-            slots: Mutex::new(None),
-            authenticated: Mutex::new(authenticated),
-            reauthenticated: Notify::new(),
-            held: Mutex::new(false),
-            last_used: AtomicU64::new(0),
-            reauths: AtomicU64::new(0),
-            reconnects: AtomicU64::new(0),
-        }
-    }
-
     /// Queues a command, which must not be empty; none if the link does not take it now.
     ///
     /// `asking` lets it be served by a node that is just taking over its slot.
@@ -342,8 +264,8 @@ impl Link {
         check::check(&self.wire, claims, limit).await
     }
 
-    /// Asks who has which slots, in whatever condition the link is; or gives the reply to come if it has been asked. The
-    /// reply keeps nothing open.
+    /// Asks who has which slots, in whatever condition the link is; or gives the reply to come if it has been asked.
+    /// The reply keeps nothing open.
     pub(crate) fn ask_for_slots(&self, deadline: Instant) -> Option<Reply> {
         let asked = lock(&self.slots).take();
         asked.or_else(|| {

@@ -1,11 +1,12 @@
 //! What a server sends without being asked, and who gets it.
 
 use super::reply::Problem;
+use crate::lock::lock;
 use redis::{ProtocolVersion, PushKind, Value};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Gets the pushes of a connection. Both functions are called on the connection's task, which waits for them: they must
-/// neither block nor panic.
+/// neither block nor panic. The end of a connection that has ended before anybody wanted its pushes is told at once.
 pub(crate) trait PushReceiver: Send + Sync {
     /// A push, in its place among the replies: what was answered before it came before it.
     fn receive(&self, kind: PushKind, data: Vec<Value>);
@@ -19,18 +20,26 @@ pub(crate) trait PushReceiver: Send + Sync {
 #[derive(Default)]
 pub(super) struct Pushes {
     receiver: OnceLock<Arc<dyn PushReceiver>>,
+    /// Locked whenever this or the receiver changes, so that one of the two finds the other.
+    has_ended: Mutex<bool>,
     /// In RESP2 they are arrays, and as long as there can be any, there is no `AUTH`.
     are_arrays: bool,
 }
 
 impl Pushes {
     pub(super) fn over(protocol: ProtocolVersion) -> Self {
-        Self { receiver: OnceLock::new(), are_arrays: protocol == ProtocolVersion::RESP2 }
+        Self { are_arrays: protocol == ProtocolVersion::RESP2, ..Self::default() }
     }
 
     /// Only the first receiver counts.
     pub(super) fn hand_to(&self, receiver: Arc<dyn PushReceiver>) {
-        _ = self.receiver.set(receiver);
+        let has_ended = lock(&self.has_ended);
+        let is_first = self.receiver.set(receiver).is_ok();
+        let is_late = is_first && *has_ended;
+        drop(has_ended);
+        if is_late && let Some(receiver) = self.receiver.get() {
+            receiver.end();
+        }
     }
 
     pub(super) fn hand_on(&self, push: Result<Value, Problem>) {
@@ -56,8 +65,16 @@ pub(super) struct Source(pub(super) Arc<Pushes>);
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Some(receiver) = self.0.receiver.get() {
+        let receiver = {
+            let mut has_ended = lock(&self.0.has_ended);
+            *has_ended = true;
+            self.0.receiver.get()
+        };
+        if let Some(receiver) = receiver {
             receiver.end();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,22 +2,20 @@
 
 use super::{
     condition::{Access, Condition, OPEN, REAUTHENTICATING, code},
+    departures::Departures,
     entry::{Entry, NewRequest, Outstanding, Taken, Through},
-    reply::{Reply, Slot},
+    reply::Reply,
+    spare::Spare,
 };
 use crate::{
     admission::Admission,
     lock::lock,
-    sync::{Arc, AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Mutex, Notify},
+    sync::{Arc, AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Mutex},
 };
 use std::{
-    collections::VecDeque,
     sync::atomic::Ordering::SeqCst,
     task::{Context, Waker},
 };
-
-/// Slots kept for later requests; more are in use only while more requests are in flight.
-const SPARE_SLOTS: usize = 4096;
 
 /// A buffer that has grown beyond this is given back once it is empty.
 pub(super) const LARGEST_IDLE_BUFFER: usize = 1 << 20;
@@ -36,9 +34,8 @@ pub(crate) struct Queue {
     own: AtomicUsize,
     /// A large reply is on its way.
     congested: AtomicBool,
-    /// Rung whenever commands are through for which somebody waits.
-    departed: Notify,
-    watchers: AtomicUsize,
+    /// Those who wait until commands are through.
+    departures: Departures,
     /// Shared by all links.
     admission: Arc<Admission>,
 }
@@ -51,7 +48,7 @@ struct Inner {
     offset: u64,
     /// The driver, when it sleeps.
     driver: Option<Waker>,
-    spare: Vec<Arc<Slot>>,
+    spare: Spare,
 }
 
 impl Queue {
@@ -63,7 +60,7 @@ impl Queue {
                 entries: Vec::new(),
                 offset: 0,
                 driver: None,
-                spare: Vec::new(),
+                spare: Spare::default(),
             }),
             condition: AtomicU8::new(code(Condition::Open)),
             queued: AtomicU64::new(0),
@@ -71,8 +68,7 @@ impl Queue {
             commands: AtomicUsize::new(0),
             own: AtomicUsize::new(0),
             congested: AtomicBool::new(false),
-            departed: Notify::new(),
-            watchers: AtomicUsize::new(0),
+            departures: Departures::new(),
             admission,
         }
     }
@@ -102,7 +98,7 @@ impl Queue {
         let len = inner.bytes.len() - before;
         let begins = inner.offset;
         inner.offset += len as u64;
-        let slot = inner.spare.pop().unwrap_or_default();
+        let slot = inner.spare.take();
         let NewRequest { deadline, expect, quiet, alone } = request;
         let reply = Reply(Arc::clone(&slot));
         let counted = access != Access::Own;
@@ -138,7 +134,7 @@ impl Queue {
     ) -> Taken {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
-        inner.recycle(&mut outstanding.spent);
+        inner.spare.recycle(&mut outstanding.spent);
         if inner.entries.is_empty() {
             if !inner.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inner.driver = Some(cx.waker().clone());
@@ -178,8 +174,8 @@ impl Queue {
             self.commands.fetch_sub(commands, SeqCst);
         }
         self.admission.release(permits);
-        if commands > 0 && self.watchers.load(SeqCst) > 0 {
-            self.departed.notify_waiters();
+        if commands > 0 {
+            self.departures.tell();
         }
     }
 
@@ -208,7 +204,7 @@ impl Queue {
         self.ended.store(true, SeqCst);
         inner.driver = None;
         inner.bytes = Vec::new();
-        inner.spare = Vec::new();
+        inner.spare = Spare::default();
         std::mem::take(&mut inner.entries)
     }
 
@@ -279,60 +275,12 @@ impl Queue {
     /// Waits until no command is in flight. An `AUTH` that is never answered keeps
     /// nobody waiting.
     pub(crate) async fn drained(&self) {
-        self.until(|queue| queue.commands.load(SeqCst) == 0).await;
+        self.departures.until(|| self.commands.load(SeqCst) == 0).await;
     }
 
     /// Waits until the first `count` commands are answered, or the connection is gone.
     pub(crate) async fn answered(&self, count: u64) {
-        self.until(|queue| queue.has_ended() || queue.has_answered(count)).await;
-    }
-
-    /// Looks whenever commands are through.
-    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
-        let _watching = Watching::new(&self.watchers);
-        loop {
-            let departed = self.departed.notified();
-            tokio::pin!(departed);
-            // Enabled before the look, so that no departure falls between the two.
-            departed.as_mut().enable();
-            if is_so(self) {
-                return;
-            }
-            departed.await;
-        }
-    }
-}
-
-/// Somebody who waits for commands to be through, until dropped.
-struct Watching<'a>(&'a AtomicUsize);
-
-impl<'a> Watching<'a> {
-    fn new(watchers: &'a AtomicUsize) -> Self {
-        watchers.fetch_add(1, SeqCst);
-        Self(watchers)
-    }
-}
-
-impl Drop for Watching<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
-}
-
-impl Inner {
-    /// Takes back the slots whose callers are through with them, oldest first.
-    fn recycle(&mut self, spent: &mut VecDeque<Arc<Slot>>) {
-        while let Some(mut slot) = spent.pop_front() {
-            if Slot::reset(&mut slot) {
-                if self.spare.len() < SPARE_SLOTS {
-                    self.spare.push(slot);
-                }
-            } else if spent.len() < SPARE_SLOTS {
-                // Its caller has not run yet. Those behind it hardly will have.
-                spent.push_front(slot);
-                return;
-            }
-        }
+        self.departures.until(|| self.has_ended() || self.has_answered(count)).await;
     }
 }
 

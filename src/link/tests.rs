@@ -5,8 +5,9 @@ use super::{
     *,
 };
 use crate::{
+    admission::Admission,
     error::{ErrorKind, Stage},
-    token::AccessToken,
+    token::{AccessToken, Current},
 };
 use futures_util::FutureExt;
 use redis::Value;
@@ -24,7 +25,7 @@ fn link(life: Duration) -> (Link, DuplexStream) {
 
 fn current() -> Current {
     let token = AccessToken::opaque("token".to_owned(), HOUR, "tester").unwrap();
-    Current { token, generation: 3, username: "tester".into() }
+    Current { token, generation: 3, username: crate::ids::UserName::new("tester") }
 }
 
 fn get(link: &Link, key: &str) -> Reply {
@@ -218,4 +219,45 @@ async fn pipelines_and_questions_for_multi_go_over_the_links_connection() {
     let sent = said(&mut server).await;
     assert!(sent.ends_with("*1\r\n$5\r\nMULTI\r\n*1\r\n$7\r\nDISCARD\r\n"), "{sent}");
     assert!(!link.must_ask_for_multi(|| true), "it may be used");
+}
+
+/// It blocked for its last user's command, which has been answered early.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_was_let_go_of_is_doubted_as_soon_as_any_other() {
+    let (link, mut server) = link(HOUR);
+    for let_go in [Link::release, Link::unblock] {
+        link.hold();
+        link.block_until(Instant::now() + HOUR);
+        let (reply, _) = link.command_alone(redis::cmd("BLPOP").arg("k").arg(0), None).unwrap();
+        assert!(said(&mut server).await.contains("BLPOP"));
+        sleep(60 * SECOND).await;
+        assert!(!link.is_silent());
+        server.write_all(b"*0\r\n").await.unwrap();
+        reply.await;
+        let_go(&link);
+        let reply = get(&link, "k");
+        said(&mut server).await;
+        // It is looked at once a second.
+        sleep(2 * SECOND + SECOND / 10).await;
+        assert!(link.is_silent());
+        server.write_all(b":1\r\n").await.unwrap();
+        reply.await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_no_reason_for_doubt_while_a_command_blocks() {
+    for blocks in [false, true] {
+        let (link, mut server) = link(HOUR);
+        let blocked = link.command_alone(redis::cmd("BLPOP").arg("list").arg(60), None).expect("it is open").0;
+        if blocks {
+            link.block_until(Instant::now() + 60 * SECOND);
+        }
+        said(&mut server).await;
+        sleep(50 * SECOND).await;
+        assert_eq!(link.is_silent(), !blocks);
+        sleep(20 * SECOND).await;
+        assert!(link.is_silent(), "Redis should have answered");
+        drop(blocked);
+    }
 }

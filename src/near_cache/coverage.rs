@@ -1,36 +1,16 @@
 //! Until when what was read over a connection may be served: that one's invalidations have come up to some moment.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{
-            AtomicBool, AtomicU64,
-            Ordering::{Acquire, Relaxed, Release},
-        },
+use super::clock::Moment;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
     },
-    time::Duration,
 };
-use tokio::time::Instant;
 
-/// Microseconds since a cache began: 584,000 years fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
-
-impl Moment {
-    pub(super) fn since(began: Instant, at: Instant) -> Self {
-        let since = at.saturating_duration_since(began);
-        // Every hit comes by here: without the 128 bits of `as_micros`.
-        Self(since.as_secs().saturating_mul(1_000_000) + u64::from(since.subsec_micros()))
-    }
-
-    pub(super) fn after(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
-    }
-
-    fn elapsed(self, since: u64) -> u64 {
-        self.0.saturating_sub(since)
-    }
-}
+/// Slots of a cluster, by 64.
+const WORDS: usize = 16_384 / 64;
 
 /// A time over which one connection tells of every change of what was read over it. It ends with the connection, and
 /// whenever it is not certain any more that all of that is told; what it covered is worth nothing then.
@@ -40,18 +20,28 @@ pub(crate) struct Coverage {
     /// All changes until then have been told: the server has answered something that was asked at this moment, and
     /// replies and invalidations come in order.
     told_until: AtomicU64,
+    /// On a cluster, the slots whose keys have been read.
+    slots: OnceLock<Box<[AtomicU64; WORDS]>>,
 }
 
 impl Coverage {
-    /// From this moment on.
-    pub(super) fn from(moment: Moment) -> Arc<Self> {
-        Arc::new(Self { is_lost: AtomicBool::new(false), told_until: AtomicU64::new(moment.0) })
+    /// From this moment on: what was asked then has been answered.
+    pub(crate) fn from(moment: Moment) -> Arc<Self> {
+        Arc::new(Self {
+            is_lost: AtomicBool::new(false),
+            told_until: AtomicU64::new(moment.micros()),
+            slots: OnceLock::new(),
+        })
     }
 
     /// Another one in the place of this one, which ends: what has been told until now stays told.
     pub(crate) fn succeed(&self) -> Arc<Self> {
         self.lose();
-        Arc::new(Self { is_lost: AtomicBool::new(false), told_until: AtomicU64::new(self.told_until.load(Relaxed)) })
+        Arc::new(Self {
+            is_lost: AtomicBool::new(false),
+            told_until: AtomicU64::new(self.told_until.load(Relaxed)),
+            slots: OnceLock::new(),
+        })
     }
 
     /// Nothing that it covered is served any more.
@@ -64,15 +54,31 @@ impl Coverage {
         self.is_lost.load(Acquire)
     }
 
-    /// The server has answered what was asked at this moment.
-    pub(super) fn told(&self, asked: Moment) {
-        self.told_until.fetch_max(asked.0, Release);
+    /// The server has answered what was asked at this moment. Whoever asks does so once at a time; if the clock has
+    /// been set back meanwhile, it is the clock's new time that counts.
+    pub(crate) fn told(&self, asked: Moment) {
+        self.told_until.store(asked.micros(), Release);
     }
 
     /// Whether no change is unknown for longer than `limit`.
     #[inline]
     pub(super) fn holds(&self, now: Moment, limit: u64) -> bool {
-        !self.is_lost() && now.elapsed(self.told_until.load(Acquire)) < limit
+        // By a clock that has been set back nobody knows how long ago it was.
+        let since = now.micros().checked_sub(self.told_until.load(Acquire));
+        !self.is_lost() && since.is_some_and(|since| since < limit)
+    }
+
+    /// Notes that a key of this slot is about to be read.
+    pub(crate) fn note_slot(&self, slot: usize) {
+        let words = self.slots.get_or_init(|| Box::new([const { AtomicU64::new(0) }; WORDS]));
+        if let Some(word) = words.get(slot / 64) {
+            word.fetch_or(1 << (slot % 64), Release);
+        }
+    }
+
+    /// The slots whose keys have been read, in words of 64.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u64> {
+        self.slots.get().into_iter().flat_map(|words| words.iter().map(|word| word.load(Acquire)))
     }
 }
 

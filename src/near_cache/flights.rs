@@ -1,7 +1,8 @@
 //! Reads that are under way: one for each command and key, however many wait for it.
 
 use super::{
-    coverage::{Coverage, Moment},
+    clock::Moment,
+    coverage::Coverage,
     form::{Form, Query},
     kept::Kept,
     store::Store,

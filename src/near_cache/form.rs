@@ -2,8 +2,9 @@
 
 use redis::{Arg, Cmd};
 
-/// Commands whose reply depends on the value of the one key that is their first argument and on nothing else: not on the
-/// time, on chance or on other keys. Of a change of that value Redis tells. `EXISTS` with more keys is none of them.
+/// Commands whose reply depends on the value of the one key that is their first argument and on nothing else: not on
+/// the time, on chance or on other keys. Of a change of that value Redis tells. `EXISTS` with more keys is none of
+/// them.
 const KEPT: [&str; 24] = [
     "GET",
     "HGET",

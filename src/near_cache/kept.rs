@@ -1,7 +1,8 @@
 //! The replies that are kept of one key.
 
 use super::{
-    coverage::{Coverage, Moment},
+    clock::Moment,
+    coverage::Coverage,
     form::{Form, Query},
     weight,
 };
@@ -37,10 +38,12 @@ impl Kept {
 pub(super) struct Entry(Arc<[Kept]>);
 
 impl Entry {
-    /// Those of `before` that are still worth something, and this one.
+    /// Those of `before` that are still worth something, and this one. What was read over another connection may be
+    /// older than this: of that one's invalidations nobody knows whether they come before it is read from memory.
     pub(super) fn with(before: Option<&Self>, kept: Kept, now: Moment) -> Self {
         let before = before.map_or(&[][..], |before| &before.0);
-        let stays = |other: &&Kept| now < other.until && !other.coverage.is_lost() && other.form != kept.form;
+        let is_of_one = |other: &Kept| Arc::ptr_eq(&other.coverage, &kept.coverage) && !other.coverage.is_lost();
+        let stays = |other: &&Kept| now < other.until && is_of_one(other) && other.form != kept.form;
         let mut all: Vec<_> = before.iter().filter(stays).cloned().collect();
         if all.len() >= MOST {
             all.remove(0);

@@ -1,6 +1,7 @@
 //! What is kept of a server's values in memory: which replies, for how long, and what makes them invalid. Without I/O:
 //! who asks, and over which connection, is the client's business.
 
+mod clock;
 mod coverage;
 mod flights;
 mod form;
@@ -9,6 +10,7 @@ mod store;
 mod tally;
 mod weight;
 
+pub(crate) use clock::Both;
 pub(crate) use coverage::Coverage;
 pub(crate) use flights::{Came, Flight};
 pub(crate) use form::{Query, Read};

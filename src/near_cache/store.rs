@@ -1,7 +1,8 @@
 //! Replies in memory, bounded in bytes, and the reads that are under way.
 
 use super::{
-    coverage::{Coverage, Moment},
+    clock::{Both, Moment},
+    coverage::Coverage,
     flights::{Came, Flight, Flights},
     form::Query,
     kept::{Bytes, Entry, Kept},
@@ -19,7 +20,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -53,7 +54,7 @@ pub(crate) struct Store {
     limits: Limits,
     /// The same in microseconds, for every hit.
     max_staleness: u64,
-    began: Instant,
+    wall_clock: fn() -> SystemTime,
     entries: Entries,
     flights: Box<[Mutex<Flights>]>,
     hasher: RandomState,
@@ -65,6 +66,10 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Self::by_clock(limits, SystemTime::now)
+    }
+
+    pub(crate) fn by_clock(limits: Limits, wall_clock: fn() -> SystemTime) -> Arc<Self> {
         // A power of two, or the cache rounds it up.
         let shards = 1 << (limits.max_bytes / SMALLEST_SHARD).clamp(1, 64).ilog2();
         // A guess from which the cache makes its tables, which grow.
@@ -76,7 +81,7 @@ impl Store {
         let options = options.build().expect("both capacities are set");
         Arc::new(Self {
             max_staleness: u64::try_from(limits.max_staleness.as_micros()).unwrap_or(u64::MAX),
-            began: Instant::now(),
+            wall_clock,
             entries: Cache::with_options(options, Bytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
             flights: std::iter::repeat_with(Mutex::default).take(PARTS).collect(),
             hasher: RandomState::new(),
@@ -108,14 +113,9 @@ impl Store {
         kept.is_good(self.now(), self.max_staleness).then(|| Value::clone(&kept.value))
     }
 
-    /// A coverage that begins with what was asked at this moment, and has been answered.
-    pub(crate) fn cover(&self, asked: Instant) -> Arc<Coverage> {
-        Coverage::from(Moment::since(self.began, asked))
-    }
-
-    /// Notes that what was asked at this moment has been answered by the connection of `coverage`.
-    pub(crate) fn told(&self, coverage: &Coverage, asked: Instant) {
-        coverage.told(Moment::since(self.began, asked));
+    /// This moment, by both clocks.
+    pub(crate) fn moment(&self) -> Both {
+        Both { wall: self.now(), monotonic: Instant::now() }
     }
 
     /// Whether what is read under this coverage could be served now.
@@ -195,8 +195,9 @@ impl Store {
         }
     }
 
+    #[inline]
     fn now(&self) -> Moment {
-        Moment::since(self.began, Instant::now())
+        Moment::of((self.wall_clock)())
     }
 }
 

@@ -66,7 +66,8 @@ pub struct NodeStats {
 pub struct TokenStats {
     /// Counts the tokens, from 1.
     pub generation: u64,
-    /// The Redis user name that goes with it.
+    /// The Redis user name that goes with it, an object id. A long one that has not the form of an id may be a key
+    /// in the wrong place, and is not shown.
     pub username: String,
     /// How long ago it was received.
     pub age: Duration,

@@ -15,8 +15,8 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// Links whose dials stay under way, tokens that `fetch` gives, and limits that nothing reaches; so many commands are let
-/// in. The token actor does not run yet.
+/// Links whose dials stay under way, tokens that `fetch` gives, and limits that nothing reaches; so many commands are
+/// let in. The token actor does not run yet.
 pub(crate) fn setup_with(
     most: usize,
     fetch: impl Fn() -> Result<AccessToken, Error> + Send + Sync + 'static,

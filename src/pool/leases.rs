@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, futures::Notified},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, futures::Notified},
     time::Instant,
 };
 
@@ -28,10 +28,16 @@ pub(super) fn is_given_up(reason: &'static str) -> bool {
 /// Of all pools together.
 pub(crate) struct Leases {
     most: usize,
+    /// As many as there may be links, for users in the order in which they come: without it whoever gives a link back
+    /// and wants one again would be before all who wait.
+    turns: Arc<Semaphore>,
     state: Mutex<State>,
     /// Rung for one who waits, when there may be a link or a ticket for it.
     changed: Notify,
 }
+
+/// The right to look for a link, which one user has until it is through with that.
+pub(crate) struct Turn(#[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit);
 
 #[derive(Default)]
 struct State {
@@ -69,12 +75,22 @@ pub(crate) enum Offer {
 
 impl Leases {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, state: Mutex::default(), changed: Notify::new() })
+        let turns = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { most, turns, state: Mutex::default(), changed: Notify::new() })
     }
 
     /// How many links there may be.
     pub(crate) fn most(&self) -> usize {
         self.most
+    }
+
+    /// A turn, after all who have asked for one before.
+    pub(crate) async fn turn(&self) -> Turn {
+        match Arc::clone(&self.turns).acquire_owned().await {
+            Ok(permit) => Turn(permit),
+            // Nobody closes it.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Completes when another look may find something, once it has been enabled or polled.
@@ -146,17 +162,36 @@ pub(crate) struct Lease {
     link: Arc<Link>,
     pool: Arc<Pool>,
     leases: Arc<Leases>,
-    is_clean: bool,
+    end: End,
+    /// Given back after the link.
+    turn: Option<Turn>,
+}
+
+/// What becomes of a link when its user is through with it.
+#[derive(Clone, Copy)]
+enum End {
+    /// It waits for the next user.
+    Kept,
+    /// It is closed when what is on its way is answered.
+    Drained,
+    /// It is closed at once.
+    Cut,
 }
 
 impl Lease {
     pub(super) fn new(link: Arc<Link>, pool: Arc<Pool>, leases: Arc<Leases>) -> Self {
-        Self { link, pool, leases, is_clean: true }
+        Self { link, pool, leases, end: End::Kept, turn: None }
     }
 
     /// In the hands of a user, who may leave anything behind on it.
     pub(crate) fn begin(mut self) -> Self {
-        self.is_clean = false;
+        self.end = End::Cut;
+        self
+    }
+
+    /// Of a user whose turn ends when the link is free again.
+    pub(crate) fn in_turn(mut self, turn: Option<Turn>) -> Self {
+        self.turn = turn;
         self
     }
 
@@ -172,20 +207,33 @@ impl Lease {
 
     /// For the next user, who finds nothing of this one's.
     pub(crate) fn give_back(mut self) {
-        self.is_clean = true;
+        self.end = End::Kept;
+    }
+
+    /// For nobody any more. What its user has sent may be answered, which has to be something that Redis does not wait
+    /// with.
+    pub(crate) fn drain(mut self) {
+        self.end = End::Drained;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.is_clean {
-            self.release();
-            self.leases.put(Arc::clone(&self.link), Arc::clone(&self.pool));
-        } else {
-            self.link.retire(LEFT);
-            // At once: a command that blocks would go on taking elements which nobody gets.
-            self.link.end();
-            self.pool.wake_keeper();
+        match self.end {
+            End::Kept => {
+                self.release();
+                self.leases.put(Arc::clone(&self.link), Arc::clone(&self.pool));
+            }
+            End::Drained => {
+                self.link.retire(LEFT);
+                self.pool.wake_keeper();
+            }
+            End::Cut => {
+                self.link.retire(LEFT);
+                // At once: a command that blocks would go on taking elements which nobody gets.
+                self.link.end();
+                self.pool.wake_keeper();
+            }
         }
     }
 }

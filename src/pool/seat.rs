@@ -69,6 +69,8 @@ pub(super) struct Seat {
     refused: Option<u64>,
     dial_backoff: Backoff,
     refusal_backoff: Backoff,
+    /// The last dial has failed, or what it opened was lost at once.
+    is_server_doubted: bool,
     /// Re-AUTHs wait until then.
     pub(super) reauth_after: Instant,
     reauth_backoff: Backoff,
@@ -103,6 +105,7 @@ impl Seat {
             refused: None,
             dial_backoff: Backoff::new(&policy(100, 2_000)),
             refusal_backoff: Backoff::new(&policy(1_000, 30_000)),
+            is_server_doubted: false,
             reauth_after: now,
             reauth_backoff: Backoff::new(&policy(100, 5_000)),
             reauth_failed: false,
@@ -110,6 +113,17 @@ impl Seat {
             lost: None,
             losses: 0,
             target: 0,
+        }
+    }
+
+    /// For another user, who has nothing to do with what became of the last one's link. Dials go on waiting for a
+    /// server that is in doubt.
+    pub(super) fn begin(&mut self, purpose: Purpose) {
+        let last = std::mem::replace(self, Self::new(purpose));
+        if last.is_server_doubted {
+            let Self { dial_after, refused, dial_backoff, refusal_backoff, is_server_doubted, .. } = last;
+            let new = Self::new(purpose);
+            *self = Self { dial_after, refused, dial_backoff, refusal_backoff, is_server_doubted, ..new };
         }
     }
 
@@ -179,6 +193,7 @@ impl Seat {
         let delay = backoff.next_delay();
         self.dial_after = Instant::now() + delay;
         self.refused = refused;
+        self.is_server_doubted = true;
         delay
     }
 
@@ -246,6 +261,7 @@ impl Seat {
                     gone.push(Gone { link, reason, ticket: self.ticket.take(), is_alone });
                     continue;
                 }
+                self.is_server_doubted = link.age() < STEADY;
                 self.dial_after = Instant::now() + self.dial_backoff.next_delay();
                 self.losses += 1;
                 self.lost = Some(link.id());

@@ -9,8 +9,8 @@ pub(crate) const NOAUTH: &str = "NOAUTH";
 /// What a replica answers to those who write.
 pub(crate) const READONLY: &str = "READONLY";
 
-/// That a connection has lost its authentication, that its server is no primary, or not the one of some slot. A script can say the same of
-/// itself, so that a claim is verified before the connection goes.
+/// That a connection has lost its authentication, that its server is no primary, or not the one of some slot. A script
+/// can say the same of itself, so that a claim is verified before the connection goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claims(u8);
 

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Error, ErrorKind},
+    ids::UserName,
     secret::Secret,
 };
 use serde::Deserialize;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct AccessToken {
     secret: Secret,
-    username: Option<String>,
+    username: Option<UserName>,
     audience: Option<String>,
     tenant_id: Option<String>,
     source: Option<&'static str>,
@@ -94,7 +95,7 @@ impl AccessToken {
         if token.expose().is_empty() {
             return Err(malformed("the token is empty"));
         }
-        Self::received_now(token, Some(username.into()).filter(|name| !name.trim().is_empty()), expires_in)
+        Self::received_now(token, Some(UserName::new(username.into())).filter(|name| !name.is_blank()), expires_in)
     }
 
     pub(crate) fn from_answer(secret: Secret, hints: Hints) -> Result<Self, Error> {
@@ -107,7 +108,8 @@ impl AccessToken {
         let issued = claims.iat.as_f64().and_then(wall_time);
         let lifetime = lifetime(claims.exp.and_then(wall_time), issued, hints, SystemTime::now())
             .ok_or_else(|| malformed("the token has no `exp` claim and came without `expires_in` or `expires_on`"))?;
-        let mut token = Self::received_now(secret, claims.oid.filter(|oid| !oid.is_empty()), lifetime)?;
+        let mut token =
+            Self::received_now(secret, claims.oid.filter(|oid| !oid.is_empty()).map(UserName::new), lifetime)?;
         token.audience = match claims.aud {
             // RFC 7519 allows a list; the first one says what the token is for.
             Value::Array(audiences) => audiences.into_iter().next().and_then(text),
@@ -127,7 +129,7 @@ impl AccessToken {
         self
     }
 
-    fn received_now(secret: Secret, username: Option<String>, lifetime: Duration) -> Result<Self, Error> {
+    fn received_now(secret: Secret, username: Option<UserName>, lifetime: Duration) -> Result<Self, Error> {
         if lifetime.is_zero() {
             return Err(malformed(
                 "the token had already expired when it came; check this machine's clock and the token source",
@@ -157,7 +159,12 @@ impl AccessToken {
     /// The Redis user name that goes with the token: its `oid` claim, the principal's object id.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
-        self.username.as_deref()
+        self.username.as_ref().map(UserName::expose)
+    }
+
+    /// The same, as it is shown.
+    pub(crate) fn user_name(&self) -> Option<&UserName> {
+        self.username.as_ref()
     }
 
     /// What the token is for: its `aud` claim.

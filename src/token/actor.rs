@@ -1,14 +1,16 @@
 //! The task that keeps a valid token, whatever the identity provider does.
 
+mod outcome;
+
 use super::{
     AccessToken, RequestLimit, TokenManagerConfig, TokenSource, schedule,
     view::{Current, Plan, RefreshReason, STALL, State, Tokens},
 };
 use crate::{
     error::{Error, ErrorKind},
+    ids::UserName,
     lock::lock,
     observe::{
-        event::Event,
         journal::Journal,
         trace::{outcome, target},
     },
@@ -32,20 +34,14 @@ const WALL_CHECK: Duration = Duration::from_secs(10);
 /// A wall clock this far past the plan means that the machine slept (or its clock was set).
 const WALL_SLACK: Duration = Duration::from_secs(2);
 
-/// No identity provider may silence the client for longer (MSAL's bound for `Retry-After`).
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
-
 /// While a request is under way, the actor looks this often whether it was kept from running.
 const TICK: Duration = Duration::from_millis(500);
-
-/// However short the policy's delays are: no hot loop.
-const SHORTEST_RETRY: Duration = Duration::from_millis(10);
 
 /// Fetches tokens, renews them in time and tells everybody. It ends when the last [`Tokens`] is gone, and never before.
 pub(crate) struct TokenActor {
     source: Arc<dyn TokenSource>,
     config: TokenManagerConfig,
-    username: Option<Arc<str>>,
+    username: Option<UserName>,
     journal: Journal,
     wall_clock: fn() -> SystemTime,
     state: watch::Sender<State>,
@@ -71,7 +67,7 @@ impl TokenActor {
     pub(crate) fn new(
         source: Arc<dyn TokenSource>,
         config: TokenManagerConfig,
-        username: Option<Arc<str>>,
+        username: Option<UserName>,
         journal: Journal,
     ) -> (Self, Tokens) {
         let (tokens, state, requests, plan) = Tokens::new();
@@ -205,94 +201,6 @@ impl TokenActor {
         }
     }
 
-    /// Makes `token` the one in use, if it can be used, and plans its renewal.
-    fn adopt(&mut self, token: AccessToken) -> Result<(), Error> {
-        if !token.is_usable() {
-            return Err(Error::new(ErrorKind::MalformedToken, "the token had already expired when it came")
-                .with_transient(true));
-        }
-        let username = self.username_for(&token)?;
-        let same = self.current.as_ref().is_some_and(|current| current.token.secret() == token.secret());
-        self.unchanged = if same { self.unchanged.saturating_add(1) } else { 0 };
-        self.failures = 0;
-        self.backoff.reset();
-        self.last_error = None;
-
-        let age = token.received_at().elapsed();
-        let floor = schedule::floor(self.unchanged, &self.config);
-        // A source that renews late must be asked again before the token dies.
-        let floor = floor.min((token.remaining() / 2).max(self.config.min_refresh_interval));
-        let next_refresh = self.plan(schedule::delay(token.lifetime(), age, floor, &self.config));
-        if same {
-            self.journal.record(Event::TokenUnchanged { next_refresh });
-            let has_died = |current: &Arc<Current>| !current.token.is_usable();
-            if self.announced() || self.current.as_ref().is_some_and(has_died) {
-                // Its issuer vouches for it once more: it died by our clock alone.
-                self.publish(token, self.generation(), username);
-            }
-            return Ok(());
-        }
-        let lifetime = token.lifetime();
-        let generation = self.generation() + 1;
-        self.publish(token, generation, username);
-        self.journal.record(Event::TokenRefreshed { generation, lifetime, next_refresh });
-        Ok(())
-    }
-
-    fn publish(&mut self, token: AccessToken, generation: u64, username: Arc<str>) {
-        let current = Arc::new(Current { token, generation, username });
-        self.current = Some(Arc::clone(&current));
-        self.state.send_replace(State::Live(current));
-    }
-
-    fn username_for(&self, token: &AccessToken) -> Result<Arc<str>, Error> {
-        if let Some(configured) = &self.username {
-            return Ok(Arc::clone(configured));
-        }
-        token.username().map(Arc::from).ok_or_else(|| {
-            Error::new(
-                ErrorKind::MalformedToken,
-                "the token has no `oid` claim to take the Redis user name from; set it with `Config::username` or \
-                 `EntraCredentials::start_with_username`",
-            )
-        })
-    }
-
-    /// `stalled`: this process did not run meanwhile, so that nobody knows whose fault it is.
-    fn note_failure(&mut self, error: Error, stalled: bool) {
-        self.failures = self.failures.saturating_add(1);
-        let backoff = self.backoff.next_delay();
-        let asked = error.retry_after().unwrap_or_default();
-        let asked = asked.min(LONGEST_RETRY_AFTER);
-        self.not_before = Instant::now() + asked;
-        let retry_in = self.plan(backoff.min(self.retry_bound(&error)).max(asked).max(SHORTEST_RETRY));
-        self.last_error = (!stalled || !error.is_transient()).then(|| error.clone());
-        self.journal.record(Event::RefreshFailed { error: error.clone(), attempt: self.failures, retry_in });
-        let spent = self.failures >= self.config.retry_policy.max_attempts;
-        let without_any = self.current.is_none() && (spent || !error.is_transient());
-        if without_any || self.announced() {
-            self.state.send_replace(State::Dead(error, self.current.clone()));
-        } else {
-            self.announce_expiry();
-        }
-    }
-
-    /// The longest delay after this failure.
-    fn retry_bound(&self, error: &Error) -> Duration {
-        match &self.current {
-            // Commands fail meanwhile: whoever brings the identity provider back waits for nothing else.
-            Some(current) if !current.token.is_usable() && error.is_transient() => {
-                let interval = self.config.min_refresh_interval.mul_f64(0.75 + fastrand::f64() / 2.0);
-                let since = self.last_fetch.map_or(Duration::ZERO, |at| at.elapsed());
-                interval.saturating_sub(since)
-            }
-            current => {
-                let lifetime = current.as_ref().map(|current| current.token.lifetime());
-                schedule::retry_bound(lifetime, &self.config)
-            }
-        }
-    }
-
     /// Plans the next request after `delay`, or when the budget allows it; returns how long that is.
     fn plan(&mut self, delay: Duration) -> Duration {
         let delay = delay.max(self.budget.wait(Instant::now()));
@@ -304,38 +212,6 @@ impl TokenActor {
 
     fn generation(&self) -> u64 {
         self.current.as_ref().map_or(0, |current| current.generation)
-    }
-
-    /// Whether everybody knows that there is no valid token.
-    fn announced(&self) -> bool {
-        matches!(*self.state.borrow(), State::Dead(..))
-    }
-
-    /// When the token in use expires whose renewal has failed, unless everybody knows that.
-    ///
-    /// One whose renewal has not failed is late at its expiry, and whoever needs one waits for the next one.
-    fn expiry_to_announce(&self) -> Option<Instant> {
-        let current = self.current.as_ref()?;
-        (self.last_error.is_some() && !self.announced()).then(|| current.token.usable_until())
-    }
-
-    /// Errors are nobody's business while the token in use is good; from its expiry on they are everybody's.
-    fn announce_expiry(&mut self) {
-        if self.expiry_to_announce().is_some_and(|end| end <= Instant::now())
-            && let Some(error) = self.last_error.clone()
-        {
-            self.journal.record(Event::TokenExpired { error: error.clone() });
-            self.state.send_replace(State::Dead(error, self.current.clone()));
-        }
-    }
-
-    /// After a time in which this process did not run, only a failure from now on says that there is no token to be
-    /// had.
-    fn forget_failures(&mut self) {
-        self.last_error = None;
-        if self.announced() {
-            self.state.send_replace(self.current.clone().map_or(State::Pending, State::Live));
-        }
     }
 }
 

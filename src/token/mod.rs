@@ -4,8 +4,6 @@ mod access_token;
 mod actor;
 mod limit;
 mod manager_config;
-#[cfg(feature = "streaming-credentials")]
-mod redis_credentials;
 mod schedule;
 mod source;
 mod view;
@@ -15,7 +13,5 @@ pub(crate) use access_token::{Hints, wall_time};
 pub(crate) use actor::TokenActor;
 pub(crate) use limit::{RequestLimit, in_time};
 pub use manager_config::TokenManagerConfig;
-#[cfg(feature = "streaming-credentials")]
-pub use redis_credentials::EntraCredentials;
 pub use source::{TokenFuture, TokenSource};
 pub(crate) use view::{Current, Tokens};

@@ -2,6 +2,7 @@
 
 use super::AccessToken;
 use crate::error::{Error, ErrorKind};
+use crate::ids::UserName;
 use crate::lock::lock;
 use crate::observe::stats::TokenStats;
 use std::{
@@ -25,7 +26,7 @@ pub(crate) struct Current {
     pub(crate) token: AccessToken,
     /// Counts the tokens, from 1: a link remembers which one it authenticated with.
     pub(crate) generation: u64,
-    pub(crate) username: Arc<str>,
+    pub(crate) username: UserName,
 }
 
 #[derive(Clone)]

@@ -1,18 +1,13 @@
 //! TLS settings of the connections to Redis.
 
 pub(crate) mod explain;
+mod material;
 
-use crate::{
-    error::{Error, ErrorKind, FILE_MISSING},
-    transport::pem,
-};
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use crate::error::{Error, ErrorKind};
+use material::Pem;
+use rustls::{ClientConfig, crypto::CryptoProvider, pki_types::ServerName};
 use rustls_platform_verifier::BuilderVerifierExt;
-use std::{fmt, fs, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 use zeroize::Zeroizing;
 
 /// How connections to Redis are encrypted and verified.
@@ -44,12 +39,6 @@ enum Mode {
     Verified,
     Custom(Arc<ClientConfig>),
     Plaintext,
-}
-
-#[derive(Clone)]
-enum Pem {
-    File(PathBuf),
-    Bytes(Zeroizing<Vec<u8>>),
 }
 
 /// TLS sessions that are kept to be resumed with one node: more than it has links.
@@ -201,7 +190,7 @@ impl Tls {
     fn verified_config(&self) -> Result<ClientConfig, Error> {
         let builder = client_builder()?;
         let builder = match &self.ca {
-            Some(ca) => builder.with_root_certificates(roots(&ca.read("tls.ca")?)?),
+            Some(ca) => builder.with_root_certificates(ca.roots()?),
             None => with_platform_roots(builder, "connections to Redis")?,
         };
         match (&self.client_cert, &self.client_key) {
@@ -209,8 +198,7 @@ impl Tls {
             (Some(_), None) => Err(Error::config("tls.client_key", "is missing for the client certificate")),
             (None, Some(_)) => Err(Error::config("tls.client_cert", "is missing for the client key")),
             (Some(cert), Some(key)) => {
-                let chain = certificates("tls.client_cert", &cert.read("tls.client_cert")?)?;
-                let key = private_key("tls.client_key", &key.read("tls.client_key")?)?;
+                let (chain, key) = (cert.chain("tls.client_cert")?, key.private_key("tls.client_key")?);
                 builder.with_client_auth_cert(chain, key).map_err(|source| {
                     Error::config("tls.client_key", "does not fit `tls.client_cert`").with_source(source)
                 })
@@ -236,29 +224,6 @@ impl fmt::Debug for Tls {
     }
 }
 
-impl fmt::Debug for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.fmt(f),
-            Self::Bytes(_) => f.write_str("<PEM>"),
-        }
-    }
-}
-
-impl Pem {
-    fn read(&self, setting: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let bytes = match self {
-            Self::Bytes(bytes) => bytes.clone(),
-            Self::File(path) => fs::read(path).map(Zeroizing::new).map_err(|source| {
-                Error::config(setting, format_args!("cannot be read from {}", path.display()))
-                    .with_hint(FILE_MISSING)
-                    .with_source(source)
-            })?,
-        };
-        pem::plain(setting, &bytes)
-    }
-}
-
 /// What to do about a machine on which no CA is trusted, as in a container image that holds a program and nothing else.
 const NO_ROOTS: &str = "install the system's CA certificates (the package `ca-certificates`, mostly), or let \
                         `SSL_CERT_FILE` name a bundle of them; for Redis alone, `Tls::ca_file` will do";
@@ -280,58 +245,6 @@ pub(crate) fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rus
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|source| Error::config("tls", "has no usable protocol version").with_source(source))
-}
-
-/// Bundles are long, and old: a certificate that is no trust anchor for rustls must not stand in the way of the others.
-fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
-    let mut store = RootCertStore::empty();
-    let mut problem = no_certificate("tls.ca", pem);
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let added = match certificate {
-            Ok(certificate) => store.add(certificate).map_err(|source| {
-                Error::config("tls.ca", "holds no certificate that is a trust anchor").with_source(source)
-            }),
-            Err(_) => Err(invalid_pem("tls.ca", pem)),
-        };
-        if let Err(error) = added {
-            problem = error;
-        }
-    }
-    if store.is_empty() { Err(problem) } else { Ok(store) }
-}
-
-fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| {
-        match pem::encryption(pem) {
-            // Its header is no base64, whatever stands beside it.
-            Some(how) => Error::config(setting, format_args!("holds a private key that {how}: take it out of there")),
-            None => invalid_pem(setting, pem),
-        }
-    })?;
-    if certificates.is_empty() {
-        return Err(no_certificate(setting, pem));
-    }
-    Ok(certificates)
-}
-
-/// The source of such an error is left out: it quotes the line that could not be read, which may hold a private key.
-fn invalid_pem(setting: &str, pem: &[u8]) -> Error {
-    Error::config(setting, format_args!("is not valid PEM: {}", pem::parts(pem)))
-}
-
-fn no_certificate(setting: &str, pem: &[u8]) -> Error {
-    Error::config(setting, format_args!("holds no PEM certificate: {}", pem::parts(pem)))
-}
-
-fn private_key(setting: &str, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
-    if let Some(how) = pem::encryption(pem) {
-        let problem = "decrypt it with `openssl pkey -in FILE -out key.pem`";
-        return Err(Error::config(setting, format_args!("holds a private key that {how}: {problem}")));
-    }
-    // The source is left out: it may quote what it could not read.
-    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        Error::config(setting, format_args!("holds no PEM private key (PKCS#8, PKCS#1 or SEC1): {}", pem::parts(pem)))
-    })
 }
 
 #[cfg(test)]

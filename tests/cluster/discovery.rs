@@ -73,7 +73,9 @@ async fn a_cluster_that_is_taken_for_a_single_endpoint_says_what_to_set() {
     let (here, elsewhere) = ("key:0", "key:1");
     let slots = [here, elsewhere].map(traffic::slot_of);
     assert!(slots[0] <= 5460 && slots[1] > 5460, "{slots:?}");
+    let script = redis::cmd("EVAL").arg("return 1").arg(1).arg(elsewhere).clone();
     let errors = [
+        script.query_async::<Value>(&mut redis).await.unwrap_err(),
         redis.set::<_, _, ()>(elsewhere, 1).await.unwrap_err(),
         pipe().set(here, 1).set(elsewhere, 1).query_async::<Value>(&mut redis).await.unwrap_err(),
         pipe().atomic().set(elsewhere, 1).query_async::<Value>(&mut redis).await.unwrap_err(),
@@ -127,6 +129,27 @@ async fn a_server_that_is_loading_is_asked_again() {
         common::eventually("it is asked by and by", 10 * SECOND, async || (asked.load(SeqCst) > 6).then_some(())).await;
         assert_eq!(slots(&redis), [0..=16383]);
         assert_eq!(redis.get::<_, String>("key").await.unwrap(), "here");
+    }
+}
+
+/// `CLUSTERDOWN` is what a cluster says, and only for a while; a cluster may have been formed, and have no slots yet.
+#[tokio::test]
+async fn a_cluster_that_is_not_ready_is_named_as_the_reason() {
+    for (line, reason) in [
+        ("-LOADING Redis is loading the dataset in memory", "LOADING"),
+        ("-CLUSTERDOWN The cluster is down", "CLUSTERDOWN"),
+        ("*0", "no node has any slots yet"),
+    ] {
+        let server = Scripted::start(move |_, words| {
+            let line = if words[0] == "PING" { "+PONG" } else { line };
+            async move { Some(format!("{line}\r\n").into_bytes()) }
+        })
+        .await;
+        let config = server.config().startup_timeout(2 * SECOND);
+        let connect = EntraRedis::connect("localhost", server.port(), config);
+        let error = within("connect ends", 10 * SECOND, connect).await.expect_err("it is no single endpoint");
+        assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error:?}");
+        assert!(error.to_string().contains(reason), "{error}");
     }
 }
 

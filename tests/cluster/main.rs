@@ -7,6 +7,7 @@ mod discovery;
 mod ending;
 mod failover;
 mod ipv6;
+mod iteration;
 mod loss;
 mod membership;
 mod migration;

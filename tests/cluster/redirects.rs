@@ -54,7 +54,12 @@ impl Nodes {
     }
 
     async fn connect(&self) -> EntraRedis {
-        let config = self.servers[0].config().command_timeout(SECOND).pool_size(1);
+        self.connect_for(SECOND).await
+    }
+
+    /// With so much time for a command.
+    async fn connect_for(&self, timeout: Duration) -> EntraRedis {
+        let config = self.servers[0].config().command_timeout(timeout).pool_size(1);
         self.servers[0].connect(config).await
     }
 
@@ -78,6 +83,47 @@ async fn moved_without_a_host_leads_to_the_host_that_says_it() {
         assert_eq!(redis.get::<_, String>("foo").await.unwrap(), "here");
         assert_eq!(nodes.said().last().unwrap().0, 1);
     }
+}
+
+/// Its key is not its first argument, for which it is taken: the node says where it is.
+#[tokio::test]
+async fn a_command_that_is_not_known_follows_the_word_of_the_node() {
+    let nodes = Nodes::start(move |ports, node, _, words| match (node, &*words[0]) {
+        (0, "NEWS.AT") => format!("-MOVED {FOO} 127.0.0.1:{}", ports[1]),
+        (0, "NEWS.ASK") => format!("-ASK {FOO} 127.0.0.1:{}", ports[1]),
+        (_, "MULTI") | (1, "ASKING") => "+OK".to_owned(),
+        (1, "EXEC") => "*1\r\n+here".to_owned(),
+        (0, "EXEC") => "-EXECABORT Transaction discarded because of previous errors.".to_owned(),
+        _ => "+here".to_owned(),
+    })
+    .await;
+    let redis = nodes.connect().await;
+    let at = cmd("NEWS.AT").arg("first").arg("foo").clone();
+    let asked = cmd("NEWS.ASK").arg("first").arg("foo").clone();
+    assert_eq!(asked.query_async::<String>(&mut redis.clone()).await.unwrap(), "here");
+    assert_eq!(at.query_async::<String>(&mut redis.clone()).await.unwrap(), "here");
+    let mut pipeline = redis::pipe();
+    pipeline.add_command(at.clone()).add_command(asked).cmd("GET").arg("other");
+    let values: [String; 3] = pipeline.query_async(&mut redis.clone()).await.unwrap();
+    assert_eq!(values, ["here", "here", "here"]);
+}
+
+#[tokio::test]
+async fn a_transaction_of_what_is_not_known_follows_the_word_of_the_node() {
+    let nodes = Nodes::start(move |ports, node, _, words| match (node, &*words[0]) {
+        (0, "NEWS.AT") => format!("-MOVED {FOO} 127.0.0.1:{}", ports[1]),
+        (0, "EXEC") => "-EXECABORT Transaction discarded because of previous errors.".to_owned(),
+        (1, "EXEC") => "*2\r\n+here\r\n+here".to_owned(),
+        _ => "+QUEUED".to_owned(),
+    })
+    .await;
+    let mut transaction = redis::pipe();
+    transaction.atomic();
+    for key in ["foo", "{foo}2"] {
+        transaction.cmd("NEWS.AT").arg("first").arg(key);
+    }
+    let values: [String; 2] = transaction.query_async(&mut nodes.connect().await).await.unwrap();
+    assert_eq!(values, ["here", "here"]);
 }
 
 /// The connection leads to a process that is not the one that has its address now: another connection leads to that.
@@ -148,7 +194,7 @@ async fn a_slot_that_nobody_serves_is_tried_until_somebody_does() {
         _ => "+here".to_owned(),
     })
     .await;
-    let mut redis = nodes.connect().await;
+    let mut redis = nodes.connect_for(10 * SECOND).await;
     assert_eq!(redis.get::<_, String>("foo").await.unwrap(), "here");
     assert_eq!(nodes.said().len(), 9);
 }

@@ -1,10 +1,10 @@
 //! Clusters of embedded stores: as Redis's, as far as they go, and many nodes at once.
 
 use crate::{FOO, client::Client, owner, start};
-use common::{SECOND, within};
+use common::{SECOND, eventually, within};
 use entra_redis::emulator::Emulator;
 use redis::Value;
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 use tokio::net::TcpStream;
 
 #[tokio::test]
@@ -14,7 +14,22 @@ async fn keys_of_different_slots_do_not_go_together() {
         let (emulator, _cluster) = start(builder).await;
         let mut client = Client::of_node(&emulator, 0).await;
         let crossslot = "CROSSSLOT Keys in request don't hash to the same slot";
-        for line in ["MSET a 1 b 2", "MGET a b", "RENAME a b", "DEL {x}a {y}a", "SINTER a b", "LMOVE a b LEFT LEFT"] {
+        for line in [
+            "MSET a 1 b 2",
+            "MGET a b",
+            "RENAME a b",
+            "DEL {x}a {y}a",
+            "SINTER a b",
+            "LMOVE a b LEFT LEFT",
+            "WATCH a b",
+            "BLPOP a b 0",
+            "BLMOVE a b LEFT LEFT 0",
+            "BRPOPLPUSH a b 0",
+            "LMPOP 2 a b LEFT",
+            "BLMPOP 0 2 a b LEFT",
+            "XREAD BLOCK 0 STREAMS a b 0 0",
+            "XREADGROUP GROUP g c STREAMS a b > >",
+        ] {
             assert_eq!(client.refusal(line).await, crossslot, "{line}");
         }
         client.run::<()>("MSET {x}a 1 {x}b 2").await;
@@ -77,6 +92,38 @@ async fn transactions_follow_their_slot() {
 }
 
 #[tokio::test]
+async fn who_waits_is_sent_after_a_slot_that_moves() {
+    for builder in [Emulator::builder().cluster(2), Emulator::builder().embedded_cluster(2)] {
+        let (emulator, cluster) = start(builder).await;
+        let (slot, key) = FOO;
+        for line in ["BLPOP foo 0", "XREAD BLOCK 0 STREAMS foo $", "BLMOVE foo {foo}1 LEFT LEFT 0"] {
+            let to = 1 - owner(&cluster, slot).await;
+            let mut source = Client::of_node(&emulator, 1 - to).await;
+            let mut control = Client::of_node(&emulator, 1 - to).await;
+            let moves = async {
+                eventually("it waits", 10 * SECOND, async || {
+                    let info: String = control.run("INFO clients").await;
+                    info.contains("blocked_clients:1\r\n").then_some(())
+                })
+                .await;
+                cluster.move_slots(slot..=slot, to).await.unwrap();
+            };
+            let (redirection, ()) = tokio::join!(source.redirection(line), moves);
+            let port = cluster.address(to).unwrap().port();
+            assert_eq!(redirection, Some(("MOVED".to_owned(), port)), "{line}");
+        }
+        // What is watched and has gone stops a transaction: with the slot, or before it.
+        let owner = owner(&cluster, slot).await;
+        let mut source = Client::of_node(&emulator, owner).await;
+        source.run::<()>(&format!("SET {key} 1")).await;
+        source.run::<()>(&format!("WATCH {key}")).await;
+        cluster.move_slots(slot..=slot, 1 - owner).await.unwrap();
+        source.run::<()>("MULTI").await;
+        assert_eq!(source.run::<Value>("EXEC").await, Value::Nil);
+    }
+}
+
+#[tokio::test]
 async fn messages_reach_the_subscribers_of_all_nodes() {
     let (emulator, _cluster) = start(Emulator::builder().embedded_cluster(2)).await;
     let mut subscriber = Client::of_node(&emulator, 0).await;
@@ -112,6 +159,26 @@ async fn nodes_die_and_come_back_empty() {
     }
     assert_eq!(cluster.pid(0).unwrap(), None);
     assert!(cluster.redis_address(0).is_err());
+}
+
+/// As redis-server has it without a port beside TLS: clients such as rustis ask for nothing else.
+#[tokio::test]
+async fn shards_are_told_as_redis_tells_them() {
+    let (emulator, cluster) = start(Emulator::builder().embedded_cluster(3)).await;
+    cluster.move_slots(100..=100, 1).await.unwrap();
+    let mut seed = Client::of_seed(&emulator).await;
+    let shards: Vec<HashMap<String, Value>> = seed.run("CLUSTER SHARDS").await;
+    let nodes = cluster.nodes().await.unwrap();
+    assert_eq!(shards.len(), nodes.len());
+    for (shard, node) in shards.into_iter().zip(nodes) {
+        let slots: Vec<u16> = redis::from_redis_value(shard["slots"].clone()).unwrap();
+        let expected: Vec<u16> = node.slots.iter().flat_map(|range| [*range.start(), *range.end()]).collect();
+        assert_eq!(slots, expected, "{}", node.index);
+        let [told]: [HashMap<String, String>; 1] =
+            redis::from_redis_value::<Vec<_>>(shard["nodes"].clone()).unwrap().try_into().unwrap();
+        assert_eq!((&*told["ip"], &*told["tls-port"]), ("127.0.0.1", &*node.address.port().to_string()));
+        assert_eq!((&*told["role"], &*told["health"], told.get("port")), ("master", "online", None));
+    }
 }
 
 #[tokio::test]

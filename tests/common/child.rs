@@ -1,5 +1,5 @@
-//! The command-line tool and the compiled examples as processes with an environment of their own: that of the tests' process is everybody's, and
-//! stays as it is.
+//! The command-line tool and the compiled examples as processes with an environment of their own: that of the tests'
+//! process is everybody's, and stays as it is.
 
 use super::{SECOND, logs, within};
 use entra_redis::emulator::Emulator;
@@ -116,6 +116,16 @@ async fn start_program(name: &str, arguments: &[&str], last: &str) -> Running {
 }
 
 impl Running {
+    /// What a shell makes of the lines that export variables.
+    pub fn exported(&self) -> Variables {
+        let variable = |line: &String| {
+            let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+            assert!(!value.contains(['\'', '"', ' ']), "it can be read without a shell: {line}");
+            Some((String::leak(name.to_owned()) as &'static str, value.to_owned()))
+        };
+        self.lines.iter().filter_map(variable).collect()
+    }
+
     /// Tells it to end, as Ctrl-C does, and returns its exit status.
     pub async fn interrupt(mut self) -> Option<i32> {
         let pid = self.child.id().unwrap().to_string();

@@ -4,10 +4,17 @@ use crate::{
     Trial,
     ground::{in_time, step},
 };
-use common::{child, logs};
+use common::{SECOND, child, logs, scripted::Scripted, server::Certificates, within};
 use entra_redis::emulator::{AuthFault, Emulator, IdentityFault};
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{sync::Notify, time::sleep};
 
 const STEPS: [&str; 11] =
     ["environment", "token", "dns", "tcp", "tls", "auth", "topology", "nodes", "data", "latency", "reauth"];
@@ -161,6 +168,93 @@ async fn it_stops_at_nothing_that_can_still_be_told() {
     let report = in_time(trial.run()).await.json();
     for name in ["data", "latency", "reauth"] {
         assert_eq!(step(&report, name)["state"], "ok", "{report:#}");
+    }
+}
+
+/// A cache on one endpoint, which answers this command late when it is asked first: with an error, by which anybody is
+/// known who takes it for the answer to something else.
+async fn late(trial: &mut Trial, slow: &'static str) -> Scripted {
+    let certificates = Certificates::for_name("localhost");
+    let has_been = Arc::new(AtomicBool::new(false));
+    let server = Scripted::start_as(&certificates, move |_, words| {
+        let is_late = words[0] == slow && !has_been.swap(true, Relaxed);
+        async move {
+            if is_late {
+                sleep(4 * SECOND).await;
+                return Some(b"-ERR the late answer\r\n".to_vec());
+            }
+            let answer: &[u8] = match words[0].as_str() {
+                "CLUSTER" => b"-ERR This instance has cluster support disabled\r\n",
+                "GET" => b"$7\r\nwritten\r\n",
+                "DEL" => b":1\r\n",
+                "PING" => b"+PONG\r\n",
+                _ => b"+OK\r\n",
+            };
+            Some(answer.to_vec())
+        }
+    });
+    let server = server.await;
+    trial.cache("localhost", server.port());
+    trial.trust(&certificates.ca);
+    server
+}
+
+/// What comes late is not taken for the next step's answer: a connection that was silent is not used any more.
+#[tokio::test]
+async fn after_a_silence_the_next_step_has_a_connection_of_its_own() {
+    for (slow, failed, cause, unreached) in [
+        ("CLUSTER", "topology", "topology_silent", Some("nodes")),
+        ("SET", "data", "connection_lost", None),
+        ("GET", "data", "connection_lost", None),
+        ("PING", "latency", "connection_lost", None),
+    ] {
+        let mut trial = Trial::usual().await;
+        let server = late(&mut trial, slow).await;
+        let run = in_time(trial.run()).await;
+        drop(server);
+        let report = run.json();
+        assert_schema(&report);
+        assert!(!run.output.contains("the late answer"), "{report:#}");
+        assert_eq!((run.code, &step(&report, failed)["cause"]), (Some(1), &Value::from(cause)), "{slow}: {report:#}");
+        for step in report["steps"].as_array().unwrap() {
+            let name = step["step"].as_str().unwrap();
+            let expected = match name {
+                name if name == failed => "failed",
+                name if Some(name) == unreached => "not_reached",
+                _ => "ok",
+            };
+            assert_eq!(step["state"], expected, "{slow}: {report:#}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_no_other_connection_can_be_had_the_rest_is_not_reached() {
+    let certificates = Certificates::for_name("localhost");
+    let asked = Arc::new(Notify::new());
+    let told = Arc::clone(&asked);
+    let server = Scripted::start_as(&certificates, move |_, _| {
+        let told = Arc::clone(&told);
+        async move {
+            told.notify_one();
+            std::future::pending().await
+        }
+    })
+    .await;
+    let mut trial = Trial::usual().await;
+    trial.cache("localhost", server.port());
+    trial.trust(&certificates.ca);
+    let goes = async {
+        within("the doctor asks for the topology", 30 * SECOND, asked.notified()).await;
+        drop(server);
+    };
+    let (run, ()) = in_time(async { tokio::join!(trial.run(), goes) }).await;
+    let report = run.json();
+    assert_schema(&report);
+    assert_eq!(step(&report, "topology")["cause"], "topology_silent", "{report:#}");
+    for name in ["data", "latency", "reauth"] {
+        assert_eq!(step(&report, name)["state"], "not_reached", "{report:#}");
+        assert!(step(&report, name)["detail"].as_str().unwrap().contains("could not log in"), "{report:#}");
     }
 }
 

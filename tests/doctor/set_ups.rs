@@ -203,6 +203,16 @@ const SET_UPS: &[SetUp] = &[
     SetUp { name: "keys disabled, and the user of the keys", azure: usual,
         broken: change!(t => t.option("--username", "default")),
         step: "auth", state: FAILED, causes: &["user_name_is_default"], next: &["entra-redis doctor --host localhost"] },
+    SetUp { name: "an access key as the user name", azure: usual,
+        broken: change!(t => t.option("--username", "an-access-key-of-the-cache")),
+        step: "auth", state: FAILED, causes: &["user_name_wrong"], next: &["entra-redis doctor --host localhost"] },
+    SetUp { name: "an access key as the user name of the URL", azure: usual, broken: change!(t => {
+            let url = format!("rediss://an-access-key-of-the-cache@{}:{}", t.azure.host(), t.azure.port());
+            t.unset("REDIS_HOST");
+            t.unset("REDIS_PORT");
+            t.set("REDIS_URL", url);
+        }),
+        step: "auth", state: FAILED, causes: &["user_name_wrong"], next: &["entra-redis doctor --host localhost"] },
     SetUp { name: "federated token file missing", azure: usual, broken: change!(t => {
             t.unset("AZURE_CLIENT_SECRET");
             t.set("AZURE_FEDERATED_TOKEN_FILE", "/no/such/token");

@@ -1,19 +1,10 @@
-//! The command-line tool and the examples as a new user runs them: the emulator in a shell of its own, whose lines are another shell's variables.
+//! The command-line tool and the examples as a new user runs them: the emulator in a shell of its own, whose lines are
+//! another shell's variables.
 
 use common::{SECOND, child, logs, within};
 use serde_json::Value;
 use std::{path::Path, process::Stdio};
 use tokio::process::Command;
-
-/// What a shell makes of the emulator's lines.
-fn exported(lines: &[String]) -> child::Variables {
-    let variable = |line: &String| {
-        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-        assert!(!value.contains(['\'', '"', ' ']), "it can be read without a shell: {line}");
-        Some((String::leak(name.to_owned()) as &'static str, value.to_owned()))
-    };
-    lines.iter().filter_map(variable).collect()
-}
 
 fn value<'a>(variables: &'a child::Variables, name: &str) -> &'a str {
     variables.iter().find(|(known, _)| *known == name).map_or_else(|| panic!("no {name}"), |(_, value)| value)
@@ -23,7 +14,7 @@ fn value<'a>(variables: &'a child::Variables, name: &str) -> &'a str {
 async fn the_emulators_lines_are_all_that_the_other_programs_need() {
     let emulator =
         child::start(&["emulator", "--token-lifetime", "60"], "# export AZURE_AUTHORITY_HOST=https://").await;
-    let variables = exported(&emulator.lines);
+    let variables = emulator.exported();
     logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
     let ca_file = value(&variables, "REDIS_CA_CERT").to_owned();
     assert!(Path::new(&ca_file).is_file());
@@ -81,7 +72,7 @@ async fn the_emulators_lines_are_all_that_the_other_programs_need() {
 async fn soak_gets_through_what_the_emulator_does_to_it() {
     let arguments = ["emulator", "--chaos", "--seed", "25", "--redis-server", "--token-lifetime", "2"];
     let emulator = child::start(&arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
-    let variables = exported(&emulator.lines);
+    let variables = emulator.exported();
     logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
     let arguments = ["soak", "--chaos", "--seconds", "10", "--tasks", "8", "--command-timeout", "1000", "--json"];
     let soak = child::tool(&arguments, &variables).await;
@@ -114,7 +105,7 @@ async fn the_quickstart_and_the_example_of_a_cluster_need_nothing() {
 async fn on_a_cluster_the_programs_need_no_other_lines() {
     let arguments = ["emulator", "--cluster", "3", "--token-lifetime", "2"];
     let emulator = child::start(&arguments, "# export AZURE_AUTHORITY_HOST=https://").await;
-    let variables = exported(&emulator.lines);
+    let variables = emulator.exported();
     logs::forbid(value(&variables, "AZURE_CLIENT_SECRET"));
 
     let run = child::example("cluster", &[], &variables).await;

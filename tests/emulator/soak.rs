@@ -210,6 +210,24 @@ fn a_server_that_was_started_anew_may_have_lost_what_was_written_before() {
     assert!(!register.may_hold(None), "it has come after that");
 }
 
+#[test]
+fn a_replica_that_takes_the_servers_place_may_not_have_had_the_last_writes() {
+    let mut register = Register::default();
+    for write in 1..=3 {
+        register.written(write);
+    }
+    register.perhaps_set_back();
+    assert!(!register.may_hold(Some(4)));
+    assert!(register.may_hold(Some(2)) && register.may_hold(Some(2)), "it has the one before the last");
+    assert!(!register.may_hold(Some(1)) && !register.may_hold(Some(3)) && !register.may_hold(None), "it is known now");
+    register.perhaps_set_back();
+    assert!(register.may_hold(None) && !register.may_hold(Some(1)));
+    register.written(5);
+    register.perhaps_set_back();
+    register.written(6);
+    assert!(!register.may_hold(Some(5)), "it has come after that");
+}
+
 /// What can happen to a key.
 #[derive(Clone, Copy, Debug)]
 enum Happening {

@@ -1,8 +1,8 @@
 //! Commands that block: each as Redis has it, whatever happens to connections and tokens meanwhile.
 
 use super::{HOUR, blocked, start};
-use common::{SECOND, cmd, eventually, rotations, server::Server, within};
-use entra_redis::{EntraRedis, Error, ErrorKind};
+use common::{SECOND, by_ratio, cmd, eventually, rotations, server::Server, within};
+use entra_redis::{AccessToken, Config, Credential, EntraRedis, Error, ErrorKind, Tls};
 use redis::{AsyncCommands, RedisResult, Value};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -68,6 +68,75 @@ async fn each_of_them_waits_as_long_as_it_says_and_says_what_redis_says() {
     let _: () = con.rpush("there", &[1, 2]).await.unwrap();
     assert_eq!(spawned(&redis, "BLPOP there 0.001").await.unwrap().unwrap(), pair("there", "1"));
     assert_eq!(redis.manager().stats().commands.failed.total(), 0);
+}
+
+/// Beside each of them its like blocks in the same server over a plain connection: what the machine adds, it adds to
+/// both. Only when that one was in time is it looked at how late the others were; a time that is wrong is so each time, so
+/// that the least of some tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn their_timeouts_are_the_servers_to_within_fifty_milliseconds() {
+    const TIME: Duration = Duration::from_millis(300);
+    let server = Server::start();
+    // It looks at timeouts this often a second; with ten looks, as usual, both ends would fall on the same one.
+    server.admin().await.run("CONFIG SET hz 500").await;
+    // In one slice, and in several.
+    for interval in [60 * SECOND, SECOND / 10] {
+        let redis = server.connect(server.config().ping_interval(interval)).await;
+        let mut beside = server.admin().await;
+        _ = beside.answer(&cmd("XGROUP CREATE stream group $ MKSTREAM")).await;
+        let lines = [
+            "BLPOP a b 0.3",
+            "BRPOP a 0.3",
+            "BLMOVE a b LEFT RIGHT 0.3",
+            "BRPOPLPUSH a b 0.3",
+            "BLMPOP 0.3 2 a b LEFT",
+            "BZPOPMIN z 0.3",
+            "BZPOPMAX z 0.3",
+            "BZMPOP 0.3 1 z MIN",
+            "XREAD BLOCK 300 STREAMS stream $",
+            "XREADGROUP GROUP group me BLOCK 300 STREAMS stream >",
+            "WAIT 1 300",
+        ];
+        let pairs = lines.map(async |line| {
+            let (mut beside, mut alone) = (server.admin().await, redis.dedicated().await.unwrap());
+            let (mut least, mut looks) = ([Duration::MAX; 2], 0);
+            for _ in 0..40 {
+                if looks == 4 {
+                    break;
+                }
+                let began = Instant::now();
+                let took = async |reply: RedisResult<Value>| {
+                    reply.unwrap_or_else(|error| panic!("{line}: {error}"));
+                    began.elapsed()
+                };
+                let cmd = cmd(line);
+                let (of_handle, of_dedicated, of_server) = tokio::join!(
+                    async { took(cmd.query_async(&mut redis.clone()).await).await },
+                    async { took(cmd.query_async(&mut alone).await).await },
+                    async { took(beside.answer(&cmd).await).await },
+                );
+                // Redis counts whole milliseconds.
+                let is_early = |took: &Duration| *took + Duration::from_millis(2) < TIME;
+                assert!(![of_handle, of_dedicated].iter().any(is_early), "{line}: {of_handle:?}, {of_dedicated:?}");
+                if of_server > TIME + Duration::from_millis(20) {
+                    continue;
+                }
+                looks += 1;
+                for (least, ours) in least.iter_mut().zip([of_handle, of_dedicated]) {
+                    *least = (*least).min(ours.saturating_sub(of_server));
+                }
+            }
+            // On a machine that is too busy for the server itself, nobody knows.
+            (line, if looks > 0 { least } else { [Duration::ZERO; 2] })
+        });
+        for (line, late) in futures_util::future::join_all(pairs).await {
+            eprintln!("{line}: {late:?} after the server's own");
+            assert!(
+                late.iter().all(|late| *late <= Duration::from_millis(50)),
+                "{line}: {late:?} after the server's own"
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,9 +291,9 @@ async fn a_pipeline_has_no_room_for_it_and_says_where_there_is() {
     assert_eq!(popped, Value::Nil);
 }
 
-/// Its connection is lost, the primary hands over, the server starts anew: it waits on.
+/// Its token rotates, its connection is lost, the primary hands over: it waits on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_without_a_timeout_outlives_lost_connections_and_a_failover() {
+async fn one_without_a_timeout_outlives_rotations_lost_connections_and_a_failover() {
     let (old, new) = Server::twins();
     let (mut at_old, mut at_new) = (old.admin().await, new.admin().await);
     at_new.run(&format!("REPLICAOF 127.0.0.1 {}", old.plain_port)).await;
@@ -235,13 +304,20 @@ async fn one_without_a_timeout_outlives_lost_connections_and_a_failover() {
     .await;
     let port = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(old.port));
     let answer = std::sync::Arc::clone(&port);
-    let config = old.config().resolver(move |_, _| {
+    let number = std::sync::atomic::AtomicU64::new(0);
+    let token = move || {
+        let number = number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        async move { AccessToken::opaque(format!("token {number}"), 2 * SECOND, "tester") }
+    };
+    let config = Config::new(Credential::custom(token)).tls(Tls::new().ca_pem(&old.ca_pem));
+    let config = config.token_manager(by_ratio(0.5)).resolver(move |_, _| {
         let port = answer.load(std::sync::atomic::Ordering::SeqCst);
         async move { Ok(vec![std::net::SocketAddr::from(([127, 0, 0, 1], port))]) }
     });
     let redis = old.connect(config).await;
     let waiting = spawned(&redis, "BLPOP queue 0");
     blocked(&redis, 1).await;
+    rotations(&redis, 3, 20 * SECOND).await;
     for _ in 0..3 {
         at_old.run("CLIENT KILL TYPE normal SKIPME yes").await;
         eventually("it waits again", 10 * SECOND, async || {
@@ -255,6 +331,8 @@ async fn one_without_a_timeout_outlives_lost_connections_and_a_failover() {
         at_new.ask::<String>("INFO clients").await.contains("blocked_clients:1\r\n").then_some(())
     })
     .await;
+    rotations(&redis, 1, 10 * SECOND).await;
+    assert!(!waiting.is_finished());
     let mut con = redis.clone();
     let _: () = con.rpush("queue", "x").await.unwrap();
     assert_eq!(within("it is served", 5 * SECOND, waiting).await.unwrap().unwrap(), pair("queue", "x"));

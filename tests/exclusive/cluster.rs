@@ -17,7 +17,7 @@ use std::{
 use tokio::task::{JoinHandle, JoinSet};
 
 /// The slot of the keys `{foo}…`.
-const FOO: u16 = 12182;
+pub const FOO: u16 = 12182;
 
 /// Three primaries, each with a replica that takes its place half a second after its end.
 pub async fn with_replicas(lifetime: Duration) -> (Azure, Cluster, EntraRedis) {
@@ -30,13 +30,13 @@ pub async fn with_replicas(lifetime: Duration) -> (Azure, Cluster, EntraRedis) {
 }
 
 /// The node that serves the slot.
-async fn owner(cluster: &Cluster, slot: u16) -> usize {
+pub async fn owner(cluster: &Cluster, slot: u16) -> usize {
     let nodes = cluster.nodes().await.unwrap();
     nodes.iter().find(|node| node.slots.iter().any(|range| range.contains(&slot))).expect("it is served").index
 }
 
 /// Waits until so many are blocked at this node.
-async fn blocked_at(cluster: &Cluster, node: usize, count: usize) {
+pub async fn blocked_at(cluster: &Cluster, node: usize, count: usize) {
     let address = cluster.redis_address(node).unwrap();
     let client = redis::Client::open(format!("redis://{address}/"));
     let mut con = admin(client).await;
@@ -51,12 +51,12 @@ async fn admin(client: RedisResult<redis::Client>) -> redis::aio::MultiplexedCon
     client.unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-fn waiting(redis: &EntraRedis, line: &str) -> JoinHandle<RedisResult<Value>> {
+pub fn waiting(redis: &EntraRedis, line: &str) -> JoinHandle<RedisResult<Value>> {
     let (mut redis, cmd) = (redis.clone(), cmd(line));
     tokio::spawn(async move { cmd.query_async(&mut redis).await })
 }
 
-async fn served(waiting: JoinHandle<RedisResult<Value>>, value: &str) {
+pub async fn served(waiting: JoinHandle<RedisResult<Value>>, value: &str) {
     let reply = within("it is served", 10 * SECOND, waiting).await.unwrap().unwrap();
     let reply = format!("{reply:?}");
     assert!(reply.contains(value), "{reply}");

@@ -1,8 +1,8 @@
 //! Transactions one step after the other: what is committed is right, or nothing is committed.
 
-use super::{HOUR, start};
+use super::{HOUR, On, start, start_on};
 use common::{SECOND, all_current, cmd, eventually, within};
-use entra_redis::{Dedicated, EntraRedis, Error, ErrorKind, LinkPurpose};
+use entra_redis::{Dedicated, EntraRedis, Error, ErrorKind, LinkPurpose, emulator::RedisFront};
 use redis::{AsyncCommands, RedisResult, Value, aio::ConnectionLike};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -14,7 +14,7 @@ async fn run(con: &mut impl ConnectionLike, line: &str) -> RedisResult<Value> {
 /// Increments with `WATCH`, `GET`, `MULTI`, `SET` and `EXEC`, each sent on its own; tried again until `EXEC` has run.
 async fn increment(redis: &EntraRedis, key: &str) -> RedisResult<()> {
     loop {
-        let mut con = redis.dedicated().await?;
+        let mut con = redis.dedicated_for(key).await?;
         let attempt: RedisResult<Value> = async {
             run(&mut con, &format!("WATCH {key}")).await?;
             let count: Option<u64> = con.get(key).await?;
@@ -32,9 +32,8 @@ async fn increment(redis: &EntraRedis, key: &str) -> RedisResult<()> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_increments_by_sixteen_tasks_through_ten_rotations_are_ten_thousand() {
-    let (_azure, redis) = start(2 * SECOND, |config| config).await;
+async fn ten_thousand_increments(on: On) {
+    let (_azure, redis) = start_on(on, 2 * SECOND, |config| config).await;
     let mut tasks = JoinSet::new();
     for task in 0..16_u64 {
         let redis = redis.clone();
@@ -78,10 +77,19 @@ async fn ten_thousand_increments_by_sixteen_tasks_through_ten_rotations_are_ten_
     assert!(rotations >= 10, "{rotations} rotations");
 }
 
-/// A connection that dies at any moment between `WATCH` and the end commits nothing, or once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_dies_commits_nothing_twice() {
-    let (azure, redis) = start(HOUR, |config| config.command_timeout(20 * SECOND)).await;
+async fn ten_thousand_increments_by_sixteen_tasks_through_ten_rotations_are_ten_thousand() {
+    ten_thousand_increments(On::Endpoint).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_increments_on_a_cluster_are_ten_thousand() {
+    ten_thousand_increments(On::Cluster).await;
+}
+
+/// A connection that dies at any moment between `WATCH` and the end commits nothing, or once.
+async fn connections_that_die(on: On) {
+    let (azure, redis) = start_on(on, HOUR, |config| config.command_timeout(20 * SECOND)).await;
     let mut tasks = JoinSet::new();
     for _ in 0..8 {
         let redis = redis.clone();
@@ -108,7 +116,7 @@ async fn a_connection_that_dies_commits_nothing_twice() {
     }
     let mut cut = 0;
     while !tasks.is_empty() {
-        let connections = azure.redis_front().connections();
+        let connections: Vec<_> = azure.redis_fronts().iter().flat_map(RedisFront::connections).collect();
         if let Some(connection) = fastrand::choice(connections) {
             connection.cut();
             cut += 1;
@@ -123,6 +131,16 @@ async fn a_connection_that_dies_commits_nothing_twice() {
     eprintln!("{cut} connections cut: {done} done, {unknown} that may be, {count} counted");
     assert!((done..=done + unknown).contains(&count), "{done} done, {unknown} that may be, {count} counted");
     assert!(done + unknown == 1_200 && done > 1_000 && cut > 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_dies_commits_nothing_twice() {
+    connections_that_die(On::Endpoint).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_dies_on_a_cluster_commits_nothing_twice() {
+    connections_that_die(On::Cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -285,6 +303,18 @@ async fn invalidations_come_to_whoever_has_asked_for_tracking() {
     assert!(within("the end", 5 * SECOND, pushes.recv()).await.is_none());
 }
 
+/// There, a reply and a push look the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_resp2_there_are_no_pushes_and_every_reply_is_its_own_commands() {
+    let (_azure, redis) = start(HOUR, |config| config.protocol(redis::ProtocolVersion::RESP2)).await;
+    let mut con = redis.dedicated().await.unwrap();
+    let mut pushes = con.pushes();
+    assert!(within("the end", 5 * SECOND, pushes.recv()).await.is_none());
+    run(&mut con, "RPUSH list subscribe channel 1").await.unwrap();
+    let list: Vec<String> = con.lrange("list", 0, -1).await.unwrap();
+    assert_eq!(list, ["subscribe", "channel", "1"], "what looks like a confirmation");
+}
+
 /// A script that takes longer than other commands may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_script_has_the_time_that_it_is_given() {
@@ -397,4 +427,23 @@ async fn a_transaction_whose_end_was_given_up_is_not_run_again() {
         .await;
     assert!(result.unwrap_err().to_string().contains("may have run"));
     assert_eq!(calls, 1);
+}
+
+/// It waits before the next attempt, and somebody else has the connection meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_waits_after_a_conflict_has_no_connection() {
+    let (_azure, redis) = start(HOUR, |config| config.max_leased(1)).await;
+    let begun = tokio::sync::Notify::new();
+    let conflicts = redis.transaction("key", async |_, _| {
+        begun.notify_one();
+        Ok(None::<()>)
+    });
+    let other = async {
+        begun.notified().await;
+        redis.dedicated().await
+    };
+    tokio::select! {
+        con = other => assert!(con.unwrap().is_open()),
+        ended = conflicts => panic!("others had to wait until it ended: {ended:?}"),
+    }
 }

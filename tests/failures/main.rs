@@ -3,6 +3,7 @@
 
 mod cancellation;
 mod failover;
+mod iteration;
 mod many_clients;
 mod overload;
 mod retries;

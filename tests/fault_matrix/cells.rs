@@ -121,8 +121,8 @@ impl Cell {
         (self.topology as u64) * 512 + (self.stage as u64) * 64 + (self.behaviour as u64) * 8 + self.moment as u64
     }
 
-    /// How many links the client keeps to each node. A lone one dials a stand-in for its re-AUTH: only so is anything dialed in a
-    /// rotation.
+    /// How many links the client keeps to each node. A lone one dials a stand-in for its re-AUTH: only so is anything
+    /// dialed in a rotation.
     pub fn pool(self) -> usize {
         if self.is_lone() { 1 } else { 2 }
     }

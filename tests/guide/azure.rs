@@ -1,5 +1,5 @@
-//! What the pages say to Azure: commands of `az`, which are run in bash on a script that notes them, and are compared with
-//! what Microsoft documents; and the templates.
+//! What the pages say to Azure: commands of `az`, which are run in bash on a script that notes them, and are compared
+//! with what Microsoft documents; and the templates.
 
 use crate::page::{self, brackets_fit, read};
 use serde_json::Value;

@@ -120,6 +120,103 @@ async fn the_commands_of_the_pages_run() {
     assert!(tried >= 5, "only {tried} blocks are marked");
 }
 
+/// Blocks of commands that no test runs as they are, by their page and the words that they begin with, and why.
+const NOT_RUN: &[(&str, &str, &str)] = &[
+    ("src/guide/azure_setup.md", "nslookup my-cache.", "the name must be that of a cache of yours"),
+    (
+        "src/guide/clusters.md",
+        "cargo build --release",
+        "minutes of an optimized build; tests/cluster/simulation.rs is shorter",
+    ),
+    (
+        "src/guide/near_cache.md",
+        "cargo run --example axum_cache",
+        "a server; tests/near_cache/service.rs starts and uses it",
+    ),
+    (
+        "src/guide/testing.md",
+        "cargo run --release --features cli -- emulator --chaos",
+        "ten minutes; tests/emulator/soak.rs is shorter",
+    ),
+];
+
+/// What a page says to type is run by a test, here or in `azure.rs`, or there is a reason why not.
+#[test]
+fn each_block_of_commands_is_run_or_there_is_a_reason() {
+    let mut left = NOT_RUN.to_vec();
+    for page in page::all() {
+        for block in page.blocks() {
+            let is_commands = matches!(block.language, "sh" | "bash" | "console" | "shell" | "powershell" | "");
+            if !is_commands || block.mark("run").is_some() || block.mark("az").is_some() {
+                continue;
+            }
+            let known = left.iter().position(|(path, begin, reason)| {
+                block.path == Path::new(path) && block.text.starts_with(begin) && !reason.is_empty()
+            });
+            let known = known.unwrap_or_else(|| panic!("{}: nobody runs `{}`", block.place(), block.text));
+            left.remove(known);
+        }
+    }
+    assert!(left.is_empty(), "there are no such blocks any more: {left:?}");
+}
+
+/// Commands within a sentence, which begin with these words.
+#[test]
+fn commands_within_sentences_are_there() {
+    let makefile = read("Makefile");
+    let mut seen = 0;
+    for page in page::all() {
+        let prose: String = page.text.split("```").step_by(2).collect();
+        let prose = prose.replace('\n', " ");
+        for command in prose.split('`').skip(1).step_by(2) {
+            let words: Vec<_> = command.split_whitespace().collect();
+            let place = format!("{}: {command}", page.path.display());
+            match words[..] {
+                ["make", target, ..] => assert!(makefile.contains(&format!("\n{target}:")), "{place}"),
+                ["cargo", "run", "--example", name, ..] => {
+                    assert!(page::root().join(format!("examples/{name}.rs")).exists(), "{place}");
+                }
+                ["cargo", "run", "--features", "cli", "--", ref arguments @ ..]
+                | ["entra-redis", ref arguments @ ..]
+                    if !arguments.is_empty() =>
+                {
+                    asks_for_help(arguments, &place);
+                }
+                ["cargo", "bench", ..] => {
+                    let bench = words.iter().skip_while(|word| **word != "--bench").nth(1);
+                    let is_there = |name| page::root().join(format!("benches/{name}.rs")).exists();
+                    assert!(bench.is_none_or(is_there), "{place}");
+                }
+                _ => continue,
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "only {seen} were found");
+}
+
+/// Whether the tool knows these arguments: it refuses the first one that it does not know before it shows its help.
+fn asks_for_help(arguments: &[&str], place: &str) {
+    let program = programs().join("entra-redis");
+    if !program.exists() {
+        println!("{place}: the tool was not built with these tests");
+        return;
+    }
+    let output = std::process::Command::new(program).args(arguments).arg("--help").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("Usage: entra-redis"), "{place}: {said}");
+}
+
+/// Rust that is not compiled may be wrong.
+#[test]
+fn all_rust_of_the_pages_is_compiled() {
+    for page in page::all() {
+        for block in page.blocks().iter().filter(|block| block.language == "rust") {
+            assert!(!block.marks.contains(&"ignore"), "{} is not compiled", block.place());
+        }
+    }
+}
+
 /// Cargo refuses an example without the features that it needs.
 #[test]
 fn examples_are_named_with_the_features_that_they_need() {

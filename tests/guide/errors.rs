@@ -3,8 +3,8 @@
 use crate::page::{self, Page, root};
 use std::{fs, path::Path};
 
-/// Everything under `src/` but the guide and tests, as one text, without what parts a text in the code: line ends within
-/// a string, and the backticks that pages leave out.
+/// Everything under `src/` but the guide and tests, as one text, without what parts a text in the code: line ends
+/// within a string, and the backticks that pages leave out.
 fn sources() -> String {
     fn add(folder: &Path, all: &mut String) {
         let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

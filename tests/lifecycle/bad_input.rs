@@ -127,10 +127,54 @@ async fn the_identity_provider_refuses_with_its_own_words() {
 #[tokio::test]
 async fn a_wrong_username_is_an_authentication_error_that_names_it() {
     let emulator = common::start(Emulator::builder()).await;
-    let error = refused(emulator.host(), emulator.port(), emulator.config().username("my-client-id")).await;
-    assert_eq!(error.kind(), ErrorKind::AuthenticationRejected);
-    let text = error.to_string();
-    assert!(text.contains("my-client-id") && text.contains("object id"), "{text}");
+    for name in [emulator.client_id(), "my-client-id"] {
+        let error = refused(emulator.host(), emulator.port(), emulator.config().username(name)).await;
+        assert_eq!(error.kind(), ErrorKind::AuthenticationRejected);
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains("object id"), "{text}");
+    }
+}
+
+/// People put access keys there, as in `rediss://KEY@host`.
+#[tokio::test]
+async fn a_user_name_that_may_be_a_key_is_used_and_shown_nowhere() {
+    const KEY: &str = "Kq8x2mB1nS7vLc9RwT4yHzJd6fGpAeUiOaZbXcVdNfQ=";
+    let _logs = logs::watch();
+    logs::forbid(KEY);
+    let emulator = common::start(Emulator::builder()).await;
+    let (host, port) = (emulator.host(), emulator.port());
+    let credential =
+        Credential::service_principal(emulator.client_id(), emulator.client_secret(), emulator.tenant_id())
+            .authority_host(emulator.authority_host());
+    let of_url = Config::from_url(&format!("rediss://{KEY}@{host}:{port}")).unwrap();
+    for config in [emulator.config().username(KEY), of_url.tls(emulator.tls()).credential(credential)] {
+        logs::check(&format!("{config:?}"));
+        let error = refused(host, port, config).await;
+        assert_eq!(error.kind(), ErrorKind::AuthenticationRejected, "{error}");
+        assert!(error.to_string().contains("object id"), "{error}");
+    }
+    assert_eq!(emulator.redis_front().stats().rejected, 2, "the name that was given is the one that is sent");
+    let token = AccessToken::opaque("any token", SECOND, KEY).unwrap();
+    assert_eq!(token.username(), Some(KEY));
+    logs::check(&format!("{token:?}"));
+}
+
+/// Servers quote what they do not know; here, what stands in the place of the client id is a secret.
+#[tokio::test]
+async fn a_client_id_that_may_be_a_secret_is_shown_nowhere() {
+    const SECRET: &str = "Kq8~x2mB1nS7vLc9RwT4yHzJd6fGpAeUiOaZbXc";
+    let _logs = logs::watch();
+    logs::forbid(SECRET);
+    let emulator = common::start(Emulator::builder()).await;
+    let swapped = Credential::service_principal(SECRET, emulator.client_id(), emulator.tenant_id())
+        .authority_host(emulator.authority_host());
+    let identity = Credential::managed_identity(ManagedIdentity::UserAssignedClientId(SECRET.to_owned()))
+        .imds_host(emulator.imds_host());
+    for credential in [swapped, identity] {
+        logs::check(&format!("{credential:?}"));
+        let error = refused(emulator.host(), emulator.port(), Config::new(credential).tls(emulator.tls())).await;
+        assert!(matches!(error.kind(), ErrorKind::CredentialRejected | ErrorKind::CredentialUnavailable), "{error}");
+    }
 }
 
 #[tokio::test]

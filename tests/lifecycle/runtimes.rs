@@ -113,8 +113,8 @@ fn a_connection_whose_new_token_was_accepted_during_a_pause_stays() {
     };
     let link = here.block_on(async {
         let link = common::eventually("an AUTH is under way", lifetime, asked).await;
-        // It leaves this process.
-        tokio::time::sleep(SECOND / 50).await;
+        // It leaves this process: the link's task, which has been woken, runs before this goes on.
+        tokio::task::yield_now().await;
         link
     });
     thread::sleep((lifetime + SECOND / 4).saturating_sub(began.elapsed()));

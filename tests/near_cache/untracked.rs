@@ -2,7 +2,7 @@
 
 use crate::tracking;
 use common::{Fixture, SECOND, eventually, server::Server};
-use entra_redis::{CacheOptions, CachedRedis, Event};
+use entra_redis::{CacheOptions, CachedRedis, Event, emulator::Emulator};
 use redis::{AsyncCommands, ProtocolVersion};
 use tokio::sync::broadcast::Receiver;
 
@@ -38,6 +38,33 @@ async fn resp2_has_no_invalidations() {
     let mut events = redis.manager().events();
     let reason = reason(&mut redis.cached(CacheOptions::new()), &mut events).await;
     assert!(reason.contains("RESP2"), "{reason}");
+}
+
+/// Reads keys of all nodes until so many are known.
+async fn has_nodes(cached: &mut CachedRedis, keys: &mut std::ops::RangeFrom<u64>, nodes: usize) {
+    eventually("the nodes are known", 20 * SECOND, async || {
+        _ = cached.get::<_, Option<String>>(format!("touch:{:?}", keys.next())).await;
+        (cached.stats().tracking.len() == nodes).then_some(())
+    })
+    .await;
+}
+
+/// Nobody waits for a node that has left to tell of changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_has_left_is_not_among_the_figures() {
+    for protocol in [ProtocolVersion::RESP2, ProtocolVersion::RESP3] {
+        let azure = common::start(Emulator::builder().token_lifetime(600 * SECOND).cluster(3)).await;
+        let cluster = azure.cluster().unwrap().clone();
+        let redis = azure.connect(azure.config().protocol(protocol)).await;
+        let mut cached = redis.cached(CacheOptions::new());
+        let new = cluster.add_node().await.unwrap();
+        cluster.move_slots(0..=2_000, new).await.unwrap();
+        let mut keys = 0..;
+        has_nodes(&mut cached, &mut keys, 4).await;
+        cluster.move_slots(0..=2_000, 0).await.unwrap();
+        cluster.remove_node(new).await.unwrap();
+        has_nodes(&mut cached, &mut keys, 3).await;
+    }
 }
 
 #[tokio::test]

@@ -156,6 +156,142 @@ async fn keyspace_notifications_come_from_all_primaries_and_from_new_ones() {
         }
     }
     hears_of_keys(&redis, &mut stream, "fourth").await;
+    while let Ok(Some(_)) = tokio::time::timeout(SECOND / 2, stream.next()).await {}
+
+    // It leaves again, and nobody comes in its place: the others, which have its slots now, are subscribed to already.
+    cluster.move_slots(0..=2_000, from).await.unwrap();
+    eventually("its slots are known to be elsewhere", 20 * SECOND, async || {
+        let _: Result<(), _> = redis.clone().set(format!("touch:{:?}", keys.next()), 1).await;
+        let stats = redis.manager().stats();
+        (stats.nodes.iter().filter(|node| !node.slots.is_empty()).count() == 3).then_some(())
+    })
+    .await;
+    loop {
+        if let Delivery::Gap { channels, .. } = next(&mut stream).await {
+            assert_eq!(channels, vec![channel("__keyevent@0__:set")]);
+            break;
+        }
+    }
+    hears_of_keys(&redis, &mut stream, "fifth").await;
+}
+
+/// A primary that dies, without a replica, and whose slots the others get: what it told nobody is a gap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keyspace_notifications_of_a_primary_that_dies_are_a_gap() {
+    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3).node_timeout(SECOND);
+    let (_azure, cluster, redis) = start(builder, |config| config.command_timeout(20 * SECOND)).await;
+    let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
+    sink.psubscribe("__keyevent@0__:*").await.unwrap();
+    let dies = owner(&cluster, FOO).await;
+    let slots = cluster.nodes().await.unwrap().into_iter().find(|node| node.index == dies).unwrap().slots;
+    cluster.kill(dies).await.unwrap();
+    let heir = (dies + 1) % 3;
+    for node in (0..3).filter(|node| *node != dies) {
+        let address = cluster.redis_address(node).unwrap();
+        let client = redis::Client::open(format!("redis://{address}/")).unwrap();
+        let mut admin = client.get_multiplexed_async_connection().await.unwrap();
+        let command = |name: &str| {
+            let mut cmd = redis::cmd("CLUSTER");
+            cmd.arg(name);
+            for range in &slots {
+                cmd.arg(range.start()).arg(range.end());
+            }
+            cmd
+        };
+        command("DELSLOTSRANGE").exec_async(&mut admin).await.unwrap();
+        if node == heir {
+            command("ADDSLOTSRANGE").exec_async(&mut admin).await.unwrap();
+        }
+    }
+    // If it was also the one that ordinary channels are at, that is another gap.
+    loop {
+        let (channels, reason) = gap(&mut stream).await;
+        assert_eq!(channels, [Topic::Pattern(b"__keyevent@0__:*".to_vec())]);
+        if reason == GapReason::ConnectionLost {
+            break;
+        }
+    }
+}
+
+/// What the whole promise is about, in one run: connections that are cut while a slot moves, of a sharded channel and
+/// of an ordinary one.
+async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
+    let (_azure, cluster, redis) = three(|config| config.protocol(protocol)).await;
+    let (mut sink, sharded) = redis.pubsub().await.unwrap().split();
+    sink.ssubscribe("{foo}count").await.unwrap();
+    let (mut sink, ordinary) = redis.pubsub().await.unwrap().split();
+    sink.subscribe("{foo}count").await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let publishing = {
+        let (redis, stop) = (redis.clone(), Arc::clone(&stop));
+        tokio::spawn(async move {
+            for number in 1_u64.. {
+                let done = stop.load(SeqCst);
+                spublish(&redis, "{foo}count", number).await;
+                publish(&redis, "{foo}count", number).await;
+                if done {
+                    return number;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            unreachable!()
+        })
+    };
+    let read = |mut stream: PubSubStream| tokio::spawn(async move { Heard::until(&mut stream, u64::MAX - 1).await });
+    let (sharded, ordinary) = (read(sharded), read(ordinary));
+    let mut kills = 0;
+    for round in 0..5 {
+        for node in 0..3 {
+            let address = cluster.redis_address(node).unwrap();
+            let client = redis::Client::open(format!("redis://{address}/")).unwrap();
+            let mut admin = client.get_multiplexed_async_connection().await.unwrap();
+            let killed: u64 =
+                redis::cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]).query_async(&mut admin).await.unwrap();
+            kills += killed;
+        }
+        if round == 2 {
+            let to = (owner(&cluster, FOO).await + 1) % 3;
+            cluster.move_slots(FOO..=FOO, to).await.unwrap();
+        }
+        tokio::time::sleep(SECOND / 2).await;
+    }
+    assert!(kills >= 5, "{kills}");
+    for command in [["SHARDNUMSUB", "{foo}count"], ["NUMSUB", "{foo}count"]] {
+        eventually("it is subscribed to again", 5 * SECOND, async || {
+            let mut counts = 0;
+            for node in 0..3 {
+                let address = cluster.redis_address(node).unwrap();
+                let client = redis::Client::open(format!("redis://{address}/")).unwrap();
+                let mut admin = client.get_multiplexed_async_connection().await.unwrap();
+                let (_, count): (String, u64) =
+                    redis::cmd("PUBSUB").arg(&command).query_async(&mut admin).await.unwrap();
+                counts += count;
+            }
+            (counts == 1).then_some(())
+        })
+        .await;
+    }
+    stop.store(true, SeqCst);
+    let last = publishing.await.unwrap();
+    spublish(&redis, "{foo}count", u64::MAX - 1).await;
+    publish(&redis, "{foo}count", u64::MAX - 1).await;
+    for (what, heard) in [("sharded", sharded), ("ordinary", ordinary)] {
+        let mut heard = heard.await.unwrap();
+        assert_eq!(heard.numbers.pop(), Some(u64::MAX - 1));
+        assert_eq!(heard.numbers.last(), Some(&last), "{what}");
+        heard.assert_told();
+        assert!(heard.gaps.len() >= 5, "{what}: {:?}", heard.gaps);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_kills_and_a_moved_slot_are_all_told() {
+    kills_and_a_moved_slot(ProtocolVersion::RESP3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_kills_and_a_moved_slot_are_all_told_over_resp2() {
+    kills_and_a_moved_slot(ProtocolVersion::RESP2).await;
 }
 
 /// The node that they are subscribed to at is another one then.

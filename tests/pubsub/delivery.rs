@@ -150,6 +150,83 @@ async fn the_handle_names_the_call_that_subscribes() {
     }
 }
 
+/// What one clone of a sink has been told that it has, another one's failure does not take away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_fails_takes_nothing_from_another_clone_of_its_sink() {
+    let server = Server::start();
+    server.admin().await.run("ACL SETUSER tester resetchannels &good*").await;
+    let redis = server.connect(server.config()).await;
+    let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
+    sink.subscribe("good 0").await.unwrap();
+    // Both wait for the same confirmation.
+    server.freeze();
+    let subscribe = |channels: &'static [&'static str]| {
+        let mut sink = sink.clone();
+        tokio::spawn(async move { sink.subscribe(channels).await })
+    };
+    let fails = subscribe(&["bad", "good 1"]);
+    let given_up = subscribe(&["good 1", "good 2"]);
+    let succeeds = subscribe(&["good 1"]);
+    tokio::time::sleep(SECOND / 5).await;
+    given_up.abort();
+    server.thaw();
+    assert_eq!(fails.await.unwrap().unwrap_err().code(), Some("NOPERM"));
+    succeeds.await.unwrap().unwrap();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    eventually("what nobody else wants has ended", SECOND, async || {
+        (subscribed(&redis, "good 2").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(publish(&redis, "good 1", "x").await, 1);
+    assert_eq!(message(&mut stream).await, "x");
+}
+
+/// It does not wait for what will not come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_is_ended_while_it_is_waited_for_fails_at_once() {
+    let server = Server::start();
+    let redis = server.connect(server.config().command_timeout(20 * SECOND)).await;
+    let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
+    sink.subscribe("a").await.unwrap();
+    server.freeze();
+    let mut clone = sink.clone();
+    let subscribing = tokio::spawn(async move { clone.subscribe("b").await });
+    tokio::time::sleep(SECOND / 5).await;
+    let unsubscribing = tokio::spawn(async move { sink.unsubscribe("b").await.map(|()| sink) });
+    let error = within("its end", 2 * SECOND, subscribing).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), redis::ErrorKind::Client, "{error}");
+    server.thaw();
+    let mut sink = unsubscribing.await.unwrap().unwrap();
+    assert_eq!(subscribed(&redis, "b").await, 0);
+    sink.subscribe("b").await.unwrap();
+    publish(&redis, "b", "x").await;
+    assert_eq!(message(&mut stream).await, "x");
+}
+
+#[tokio::test]
+async fn an_unsubscribe_that_the_server_refuses_fails_at_once() {
+    for protocol in [ProtocolVersion::RESP3, ProtocolVersion::RESP2] {
+        let server = Server::start();
+        let mut admin = server.admin().await;
+        let redis = server.connect(server.config().protocol(protocol).command_timeout(20 * SECOND)).await;
+        let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
+        sink.subscribe(&["a", "b"]).await.unwrap();
+        admin.run("ACL SETUSER tester -unsubscribe").await;
+        let refused = within("an answer", 2 * SECOND, sink.unsubscribe(&["a", "b"])).await;
+        assert_eq!(refused.unwrap_err().code(), Some("NOPERM"));
+        // The server goes on sending them, and the consumer does not get them.
+        assert_eq!((publish(&redis, "a", "nobody's").await, publish(&redis, "b", "nobody's").await), (1, 1));
+        sink.subscribe("b").await.unwrap();
+        publish(&redis, "b", "x").await;
+        assert_eq!(message(&mut stream).await, "x");
+        // It is asked for again.
+        admin.run("ACL SETUSER tester +unsubscribe").await;
+        eventually("it has ended", 5 * SECOND, async || (subscribed(&redis, "a").await == 0).then_some(())).await;
+        sink.unsubscribe("b").await.unwrap();
+        assert_eq!(subscribed(&redis, "b").await, 0);
+    }
+}
+
 #[tokio::test]
 async fn a_buffer_of_nothing_is_refused() {
     let azure = common::start(entra_redis::emulator::Emulator::builder()).await;

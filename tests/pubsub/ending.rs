@@ -1,14 +1,14 @@
 //! Everything ends with its last user, or with `shutdown`.
 
 use super::*;
-use common::{Fixture, eventually, tasks};
+use common::{Fixture, eventually, rotations, tasks};
+use redis::ProtocolVersion;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_consumer_dropped_ends_its_tasks_and_connections() {
-    let (azure, redis) = Fixture::on_redis(HOUR).up().await;
+async fn the_last_consumer_dropped_ends(protocol: ProtocolVersion) {
+    let (azure, redis) = Fixture::on_redis(HOUR).config(move |config| config.protocol(protocol)).up().await;
     let (before, connections) = (tasks(), azure.redis_front().connection_count());
     for _ in 0..3 {
         let mut first = redis.pubsub().await.unwrap();
@@ -33,6 +33,46 @@ async fn the_last_consumer_dropped_ends_its_tasks_and_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_consumer_dropped_ends_its_tasks_and_connections() {
+    the_last_consumer_dropped_ends(ProtocolVersion::RESP3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_consumer_dropped_ends_its_tasks_and_connections_over_resp2() {
+    the_last_consumer_dropped_ends(ProtocolVersion::RESP2).await;
+}
+
+/// On a cluster there is one to each node, of sharded channels, of notifications and of what any node sends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_consumer_dropped_ends_those_of_a_cluster() {
+    for protocol in [ProtocolVersion::RESP3, ProtocolVersion::RESP2] {
+        let azure = common::start(entra_redis::emulator::Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
+        let redis = azure.connect(azure.config().protocol(protocol)).await;
+        let count = || -> usize {
+            let cluster = azure.cluster().unwrap();
+            (0..3).map(|node| cluster.front(node).unwrap().connection_count()).sum()
+        };
+        // Those of commands come up one by one.
+        let connections = eventually("all have come up", 10 * SECOND, async || {
+            let before = count();
+            tokio::time::sleep(SECOND / 5).await;
+            (count() == before).then_some(before)
+        })
+        .await;
+        let before = tasks();
+        let (mut sink, stream) = redis.pubsub().await.unwrap().split();
+        sink.subscribe("a").await.unwrap();
+        sink.psubscribe("__keyevent@0__:*").await.unwrap();
+        sink.ssubscribe(&["{foo}", "{bar}", "{baz}"]).await.unwrap();
+        assert_eq!(count(), connections + 3);
+        drop(stream);
+        eventually("nothing is left", SECOND, async || (tasks() <= before && count() == connections).then_some(()))
+            .await;
+        assert!(sink.subscribe("d").await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_keeps_everything_up_and_ends_it() {
     let azure = common::start(common::emulator(2 * SECOND)).await;
     let before = tasks();
@@ -42,8 +82,7 @@ async fn a_stream_keeps_everything_up_and_ends_it() {
     consumer.subscribe("a").await.unwrap();
     let mut stream = consumer.into_on_message();
     drop(redis);
-    // Through some rotations.
-    tokio::time::sleep(3 * SECOND).await;
+    rotations(&other, 2, 20 * SECOND).await;
     publish(&other, "a", "still there").await;
     assert_eq!(message(&mut stream).await, "still there");
     drop((stream, other));
@@ -59,8 +98,13 @@ async fn after_shutdown_streams_end_with_what_is_in_their_buffers() {
     let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
     sink.subscribe("a").await.unwrap();
     let mut idle = redis.pubsub().await.unwrap().into_on_message();
+    let mut witness = redis.pubsub().await.unwrap();
+    witness.subscribe("mark").await.unwrap();
     publish(&redis, "a", "last").await;
-    tokio::time::sleep(SECOND / 10).await;
+    // What one connection brings comes in order.
+    publish(&redis, "mark", "here").await;
+    let mut witness = witness.into_on_message();
+    assert_eq!(message(&mut witness).await, "here");
     within("shutdown", 5 * SECOND, redis.shutdown()).await;
     let closed = async || (azure.redis_front().connection_count() == 0).then_some(());
     eventually("all connections are closed", SECOND, closed).await;

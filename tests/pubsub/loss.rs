@@ -3,6 +3,7 @@
 use super::*;
 use common::{Fixture, eventually, server::Server};
 use entra_redis::emulator::{AuthFault, FrontConnection};
+use futures_util::poll;
 use redis::ProtocolVersion;
 use std::{
     sync::{
@@ -129,12 +130,12 @@ async fn a_server_that_comes_back_is_subscribed_to_again() {
     server.kill();
     // What is wanted meanwhile comes with the rest, and nothing of it has been missed.
     let mut late = redis.pubsub().await.unwrap();
-    let subscribing = tokio::spawn(async move { late.subscribe("late").await.map(|()| late) });
-    tokio::time::sleep(SECOND / 5).await;
+    let mut subscribing = Box::pin(async move { late.subscribe("late").await.map(|()| late) });
+    assert!(poll!(&mut subscribing).is_pending());
     server.restart();
     let (channels, _) = gap(&mut stream).await;
     assert_eq!(channels, [channel("a"), Topic::Pattern(b"b*".to_vec()), Topic::Sharded(b"c".to_vec())]);
-    let mut late = subscribing.await.unwrap().unwrap().into_on_message();
+    let mut late = subscribing.await.unwrap().into_on_message();
     publish(&redis, "late", "x").await;
     assert_eq!(message(&mut late).await, "x");
 }

@@ -312,8 +312,8 @@ async fn reauth_failed(events: &mut broadcast::Receiver<Event>) -> entra_redis::
     }
 }
 
-/// Redis 7.4.10 and 8.0.6 do not answer an `AUTH` that fails and comes with other commands, and answer these: each later
-/// reply would go to the wrong command.
+/// Redis 7.4.10 and 8.0.6 do not answer an `AUTH` that fails and comes with other commands, and answer these: each
+/// later reply would go to the wrong command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_auth_travels_alone() {
     for protocol in [ProtocolVersion::RESP3, ProtocolVersion::RESP2] {

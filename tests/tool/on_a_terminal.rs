@@ -1,7 +1,7 @@
 //! What is drawn on a terminal, with colour and without, and what Ctrl-C does there.
 
 use common::{Azure, SECOND, child, eventually, within};
-use entra_redis::emulator::Emulator;
+use entra_redis::emulator::{Emulator, EmulatorBuilder};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::{
     fs::{File, OpenOptions},
@@ -66,7 +66,11 @@ impl Drawn {
 }
 
 async fn cache() -> (Azure, Vec<(&'static str, String)>, tempfile::TempDir) {
-    let azure = common::start(Emulator::builder()).await;
+    cache_of(Emulator::builder()).await
+}
+
+async fn cache_of(emulator: EmulatorBuilder) -> (Azure, Vec<(&'static str, String)>, tempfile::TempDir) {
+    let azure = common::start(emulator).await;
     let dir = tempfile::tempdir().unwrap();
     let ca_file = dir.path().join("ca.pem");
     std::fs::write(&ca_file, azure.ca_pem()).unwrap();
@@ -129,6 +133,32 @@ async fn soak_draws_a_bar_and_ctrl_c_ends_it_with_its_report() {
     let report = screen.lines().map(str::trim).rfind(|line| line.starts_with('{')).unwrap();
     let report: serde_json::Value = serde_json::from_str(report).unwrap();
     assert_eq!((&report["errors"], &report["wrong_reads"], &report["tasks_end"]), (&0.into(), &0.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn soak_shows_all_its_workloads_and_ctrl_c_ends_them_with_their_counts() {
+    let (_azure, variables, _dir) = cache_of(Emulator::builder().redis_server()).await;
+    let options = ["soak", "--seconds", "600", "--tasks", "2", "--pubsub", "--blocking", "--transactions", "--cached"];
+    let mut soak = Drawn::start(&options, &variables);
+    soak.shows("of 600 s").await;
+    let begun = ["messages 1", "elements 1", "transactions 1", "cached reads 1"];
+    eventually("all of them have begun", 20 * SECOND, async || {
+        let screen = soak.screen();
+        begun.iter().all(|count| screen.contains(count)).then_some(())
+    })
+    .await;
+    soak.shows("faults 0").await;
+    assert_eq!(soak.ctrl_c().await, Some(0), "{}", soak.screen());
+    for sentence in [
+        " messages were heard, with 0 gaps: 0 are missing",
+        " elements were taken: 0 were lost, 0 came twice",
+        " transactions were committed; 0 counts were wrong.",
+        " of them were answered from memory; 0 were stale.",
+        "\"tasks_end\": 0",
+        "\"recovered\": true",
+    ] {
+        soak.shows(sentence).await;
+    }
 }
 
 #[tokio::test]

@@ -20,10 +20,10 @@ use std::{
 
 /// Says what is wrong between this machine and a cache, and the one next thing to do about it.
 ///
-/// It walks the whole way: the settings and the credential that they mean, a token, DNS, TCP, TLS, the login, the cluster
-/// policy and its nodes' ports, a write, a read and a DEL of a key of its own, a hundred PINGs, a second AUTH on the live
-/// connection. It stops at nothing that can still be told, takes half a minute at most, and shows no secret. A token is
-/// sent only over a connection whose certificate was verified.
+/// It walks the whole way: the settings and the credential that they mean, a token, DNS, TCP, TLS, the login, the
+/// cluster policy and its nodes' ports, a write, a read and a DEL of a key of its own, a hundred PINGs, a second AUTH
+/// on the live connection. It stops at nothing that can still be told, takes half a minute at most, and shows no
+/// secret. A token is sent only over a connection whose certificate was verified.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
@@ -73,7 +73,7 @@ Examples:
 
 Exit status, and `verdict` of --json: 0 `well`, 1 `broken`, 2 `unknown` (not everything could be looked at). Each of
 `steps` has a `step`, a `state` (`ok`, `warning`, `failed`, `not_reached`), a `detail`, a `cause`, which is a stable name
-or null, and a `next` command or null.";
+or null, and a `next` command or null. What each cause means is in the guide, src/guide/doctor.md.";
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Policy {
@@ -127,14 +127,13 @@ impl Options {
     fn doctor(&self) -> Doctor {
         let place = Place::find(self.host.as_deref(), self.port, variable);
         let credential = self.credential.map_or_else(Credential::from_env, credential::of_kind);
-        let mut doctor = Doctor::new(place, credential);
+        let mut doctor = Doctor::new(place, credential).with_username(self.username.as_deref());
         let ca_file = self.ca_file.clone().or_else(|| variable("REDIS_CA_CERT").map(PathBuf::from));
         let mut tls = ca_file.map_or_else(Tls::new, |file| Tls::new().ca_file(file));
         if let Some(name) = &self.server_name {
             tls = tls.server_name(name);
         }
         doctor.tls = tls;
-        doctor.username.clone_from(&self.username);
         doctor.topology = match self.topology {
             Policy::Auto => Topology::Auto,
             Policy::SingleEndpoint => Topology::SingleEndpoint,
@@ -155,7 +154,6 @@ impl Options {
         let topology = (self.topology != Policy::Auto).then_some(self.topology);
         [
             ("--credential", self.credential.and_then(|kind| name(&|| kind.to_possible_value()))),
-            ("--username", self.username.clone()),
             ("--ca-file", self.ca_file.as_ref().map(|file| file.display().to_string())),
             ("--server-name", self.server_name.clone()),
             ("--topology", topology.and_then(|topology| name(&|| topology.to_possible_value()))),

@@ -2,6 +2,7 @@
 
 mod options;
 mod read;
+mod sign;
 mod tracker;
 mod tracking;
 mod write;
@@ -9,7 +10,6 @@ mod write;
 use super::EntraRedis;
 use crate::{
     cluster::{node::Node, slot::Slot},
-    command::profile,
     exec::lease::Place,
     lock::lock,
     near_cache::{Read, Store},
@@ -38,10 +38,11 @@ pub use options::CacheOptions;
 /// # What is kept
 ///
 /// Replies of commands that depend on the value of one key and on nothing else: `GET`, `HGET`, `HGETALL`, `EXISTS` (of
-/// one key), `HMGET`, `HEXISTS`, `HLEN`, `HKEYS`, `HVALS`, `STRLEN`, `GETRANGE`, `GETBIT`, `BITCOUNT`, `LLEN`, `LRANGE`,
-/// `LINDEX`, `SCARD`, `SMEMBERS`, `SISMEMBER`, `SMISMEMBER`, `ZCARD`, `ZSCORE`, `ZRANGE`, `TYPE`; and `MGET`, as a `GET`
-/// of each key (and so not atomic). That a key is not there is kept, too. Errors are not. Everything else, all pipelines
-/// included, goes to the server.
+/// one key), `HMGET`, `HEXISTS`, `HLEN`, `HKEYS`, `HVALS`, `STRLEN`, `GETRANGE`, `GETBIT`, `BITCOUNT`, `LLEN`,
+/// `LRANGE`, `LINDEX`, `SCARD`, `SMEMBERS`, `SISMEMBER`, `SMISMEMBER`, `ZCARD`, `ZSCORE`, `ZRANGE`, `TYPE`; and `MGET`,
+/// as a `GET` of each key (and so not atomic). That a key is not there is kept, too. Errors are not. Everything else,
+/// all pipelines included, goes to the server; what it reads is dropped from memory when it is answered, as that may be
+/// older.
 ///
 /// A read that is not in memory goes over a connection to the key's node on which Redis tells of changes (`CLIENT
 /// TRACKING`, RESP3), once, however many tasks ask for it at the same time. A key that expires is not kept longer than
@@ -53,10 +54,15 @@ pub use options::CacheOptions;
 /// connection, in order, so that a value which was read before a change is not kept after it, and what a key is read as
 /// never goes back. Everything that a connection covered is dropped at once when it is lost, when slots have left its
 /// node, and when Redis says that all keys have changed. If nothing is heard, nothing is served that may have changed
-/// longer ago than [`CacheOptions::max_staleness`].
+/// longer ago than [`CacheOptions::max_staleness`]. The time in which the machine is suspended counts.
+///
+/// That what a key is read as never goes back holds for all reads by way of this handle and its clones that name the
+/// key. Those of other handles, [`uncached`](Self::uncached) among them, and of commands that name no key (`SCAN`,
+/// `KEYS`, `DBSIZE`) may be ahead of it until the invalidation has come.
 ///
 /// What a handle writes it reads: keys of its own commands are dropped before they are sent and once they are answered.
-/// Of scripts, those are the keys that are declared; a script without keys, `FLUSHALL` and `FLUSHDB` drop all.
+/// Of scripts, those are the keys that are declared; a script without keys, even one that only reads, `FLUSHALL` and
+/// `FLUSHDB` drop all.
 ///
 /// # When Redis does not tell
 ///
@@ -197,6 +203,10 @@ impl CachedRedis {
         let node = core.node_of(&Place::Owner(slot))?;
         let tracker = self.tracker(&node)?;
         let session = tracker.session()?;
+        if let Some(slot) = slot {
+            // Before the read is sent: if the node has not the slot any more at the next sign of life, it counts.
+            session.coverage.note_slot(slot.index());
+        }
         let is_well = !session.link.is_silent() && self.store().holds(&session.coverage);
         is_well.then_some((tracker, session))
     }
@@ -214,10 +224,7 @@ impl ConnectionLike for CachedRedis {
         match Read::of(cmd) {
             Read::Kept(query) => Box::pin(read::Reading::new(self, cmd, query)),
             Read::Several => Box::pin(self.read_several(cmd)),
-            Read::Other => {
-                let profile = profile(cmd);
-                if profile.only_reads() { self.redis.req_packed_command(cmd) } else { self.write(cmd, profile) }
-            }
+            Read::Other => self.pass(cmd),
         }
     }
 
@@ -227,7 +234,7 @@ impl ConnectionLike for CachedRedis {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        self.write_several(pipeline, offset, count)
+        self.pass_several(pipeline, offset, count)
     }
 
     fn get_db(&self) -> i64 {

@@ -102,7 +102,7 @@ impl CachedRedis {
         let keys: Vec<_> =
             cmd.args_iter().skip(1).map(|arg| if let Arg::Simple(key) = arg { key } else { b"0" }).collect();
         if !self.may_look_up() {
-            return self.redis.req_packed_command(cmd).await;
+            return self.pass(cmd).await;
         }
         let deadline = Instant::now() + self.redis.manager.core().command_timeout;
         let mut values: Vec<_> = keys.iter().map(|key| self.store().get(Query::get(key), self.part)).collect();
@@ -110,12 +110,7 @@ impl CachedRedis {
         let flights: Option<Vec<_>> = missing.iter().map(|at| self.fetch(Query::get(keys[*at]))).collect();
         let Some(flights) = flights else {
             // Together; what has been sent by then is answered for nobody.
-            let result = self.redis.req_packed_command(cmd).await;
-            // Of all of them: what is in memory may be older than what has just been read.
-            for key in keys {
-                self.store().forget(key);
-            }
-            return result;
+            return self.pass(cmd).await;
         };
         for (at, value) in missing.iter().zip(join_all(flights).await) {
             values[*at] = value.map(unshared);
@@ -134,8 +129,8 @@ impl CachedRedis {
         Ok(Value::Array(values.into_iter().map(Option::unwrap_or_default).collect()))
     }
 
-    /// As any other read, if need be by this deadline. What is kept of the key, or is just being read, may be older than
-    /// what comes: so that nobody reads that after this, it is forgotten.
+    /// As any other read, if need be by this deadline. What is kept of the key, or is just being read, may be older
+    /// than what comes: so that nobody reads that after this, it is forgotten.
     async fn go_around(&mut self, cmd: &Cmd, key: &[u8], deadline: Option<Instant>) -> RedisResult<Value> {
         let Self { redis, cache, .. } = self;
         let manager = Arc::clone(&redis.manager);
@@ -180,8 +175,8 @@ impl CachedRedis {
     }
 }
 
-/// What came of a read and the question for how long its key lives, and whether there is no such key; none if it is to be
-/// sent another way.
+/// What came of a read and the question for how long its key lives, and whether there is no such key; none if it is to
+/// be sent another way.
 fn came(outcome: Outcome, shared: &Shared, tracker: &Tracker) -> Option<(Came, bool)> {
     let Outcome::Answered(Value::Array(mut replies)) = outcome else {
         return None;

@@ -3,16 +3,15 @@
 
 use super::{
     Shared,
+    sign::Sign,
     tracker::{Invalidations, Tracker},
 };
 use crate::{
     client::manager::ConnectionManager,
-    cluster::{
-        owned::{SlotSet, slots_by_its_word},
-        router::Cluster,
-    },
+    cluster::owned::slots_by_its_word,
     exec::{core::Core, lease::Place},
     link::{Link, Outcome},
+    near_cache::Coverage,
     observe::event::Event,
     retry::{Backoff, RetryPolicy},
 };
@@ -27,8 +26,8 @@ const LINK_WITHIN: Duration = Duration::from_secs(30);
 /// A node that does not want to tell of changes is asked again after so long: it may have been replaced by another one.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Answers to one sign of life are waited for so long, as long as the connection lives. A silent one is found out by its
-/// keeper before that; while a token is validated, the server has a reason to be silent.
+/// Answers to one sign of life are waited for so long, as long as the connection lives. A silent one is found out by
+/// its keeper before that; while a token is validated, the server has a reason to be silent.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A node is asked for a sign of life so many times within `max_staleness`, and no more often than that.
@@ -58,22 +57,10 @@ pub(super) async fn run(manager: Arc<ConnectionManager>, shared: Arc<Shared>, tr
     let task = Task { manager: &manager, core, shared: &shared, tracker: &tracker };
     tokio::select! {
         () = task.keep_on() => {}
-        () = closed(core) => {}
+        () = task.is_over() => {}
     }
     task.flush_lost();
     shared.remove(&tracker);
-}
-
-async fn closed(core: &Core) {
-    loop {
-        let changed = core.availability.changed();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        if core.is_closed() {
-            return;
-        }
-        changed.await;
-    }
 }
 
 struct Task<'a> {
@@ -90,7 +77,7 @@ impl Task<'_> {
             return std::future::pending().await;
         }
         let mut backoff = Backoff::new(&RetryPolicy::new().delay(FIRST_DELAY).max_delay(LONGEST_DELAY));
-        while !self.tracker.node.pool().has_ended() {
+        loop {
             let began = Instant::now();
             let end = self.session().await;
             self.flush_lost();
@@ -111,6 +98,19 @@ impl Task<'_> {
                     sleep(ASK_AGAIN).await;
                 }
             }
+        }
+    }
+
+    /// Waits until commands are refused, or no connection to the node comes up any more.
+    async fn is_over(&self) {
+        loop {
+            let changed = self.core.availability.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.core.is_closed() || self.tracker.node.pool().has_ended() {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -150,11 +150,10 @@ impl Task<'_> {
             Some(_) => return End::Refused("the server's answer to CLIENT TRACKING is unknown".into()),
             None => return End::Lost,
         }
-        let asked = Instant::now();
-        let Some(slots) = self.sign_of_life(link).await else {
+        let Some(sign) = self.sign_of_life(link).await else {
             return End::Lost;
         };
-        self.tracker.begin(link, self.shared.store.cover(asked));
+        self.tracker.begin(link, Coverage::from(sign.asked.wall));
         if is_down(link) {
             // Its end may have come before there was anything to end.
             return End::Lost;
@@ -164,76 +163,81 @@ impl Task<'_> {
             self.manager.sources.journal.record(Event::CacheTracking { node, link: link.id() });
         }
         tokio::select! {
-            () = self.signs_of_life(link, slots) => {}
+            () = self.signs_of_life(link, sign) => {}
             () = self.changes(link) => {}
         }
         End::Lost
     }
 
-    /// Has the node give signs of life, until one does not come. Those of a cluster say which slots they have: what has
-    /// moved to another node changes there, of which this one does not tell.
-    async fn signs_of_life(&self, link: &Arc<Link>, mut slots: Option<SlotSet>) {
-        let period = (self.shared.store.limits().max_staleness / SIGNS).max(SHORTEST_PERIOD);
-        let mut next = Instant::now() + period;
+    /// Has the node give signs of life, until one does not come.
+    async fn signs_of_life(&self, link: &Arc<Link>, mut last: Sign) {
+        let (store, limit) = (&self.shared.store, self.shared.store.limits().max_staleness);
+        let period = (limit / SIGNS).max(SHORTEST_PERIOD);
         loop {
-            sleep_until(next).await;
-            let asked = Instant::now();
-            let Some(now) = self.sign_of_life(link).await else {
+            sleep_until(last.asked.monotonic + period).await;
+            let too_late = async {
+                sleep_until(last.asked.monotonic + limit).await;
+                // What is served is found to be too old by the wall clock, unless that has been set back meanwhile.
+                if self.tracker.session().is_some_and(|session| store.holds(&session.coverage)) {
+                    self.shared.flush(self.tracker);
+                }
+                std::future::pending().await
+            };
+            let sign = tokio::select! {
+                sign = self.sign_of_life(link) => sign,
+                none = too_late => none,
+            };
+            let (Some(sign), Some(session)) = (sign, self.tracker.session()) else {
                 return;
             };
-            if let (Some(before), Some(now)) = (&slots, &now)
-                && !now.has_all_of(before)
-            {
+            let has_lost_slots = sign.has_not(&session.coverage);
+            if has_lost_slots || sign.has_changed_since(&last, store.moment()) {
                 self.shared.flush(self.tracker);
-                if let Some(cluster) = self.core.cluster() {
-                    cluster.doubt();
-                }
             }
-            slots = now;
+            if has_lost_slots && let Some(cluster) = self.core.cluster() {
+                cluster.doubt();
+            }
+            last = sign;
             // After the look at the slots: until then it is not certain that all changes have been told.
             if let Some(session) = self.tracker.session() {
-                self.shared.store.told(&session.coverage, asked);
+                session.coverage.told(last.asked.wall);
             }
-            next = asked + period;
         }
     }
 
-    /// None if there is none; else the slots that the node has, in a cluster.
-    async fn sign_of_life(&self, link: &Link) -> Option<Option<SlotSet>> {
+    /// None if there is none.
+    async fn sign_of_life(&self, link: &Link) -> Option<Sign> {
         if is_down(link) {
             return None;
         }
+        let asked = self.shared.store.moment();
         if self.core.cluster().is_none() {
             // Whatever it answers, it has.
-            return answer(link, &redis::cmd("PING")).await.map(|_| None);
+            return answer(link, &redis::cmd("PING")).await.map(|_| Sign { asked, slots: None, epoch: None });
         }
         let mut info = redis::cmd("CLUSTER");
         info.arg("INFO");
         let (info, slots) = join(answer(link, &info), slots_by_its_word(&self.tracker.node, link, ANSWER_WITHIN)).await;
-        // A node that is cut off from the others claims its slots, while another one may have got them.
-        slots.filter(|_| info.is_some_and(|info| !is_cut_off(&info))).map(Some)
+        Sign::of_cluster(asked, &info?, slots?)
     }
 
     /// Looks at what may end or flush what is covered, until the connection ends.
     async fn changes(&self, link: &Arc<Link>) {
         let cluster = self.core.cluster();
-        let slots_of = |cluster: &Arc<Cluster>| (cluster.map().fingerprint(), cluster.slots_of(&self.tracker.node));
-        let mut slots = cluster.map(slots_of);
+        let mut fingerprint = cluster.map(|cluster| cluster.map().fingerprint());
         loop {
             let changed = self.core.availability.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if is_down(link) || self.tracker.session().is_none() {
+            let Some(session) = self.tracker.session().filter(|_| !is_down(link)) else {
                 return;
-            }
-            if let (Some(cluster), Some((fingerprint, before))) = (cluster, &slots)
-                && cluster.map().fingerprint() != *fingerprint
+            };
+            if let Some(cluster) = cluster
+                && let now = Some(cluster.map().fingerprint())
+                && std::mem::replace(&mut fingerprint, now) != now
+                && !cluster.slots_of(&self.tracker.node).has_all_of(session.coverage.slots())
             {
-                let now = slots_of(cluster);
-                if !now.1.has_all_of(before) {
-                    self.shared.flush(self.tracker);
-                }
-                slots = Some(now);
+                self.shared.flush(self.tracker);
             }
             tokio::select! {
                 () = changed => {}
@@ -247,18 +251,6 @@ impl Task<'_> {
 fn is_down(link: &Link) -> bool {
     link.has_ended() || !(link.is_open() || link.is_reauthenticating())
 }
-
-/// Whether a node's `CLUSTER INFO` says that it serves nothing. One that may not be asked, or says something else, does.
-fn is_cut_off(info: &Value) -> bool {
-    let text = match info {
-        Value::BulkString(bytes) => bytes,
-        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text.as_bytes(),
-        _ => return false,
-    };
-    text.windows(CUT_OFF.len()).any(|words| words == CUT_OFF)
-}
-
-const CUT_OFF: &[u8] = b"cluster_state:fail";
 
 /// What a command of the link's only user is answered; none if it is not.
 async fn answer(link: &Link, cmd: &Cmd) -> Option<Value> {

@@ -1,31 +1,27 @@
-//! What a cached handle sends that may change something: it reads what it writes.
+//! What a cached handle sends past its memory: it reads what it writes, and nothing older than it has read.
 
 use super::{CachedRedis, Shared};
 use crate::command::{Profile, profile};
 use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
-use std::sync::Arc;
 
-/// What a command may change.
-enum Touched {
-    Keys(Vec<Box<[u8]>>),
+/// What some commands are about.
+enum About<'a> {
+    Keys(Vec<&'a [u8]>),
     /// Nobody can say.
     All,
 }
 
-impl Touched {
-    fn by(cmd: &Cmd, profile: Profile) -> Self {
-        let keys: Vec<_> = profile.keys(cmd).map(Box::from).collect();
+impl<'a> About<'a> {
+    fn of(cmd: &'a Cmd, profile: Profile) -> Self {
+        let keys: Vec<_> = profile.keys(cmd).collect();
         let is_all = matches!(profile.full_name(), "FLUSHALL" | "FLUSHDB" | "SWAPDB");
         if is_all || keys.is_empty() && profile.runs_script() { Self::All } else { Self::Keys(keys) }
     }
 
-    fn join(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Keys(mut keys), Self::Keys(more)) => {
-                keys.extend(more);
-                Self::Keys(keys)
-            }
-            _ => Self::All,
+    fn add(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (Self::Keys(keys), Self::Keys(more)) => keys.extend(more),
+            _ => *self = Self::All,
         }
     }
 
@@ -41,57 +37,67 @@ impl Touched {
     }
 }
 
-/// Forgets what is being written, and once more at its end: what has been read meanwhile may be older. Its end is also
-/// that nobody waits for it any more.
-struct Writing {
-    touched: Touched,
-    shared: Arc<Shared>,
+/// Commands that go past the memory. What they write is forgotten before they are sent, and once more at their end:
+/// what has been read meanwhile may be older. Their end is also that nobody waits for it any more. What they read is
+/// forgotten at their end: what is in memory may be older than what they have been answered, as its invalidation comes
+/// over another connection.
+struct Passing<'a> {
+    written: About<'a>,
+    read: About<'a>,
+    shared: &'a Shared,
 }
 
-impl Writing {
-    fn begin(touched: Touched, shared: &Arc<Shared>) -> Self {
-        touched.forget(shared);
-        Self { touched, shared: Arc::clone(shared) }
+impl<'a> Passing<'a> {
+    fn of(commands: impl Iterator<Item = (&'a Cmd, Profile)>, shared: &'a Shared) -> Self {
+        let mut passing = Self { written: About::Keys(Vec::new()), read: About::Keys(Vec::new()), shared };
+        for (cmd, profile) in commands {
+            let about = if profile.only_reads() { &mut passing.read } else { &mut passing.written };
+            about.add(About::of(cmd, profile));
+        }
+        passing
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.written.is_nothing() && self.read.is_nothing()
     }
 }
 
-impl Drop for Writing {
+impl Drop for Passing<'_> {
     fn drop(&mut self) {
-        self.touched.forget(&self.shared);
+        self.written.forget(self.shared);
+        self.read.forget(self.shared);
     }
 }
 
 impl CachedRedis {
-    pub(super) fn write<'a>(&'a mut self, cmd: &'a Cmd, profile: Profile) -> RedisFuture<'a, Value> {
-        let touched = Touched::by(cmd, profile);
-        if touched.is_nothing() {
-            return self.redis.req_packed_command(cmd);
-        }
-        let shared = &self.cache.shared;
+    pub(super) fn pass<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        let passing = Passing::of(std::iter::once((cmd, profile(cmd))), &self.cache.shared);
         let sent = self.redis.req_packed_command(cmd);
-        Box::pin(async move {
-            let _writing = Writing::begin(touched, shared);
-            sent.await
-        })
+        passed(passing, sent)
     }
 
-    pub(super) fn write_several<'a>(
+    pub(super) fn pass_several<'a>(
         &'a mut self,
         pipeline: &'a Pipeline,
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let writes = pipeline.cmd_iter().map(|cmd| (cmd, profile(cmd))).filter(|(_, profile)| !profile.only_reads());
-        let touched = writes.map(|(cmd, profile)| Touched::by(cmd, profile));
-        let touched = touched.fold(Touched::Keys(Vec::new()), Touched::join);
-        let shared = &self.cache.shared;
+        let commands = pipeline.cmd_iter().map(|cmd| (cmd, profile(cmd)));
+        let passing = Passing::of(commands, &self.cache.shared);
         let sent = self.redis.req_packed_commands(pipeline, offset, count);
-        if touched.is_nothing() {
-            return sent;
-        }
-        Box::pin(async move {
-            let _writing = Writing::begin(touched, shared);
-            sent.await
-        })
+        passed(passing, sent)
     }
+}
+
+fn passed<'a, T: Send + 'a>(passing: Passing<'a>, sent: RedisFuture<'a, T>) -> RedisFuture<'a, T> {
+    if passing.is_nothing() {
+        // Its end is of no interest.
+        return sent;
+    }
+    Box::pin(async move {
+        passing.written.forget(passing.shared);
+        let result = sent.await;
+        drop(passing);
+        result
+    })
 }

@@ -34,9 +34,11 @@ pub enum Delivery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// The connection was lost. It has been replaced, and everything subscribed to again.
+    /// The connection was lost. It has been replaced, and everything subscribed to again. Or more messages came than
+    /// [`pubsub_buffer`](crate::Config::pubsub_buffer) while that was being done.
     ConnectionLost,
-    /// On a cluster, the channel's slot, or the node that sent its messages, is another one now.
+    /// On a cluster, the channel's slot, or the node that sent its messages, is another one now; or one of several
+    /// nodes that sent them has come or gone.
     Moved,
     /// The consumer did not take messages as fast as they came, and
     /// [`pubsub_buffer`](crate::Config::pubsub_buffer) of them were waiting.

@@ -4,10 +4,10 @@ use super::{
     delivery::GapReason,
     mailbox::Mailbox,
     state::{Entry, Line, State},
-    topic::{Kind, Says, Topic, TopicSet, is_keyspace},
+    topic::{Kind, Says, Topic, TopicMap, TopicSet, is_keyspace},
 };
 use crate::link::{Condition, Link};
-use redis::{Msg, PushInfo, PushKind, Value};
+use redis::{Msg, PushInfo, PushKind, RedisError, Value};
 use std::{
     sync::{Arc, Weak},
     task::Waker,
@@ -42,20 +42,58 @@ pub(super) struct Feed {
     pub(super) phase: Phase,
     /// What the server has confirmed.
     pub(super) confirmed: TopicSet,
+    /// What the server has been asked for, and has not answered yet.
+    pub(super) asking: TopicSet,
     /// What the server has been asked to end.
     pub(super) leaving: TopicSet,
+    /// What the server refuses to end, and why.
+    pub(super) unending: TopicMap<RedisError>,
     /// The lines's task keeps it.
     pub(super) link: Weak<Link>,
 }
 
-/// A message that waits.
+/// A message that has come, and may have to wait.
 pub(super) struct Held {
     pub(super) push: PushKind,
     pub(super) kind: Kind,
     pub(super) data: Vec<Value>,
+    pub(super) came: Instant,
+}
+
+impl Held {
+    /// The channel or the pattern that is subscribed to.
+    fn name(&self) -> Option<&[u8]> {
+        text(&self.data, 0)
+    }
+
+    pub(super) fn topic(&self) -> Option<Topic> {
+        self.name().map(|name| self.kind.topic(name.to_vec()))
+    }
+
+    pub(super) fn is_of(&self, topic: &Topic) -> bool {
+        self.kind == topic.kind() && self.name() == Some(topic.name())
+    }
 }
 
 impl Feed {
+    pub(super) fn new(id: u64, phase: Phase, link: Weak<Link>) -> Self {
+        Self {
+            id,
+            phase,
+            confirmed: TopicSet::default(),
+            asking: TopicSet::default(),
+            leaving: TopicSet::default(),
+            unending: TopicMap::default(),
+            link,
+        }
+    }
+
+    /// Whether what comes over it reaches the consumers, now or after what comes before it. What another link of its
+    /// line stands for does not.
+    pub(super) fn counts(&self) -> bool {
+        matches!(self.phase, Phase::Holding | Phase::Live)
+    }
+
     /// Whether what it is subscribed to has this, and goes on having it.
     pub(super) fn has(&self, topic: &Topic) -> bool {
         self.confirmed.has(topic) && !self.leaving.has(topic)
@@ -87,7 +125,10 @@ impl State {
     pub(super) fn receive(&mut self, at: At, push: PushKind, data: Vec<Value>) -> Upshot {
         let mut upshot = Upshot::default();
         match Kind::of(&push) {
-            Some((kind, Says::Message)) => self.message(at, kind, push, data, &mut upshot.wakers),
+            Some((kind, Says::Message)) => {
+                let came = Instant::now();
+                self.message(at, Held { push, kind, data, came }, &mut upshot.wakers);
+            }
             Some((kind, says)) => {
                 if let Some(Value::BulkString(name)) = data.into_iter().next()
                     && !name.starts_with(MARKER)
@@ -111,10 +152,11 @@ impl State {
         if says == Says::Subscribed {
             feed.confirmed.insert(topic.kind(), topic.name().to_vec(), ());
             if let Some(entry) = self.entries.of_mut(topic) {
-                entry.refused = None;
+                entry.refused.retain(|(line, _)| *line != at.line);
             }
             return false;
         }
+        feed.unending.remove(topic.kind(), topic.name());
         let had = feed.confirmed.remove(topic.kind(), topic.name()).is_some();
         let was_asked = feed.leaving.remove(topic.kind(), topic.name()).is_some();
         if !had || was_asked || feed.phase == Phase::Over {
@@ -126,12 +168,14 @@ impl State {
     }
 
     /// Gives a message to those who want it.
-    pub(super) fn message(&mut self, at: At, kind: Kind, push: PushKind, data: Vec<Value>, wakers: &mut Vec<Waker>) {
-        let (Some(name), Some(channel)) = (text(&data, 0), text(&data, usize::from(kind == Kind::Pattern))) else {
+    pub(super) fn message(&mut self, at: At, message: Held, wakers: &mut Vec<Waker>) {
+        let kind = message.kind;
+        let channel = text(&message.data, usize::from(kind == Kind::Pattern));
+        let (Some(name), Some(channel)) = (message.name(), channel) else {
             return;
         };
         if channel.starts_with(MARKER) {
-            if let (Kind::Channel, Some(mark)) = (kind, text(&data, 1)) {
+            if let (Kind::Channel, Some(mark)) = (kind, text(&message.data, 1)) {
                 self.marked(at, name, mark, wakers);
             }
             return;
@@ -144,14 +188,14 @@ impl State {
         if is_copy || matches!(phase, Phase::Discarding | Phase::Over) {
             return;
         }
-        let comes_after_a_gap = entry.lost.iter().any(|(line, _)| *line == at.line);
-        if phase == Phase::Live && !comes_after_a_gap {
-            give(entry, kind, push, data, wakers);
-        } else if line.held.len() < self.most_held {
-            line.held.push_back(Held { push, kind, data });
+        if phase == Phase::Live && !entry.is_lost_at(at.line) {
+            return give(entry, message, wakers);
+        }
+        let topic = kind.topic(name.to_vec());
+        if line.held.len() < self.most_held && !line.spilled.contains_key(&topic) {
+            line.held.push_back(message);
         } else {
-            let topic = kind.topic(name.to_vec());
-            self.lose(at.line, &topic, Instant::now(), GapReason::ConnectionLost);
+            self.spill(at.line, &topic);
         }
     }
 
@@ -187,7 +231,8 @@ fn text(data: &[Value], at: usize) -> Option<&[u8]> {
 }
 
 /// Puts a message into the mailboxes.
-fn give(entry: &Entry, kind: Kind, push: PushKind, data: Vec<Value>, wakers: &mut Vec<Waker>) {
+fn give(entry: &Entry, message: Held, wakers: &mut Vec<Waker>) {
+    let Held { push, kind, data, .. } = message;
     let Some(msg) = Msg::from_push_info(PushInfo { kind: push, data }) else {
         return;
     };

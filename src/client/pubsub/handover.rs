@@ -78,8 +78,7 @@ impl LineTask {
         let Ok(new) = self.take(lease, Phase::Discarding).await else {
             return Err(old);
         };
-        let wanted: Vec<_> =
-            self.shared.state().lines.get(&self.id).into_iter().flat_map(|line| line.wanted.topics()).collect();
+        let wanted = self.shared.take_wanted(new.at);
         let began = Instant::now();
         let subscribed = self.run_batches(&new, batches(Change::Subscribe, wanted)).await;
         if subscribed.is_err() || new.is_down() {

@@ -2,7 +2,7 @@
 
 use super::{line::LineTask, mailbox::Mailbox, places::Places, shared::Shared, state::Consumer};
 use crate::{client::manager::ConnectionManager, error::Error, lock::lock};
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
     task::{AbortHandle, JoinSet},
     time::sleep,
@@ -57,8 +57,7 @@ impl Hub {
         let mailbox = Arc::new(Mailbox::new(self.manager.pubsub.buffer));
         let mut state = self.shared.state();
         let id = state.number();
-        let consumer = Consumer { mailbox: Arc::clone(&mailbox), topics: HashSet::new() };
-        state.consumers.insert(id, consumer);
+        state.consumers.insert(id, Consumer::new(Arc::clone(&mailbox)));
         if state.has_ended {
             _ = mailbox.end();
         }

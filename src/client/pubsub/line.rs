@@ -122,7 +122,7 @@ impl LineTask {
                 let wanted: Vec<_> =
                     self.shared.state().lines.get(&self.id).into_iter().flat_map(|line| line.wanted.topics()).collect();
                 for topic in wanted {
-                    self.shared.refuse(&topic, error.clone().for_want_of_a_token().into());
+                    self.shared.refuse(self.id, &topic, error.clone().for_want_of_a_token().into());
                 }
             }
             _ = timeout(NO_LINK, changed).await;

@@ -1,10 +1,14 @@
 //! Subscriptions that outlive tokens, connections and nodes.
 
 mod delivery;
+#[cfg(test)]
+mod desk;
 mod feed;
 mod handover;
 mod hub;
 mod line;
+mod links;
+mod losses;
 mod mailbox;
 mod places;
 mod requests;
@@ -95,7 +99,7 @@ impl EntraRedis {
 /// unawares:
 ///
 /// - **Messages of one channel come in the order in which they were published, and none twice**, except as said of
-///   RESP2.
+///   RESP2 and of clusters.
 /// - **Whatever may have been missed is told**, by a [`Delivery::Gap`] in its place among the messages: after a lost
 ///   connection, a channel's move on a cluster, or if the consumer is too slow. It comes when everything is subscribed
 ///   to again, so that whoever then reads the state behind the messages misses nothing.
@@ -119,10 +123,15 @@ impl EntraRedis {
 ///
 /// # On a cluster
 ///
-/// Channels and patterns are subscribed to at any node, and at another one when that goes. Sharded channels
-/// (`ssubscribe`) are at the node of their slot, and follow it. Keyspace notifications, by channels and patterns that
+/// Channels and patterns are subscribed to at any node, and at another one when that goes. Nodes pass such messages on to
+/// each other, one a little later than the other, so that behind the gap that tells of the other node, messages of its time
+/// may come again. What Redis drops on that way, as it does while a node stands still, nobody can tell. Sharded channels
+/// (`ssubscribe`) have neither: they are at the node of their slot, and follow it. Keyspace notifications, by channels and patterns that
 /// begin with `__keyspace@` or `__keyevent@` (`__key*__:*` does, `*` does not), are subscribed to at all primaries, new
-/// ones included: each tells of its own keys alone.
+/// ones included: each tells of its own keys alone. One that comes or goes is a gap.
+///
+/// A node that is cut off from the others sends nothing of what is published at them, and does not know it. That is a
+/// gap once another node has taken its place, though one that may begin too late.
 #[derive(Debug)]
 pub struct PubSub {
     sink: PubSubSink,

@@ -46,9 +46,13 @@ impl Places {
                 Some(Routing::Single(node)) => vec![line(node)],
                 Some(Routing::Cluster(cluster)) => self.nodes(cluster, &topic).iter().map(&mut line).collect(),
             };
-            let ordinary = self.home.as_ref().filter(|_| topic.is_of_each_node()).map(&mut line);
+            // One of them, whatever has become of the home node: the copies of nobody would count otherwise.
+            let ordinary = topic.is_of_each_node().then(|| {
+                let home = self.home.as_ref().map(&mut line).filter(|home| lines.contains(home));
+                home.or_else(|| lines.first().copied())
+            });
             // While there is none, one that has a place keeps it.
-            if lines.is_empty() || !shared.state().place(&topic, &lines, ordinary) {
+            if lines.is_empty() || !shared.state().place(&topic, &lines, ordinary.flatten()) {
                 rest.push(topic);
             }
         }

@@ -53,12 +53,14 @@ impl LineTask {
                     apart.extend(one_by_one(&batch));
                     continue;
                 }
-                // One that is not to be had any more is as good as ended.
-                if batch.change == Change::Unsubscribe {
-                    continue;
-                }
                 for topic in batch.topics {
-                    let delay = self.refused(&topic, &error);
+                    let delay = match batch.change {
+                        Change::Subscribe => self.refused(&topic, &error),
+                        Change::Unsubscribe => {
+                            self.shared.refuse_end(on.at, &topic, error.clone().into());
+                            AGAIN_REFUSED
+                        }
+                    };
                     let (at, topics) = again.get_or_insert_with(|| (Instant::now(), Vec::new()));
                     *at = (*at).max(Instant::now() + delay);
                     topics.push(topic);
@@ -85,7 +87,7 @@ impl LineTask {
                 AGAIN_MOVED
             }
             _ => {
-                self.shared.refuse(topic, error.clone().into());
+                self.shared.refuse(self.id, topic, error.clone().into());
                 AGAIN_REFUSED
             }
         }

@@ -1,18 +1,17 @@
 //! What the hub, its tasks and its links share: the state, and who is told when it changes.
 
 use super::{
-    delivery::GapReason,
-    feed::{At, Feed, MARKER, Phase, Upshot},
+    feed::{At, MARKER, Upshot},
     state::{Line, State},
-    topic::{Topic, TopicSet},
+    topic::Topic,
 };
-use crate::{cluster::node::Node, error::Error, link::Link, lock::lock};
+use crate::{cluster::node::Node, error::Error, lock::lock};
 use redis::{PushKind, RedisError, RedisResult, Value};
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     task::Waker,
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -31,13 +30,24 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Notes that a consumer wants these; returns those that it did not want before.
-    pub(super) fn join(&self, consumer: u64, topics: &[Topic]) -> Vec<Topic> {
+    /// Notes that a call waits until a consumer has these; returns them with the numbers of its claims.
+    pub(super) fn join(&self, consumer: u64, topics: Vec<Topic>) -> Vec<(Topic, u64)> {
         let mut state = self.state();
-        let joined = topics.iter().filter(|topic| state.join(consumer, topic)).cloned().collect();
+        let joined = topics.into_iter().filter_map(|topic| state.join(consumer, &topic).map(|number| (topic, number)));
+        let joined = joined.collect();
         drop(state);
         self.bell.notify_one();
         joined
+    }
+
+    /// Notes that a call does not wait for these any more, and whether it has told somebody that they are in force.
+    pub(super) fn end_wait(&self, consumer: u64, joined: &[(Topic, u64)], is_told: bool) {
+        let mut state = self.state();
+        for (topic, number) in joined {
+            state.end_wait(consumer, topic, *number, is_told);
+        }
+        drop(state);
+        self.progress.notify_waiters();
     }
 
     /// Notes that a consumer does not want these any more.
@@ -54,7 +64,7 @@ impl Shared {
     pub(super) fn forget(&self, consumer: u64) {
         let mut state = self.state();
         let topics = state.consumers.remove(&consumer).map(|consumer| consumer.topics);
-        topics.into_iter().flatten().for_each(|topic| state.leave(consumer, &topic));
+        topics.into_iter().flatten().for_each(|(topic, _)| state.leave(consumer, &topic));
         drop(state);
         self.progress.notify_waiters();
     }
@@ -91,136 +101,37 @@ impl Shared {
         (id, Some(bell))
     }
 
-    /// Takes in a link of a line's.
-    pub(super) fn attach(&self, line: u64, link: &Arc<Link>, phase: Phase) -> At {
-        let mut state = self.state();
-        let feed = state.number();
-        if let Some(line) = state.lines.get_mut(&line) {
-            let (confirmed, leaving) = (TopicSet::default(), TopicSet::default());
-            line.feeds.push(Feed { id: feed, phase, confirmed, leaving, link: Arc::downgrade(link) });
-            if phase == Phase::Holding {
-                line.dirty.extend(line.wanted.topics());
-            }
-        }
-        At { line, feed }
-    }
-
-    /// Lets go of a link of which nothing is missed.
-    pub(super) fn detach(&self, at: At) {
-        self.let_go(at, None, |_| false);
-    }
-
-    /// Lets go of a link; what came over it is missed from then on.
-    pub(super) fn lose(&self, at: At, from: Instant, reason: GapReason) {
-        self.let_go(at, Some((from, reason)), |_| true);
-    }
-
-    /// Lets go of a link that another one has taken over from; what came over it is missed as far as the other one does
-    /// not have it.
-    pub(super) fn replace(&self, at: At, from: Instant) {
-        self.let_go(at, Some((from, GapReason::Replaced)), |is_elsewhere| !is_elsewhere);
-    }
-
-    /// `is_missed` is told whether another link of the line has the topic.
-    fn let_go(&self, at: At, lost: Option<(Instant, GapReason)>, is_missed: impl Fn(bool) -> bool) {
-        let mut wakers = Vec::new();
-        let mut state = self.state();
-        let Some(line) = state.lines.get_mut(&at.line) else { return };
-        let Some(place) = line.feeds.iter().position(|feed| feed.id == at.feed) else { return };
-        if line.feeds[place].phase == Phase::Holding && lost.is_some() {
-            // What has come has come.
-            line.feeds[place].phase = Phase::Live;
-            state.catch_up(at, &mut wakers);
-        }
-        let Some(line) = state.lines.get_mut(&at.line) else { return };
-        let feed = line.feeds.remove(place);
-        // Of each of them it has to be seen whether it is as it should be.
-        line.dirty.extend(line.wanted.topics().chain(feed.confirmed.topics()));
-        line.bell.notify_one();
-        if let Some((from, reason)) = lost {
-            let is_elsewhere = |topic: &Topic| line.has(topic);
-            let missed: Vec<_> = feed.confirmed.topics().filter(|topic| is_missed(is_elsewhere(topic))).collect();
-            for topic in missed {
-                state.lose(at.line, &topic, from, reason);
-            }
-        }
-        drop(state);
-        self.through(wakers);
-    }
-
-    /// What is to be subscribed to over a link, and what not any more; nothing is to be done twice.
-    pub(super) fn take_dirty(&self, at: At) -> (Vec<Topic>, Vec<Topic>) {
-        let mut state = self.state();
-        let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
-        let Some(line) = state.lines.get_mut(&at.line) else {
-            return (wanted, unwanted);
-        };
-        let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed) else {
-            return (wanted, unwanted);
-        };
-        for topic in line.dirty.drain() {
-            match (line.wanted.has(&topic), feed.confirmed.has(&topic)) {
-                (true, false) => wanted.push(topic),
-                (false, true) => {
-                    feed.leaving.insert(topic.kind(), topic.name().to_vec(), ());
-                    unwanted.push(topic);
-                }
-                _ => {}
-            }
-        }
-        (wanted, unwanted)
-    }
-
-    /// All that has been asked for over a link is answered: its messages count from now on.
-    pub(super) fn settle(&self, at: At) {
-        let mut wakers = Vec::new();
-        let mut state = self.state();
-        if let Some(line) = state.lines.get_mut(&at.line)
-            && let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed)
+    /// Notes that the server does not take a subscription; those who wait for it learn why.
+    pub(super) fn refuse(&self, line: u64, topic: &Topic, error: RedisError) {
+        if let Some(entry) = self.state().entries.of_mut(topic)
+            && entry.lines.contains(&line)
         {
-            feed.leaving.clear();
-            if feed.phase == Phase::Holding {
-                feed.phase = Phase::Live;
-            }
-            state.catch_up(at, &mut wakers);
+            entry.refused.retain(|(other, _)| *other != line);
+            entry.refused.push((line, error));
         }
-        drop(state);
-        self.through(wakers);
+        self.progress.notify_waiters();
     }
 
-    /// Whether a link's messages count.
-    pub(super) fn is_live(&self, at: At) -> bool {
-        let state = self.state();
-        let line = state.lines.get(&at.line);
-        line.is_some_and(|line| line.feeds.iter().any(|feed| feed.id == at.feed && feed.phase == Phase::Live))
-    }
-
-    /// Has a link's messages count from now on, whatever became of the one before it.
-    pub(super) fn go_live(&self, at: At) {
+    /// Notes that the server does not end a subscription; those who wait for that learn why.
+    pub(super) fn refuse_end(&self, at: At, topic: &Topic, error: RedisError) {
         if let Some(line) = self.state().lines.get_mut(&at.line)
             && let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed)
+            && feed.confirmed.has(topic)
         {
-            feed.phase = Phase::Live;
-        }
-        self.settle(at);
-    }
-
-    /// Notes that the server does not take a subscription; those who wait for it learn why.
-    pub(super) fn refuse(&self, topic: &Topic, error: RedisError) {
-        if let Some(entry) = self.state().entries.of_mut(topic) {
-            entry.refused = Some(error);
+            feed.leaving.remove(topic.kind(), topic.name());
+            feed.unending.insert(topic.kind(), topic.name().to_vec(), error);
         }
         self.progress.notify_waiters();
     }
 
     /// Has a line see to these once more.
-    pub(super) fn look_at(&self, line: u64, topics: impl IntoIterator<Item = Topic>) {
+    pub(super) fn look_at(&self, id: u64, topics: impl IntoIterator<Item = Topic>) {
         let mut state = self.state();
         for topic in topics {
             if let Some(entry) = state.entries.of_mut(&topic) {
-                entry.refused = None;
+                entry.refused.retain(|(line, _)| *line != id);
             }
-            if let Some(line) = state.lines.get_mut(&line) {
+            if let Some(line) = state.lines.get_mut(&id) {
                 line.look_at(&topic);
             }
         }

@@ -1,19 +1,19 @@
-//! Who wants what, where it is subscribed to, and what has been missed of it.
+//! Who wants what, and where it is subscribed to.
 
 use super::{
-    delivery::GapReason,
-    feed::{At, Feed, Held, Phase},
+    feed::{Feed, Held},
+    losses::Lost,
     mailbox::Mailbox,
     topic::{Topic, TopicMap, TopicSet},
 };
 use crate::cluster::node::Node;
 use redis::RedisError;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque, hash_map},
     sync::Arc,
     task::Waker,
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 /// What everybody who has to do with subscriptions shares, behind a lock that is held for no longer than a push takes.
 pub(super) struct State {
@@ -31,7 +31,18 @@ pub(super) struct State {
 /// A stream of deliveries.
 pub(super) struct Consumer {
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) topics: HashSet<Topic>,
+    pub(super) topics: HashMap<Topic, Claim>,
+}
+
+/// That a consumer wants a topic, from the call that asked for it first until it is ended. Several calls, of clones of
+/// a sink, may ask for the same; it goes only if all of them fail.
+pub(super) struct Claim {
+    /// Which claim it is: the topic may be ended and asked for again while a call waits.
+    number: u64,
+    /// Calls that wait for it to be in force.
+    waiting: usize,
+    /// Whether somebody has been told that it is in force.
+    is_told: bool,
 }
 
 /// What somebody wants.
@@ -44,16 +55,8 @@ pub(super) struct Entry {
     pub(super) ordinary: Option<u64>,
     /// By lines, what has been missed, and is not subscribed to again.
     pub(super) lost: Vec<(u64, Lost)>,
-    /// What the server says against it.
-    pub(super) refused: Option<RedisError>,
-}
-
-/// Since when, why, and for whom something is missed.
-#[derive(Clone)]
-pub(super) struct Lost {
-    pub(super) from: Instant,
-    pub(super) reason: GapReason,
-    pub(super) consumers: Vec<u64>,
+    /// By lines, what the server says against it.
+    pub(super) refused: Vec<(u64, RedisError)>,
 }
 
 /// The subscriptions at one node, which share a link.
@@ -70,6 +73,8 @@ pub(super) struct Line {
     pub(super) feeds: Vec<Feed>,
     /// Messages that come after something that is not told yet.
     pub(super) held: VecDeque<Held>,
+    /// What there was no room for behind those.
+    pub(super) spilled: HashMap<Topic, Lost>,
     /// A channel of its own, over which it finds the same moment in two links.
     pub(super) marker: Vec<u8>,
     /// What is sent over that at the moment.
@@ -95,26 +100,48 @@ impl State {
         self.next
     }
 
-    /// Notes that a consumer wants this; whether it did not before.
-    pub(super) fn join(&mut self, consumer: u64, topic: &Topic) -> bool {
-        let Some(Consumer { mailbox, topics }) = self.consumers.get_mut(&consumer) else {
-            return false;
-        };
-        let is_new = topics.insert(topic.clone());
+    /// Notes that a call waits until a consumer has this; the number of the claim, unless the consumer is gone.
+    pub(super) fn join(&mut self, consumer: u64, topic: &Topic) -> Option<u64> {
+        let number = self.number();
+        let Consumer { mailbox, topics } = self.consumers.get_mut(&consumer)?;
         let entry = self.entries.entry(topic).or_default();
-        if is_new {
-            entry.consumers.push((consumer, Arc::clone(mailbox)));
-        }
+        let claim = match topics.entry(topic.clone()) {
+            hash_map::Entry::Occupied(claim) => claim.into_mut(),
+            hash_map::Entry::Vacant(place) => {
+                entry.consumers.push((consumer, Arc::clone(mailbox)));
+                place.insert(Claim { number, waiting: 0, is_told: false })
+            }
+        };
+        claim.waiting += 1;
         if entry.lines.is_empty() {
             self.unplaced.push(topic.clone());
-        } else if entry.refused.take().is_some() {
-            for line in &entry.lines {
-                if let Some(line) = self.lines.get_mut(line) {
-                    line.look_at(topic);
-                }
+        }
+        for (line, _) in entry.refused.drain(..) {
+            if let Some(line) = self.lines.get_mut(&line) {
+                line.look_at(topic);
             }
         }
-        is_new
+        Some(claim.number)
+    }
+
+    /// Whether a consumer has this claim yet.
+    pub(super) fn has_claim(&self, consumer: u64, topic: &Topic, number: u64) -> bool {
+        let claim = self.consumers.get(&consumer).and_then(|consumer| consumer.topics.get(topic));
+        claim.is_some_and(|claim| claim.number == number)
+    }
+
+    /// A call that has joined does not wait any more. If nobody has been told, and nobody waits, that the topic is in
+    /// force, the consumer does not have it.
+    pub(super) fn end_wait(&mut self, consumer: u64, topic: &Topic, number: u64, is_told: bool) {
+        if self.has_claim(consumer, topic, number)
+            && let Some(claim) = self.consumers.get_mut(&consumer).and_then(|consumer| consumer.topics.get_mut(topic))
+        {
+            claim.waiting -= 1;
+            claim.is_told |= is_told;
+            if claim.waiting == 0 && !claim.is_told {
+                self.leave(consumer, topic);
+            }
+        }
     }
 
     /// Notes that a consumer does not want this any more.
@@ -131,9 +158,7 @@ impl State {
         {
             for line in entry.lines {
                 if let Some(line) = self.lines.get_mut(&line) {
-                    line.wanted.remove(topic.kind(), topic.name());
-                    line.missing.remove(topic);
-                    line.look_at(topic);
+                    line.let_go_of(topic);
                 }
             }
         }
@@ -142,134 +167,36 @@ impl State {
     /// How it stands with a subscription: nothing to say yet, in force, or refused.
     pub(super) fn is_in_force(&self, topic: &Topic) -> Option<Result<(), RedisError>> {
         let entry = self.entries.of(topic)?;
-        if let Some(error) = &entry.refused {
+        if let Some((_, error)) = entry.refused.first() {
             return Some(Err(error.clone()));
         }
-        let has = |line: &u64| self.lines.get(line).is_some_and(|line| line.has(topic));
-        (!entry.lines.is_empty() && entry.lines.iter().all(has)).then_some(Ok(()))
+        let serves = |line: &u64| self.lines.get(line).is_some_and(|line| line.serves(topic));
+        (!entry.lines.is_empty() && entry.lines.iter().all(serves)).then_some(Ok(()))
     }
 
-    /// Whether no server has this subscription, or somebody wants it.
-    pub(super) fn is_through(&self, topic: &Topic) -> bool {
-        self.entries.has(topic) || !self.lines.values().any(|line| line.has(topic))
-    }
-
-    /// Puts a topic at these lines in place of those where it was. False if one of them has just ended.
-    pub(super) fn place(&mut self, topic: &Topic, lines: &[u64], ordinary: Option<u64>) -> bool {
-        let Some(entry) = self.entries.of_mut(topic) else {
-            return true;
-        };
-        if !lines.iter().all(|line| self.lines.contains_key(line)) {
-            return false;
+    /// How it stands with the end of a subscription: nothing to say yet; no server has it, or somebody wants it; or a
+    /// server refuses to end it.
+    pub(super) fn is_through(&self, topic: &Topic) -> Option<Result<(), RedisError>> {
+        if self.entries.has(topic) {
+            return Some(Ok(()));
         }
-        let ordinary_before = std::mem::replace(&mut entry.ordinary, ordinary);
-        if entry.lines == lines {
-            if let (Some(before), Some(now)) = (ordinary_before, ordinary)
-                && before != now
-            {
-                // What comes from all nodes counts as it comes from this one now, which may be behind or ahead.
-                self.lose(now, topic, Instant::now(), GapReason::Moved);
-                if let Some(line) = self.lines.get_mut(&now) {
-                    line.look_at(topic);
-                }
-            }
-            return true;
+        let feeds = || self.lines.values().flat_map(|line| &line.feeds);
+        if !feeds().any(|feed| feed.confirmed.has(topic) || feed.asking.has(topic)) {
+            return Some(Ok(()));
         }
-        let before = std::mem::replace(&mut entry.lines, lines.to_vec());
-        let consumers: Vec<_> = entry.consumers.iter().map(|(id, _)| *id).collect();
-        let mut lost: Option<Lost> = None;
-        for id in before.iter().filter(|id| !lines.contains(id)) {
-            let here = entry.lost.iter().position(|(line, _)| line == id).map(|at| entry.lost.swap_remove(at).1);
-            let Some(line) = self.lines.get_mut(id) else { continue };
-            line.wanted.remove(topic.kind(), topic.name());
-            line.missing.remove(topic);
-            line.look_at(topic);
-            let moved = || {
-                let feed = line.feeds.iter().find(|feed| feed.has(topic))?;
-                // The cluster may have told before the line's task has looked.
-                let reason = if feed.is_down() { GapReason::ConnectionLost } else { GapReason::Moved };
-                Some(Lost { from: feed.heard(), reason, consumers: consumers.clone() })
-            };
-            lost = lost.or(here).or_else(moved);
-        }
-        // Of a further node nobody has heard before.
-        let is_more = !before.is_empty() && before.iter().all(|line| lines.contains(line));
-        if is_more {
-            lost = Some(Lost { from: Instant::now(), reason: GapReason::Moved, consumers });
-        }
-        for id in lines.iter().filter(|id| !before.contains(id)) {
-            if let Some(line) = self.lines.get_mut(id) {
-                line.wanted.insert(topic.kind(), topic.name().to_vec(), ());
-                line.look_at(topic);
-                if let Some(lost) = &lost {
-                    line.missing.insert(topic.clone());
-                    entry.lost.push((*id, lost.clone()));
-                }
-            }
-        }
-        true
-    }
-
-    /// Notes that messages of a topic do not come at a line any more.
-    pub(super) fn lose(&mut self, line_id: u64, topic: &Topic, from: Instant, reason: GapReason) {
-        let (Some(line), Some(entry)) = (self.lines.get_mut(&line_id), self.entries.of_mut(topic)) else {
-            return;
-        };
-        if !line.wanted.has(topic) {
-            return;
-        }
-        line.missing.insert(topic.clone());
-        let consumers = entry.consumers.iter().map(|(id, _)| *id);
-        match entry.lost.iter_mut().find(|(line, _)| *line == line_id) {
-            Some((_, lost)) => {
-                lost.from = lost.from.min(from);
-                lost.consumers = consumers.collect();
-            }
-            None => entry.lost.push((line_id, Lost { from, reason, consumers: consumers.collect() })),
-        }
-    }
-
-    /// Tells the consumers of what has been missed at a line and is subscribed to again; and gives them what was held
-    /// back for that.
-    pub(super) fn catch_up(&mut self, at: At, wakers: &mut Vec<Waker>) {
-        let now = Instant::now();
-        let Some(line) = self.lines.get_mut(&at.line) else {
-            return;
-        };
-        let Some(feed) = line.feeds.iter_mut().find(|feed| feed.id == at.feed && feed.phase == Phase::Live) else {
-            return;
-        };
-        let back: Vec<_> = line.missing.iter().filter(|topic| feed.has(topic)).cloned().collect();
-        let held = std::mem::take(&mut line.held);
-        let mut gaps: HashMap<(u64, GapReason), (Vec<Topic>, Instant)> = HashMap::new();
-        for topic in back {
-            line.missing.remove(&topic);
-            let Some(entry) = self.entries.of_mut(&topic) else { continue };
-            let Some(place) = entry.lost.iter().position(|(line, _)| *line == at.line) else { continue };
-            let (_, lost) = entry.lost.swap_remove(place);
-            for consumer in lost.consumers {
-                let gap = gaps.entry((consumer, lost.reason)).or_insert_with(|| (Vec::new(), lost.from));
-                gap.0.push(topic.clone());
-                gap.1 = gap.1.min(lost.from);
-            }
-        }
-        for ((consumer, reason), (topics, from)) in gaps {
-            let Some(consumer) = self.consumers.get(&consumer) else { continue };
-            let topics = topics.into_iter().filter(|topic| consumer.topics.contains(topic));
-            let topics: Vec<_> = topics.collect();
-            if !topics.is_empty() {
-                wakers.extend(consumer.mailbox.gap(topics, (from, now), reason));
-            }
-        }
-        for Held { push, kind, data } in held {
-            self.message(at, kind, push, data, wakers);
-        }
+        feeds().find_map(|feed| feed.unending.of(topic)).map(|error| Err(error.clone()))
     }
 
     /// No consumer gets anything more.
     pub(super) fn end(&mut self) -> Vec<Waker> {
         self.has_ended = true;
         self.consumers.values().filter_map(|consumer| consumer.mailbox.end()).collect()
+    }
+}
+
+impl Consumer {
+    pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self { mailbox, topics: HashMap::new() }
     }
 }
 
@@ -283,6 +210,7 @@ impl Line {
             missing: HashSet::new(),
             feeds: Vec::new(),
             held: VecDeque::new(),
+            spilled: HashMap::new(),
             marker,
             mark: None,
         }
@@ -294,8 +222,29 @@ impl Line {
         self.bell.notify_one();
     }
 
+    /// Nothing of a topic is wanted here any more, nor of what has come of it; returns what there was no room for.
+    pub(super) fn let_go_of(&mut self, topic: &Topic) -> Option<Lost> {
+        for feed in &mut self.feeds {
+            // What has been refused before is asked for again.
+            feed.unending.remove(topic.kind(), topic.name());
+        }
+        self.wanted.remove(topic.kind(), topic.name());
+        self.missing.remove(topic);
+        self.held.retain(|held| !held.is_of(topic));
+        self.look_at(topic);
+        self.spilled.remove(topic)
+    }
+
     /// Whether the server has the subscription.
     pub(super) fn has(&self, topic: &Topic) -> bool {
         self.feeds.iter().any(|feed| feed.has(topic))
     }
+
+    /// Whether the server has the subscription, and what comes of it reaches those who want it.
+    pub(super) fn serves(&self, topic: &Topic) -> bool {
+        self.feeds.iter().any(|feed| feed.has(topic) && feed.counts())
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,18 +42,18 @@ pub struct PubSubStream {
     mailbox: Arc<Mailbox>,
 }
 
-/// Ends what has been asked for if nobody waits for it any more.
+/// A call that waits until what it has asked for is in force. At its end, whichever that is, it does not wait any more.
 struct Asked<'a> {
     hub: &'a Hub,
     consumer: u64,
-    topics: Vec<Topic>,
+    topics: Vec<(Topic, u64)>,
+    /// Whether its caller is told that all is in force.
+    is_told: bool,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        if !self.topics.is_empty() {
-            self.hub.shared.leave(self.consumer, &self.topics);
-        }
+        self.hub.shared.end_wait(self.consumer, &self.topics, self.is_told);
     }
 }
 
@@ -61,14 +61,16 @@ impl PubSubSink {
     /// Subscribes to channels, and waits until the server has confirmed it. One that this consumer has already changes
     /// nothing.
     ///
-    /// If it fails, or its future is dropped, it is as if it had not been called.
+    /// If it fails, or its future is dropped, it is as if it had not been called: what a clone of this sink has
+    /// subscribed to, or is about to, stays.
     ///
     /// # Errors
     ///
     /// Without a channel; what the server says, if it refuses one of them; `is_timeout()` after
     /// [`command_timeout`](crate::Config::command_timeout);
     /// [`AuthenticationFailed`](redis::ErrorKind::AuthenticationFailed) while there is no valid token; kind `Client`
-    /// after `shutdown`, or when the stream is gone.
+    /// after `shutdown`, when the stream is gone, or when a clone of this sink has unsubscribed from one of them
+    /// meanwhile.
     pub async fn subscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
         self.join(Kind::Channel, channels).await
     }
@@ -78,8 +80,9 @@ impl PubSubSink {
     ///
     /// # Errors
     ///
-    /// `is_timeout()` after [`command_timeout`](crate::Config::command_timeout), though no messages come any more; kind
-    /// `Client` after `shutdown`, or when the stream is gone.
+    /// What the server says, if it refuses, and `is_timeout()` after
+    /// [`command_timeout`](crate::Config::command_timeout), though this consumer gets no messages any more either way;
+    /// kind `Client` after `shutdown`, or when the stream is gone.
     pub async fn unsubscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
         self.leave(Kind::Channel, channels).await
     }
@@ -128,15 +131,21 @@ impl PubSubSink {
         if topics.is_empty() {
             return Err((redis::ErrorKind::Client, "nothing to subscribe to").into());
         }
-        let joined = hub.shared.join(self.consumer, &topics);
-        let mut asked = Asked { hub: &hub, consumer: self.consumer, topics: joined };
+        let all = topics.len();
+        let topics = hub.shared.join(self.consumer, topics);
+        let mut asked = Asked { hub: &hub, consumer: self.consumer, topics, is_told: false };
         let in_force = hub.shared.until(|state| {
-            let mut all = topics.iter().map(|topic| state.is_in_force(topic));
+            let has = |(topic, number): &(Topic, u64)| state.has_claim(self.consumer, topic, *number);
+            if asked.topics.len() < all || !asked.topics.iter().all(has) {
+                let text = "the subscription has been ended while it was waited for";
+                return Some(Err(RedisError::from((redis::ErrorKind::Client, text))));
+            }
+            let mut all = asked.topics.iter().map(|(topic, _)| state.is_in_force(topic));
             // The first that is refused, and otherwise nothing to say before the last one is in force.
             all.clone().flatten().find(Result::is_err).or_else(|| all.all(|one| one.is_some()).then_some(Ok(())))
         });
         self.in_time(&hub, "subscribed to", in_force).await??;
-        asked.topics.clear();
+        asked.is_told = true;
         Ok(())
     }
 
@@ -146,12 +155,15 @@ impl PubSubSink {
         let hub = self.hub()?;
         if topics.is_empty() {
             let state = hub.shared.state();
-            let all = state.consumers.get(&self.consumer).into_iter().flat_map(|consumer| &consumer.topics);
+            let all = state.consumers.get(&self.consumer).into_iter().flat_map(|consumer| consumer.topics.keys());
             topics = all.filter(|topic| topic.kind() == kind).cloned().collect();
         }
         hub.shared.leave(self.consumer, &topics);
-        let through = hub.shared.until(|state| topics.iter().all(|topic| state.is_through(topic)).then_some(()));
-        self.in_time(&hub, "unsubscribed from", through).await
+        let through = hub.shared.until(|state| {
+            let mut all = topics.iter().map(|topic| state.is_through(topic));
+            all.clone().flatten().find(Result::is_err).or_else(|| all.all(|one| one.is_some()).then_some(Ok(())))
+        });
+        self.in_time(&hub, "unsubscribed from", through).await?
     }
 
     /// What `work` comes to within the command timeout.

@@ -1,6 +1,8 @@
-use super::*;
+use super::{reference::Reference, *};
 use serde_json::json;
-use std::fs;
+use std::{fs, time::Duration};
+
+const ID: &str = "7e57e57e-0000-4000-8000-000000000002";
 
 fn read(settings: serde_json::Value) -> Result<Config, String> {
     serde_json::from_value(settings).map_err(|error| error.to_string())
@@ -9,7 +11,7 @@ fn read(settings: serde_json::Value) -> Result<Config, String> {
 #[test]
 fn settings_have_the_names_of_the_setters() {
     let config = read(json!({
-        "url": "rediss://me@cache:7", "credential": {"managed_identity": {"client_id": "mine"}},
+        "url": "rediss://me@cache:7", "credential": {"managed_identity": {"client_id": ID}},
         "pool_size": 2, "command_timeout": "2s", "connect_timeout": "250ms", "auth_timeout": "1min 30s",
         "token_manager": {"expiration_refresh_ratio": 0.9, "lower_refresh_bound": "3min"},
         "tls": {"server_name": "cache"}, "overload": "wait", "topology": "oss_cluster", "startup": "lazy",
@@ -17,8 +19,11 @@ fn settings_have_the_names_of_the_setters() {
     }))
     .unwrap();
     let target = config.target.as_ref().unwrap();
-    assert_eq!((target.host.as_str(), target.port, config.username.as_deref()), ("cache", 7, Some("me")));
-    assert!(format!("{:?}", config.credential).contains(r#"UserAssignedClientId(\"mine\")"#));
+    assert_eq!(
+        (target.host.as_str(), target.port, config.username.as_ref().map(UserName::expose)),
+        ("cache", 7, Some("me"))
+    );
+    assert!(format!("{:?}", config.credential).contains(&format!(r#"UserAssignedClientId(\"{ID}\")"#)));
     assert_eq!((config.pool_size, config.max_in_flight, config.retry_reads), (Some(2), 10, true));
     assert_eq!(config.pubsub_buffer, 7);
     assert_eq!(config.command_timeout, Duration::from_secs(2));
@@ -78,12 +83,15 @@ fn a_secret_is_read_from_where_it_is() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "s3cr3t\n").unwrap();
     let principal = |secret: serde_json::Value| {
-        let principal = json!({"client_id": "app", "tenant_id": "tenant", "client_secret": secret});
+        let principal = json!({"client_id": ID, "tenant_id": "tenant.example", "client_secret": secret});
         read(json!({"credential": {"service_principal": principal}}))
     };
     let config = principal(json!({"file": file.path()})).unwrap();
     let shown = format!("{config:?}");
-    assert!(shown.contains("service principal app in tenant tenant") && !shown.contains("s3cr3t"), "{shown}");
+    assert!(
+        shown.contains(&format!("service principal {ID} in tenant tenant.example")) && !shown.contains("s3cr3t"),
+        "{shown}"
+    );
     let Reference::File(path) = serde_json::from_value(json!({"file": file.path()})).unwrap() else {
         panic!("it is a file");
     };

@@ -2,7 +2,7 @@ use super::*;
 
 fn target(url: &str) -> (String, u16, Option<String>) {
     let Target { host, port, username, .. } = Target::of_url("url", url).unwrap();
-    (host, port, username)
+    (host, port, username.map(|name| name.expose().to_owned()))
 }
 
 fn problem(url: &str) -> String {
@@ -17,6 +17,8 @@ fn a_url_says_where_the_cache_is() {
     );
     assert_eq!(target("rediss://cache.westeurope.redis.azure.net").1, 10_000);
     assert_eq!(target("rediss://cache.redis.cache.windows.net/").1, 6380);
+    // The first regions of Azure Managed Redis.
+    assert_eq!(target("rediss://cache.westeurope.redis.cache.windows.net").1, 10_000);
     assert_eq!(target("rediss://[::1]:1/0"), ("::1".to_owned(), 1, None));
     assert_eq!(target("rediss://me%40home@127.0.0.1:7").2.as_deref(), Some("me@home"));
     let resp2 = Target::of_url("url", "rediss://host?protocol=resp2").unwrap();
@@ -84,5 +86,17 @@ fn variables_that_are_missing_or_contradict_each_other_are_named() {
             parts.iter().all(|part| problem.contains(part)) && !problem.contains("secret@"),
             "{pairs:?}: {problem}"
         );
+    }
+}
+
+#[test]
+fn hosts_are_names_or_addresses() {
+    for host in ["cache.westeurope.redis.azure.net", "localhost", "10.0.0.4", "::1", "a_b.c."] {
+        assert_eq!(checked_host(host).unwrap(), host);
+    }
+    assert_eq!(checked_host("[::1]").unwrap(), "::1");
+    for host in ["", " ", "a b", "rediss://cache", "cache:10000", "a..b", "[::1", "host/path", "é", ".", "-\0"] {
+        let problem = checked_host(host).unwrap_err().to_string();
+        assert!(problem.starts_with("`host`"), "{host}: {problem}");
     }
 }

@@ -30,6 +30,20 @@ fn what_became_of_each_key_is_told_in_words() {
     assert!(text.len() < 1000 && text.contains(", 199 and 900 more, it was not done"), "{text}");
 }
 
+/// Each key of a large write is in another slot, nearly: so many parts are noted one by one.
+#[test]
+fn thousands_of_parts_are_noted_in_a_moment() {
+    let began = std::time::Instant::now();
+    let mut partial = Partial::of_keys();
+    for number in (1..100_000).rev() {
+        partial.add(if number % 2 == 0 { Fate::Done } else { Fate::NotDone }, [number]);
+    }
+    let text = partial.to_string();
+    assert!(text.starts_with("it was done for the keys at arguments 2, 4, 6, "), "{text}");
+    assert!(text.contains("it was not done for the keys at arguments 1, 3, 5, "), "{text}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
 #[test]
 fn outcomes_have_fates() {
     let refused = || server_error("OOM command not allowed");

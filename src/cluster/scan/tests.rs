@@ -128,24 +128,6 @@ fn a_slot_that_nobody_serves_any_more_is_passed_over() {
     assert_eq!(positions.resume(cursor, &map(&[(0, 99, "a")])).unwrap(), None);
 }
 
-#[test]
-fn cursors_are_read_from_commands_and_put_into_them() {
-    let mut counted = redis::cmd("SCAN");
-    counted.cursor_arg(12_345).arg("MATCH").arg("a*\n$9");
-    let mut plain = redis::cmd("SCAN");
-    plain.arg(12_345).arg("MATCH").arg("a*\n$9");
-    for cmd in [&counted, &plain] {
-        assert_eq!(cursor_of(cmd), Some(12_345));
-        let expected = redis::cmd("SCAN").arg(u64::MAX).arg("MATCH").arg("a*\n$9").get_packed_command();
-        assert_eq!(with_cursor(cmd, u64::MAX).get_packed_command(), expected);
-    }
-    assert_eq!(cursor_of(redis::cmd("SCAN").arg(u64::MAX)), Some(u64::MAX));
-    for wrong in ["", "x", "-1", "+1", "18446744073709551616", "1 "] {
-        assert_eq!(cursor_of(redis::cmd("SCAN").arg(wrong)), None, "{wrong:?}");
-    }
-    assert_eq!(cursor_of(&redis::cmd("SCAN")), None);
-}
-
 /// Nodes for the slots, in stretches of 2,048.
 fn owners() -> impl Strategy<Value = Vec<u8>> {
     vec(0..5_u8, 8)

@@ -39,6 +39,13 @@ fn commands_are_told_apart() {
     assert_eq!(effect(&Cmd::new()), None);
 }
 
+/// It would end the server all the same.
+#[test]
+fn nobody_is_sent_elsewhere_to_end_the_server() {
+    let error = check(profile(redis::cmd("SHUTDOWN").arg("SAVE"))).unwrap_err().to_string();
+    assert!(error.contains("redis-cli") && !error.contains("dedicated"), "{error}");
+}
+
 #[test]
 fn options_of_stream_reads_are_read_in_any_order() {
     for line in [

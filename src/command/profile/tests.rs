@@ -35,7 +35,9 @@ fn nothing_is_told_from_what_is_not_known() {
         let unknown = profile(redis::cmd(name).arg("key").arg("value"));
         assert_eq!((unknown.lane(), unknown.fan_out()), (Lane::Shared, FanOut::One), "{name}");
         assert_eq!(unknown.full_name(), "");
+        assert!(unknown.guesses_keys(), "{name}");
     }
+    assert!(!of("GET a").guesses_keys() && !of("PING").guesses_keys() && !profile(&Cmd::new()).guesses_keys());
     let mut cursor = Cmd::new();
     cursor.cursor_arg(0).arg("GET");
     assert_eq!(profile(&cursor).lane(), Lane::Shared);

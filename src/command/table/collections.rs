@@ -5,7 +5,7 @@ use super::{
     Words::{BlockOption, Subcommand},
     plain, read, write,
 };
-use crate::command::timeout::Timeout::{FirstSeconds, LastSeconds, OptionMillis};
+use crate::command::timeout::Timeout::{LastSeconds, OptionMillis, Seconds};
 
 pub(super) const ROWS: [Row; 176] = [
     read("ARCOUNT"),
@@ -27,13 +27,13 @@ pub(super) const ROWS: [Row; 176] = [
     write("ARSEEK"),
     write("ARSET"),
     plain("BLMOVE").keys(1, 2, 1).blocks_for(LastSeconds),
-    plain("BLMOVEM").keys(1, 2, 1).blocks(),
-    plain("BLMPOP").counted(2).blocks_for(FirstSeconds),
+    plain("BLMOVEM").keys(1, 2, 1).blocks_for(Seconds(5)),
+    plain("BLMPOP").counted(2).blocks_for(Seconds(1)),
     plain("BLPOP").keys(1, -2, 1).blocks_for(LastSeconds),
     plain("BRPOP").keys(1, -2, 1).blocks_for(LastSeconds),
     plain("BRPOPLPUSH").keys(1, 2, 1).blocks_for(LastSeconds),
-    plain("BZMOVE").keys(1, 2, 1).blocks(),
-    plain("BZMPOP").counted(2).blocks_for(FirstSeconds),
+    plain("BZMOVE").keys(1, 2, 1).blocks_for(Seconds(4)),
+    plain("BZMPOP").counted(2).blocks_for(Seconds(1)),
     plain("BZPOPMAX").keys(1, -2, 1).blocks_for(LastSeconds),
     plain("BZPOPMIN").keys(1, -2, 1).blocks_for(LastSeconds),
     write("HDEL"),
@@ -59,7 +59,7 @@ pub(super) const ROWS: [Row; 176] = [
     read("HPEXPIRETIME"),
     read("HPTTL"),
     read("HRANDFIELD"),
-    read("HSCAN"),
+    read("HSCAN").cursor(2),
     write("HSET"),
     write("HSETEX"),
     write("HSETNX"),
@@ -108,7 +108,7 @@ pub(super) const ROWS: [Row; 176] = [
     read("SPTTL"),
     read("SRANDMEMBER"),
     write("SREM"),
-    read("SSCAN"),
+    read("SSCAN").cursor(2),
     read("STTL"),
     plain("SUNION").keys(1, -1, 1).reads(),
     plain("SUNIONCARD").counted(1).reads(),
@@ -180,7 +180,7 @@ pub(super) const ROWS: [Row; 176] = [
     read("ZREVRANGEBYLEX"),
     read("ZREVRANGEBYSCORE"),
     read("ZREVRANK"),
-    read("ZSCAN"),
+    read("ZSCAN").cursor(2),
     read("ZSCORE"),
     plain("ZUNION").counted(1).reads(),
     plain("ZUNIONSTORE").counted_and_first(2),

@@ -282,6 +282,10 @@ impl Row {
         Self { fan_out: FanOut::Scan(cursor), ..self }
     }
 
+    const fn cursor(self, at: u8) -> Self {
+        Self { fan_out: FanOut::Cursor(at), ..self }
+    }
+
     const fn slot(self, at: u8) -> Self {
         Self { fan_out: FanOut::Slot(at), ..self }
     }

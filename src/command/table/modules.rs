@@ -152,6 +152,8 @@ pub(super) const ROWS: [Row; 146] = [
     plain("TS.QUERYLABELS").reads(),
     read("TS.RANGE"),
     read("TS.READ").words(BlockOption(3)),
+    // Not in slices: its timestamp may be `$` or `+`, which mean the moment of the call, and what comes with its
+    // timeout is not known to be little enough to ask again. So it is for a connection that its caller has alone.
     read("TS.READ BLOCK").blocks(),
     read("TS.REVRANGE"),
 ];

@@ -215,6 +215,7 @@ impl Known {
             // By a cursor.
             Some("special") if self.name == "SCAN" => FanOut::Scan(1),
             Some("special") if self.name == "BLESS SCAN" => FanOut::Scan(2),
+            _ if matches!(&*self.name, "HSCAN" | "SSCAN" | "ZSCAN") => FanOut::Cursor(2),
             _ => FanOut::One,
         }
     }

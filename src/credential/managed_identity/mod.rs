@@ -11,16 +11,20 @@ mod service_fabric;
 mod thumbprint;
 
 use super::process_env::ProcessEnv;
-use crate::{error::Error, token::TokenSource};
+use crate::{
+    error::Error,
+    ids::{shown, shown_resource},
+    token::TokenSource,
+};
 use arc::ArcSource;
 use imds::ImdsSource;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// Which of the identities of a machine or a service to use.
 ///
 /// What is user-assigned is selected by one of its three ids, as its page in the Azure portal shows them. Some places
 /// have a system-assigned identity only, or take none but the client id: `connect` says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ManagedIdentity {
     /// The one that lives and dies with the machine or the service.
@@ -31,6 +35,18 @@ pub enum ManagedIdentity {
     UserAssignedObjectId(String),
     /// A user-assigned one, by its Azure resource id (`/subscriptions/…/userAssignedIdentities/…`).
     UserAssignedResourceId(String),
+}
+
+impl fmt::Debug for ManagedIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, id) = match self {
+            Self::SystemAssigned => return f.write_str("SystemAssigned"),
+            Self::UserAssignedClientId(id) => ("UserAssignedClientId", shown(id)),
+            Self::UserAssignedObjectId(id) => ("UserAssignedObjectId", shown(id)),
+            Self::UserAssignedResourceId(id) => ("UserAssignedResourceId", shown_resource(id)),
+        };
+        f.debug_tuple(kind).field(&id).finish()
+    }
 }
 
 impl ManagedIdentity {

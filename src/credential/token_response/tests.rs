@@ -90,8 +90,8 @@ fn common_mistakes_have_a_hint() {
     }
 }
 
-/// As <https://learn.microsoft.com/entra/identity-platform/reference-error-codes> shows an error, and as other endpoints
-/// quote it.
+/// As <https://learn.microsoft.com/entra/identity-platform/reference-error-codes> shows an error, and as other
+/// endpoints quote it.
 #[test]
 fn every_number_that_is_known_comes_with_what_to_do_next() {
     for code in aadsts::known() {

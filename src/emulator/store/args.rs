@@ -1,11 +1,11 @@
 //! A command's arguments, read as what they should be.
 
-use super::long_double::LongDouble;
+use super::{data::now, long_double::LongDouble};
 use crate::emulator::{
     hello::c_string,
     resp::{Reply, decimal},
 };
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// A reply, or the text of an error.
 pub(super) type Outcome = Result<Reply, Problem>;
@@ -28,6 +28,12 @@ impl Problem {
     /// With this text at its end.
     pub(super) fn and(mut self, text: &str) -> Self {
         self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// With this argument at its end, up to its first null byte.
+    pub(super) fn and_quoting(mut self, argument: &[u8]) -> Self {
+        self.0.extend_from_slice(c_string(argument));
         self
     }
 
@@ -112,10 +118,50 @@ impl<'a> Args<'a> {
         LongDouble::parse(self.at(index)).ok_or_else(|| NOT_A_FLOAT.into())
     }
 
+    /// An integer; the text for what is none is the command's own.
+    pub(super) fn integer_or(self, index: usize, problem: &str) -> Result<i64, Problem> {
+        decimal(self.at(index)).ok_or_else(|| problem.into())
+    }
+
+    /// A count that is one at least, with the text for everything else.
+    pub(super) fn positive(self, index: usize, problem: &str) -> Result<usize, Problem> {
+        let number = decimal(self.at(index)).and_then(|number| usize::try_from(number).ok());
+        number.filter(|number| *number > 0).ok_or_else(|| problem.into())
+    }
+
+    /// How long a command waits at most, in seconds, rounded up to milliseconds; none is for ever.
+    pub(super) fn seconds(self, index: usize) -> Result<Option<Duration>, Problem> {
+        let number = LongDouble::parse(self.at(index)).ok_or("ERR timeout is not a float or out of range")?;
+        let seconds: f64 = number.text().parse().unwrap_or(f64::INFINITY);
+        // What is less than a millisecond is rounded up, to none if it is negative.
+        if seconds * 1000.0 <= -1.0 {
+            return Err("ERR timeout is negative".into());
+        }
+        let timeout = Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+        let millis = timeout.and_then(|timeout| i64::try_from(timeout.as_nanos().div_ceil(1_000_000)).ok());
+        // However short it is, it is not for ever.
+        let least = i64::from(number.is_positive());
+        waiting_time(millis.unwrap_or(i64::MAX).max(least))
+    }
+
+    /// How long a command waits at most, in milliseconds; none is for ever.
+    pub(super) fn milliseconds(self, index: usize) -> Result<Option<Duration>, Problem> {
+        match self.integer_or(index, "ERR timeout is not an integer or out of range")? {
+            ..0 => Err("ERR timeout is negative".into()),
+            millis => waiting_time(millis),
+        }
+    }
+
     /// A word of the command's own. It ends with its first null byte: Redis compares it as C does.
     pub(super) fn option(self, index: usize) -> String {
         String::from_utf8_lossy(c_string(self.at(index))).to_ascii_uppercase()
     }
+}
+
+fn waiting_time(millis: i64) -> Result<Option<Duration>, Problem> {
+    millis.checked_add(now()).ok_or("ERR timeout is out of range")?;
+    let timeout = Duration::from_millis(millis.unsigned_abs());
+    Ok(Some(timeout).filter(|timeout| !timeout.is_zero()))
 }
 
 /// Whether a minus is in front, and what follows a sign: C reads numbers with either.

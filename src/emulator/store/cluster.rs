@@ -2,7 +2,6 @@
 
 use super::{
     args::{Args, Outcome, Problem},
-    commands,
     data::{Data, count},
 };
 use crate::{
@@ -97,6 +96,15 @@ impl Member {
         }
     }
 
+    /// Where a client that waits for these keys is to go, if they are no longer served here.
+    pub(super) fn moved(&self, keys: &[Vec<u8>]) -> Option<Problem> {
+        let slot = slot_of(keys.first()?);
+        let layout = lock(&self.layout);
+        let owner = layout.owner(slot)?;
+        let is_here = owner == self.index || layout.moving.get(&slot) == Some(&self.index);
+        (!is_here).then(|| layout.redirection("MOVED", slot, owner))
+    }
+
     /// `CLUSTER`.
     pub(super) fn tell(&self, args: Args<'_>, data: &mut Data) -> Outcome {
         // Where a slot is expected, the text for what is none is the subcommand's own.
@@ -106,6 +114,7 @@ impl Member {
         };
         match args.option(0).as_str() {
             "SLOTS" => Ok(self.slots()),
+            "SHARDS" => Ok(self.shards()),
             "NODES" => Ok(Reply::Text(self.nodes())),
             "INFO" => Ok(Reply::Text(self.info())),
             "KEYSLOT" => Ok(Reply::Int(slot_of(args.at(1)).into())),
@@ -132,6 +141,31 @@ impl Member {
             Some(Reply::Array(vec![first, last, node(owner)?]))
         };
         Reply::Array(layout.ranges().into_iter().filter_map(range).collect())
+    }
+
+    /// As redis-server tells it where it has no port without TLS.
+    fn shards(&self) -> Reply {
+        let layout = lock(&self.layout);
+        let ranges = layout.ranges();
+        let shard = |(node, address): (&usize, &SocketAddr)| {
+            let of_node = ranges.iter().filter(|(_, owner)| owner == node);
+            let slots = of_node.flat_map(|(range, _)| [*range.start(), *range.end()]);
+            let ip = address.ip().to_string();
+            let node = Reply::Map(vec![
+                (Reply::bulk("id"), Reply::bulk(id(*node))),
+                (Reply::bulk("tls-port"), Reply::Int(address.port().into())),
+                (Reply::bulk("ip"), Reply::bulk(ip.as_str())),
+                (Reply::bulk("endpoint"), Reply::bulk(ip.as_str())),
+                (Reply::bulk("role"), Reply::bulk("master")),
+                (Reply::bulk("replication-offset"), Reply::Int(0)),
+                (Reply::bulk("health"), Reply::bulk("online")),
+            ]);
+            Reply::Map(vec![
+                (Reply::bulk("slots"), Reply::Array(slots.map(|slot| Reply::Int(slot.into())).collect())),
+                (Reply::bulk("nodes"), Reply::Array(vec![node])),
+            ])
+        };
+        Reply::Array(layout.addresses.iter().map(shard).collect())
     }
 
     fn nodes(&self) -> String {
@@ -174,17 +208,5 @@ impl Member {
             owners.len(),
             self.index + 1,
         )
-    }
-}
-
-/// The keys of a command of the store's, which has as many arguments as it takes.
-pub(super) fn keys<'a>(name: &str, args: Args<'a>) -> Vec<&'a [u8]> {
-    match name {
-        "ECHO" | "DBSIZE" | "FLUSHALL" | "FLUSHDB" | "KEYS" | "SCAN" => Vec::new(),
-        name if !commands::is_on_data(name) => Vec::new(),
-        "DEL" | "UNLINK" | "EXISTS" | "MGET" | "SINTER" | "SUNION" | "SDIFF" => args.iter().collect(),
-        "MSET" => args.iter().step_by(2).collect(),
-        "RENAME" | "LMOVE" | "RPOPLPUSH" => args.iter().take(2).collect(),
-        _ => args.iter().take(1).collect(),
     }
 }

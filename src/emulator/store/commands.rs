@@ -4,11 +4,12 @@ use super::{
     args::{Args, Outcome, Problem},
     counters,
     data::Data,
-    expiry, hashes, keys, lists, sets, strings,
+    expiry, hashes, keys, lists, sets, streams, strings,
+    waiting::{self, Attempt},
 };
 use crate::emulator::{hello::c_string, resp::Reply};
 
-type Run = fn(&mut Data, Args<'_>) -> Outcome;
+pub(super) type Run = fn(&mut Data, Args<'_>) -> Outcome;
 
 /// Those on data: name, arity as in Redis (the name counts, and a negative one is the least), function.
 #[rustfmt::skip]
@@ -75,6 +76,7 @@ const COMMANDS: &[(&str, i8, Run)] = &[
     ("LSET", 4, lists::lset),
     ("LTRIM", 4, lists::ltrim),
     ("LREM", 4, lists::lrem),
+    ("LMPOP", -4, lists::lmpop),
     ("LMOVE", 5, lists::lmove),
     ("RPOPLPUSH", 3, lists::rpoplpush),
     ("SADD", -3, sets::sadd),
@@ -87,6 +89,30 @@ const COMMANDS: &[(&str, i8, Run)] = &[
     ("SINTER", -2, sets::sinter),
     ("SUNION", -2, sets::sunion),
     ("SDIFF", -2, sets::sdiff),
+    ("XADD", -5, streams::xadd),
+    ("XLEN", 2, streams::xlen),
+    ("XRANGE", -4, streams::xrange),
+    ("XREVRANGE", -4, streams::xrevrange),
+    ("XDEL", -3, streams::xdel),
+    ("XTRIM", -4, streams::xtrim),
+    ("XGROUP", -2, streams::xgroup),
+    ("XINFO", -2, streams::xinfo),
+    ("XACK", -4, streams::xack),
+    ("XPENDING", -3, streams::xpending),
+    ("XCLAIM", -6, streams::xclaim),
+    ("XAUTOCLAIM", -6, streams::xautoclaim),
+];
+
+/// Those that may wait.
+const WAITING: &[(&str, i8, Attempt)] = &[
+    ("BLMOVE", 6, lists::blmove),
+    ("BLMPOP", -5, lists::blmpop),
+    ("BLPOP", -3, lists::blpop),
+    ("BRPOP", -3, lists::brpop),
+    ("BRPOPLPUSH", 4, lists::brpoplpush),
+    ("WAIT", 3, waiting::wait),
+    ("XREAD", -4, streams::xread),
+    ("XREADGROUP", -7, streams::xreadgroup),
 ];
 
 /// Those on the connection, with their arity.
@@ -112,6 +138,8 @@ const OF_CONNECTIONS: &[(&str, i8)] = &[
     ("SELECT", 2),
     ("SUBSCRIBE", -2),
     ("UNSUBSCRIBE", -1),
+    ("UNWATCH", 1),
+    ("WATCH", -2),
 ];
 
 const OF_CLIENT: &[(&str, i8)] =
@@ -124,39 +152,56 @@ const OF_CLUSTER: &[(&str, i8)] = &[
     ("KEYSLOT", 3),
     ("MYID", 2),
     ("NODES", 2),
+    ("SHARDS", 2),
     ("SLOTS", 2),
 ];
+
+const OF_XGROUP: &[(&str, i8)] =
+    &[("CREATE", -5), ("CREATECONSUMER", 5), ("DELCONSUMER", 5), ("DESTROY", 4), ("SETID", -5)];
+
+const OF_XINFO: &[(&str, i8)] = &[("CONSUMERS", 4), ("GROUPS", 3), ("STREAM", -3)];
+
+/// What runs a command.
+#[derive(Clone, Copy)]
+pub(super) enum Runner {
+    OnData(Run),
+    Waiting(Attempt),
+    /// The session.
+    OfConnection,
+}
 
 /// A command that the store has, with as many arguments as it takes.
 pub(super) struct Known {
     /// As errors name it.
     pub(super) full_name: String,
-    /// What runs it, if it is one on data.
-    pub(super) run: Option<Run>,
+    pub(super) runner: Runner,
 }
 
 /// The command of this name, if it can run with these arguments.
 pub(super) fn find(name: &str, args: Args<'_>) -> Result<Known, Problem> {
     let full_name = name.to_ascii_lowercase();
-    let on_data = COMMANDS.iter().find(|(known, ..)| *known == name);
-    let arity = match on_data {
-        Some((_, arity, _)) => *arity,
-        None => *of(OF_CONNECTIONS, name).ok_or_else(|| missing("command", name.as_bytes(), ""))?,
-    };
+    let (arity, runner) = look_up(name).ok_or_else(|| missing("command", name.as_bytes(), ""))?;
     if !fits(arity, args) {
         return Err(wrong_number(&full_name));
     }
     let full_name = match name {
         "CLIENT" => within(name, OF_CLIENT, args)?,
         "CLUSTER" => within(name, OF_CLUSTER, args)?,
+        "XGROUP" => within(name, OF_XGROUP, args)?,
+        "XINFO" => within(name, OF_XINFO, args)?,
         _ => full_name,
     };
-    Ok(Known { full_name, run: on_data.map(|(.., run)| *run) })
+    Ok(Known { full_name, runner })
 }
 
-/// Whether it works on data, of which keys are a part.
-pub(super) fn is_on_data(name: &str) -> bool {
-    COMMANDS.iter().any(|(known, ..)| *known == name)
+fn look_up(name: &str) -> Option<(i8, Runner)> {
+    let on_data = COMMANDS.iter().find(|(known, ..)| *known == name);
+    let waiting = WAITING.iter().find(|(known, ..)| *known == name);
+    match (on_data, waiting) {
+        (Some((_, arity, run)), _) => Some((*arity, Runner::OnData(*run))),
+        (_, Some((_, arity, attempt))) => Some((*arity, Runner::Waiting(*attempt))),
+        _ => of(OF_CONNECTIONS, name).map(|arity| (*arity, Runner::OfConnection)),
+    }
 }
 
 fn within(container: &str, commands: &[(&str, i8)], args: Args<'_>) -> Result<String, Problem> {

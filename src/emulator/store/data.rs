@@ -1,6 +1,12 @@
 //! Keys, their values, and when they expire.
 
-use super::{Handed, args::Problem};
+use super::{
+    Handed,
+    args::{Outcome, Problem},
+    streams::Stream,
+    waiting::Waiting,
+    watches::Watches,
+};
 use crate::emulator::{resp::Reply, slots::slot_of, tokens::since_epoch};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -20,6 +26,7 @@ pub(super) enum Value {
     Hash(Hash),
     List(List),
     Set(Set),
+    Stream(Stream),
 }
 
 pub(super) struct Entry {
@@ -67,21 +74,49 @@ kind!(Bytes, String, |_: &Bytes| false);
 kind!(Hash, Hash, Hash::is_empty);
 kind!(List, List, List::is_empty);
 kind!(Set, Set, Set::is_empty);
+// A stream without entries still has its groups, and the id of its last entry.
+kind!(Stream, Stream, |_: &Stream| false);
 
 /// The database.
 #[derive(Default)]
 pub(super) struct Data {
     entries: BTreeMap<Bytes, Entry>,
+    pub(super) watches: Watches,
+    pub(super) waiting: Waiting,
 }
 
 impl Data {
-    /// The key's entry, unless it has expired.
+    /// The key's entry, unless it has expired. Who changes something in it [touches](Self::touch) the key.
     pub(super) fn entry(&mut self, key: &[u8]) -> Option<&mut Entry> {
         let expired = |entry: &Entry| entry.expires.is_some_and(|at| at < now());
         if self.entries.get(key).is_some_and(expired) {
             self.entries.remove(key);
+            self.touch(key);
         }
         self.entries.get_mut(key)
+    }
+
+    /// Tells those who watch the key, and those who wait for it, that it has changed.
+    pub(super) fn touch(&mut self, key: &[u8]) {
+        self.watches.touch(key);
+        self.waiting.touch(key);
+    }
+
+    /// Makes a session's next `EXEC` depend on these keys.
+    pub(super) fn watch<'a>(&mut self, session: u64, keys: impl Iterator<Item = &'a [u8]>) {
+        for key in keys {
+            self.entry(key);
+            self.watches.add(session, key);
+        }
+    }
+
+    /// Ends what the session watches; whether all of it is as it was.
+    pub(super) fn unwatch(&mut self, session: u64) -> bool {
+        for key in self.watches.of(session) {
+            // That it has expired is a change, which nobody may have met yet.
+            self.entry(&key);
+        }
+        self.watches.remove(session)
     }
 
     /// The key's value, which must be of this kind.
@@ -93,11 +128,26 @@ impl Data {
     }
 
     /// Changes the key's value, which is made if it is not there, and removed if it is empty then. A change that fails
-    /// leaves everything as it was.
+    /// leaves everything as it was; one that succeeds counts as one, even if the value is the same as before, as in
+    /// Redis.
     pub(super) fn update<K: Kind, T>(
         &mut self,
         key: &[u8],
         change: impl FnOnce(&mut K) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        self.change(key, change, |_| true)
+    }
+
+    /// As `update`, for a change that says how much it has changed: what is nothing is no change for those who watch.
+    pub(super) fn update_some<K: Kind>(&mut self, key: &[u8], change: impl FnOnce(&mut K) -> usize) -> Outcome {
+        self.change(key, |value| Ok(change(value)), |changed| *changed > 0).map(count)
+    }
+
+    fn change<K: Kind, T>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> Result<T, Problem>,
+        counts: impl FnOnce(&T) -> bool,
     ) -> Result<T, Problem> {
         let Some(value) = self.get::<K>(key)? else {
             let mut value = K::default();
@@ -111,15 +161,20 @@ impl Data {
         if value.is_empty() {
             self.entries.remove(key);
         }
+        if counts(&result) {
+            self.touch(key);
+        }
         Ok(result)
     }
 
     pub(super) fn put(&mut self, key: &[u8], value: Value, expires: Option<Moment>) {
         self.entries.insert(key.to_vec(), Entry { value, expires });
+        self.touch(key);
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         self.entry(key)?;
+        self.touch(key);
         self.entries.remove(key)
     }
 
@@ -130,7 +185,11 @@ impl Data {
     /// All keys in order, without those that have expired.
     pub(super) fn keys(&mut self) -> Vec<Bytes> {
         let now = now();
-        self.entries.retain(|_, entry| entry.expires.is_none_or(|at| at >= now));
+        let gone = self.entries.iter().filter(|(_, entry)| entry.expires.is_some_and(|at| at < now));
+        for key in gone.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.entries.remove(&key);
+            self.touch(&key);
+        }
         self.entries.keys().cloned().collect()
     }
 
@@ -150,12 +209,17 @@ impl Data {
             }
         };
         let count = handed.len();
-        to.entries.extend(handed);
+        for (key, entry) in handed {
+            self.touch(&key);
+            to.put(&key, entry.value, entry.expires);
+        }
         count
     }
 
     pub(super) fn clear(&mut self) {
-        self.entries.clear();
+        for key in std::mem::take(&mut self.entries).into_keys() {
+            self.touch(&key);
+        }
     }
 }
 

@@ -91,6 +91,10 @@ impl<'a> Options<'a> {
         Ok(())
     }
 
+    pub(super) fn persists(&self) -> bool {
+        matches!(self.expiry, Some(Expiry::Persist))
+    }
+
     pub(super) fn moment(&self, command: &str) -> Result<Option<Moment>, Problem> {
         let Some(Expiry::At(option, amount)) = self.expiry else {
             return Ok(None);
@@ -151,6 +155,7 @@ fn change(data: &mut Data, args: Args<'_>, command: &str, unit_ms: i64, since: M
         return Ok(Reply::Int(0));
     };
     entry.expires = Some(at);
+    data.touch(args.at(0));
     // A moment that is over deletes the key.
     if at <= now() {
         data.remove(args.at(0));
@@ -193,5 +198,8 @@ pub(super) fn pttl(data: &mut Data, args: Args<'_>) -> Outcome {
 
 pub(super) fn persist(data: &mut Data, args: Args<'_>) -> Outcome {
     let expiry = data.entry(args.at(0)).and_then(|entry| entry.expires.take());
+    if expiry.is_some() {
+        data.touch(args.at(0));
+    }
     Ok(Reply::Int(i64::from(expiry.is_some())))
 }

@@ -32,12 +32,12 @@ pub(super) fn hmset(data: &mut Data, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn hsetnx(data: &mut Data, args: Args<'_>) -> Outcome {
-    data.update(args.at(0), |hash: &mut Hash| {
+    data.update_some(args.at(0), |hash: &mut Hash| {
         let free = !hash.contains_key(args.at(1));
         if free {
             hash.insert(args.at(1).to_vec(), args.at(2).to_vec());
         }
-        Ok(Reply::Int(i64::from(free)))
+        usize::from(free)
     })
 }
 
@@ -73,7 +73,7 @@ pub(super) fn hexists(data: &mut Data, args: Args<'_>) -> Outcome {
 
 pub(super) fn hdel(data: &mut Data, args: Args<'_>) -> Outcome {
     let fields = args.from(1).iter();
-    data.update(args.at(0), |hash: &mut Hash| Ok(count_of(fields, |field| hash.remove(*field).is_some())))
+    data.update_some(args.at(0), |hash: &mut Hash| fields.filter(|field| hash.remove(*field).is_some()).count())
 }
 
 pub(super) fn hincrby(data: &mut Data, args: Args<'_>) -> Outcome {

@@ -28,6 +28,7 @@ fn type_name(value: &Value) -> &'static str {
         Value::Hash(_) => "hash",
         Value::List(_) => "list",
         Value::Set(_) => "set",
+        Value::Stream(_) => "stream",
     }
 }
 
@@ -36,6 +37,9 @@ pub(super) fn key_type(data: &mut Data, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn rename(data: &mut Data, args: Args<'_>) -> Outcome {
+    if args.at(0) == args.at(1) && data.exists(args.at(0)) {
+        return Ok(Reply::OK);
+    }
     let entry = data.remove(args.at(0)).ok_or("ERR no such key")?;
     data.put(args.at(1), entry.value, entry.expires);
     Ok(Reply::OK)

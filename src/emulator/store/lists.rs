@@ -7,6 +7,10 @@ use super::{
 };
 use crate::emulator::resp::Reply;
 
+mod blocking;
+
+pub(super) use blocking::{blmove, blmpop, blpop, brpop, brpoplpush, lmpop};
+
 #[derive(Clone, Copy)]
 enum End {
     Left,
@@ -25,6 +29,11 @@ fn pop_one(list: &mut List, end: End) -> Option<Bytes> {
         End::Left => list.pop_front(),
         End::Right => list.pop_back(),
     }
+}
+
+fn pop_some(list: &mut List, end: End, wanted: usize) -> Reply {
+    let items = (0..wanted.min(list.len())).filter_map(|_| pop_one(list, end));
+    Reply::Array(items.map(Reply::Bulk).collect())
 }
 
 fn push(data: &mut Data, args: Args<'_>, end: End) -> Outcome {
@@ -65,12 +74,10 @@ fn pop(data: &mut Data, args: Args<'_>, end: End, command: &str) -> Outcome {
     };
     let there = data.get::<List>(args.at(0))?.is_some();
     match wanted {
+        Some(0) if there => Ok(Reply::Array(Vec::new())),
         _ if !there => Ok(if wanted.is_some() { Reply::NullArray } else { Reply::Nil }),
         None => data.update(args.at(0), |list: &mut List| Ok(bulk_or_nil(pop_one(list, end).as_ref()))),
-        Some(wanted) => data.update(args.at(0), |list: &mut List| {
-            let items = (0..wanted.min(list.len())).filter_map(|_| pop_one(list, end));
-            Ok(Reply::Array(items.map(Reply::Bulk).collect()))
-        }),
+        Some(wanted) => data.update(args.at(0), |list: &mut List| Ok(pop_some(list, end, wanted))),
     }
 }
 
@@ -110,11 +117,13 @@ fn position(list: &List, index: i64) -> Option<usize> {
 }
 
 pub(super) fn lset(data: &mut Data, args: Args<'_>) -> Outcome {
-    let list = data.get::<List>(args.at(0))?.ok_or("ERR no such key")?;
+    data.get::<List>(args.at(0))?.ok_or("ERR no such key")?;
     let index = args.integer(1)?;
-    let at = position(list, index).ok_or("ERR index out of range")?;
-    list[at] = args.at(2).to_vec();
-    Ok(Reply::OK)
+    data.update(args.at(0), |list: &mut List| {
+        let at = position(list, index).ok_or("ERR index out of range")?;
+        list[at] = args.at(2).to_vec();
+        Ok(Reply::OK)
+    })
 }
 
 pub(super) fn ltrim(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -129,12 +138,12 @@ pub(super) fn ltrim(data: &mut Data, args: Args<'_>) -> Outcome {
 /// `LREM key count item`: from the front, from the back if `count` is negative, all if it is zero.
 pub(super) fn lrem(data: &mut Data, args: Args<'_>) -> Outcome {
     let wanted = args.integer(1)?;
-    let most = if wanted == 0 { u64::MAX } else { wanted.unsigned_abs() };
-    data.update(args.at(0), |list: &mut List| {
-        let mut removed = 0_u64;
+    let most = if wanted == 0 { usize::MAX } else { usize::try_from(wanted.unsigned_abs()).unwrap_or(usize::MAX) };
+    data.update_some(args.at(0), |list: &mut List| {
+        let mut removed = 0;
         let mut keep = |item: &Bytes| {
             let goes = removed < most && item == args.at(2);
-            removed += u64::from(goes);
+            removed += usize::from(goes);
             !goes
         };
         if wanted < 0 {
@@ -144,17 +153,20 @@ pub(super) fn lrem(data: &mut Data, args: Args<'_>) -> Outcome {
         } else {
             list.retain(|item| keep(item));
         }
-        Ok(Reply::Int(i64::try_from(removed).unwrap_or(i64::MAX)))
+        removed
     })
 }
 
-pub(super) fn lmove(data: &mut Data, args: Args<'_>) -> Outcome {
-    let end = |index| match args.option(index).as_str() {
+fn end(args: Args<'_>, index: usize) -> Result<End, Problem> {
+    match args.option(index).as_str() {
         "LEFT" => Ok(End::Left),
         "RIGHT" => Ok(End::Right),
-        _ => Err(Problem::from(SYNTAX)),
-    };
-    move_one(data, args, end(2)?, end(3)?)
+        _ => Err(SYNTAX.into()),
+    }
+}
+
+pub(super) fn lmove(data: &mut Data, args: Args<'_>) -> Outcome {
+    move_one(data, args, end(args, 2)?, end(args, 3)?)
 }
 
 pub(super) fn rpoplpush(data: &mut Data, args: Args<'_>) -> Outcome {

@@ -57,6 +57,10 @@ impl LongDouble {
         matches!(self, Self::Finite { .. })
     }
 
+    pub(super) fn is_positive(self) -> bool {
+        matches!(self, Self::Infinite { negative: false } | Self::Finite { negative: false, mantissa: 1.., .. })
+    }
+
     /// The sum; none of two opposite infinities.
     pub(super) fn plus(self, other: Self) -> Option<Self> {
         match (self, other) {

@@ -1,5 +1,5 @@
-//! A small Redis in memory, for whoever has none: strings with expiry, counters, hashes, lists, sets, pub/sub,
-//! transactions.
+//! A small Redis in memory, for whoever has none: strings with expiry, counters, hashes, lists, sets, streams with
+//! consumer groups, pub/sub, transactions, and commands that wait.
 
 #![allow(clippy::unnecessary_wraps, reason = "all commands have one signature, those that cannot fail too")]
 
@@ -15,10 +15,14 @@ mod hub;
 mod keys;
 mod lists;
 mod long_double;
+mod places;
 mod server;
 mod session;
 mod sets;
+mod streams;
 mod strings;
+mod waiting;
+mod watches;
 
 use crate::lock::lock;
 use data::Data;
@@ -59,6 +63,13 @@ impl Store {
         let (mut ours, mut theirs) = (lock(&self.data), lock(&to.data));
         let moved = ours.hand_over(&mut theirs, keys);
         then();
+        // Who waits for what has gone is sent after it, and who waits for what has come gets it.
+        for (store, data) in [(self, &mut ours), (to, &mut theirs)] {
+            if let Some(member) = &store.member {
+                data.waiting.redirect(|keys| member.moved(keys));
+            }
+            data.serve_waiting();
+        }
         moved
     }
 

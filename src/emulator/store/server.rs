@@ -28,11 +28,12 @@ pub(super) fn role() -> Reply {
 }
 
 /// The sections of `INFO` that are asked for; all of them if none is.
-pub(super) fn info(args: Args<'_>, keys: usize, is_node: bool) -> Reply {
+pub(super) fn info(args: Args<'_>, keys: usize, waiting: usize, is_node: bool) -> Reply {
     let mode = mode(is_node);
     let keyspace = if keys == 0 { String::new() } else { format!("db0:keys={keys},expires=0,avg_ttl=0\r\n") };
     let sections = [
         ("Server", format!("redis_version:{VERSION}\r\nredis_mode:{mode}\r\n")),
+        ("Clients", format!("blocked_clients:{waiting}\r\n")),
         ("Replication", "role:master\r\nconnected_slaves:0\r\n".to_owned()),
         ("Cluster", format!("cluster_enabled:{}\r\n", u8::from(is_node))),
         ("Keyspace", keyspace),

@@ -2,7 +2,7 @@
 
 use super::{
     args::{Args, Outcome, Problem, SYNTAX},
-    data::{Data, Set, count, count_of},
+    data::{Data, Set, count},
 };
 use crate::emulator::resp::Reply;
 
@@ -16,12 +16,12 @@ fn reply(set: impl IntoIterator<Item = Vec<u8>>) -> Reply {
 
 pub(super) fn sadd(data: &mut Data, args: Args<'_>) -> Outcome {
     let members = args.from(1).iter();
-    data.update(args.at(0), |set: &mut Set| Ok(count_of(members, |member| set.insert(member.to_vec()))))
+    data.update_some(args.at(0), |set: &mut Set| members.filter(|member| set.insert(member.to_vec())).count())
 }
 
 pub(super) fn srem(data: &mut Data, args: Args<'_>) -> Outcome {
     let members = args.from(1).iter();
-    data.update(args.at(0), |set: &mut Set| Ok(count_of(members, |member| set.remove(*member))))
+    data.update_some(args.at(0), |set: &mut Set| members.filter(|member| set.remove(*member)).count())
 }
 
 pub(super) fn smembers(data: &mut Data, args: Args<'_>) -> Outcome {
@@ -50,6 +50,9 @@ pub(super) fn spop(data: &mut Data, args: Args<'_>) -> Outcome {
         2 => (args.count(1)?, true),
         _ => return Err(SYNTAX.into()),
     };
+    if wanted == 0 {
+        return data.get::<Set>(args.at(0)).map(|_| reply(Vec::new()));
+    }
     let popped: Vec<_> = data.update(args.at(0), |set: &mut Set| {
         let random = |set: &mut Set| {
             let member = set.iter().nth(fastrand::usize(..set.len()))?.clone();

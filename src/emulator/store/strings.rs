@@ -71,9 +71,11 @@ pub(super) fn getex(data: &mut Data, args: Args<'_>) -> Outcome {
     let value = Reply::bulk(value);
     let expires = options.moment("getex")?;
     match data.entry(args.at(0)) {
-        Some(entry) if matches!(options.expiry, Some(Expiry::Persist)) => entry.expires = None,
         Some(_) if expires.is_some_and(|at| at <= now()) => drop(data.remove(args.at(0))),
-        Some(entry) if expires.is_some() => entry.expires = expires,
+        Some(entry) if expires.is_some() || (entry.expires.is_some() && options.persists()) => {
+            entry.expires = expires;
+            data.touch(args.at(0));
+        }
         _ => {}
     }
     Ok(value)

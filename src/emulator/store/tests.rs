@@ -160,6 +160,61 @@ async fn transactions_run_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn what_is_watched_and_has_expired_or_changed_stops_a_transaction() {
+    let store = Store::default();
+    let (mut con, mut other) = (client(&store), client(&store));
+    talk(&mut con, &[("SET k v PX 20", "+OK|"), ("WATCH k none", "+OK|")]).await;
+    tokio::time::timeout(std::time::Duration::from_secs(10), async {
+        // Nobody meets the key meanwhile.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        talk(&mut con, &[("MULTI", "+OK|"), ("PING", "+QUEUED|"), ("EXEC", "*-1|")]).await;
+    })
+    .await
+    .unwrap();
+    talk(&mut con, &[("WATCH k", "+OK|")]).await;
+    talk(&mut other, &[("LPUSHX k v", ":0|"), ("PERSIST k", ":0|"), ("GETEX k", "$-1|"), ("DEL k", ":0|")]).await;
+    talk(&mut con, &[("MULTI", "+OK|"), ("PING", "+QUEUED|"), ("EXEC", "*1|+PONG|")]).await;
+    for write in
+        ["SET k v", "SETRANGE k 0 v", "EXPIRE k 100", "PERSIST k", "GETEX k EX 100", "RENAME k l", "RENAME l k"]
+    {
+        talk(&mut con, &[("WATCH k", "+OK|"), ("WATCH other", "+OK|")]).await;
+        other.write_all(format!("{write}\r\n").as_bytes()).await.unwrap();
+        talk(&mut other, &[("", "")]).await;
+        let mut answer = vec![0; 64];
+        assert!(other.read(&mut answer).await.unwrap() > 0);
+        talk(&mut con, &[("MULTI", "+OK|"), ("PING", "+QUEUED|"), ("EXEC", "*-1|")]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_answered_when_its_time_is_up_and_not_before() {
+    let store = Store::default();
+    let mut con = client(&store);
+    for (line, reply, seconds) in [("BLPOP q 3600", "*-1|", 3600), ("WAIT 2 5000", ":0|", 5)] {
+        let began = tokio::time::Instant::now();
+        talk(&mut con, &[(line, reply)]).await;
+        assert_eq!(began.elapsed().as_secs(), seconds, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_whoever_has_gone() {
+    let store = Store::default();
+    let mut con = client(&store);
+    con.write_all(b"WATCH a b\r\nBLPOP q r 0\r\n").await.unwrap();
+    let waiting = |store: &Store| crate::lock::lock(&store.data).waiting.count();
+    while waiting(&store) == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(con);
+    while waiting(&store) > 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut other = client(&store);
+    talk(&mut other, &[("RPUSH q v", ":1|"), ("LLEN q", ":1|"), ("SET a v", "+OK|")]).await;
+}
+
+#[tokio::test]
 async fn messages_reach_channels_and_patterns() {
     let store = Store::default();
     let (mut subscriber, mut publisher) = (client(&store), client(&store));
@@ -280,7 +335,21 @@ const COMMANDS: &[&str] = &[
     "SELECT",
     "AUTH",
     "EVAL",
+    "UNWATCH",
+    "LMPOP",
     "XADD",
+    "XTRIM",
+    "XDEL",
+    "XRANGE",
+    "XREVRANGE",
+    "XREAD",
+    "XREADGROUP",
+    "XGROUP",
+    "XINFO",
+    "XACK",
+    "XPENDING",
+    "XCLAIM",
+    "XAUTOCLAIM",
     "",
 ];
 
@@ -309,6 +378,19 @@ fn argument() -> impl Strategy<Value = Vec<u8>> {
         "MATCH",
         "SETNAME",
         "AUTH",
+        "LEFT",
+        "MAXLEN",
+        "STREAMS",
+        "GROUP",
+        "CREATE",
+        "MKSTREAM",
+        "*",
+        "$",
+        ">",
+        "-",
+        "+",
+        "(1-1",
+        "18446744073709551615-18446744073709551615",
         "",
     ]);
     prop_oneof![

@@ -7,10 +7,10 @@ use crate::{
         node::Node,
         partial::{Fate, Partial},
         router::{Cluster, Map},
-        scan::{self, Position},
+        scan::Position,
         split::Layout,
     },
-    command::aggregate::Aggregate,
+    command::{aggregate::Aggregate, cursor},
     lock::lock,
 };
 use redis::{RedisError, RedisResult, ServerError, Value};
@@ -51,7 +51,7 @@ impl Assembly {
             Self::Known(value) => Ok(value),
             Self::Scan { unit, node, position, map } => {
                 let reply = take(outcomes, unit)?;
-                let Some(answered) = scan::answered(&reply) else {
+                let Some(answered) = cursor::answered(&reply) else {
                     return Ok(reply);
                 };
                 let comes_again = match node {
@@ -59,9 +59,9 @@ impl Assembly {
                     _ => false,
                 };
                 let mut positions = lock(&cluster.positions);
-                let cursor =
+                let next =
                     if comes_again { positions.again(position) } else { positions.advance(position, answered, &map) };
-                Ok(scan::with_answer(reply, cursor))
+                Ok(cursor::with_answer(reply, next))
             }
             Self::Nodes { gather: aggregate, shares } => {
                 let replies =
@@ -69,7 +69,9 @@ impl Assembly {
                 gather(aggregate, replies.collect())
             }
             Self::Parts { gather: aggregate, layout, writes, shares } => {
-                let partial = writes.then(|| partial(&shares, outcomes, layout));
+                let is_done = |share: &Share| Fate::of(&outcomes[share.unit]) == Fate::Done;
+                let has_failed = writes && !shares.iter().all(is_done);
+                let partial = has_failed.then(|| partial(&shares, outcomes, layout));
                 let replies = shares
                     .iter()
                     .map(|Share { unit, keys }| Reply { about: About::Keys(keys), outcome: take(outcomes, *unit) });

@@ -11,7 +11,7 @@ use crate::{
         routing::{Found, Routing},
         split::Layout,
     },
-    exec::core::Core,
+    exec::{core::Core, iteration::SignedCursors},
     link::Link,
     lock::lock,
     observe::metrics::Operations,
@@ -116,6 +116,7 @@ impl Ground {
             ping_interval: Duration::from_secs(60),
             retry_reads: false,
             operations: Operations::unlabelled(),
+            signed_cursors: SignedCursors::default(),
         };
         Self { core, cluster, nodes, said }
     }

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 /// Whether a command may have to go to several nodes.
 pub(crate) fn is_for_several(cmd: &Cmd, profile: Profile) -> bool {
     match profile.fan_out() {
-        FanOut::One | FanOut::Slot(_) => false,
+        FanOut::One | FanOut::Cursor(_) | FanOut::Slot(_) => false,
         FanOut::Split { .. } => {
             let mut slots = profile.keys(cmd).map(Slot::of);
             let first = slots.next();
@@ -92,7 +92,7 @@ fn is_error(value: &Value) -> bool {
 }
 
 /// Does the work, and records how long it took and how it ended; the first of its replies that is an error counts.
-async fn recorded<T>(
+pub(super) async fn recorded<T>(
     core: &Core,
     operation: Operation,
     work: impl Future<Output = RedisResult<T>>,

@@ -7,11 +7,10 @@ use crate::{
         map::Member,
         node::Node,
         router::Cluster,
-        scan,
         slot::Slot,
         split::{Layout, Part, Split, split},
     },
-    command::{Profile, aggregate::Aggregate, fan_out::FanOut, profile},
+    command::{Profile, aggregate::Aggregate, cursor, fan_out::FanOut, profile},
     exec::request::slot_of,
     lock::lock,
 };
@@ -80,7 +79,9 @@ impl<'a> Plan<'a> {
             }
             FanOut::Primaries(gather) => Ok(self.all_primaries(cmd, profile, gather, cluster)),
             FanOut::Scan(1) => self.scan(cmd, profile, cluster),
-            FanOut::One | FanOut::Slot(_) | FanOut::Scan(_) => Ok(self.one(cmd, profile, slot_of(cmd, profile))),
+            FanOut::One | FanOut::Cursor(_) | FanOut::Slot(_) | FanOut::Scan(_) => {
+                Ok(self.one(cmd, profile, slot_of(cmd, profile)))
+            }
         }
     }
 
@@ -105,11 +106,11 @@ impl<'a> Plan<'a> {
 
     /// `SCAN` goes to one node after the other, by its cursor.
     fn scan(&mut self, cmd: &'a Cmd, profile: Profile, cluster: &Cluster) -> RedisResult<Assembly> {
-        let Some(cursor) = scan::cursor_of(cmd) else {
+        let Some(given) = cursor::cursor_of(cmd, 1) else {
             return Ok(self.one(cmd, profile, None));
         };
         let map = cluster.map();
-        let Some(position) = lock(&cluster.positions).resume(cursor, &map)? else {
+        let Some(position) = lock(&cluster.positions).resume(given, &map)? else {
             if map.primaries().is_empty() {
                 return Err(no_node());
             }
@@ -119,7 +120,7 @@ impl<'a> Plan<'a> {
         // The cursor is that node's own, whoever owns the slot when the command is sent.
         let node = map.get(position.slot).map(Arc::clone);
         let to = node.clone().map_or(To::Slot(position.slot), To::Node);
-        let unit = self.unit(Cow::Owned(scan::with_cursor(cmd, position.cursor)), profile, to);
+        let unit = self.unit(Cow::Owned(cursor::with_cursor(cmd, 1, position.cursor)), profile, to);
         Ok(Assembly::Scan { unit, node, position, map: Arc::clone(&map) })
     }
 

@@ -13,7 +13,7 @@ use crate::{
         core::{Core, Way},
         order::Memory,
         redirects::Redirects,
-        request::{CommandRequest, PipelineRequest, leaning_of},
+        request::{CommandRequest, PipelineRequest, leaning_of, slot_by},
         retry::{Remedy, remedy},
         slow_path::SlowPath,
         waiting::{Turn, has_strayed},
@@ -216,7 +216,7 @@ impl<'a> Rounds<'a> {
         };
         let runs_script = unit.profile.runs_script();
         if let To::Slot(slot) = unit.to {
-            let sent = Sent { slot: Some(slot), runs_script, to: node.name() };
+            let sent = Sent { slot: slot_by(error, unit.profile, Some(slot)), runs_script, to: node.name() };
             let redirect = Redirect::of(error, sent).filter(|redirect| *redirect != Redirect::CrossSlot);
             if let Some(redirect) = redirect {
                 return Some(self.redirects.read(redirect, asking));
@@ -258,7 +258,10 @@ fn in_order(units: &[Unit<'_>], refused: Vec<(Pending, Redirect)>) -> Vec<Pendin
     refused.sort_unstable_by_key(|pending| pending.unit);
     let mut ways: HashMap<Slot, Way> = HashMap::new();
     for pending in &mut refused {
-        if let To::Slot(slot) = units[pending.unit].to {
+        // Of commands that are not known the slot is a guess, which may be wrong for each in another way.
+        if let To::Slot(slot) = units[pending.unit].to
+            && !units[pending.unit].profile.guesses_keys()
+        {
             pending.way = ways.entry(slot).or_insert_with(|| pending.way.clone()).clone();
         }
     }

@@ -7,8 +7,8 @@ use crate::command::{
 };
 use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult};
 
-/// Which replies the caller wants (`CLIENT REPLY`). That is kept on this side, where replies are read and dropped: so none
-/// is ever taken for another one's, and an `AUTH` between the commands has its reply.
+/// Which replies the caller wants (`CLIENT REPLY`). That is kept on this side, where replies are read and dropped: so
+/// none is ever taken for another one's, and an `AUTH` between the commands has its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     On,

@@ -14,9 +14,11 @@ fn the_role_is_read_from_every_form_of_answer() {
     assert_eq!(of("*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:0\r\n"), Role::Replica);
     assert_eq!(of("*4\r\n$5\r\nproto\r\n:2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"), Role::Primary);
     assert_eq!(of("%1\r\n$4\r\nrole\r\n$7\r\nreplica\r\n"), Role::Replica);
+    assert_eq!(of("*1\r\n+slave\r\n"), Role::Replica);
     for unknown in ["-NOPERM no\r\n", "*0\r\n", "*1\r\n$8\r\nsentinel\r\n", "%0\r\n", "+OK\r\n"] {
         assert_eq!(of(unknown), Role::Unsaid, "{unknown}");
     }
+    assert_eq!(role(&Outcome::Unreadable(None, "a test")), Role::Unsaid, "an answer, though nobody can read it");
     for none in [Outcome::TimedOut, Outcome::Lost("down", "host:1".into()), Outcome::Unsent(None)] {
         assert_eq!(role(&none), Role::Unanswered);
     }
@@ -67,4 +69,25 @@ async fn only_who_answers_is_a_replica() {
     assert_eq!(found(&[pong, ("ROLE", forbidden), ("HELLO", &role("master"))]).await, (Ok(()), false));
     assert_eq!(found(&[pong, ("ROLE", &role("replica"))]).await, (Err(READONLY), false));
     assert_eq!(found(&[]).await.0, Err(SILENT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_answer_is_a_sign_of_life_and_only_noauth_says_that_nobody_is_known() {
+    let (wire, mut far) = wire(1024);
+    let answered = |text: &str| Outcome::Answered(redis::parse_redis_value(text.as_bytes()).unwrap());
+    let asked = Instant::now();
+    for sign in ["+PONG\r\n", "-NOPERM no\r\n", "-ERR unknown command\r\n"] {
+        assert_eq!(verdict(&answered(sign), &wire, asked), Ok(()), "{sign}");
+    }
+    assert_eq!(verdict(&answered("-NOAUTH Authentication required.\r\n"), &wire, asked), Err(NOAUTH));
+
+    tokio::time::sleep(SECOND).await;
+    let asked = Instant::now();
+    assert_eq!(verdict(&Outcome::TimedOut, &wire, asked), Err(SILENT));
+    // A part of a large reply, which the answer to the PING stands behind.
+    let _large = get(&wire, "a");
+    tokio::time::sleep(SECOND).await;
+    far.write_all(b"$100\r\nabc").await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(verdict(&Outcome::TimedOut, &wire, asked), Ok(()));
 }

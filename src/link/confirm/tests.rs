@@ -1,3 +1,4 @@
+use super::{from_resp2, is_confirmation};
 use crate::link::{
     push::{PushReceiver, Pushes},
     reply::{Outcome, Reply},
@@ -122,4 +123,26 @@ async fn in_resp2_arrays_are_messages_confirmations_and_answers_to_ping() {
     barrier(&wire, &mut far).await;
     let kinds = [PushKind::Subscribe, PushKind::Message, PushKind::SUnsubscribe];
     assert_eq!(*received.0.lock().unwrap(), kinds);
+}
+
+#[test]
+fn every_kind_of_message_and_confirmation_is_known_by_its_name_in_resp2() {
+    let confirmations = [
+        ("subscribe", PushKind::Subscribe),
+        ("psubscribe", PushKind::PSubscribe),
+        ("ssubscribe", PushKind::SSubscribe),
+        ("unsubscribe", PushKind::Unsubscribe),
+        ("punsubscribe", PushKind::PUnsubscribe),
+        ("sunsubscribe", PushKind::SUnsubscribe),
+    ];
+    let messages = [("message", PushKind::Message), ("pmessage", PushKind::PMessage), ("smessage", PushKind::SMessage)];
+    let told = |name: &str| from_resp2(redis::parse_redis_value(array(name, "a").as_bytes()).unwrap());
+    for (name, kind) in confirmations.iter().chain(&messages) {
+        let data = vec![Value::BulkString(b"a".to_vec()), Value::Int(1)];
+        assert_eq!(told(name), Value::Push { kind: kind.clone(), data });
+    }
+    assert!(confirmations.iter().all(|(_, kind)| is_confirmation(kind)));
+    assert!(!messages.iter().any(|(_, kind)| is_confirmation(kind)));
+    assert!(!is_confirmation(&PushKind::Invalidate));
+    assert!(matches!(told("pong"), Value::Array(_)));
 }

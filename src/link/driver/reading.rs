@@ -29,14 +29,14 @@ use tokio::{
 /// next ones are completed. With all of them at once, client and server would wait for each other by turns.
 const SHARE: usize = 64;
 
-/// At least; between the two it is a quarter of the requests in flight. So 16 tasks have their replies in halves.
-/// With shares of `SHARE` they had all of them at once, and the server nothing to do until all had sent again. In halves
+/// At least; between the two it is a quarter of the requests in flight. So 16 tasks have their replies in halves. With
+/// shares of `SHARE` they had all of them at once, and the server nothing to do until all had sent again. In halves
 /// they did 1.1 times as many `GET`s of 64 bytes, 1.2 times as many `SET`s of 1 KiB and 1.6 times as many pipelines of
-/// ten, and 64 tasks 1.9 times as many `GET`s, on two cores shared with the server
-/// (`make bench-peers QUICK="--quick --workloads get,set,pipeline --runtimes ct --tasks 16"`). It costs more, smaller
-/// writes: a `GET` took 1.15 times the CPU time, and where client and server are kept on one core, there were fewer.
-/// On a cluster, whose other nodes have something to do meanwhile, 256 tasks did 0.7 times as many `GET`s with such shares
-/// (`--cluster 3`): there it is `SHARE`.
+/// ten, and 64 tasks 1.9 times as many `GET`s, on two cores shared with the server (`make bench-peers QUICK="--quick
+/// --workloads get,set,pipeline --runtimes ct --tasks 16"`). It costs more, smaller writes: a `GET` took 1.15 times the
+/// CPU time, and where client and server are kept on one core, there were fewer. On a cluster, whose other nodes have
+/// something to do meanwhile, 256 tasks did 0.7 times as many `GET`s with such shares (`--cluster 3`): there it is
+/// `SHARE`.
 const SMALLEST_SHARE: usize = 8;
 
 /// The same on many threads: few enough for the driver's own thread to be through with their callers before another one

@@ -36,7 +36,7 @@ fn setup(protocol: ProtocolVersion) -> Setup {
 
 fn current() -> Current {
     let token = AccessToken::opaque(TOKEN.to_owned(), HOUR, "tester").unwrap();
-    Current { token, generation: 1, username: "tester".into() }
+    Current { token, generation: 1, username: crate::ids::UserName::new("tester") }
 }
 
 /// What a connection says first, and what it says when the first of that is answered with `+OK`, if it waits for that;

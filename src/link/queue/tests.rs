@@ -1,9 +1,12 @@
 use super::{
-    super::reply::{Answer, Expect, Outcome},
+    super::{
+        reply::{Answer, Expect, Outcome, Slot},
+        spare::SPARE_SLOTS,
+    },
     *,
 };
 use futures_util::FutureExt;
-use std::pin::pin;
+use std::{cell::Cell, pin::pin};
 use tokio::time::Instant;
 
 fn queue() -> Queue {
@@ -163,10 +166,10 @@ async fn who_waits_is_woken_when_what_he_waits_for_is_answered() {
     assert!(two.as_mut().now_or_never().is_none() && all.as_mut().now_or_never().is_none());
     answer(&queue, &mut outstanding, 1);
     assert!(two.as_mut().now_or_never().is_some() && all.as_mut().now_or_never().is_none());
-    assert_eq!(queue.watchers.load(SeqCst), 1, "nobody is rung for who does not wait any more");
+    assert_eq!(queue.departures.awaited(), 1, "nobody is rung for who does not wait any more");
     answer(&queue, &mut outstanding, 1);
     assert!(all.as_mut().now_or_never().is_some());
-    assert_eq!(queue.watchers.load(SeqCst), 0);
+    assert_eq!(queue.departures.awaited(), 0);
 }
 
 /// The woken one must not find what he was woken for undone.
@@ -177,13 +180,18 @@ fn only_departures_of_commands_ring() {
     let _own = push(&queue, Access::Own, "own");
     let _command = push(&queue, Access::Open, "a");
     take(&queue, &mut outstanding, false);
-    let _watching = Watching::new(&queue.watchers);
-    let mut departed = pin!(queue.departed.notified());
-    departed.as_mut().enable();
+    let looks = Cell::new(0);
+    let mut looking = pin!(queue.departures.until(|| {
+        looks.set(looks.get() + 1);
+        false
+    }));
+    assert!(looking.as_mut().now_or_never().is_none());
     answer(&queue, &mut outstanding, 1);
-    assert!(departed.as_mut().now_or_never().is_none());
+    assert!(looking.as_mut().now_or_never().is_none());
+    assert_eq!(looks.get(), 1);
     answer(&queue, &mut outstanding, 1);
-    assert!(departed.as_mut().now_or_never().is_some());
+    assert!(looking.as_mut().now_or_never().is_none());
+    assert_eq!(looks.get(), 2);
 }
 
 #[test]

@@ -425,3 +425,16 @@ async fn what_ends_with_the_question_for_multi_has_not_been_sent() {
         drop(far);
     }
 }
+
+#[tokio::test]
+async fn asking_stands_right_before_the_command_and_its_answer_is_dropped() {
+    let (wire, mut far) = wire(1024);
+    let asked = wire.command(Access::Open, redis::cmd("GET").arg("a"), None, true).expect("the link is open").0;
+    let next = get(&wire, "b");
+    let expected = [redis::cmd("ASKING").get_packed_command(), packed("a"), packed("b")].concat();
+    let mut came = vec![0; expected.len()];
+    far.read_exact(&mut came).await.unwrap();
+    assert_eq!(came, expected);
+    far.write_all(b"+OK\r\n$1\r\n1\r\n$1\r\n2\r\n").await.unwrap();
+    assert_eq!((answered(asked).await, answered(next).await), (text("1"), text("2")));
+}

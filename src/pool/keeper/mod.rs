@@ -3,6 +3,8 @@
 //! It works level-triggered: after every event it compares how the seats are with how they should be, and starts what
 //! is missing. No event carries a meaning of its own, so none can be lost or come too late.
 
+mod dialing;
+mod leaving;
 mod outcome;
 mod own;
 mod rotation;
@@ -11,28 +13,24 @@ pub(super) mod tests;
 
 use super::{
     Availability, DialPace, Pool, Roster, SeatTotal,
-    leases::{Leases, Ticket, is_given_up},
-    seat::{Gone, Purpose, Seat, Task},
+    leases::Leases,
+    seat::{Purpose, Seat, Task},
     seat_total::SeatPart,
 };
 use crate::{
     admission::Admission,
-    error::{Error, ErrorKind, Stage},
-    link::{Condition, EXPIRED, Link, Setup},
-    observe::{
-        event::Event,
-        journal::Journal,
-        trace::{outcome, target},
-    },
+    error::Error,
+    link::{Condition, Link, Setup},
+    observe::{event::Event, journal::Journal, trace::target},
     token::{Current, Tokens},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, oneshot},
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until},
 };
-use tracing::{Instrument, Span, field::Empty, info_span};
+use tracing::{Span, field::Empty, info_span};
 
 /// Without anything to do, the keeper looks around this often.
 const ROUND: Duration = Duration::from_secs(1);
@@ -176,64 +174,6 @@ impl Keeper {
         }
     }
 
-    /// Takes what is down out of its seat, and shows the commands what there is.
-    fn tidy(&mut self) {
-        let now = Instant::now();
-        self.shared.leases.tidy(&self.pool, now);
-        let has_died = |link: &&Arc<Link>| link.authenticated_until() <= now && !link.is_validating();
-        for link in self.seats.iter().flat_map(Seat::links).filter(has_died) {
-            // The server is about to cut it, and whatever is in flight with it. Not so one whose `AUTH` has been
-            // accepted in time, though nobody has read that yet: the end of the `AUTH` says which it is.
-            link.retire(EXPIRED);
-        }
-        if self.seats.iter().flat_map(Seat::links).any(|link| link.is_silent()) {
-            // Whether the server is slow or that link alone is stuck, the others' answers tell.
-            self.suspect_all(now);
-            self.shared.trouble.notify_one();
-        }
-        let gone: Vec<_> = self.seats.iter_mut().flat_map(Seat::tidy).collect();
-        if gone.is_empty() {
-            return;
-        }
-        self.take_out(gone.iter().map(|gone| &gone.link));
-        let mut is_fault = false;
-        for Gone { link, reason, ticket, is_alone } in gone {
-            let (node, id) = (self.node(), link.id());
-            self.let_go(link, ticket, is_alone);
-            if is_given_up(reason) {
-                self.shared.journal.record(Event::LinkRetired { node, link: id });
-            } else {
-                is_fault = true;
-                self.shared.journal.record(Event::LinkDown { node, link: id, reason });
-            }
-        }
-        if !is_fault {
-            return;
-        }
-        self.shared.trouble.notify_one();
-        for (link, by) in self.seats.iter_mut().filter_map(Seat::replaced) {
-            self.shared.journal.record(Event::LinkReplaced { node: Arc::clone(&self.setup.node), link, by });
-        }
-        // What took one link may have taken others: better a PING finds out than the commands of somebody.
-        self.suspect_all(now);
-    }
-
-    /// Has every link answer a `PING`, if that has not just been done.
-    fn suspect_all(&mut self, now: Instant) {
-        if now >= self.next_doubt {
-            self.next_doubt = now + ROUND;
-            self.seats.iter().flat_map(Seat::links).for_each(|link| link.suspect());
-        }
-    }
-
-    /// Takes links out of use that are in no seat any more. What is on its way on them may be answered before their
-    /// connections close.
-    fn take_out<'a>(&self, links: impl Iterator<Item = &'a Arc<Link>>) {
-        // In this order, so that whoever looks for a live link finds it at every moment.
-        links.for_each(|link| self.pool.leaves(link));
-        self.publish();
-    }
-
     /// The address of the node, as events name it.
     fn node(&self) -> Arc<str> {
         Arc::clone(&self.setup.node)
@@ -247,23 +187,6 @@ impl Keeper {
         let filled = shared.clone().filter(|seat| seat.link.is_some()).count();
         let links = shared.flat_map(Seat::links);
         self.pool.publish(links.map(Arc::clone).collect(), filled);
-    }
-
-    /// Has a link that was taken out close when it is through; its `ticket` is good until then.
-    fn let_go(&mut self, link: Arc<Link>, ticket: Option<Ticket>, is_alone: bool) {
-        let limit = Instant::now() + self.setup.command_timeout.max(self.shared.options.ping_timeout);
-        self.tasks.push(Box::pin(async move {
-            // What a broken connection has in flight is gone, not answered.
-            let drained = timeout_at(limit, link.drained()).await.is_ok() && !link.has_ended();
-            let id = link.id();
-            if drained && is_alone {
-                // Its user may hold it for long, and cannot send anything over it any more.
-                link.end();
-            }
-            drop(link);
-            drop(ticket);
-            Done::LetGo { link: id, drained }
-        }));
     }
 
     fn counts(&self) -> LinkCounts {
@@ -324,58 +247,6 @@ impl Keeper {
         }
     }
 
-    /// Opens a link, if it is time, and gives up at `deadline`.
-    fn dial(&mut self, index: usize, counts: &mut LinkCounts, deadline: Option<Instant>) {
-        // The first dial is made all the same: it is how `connect` learns why there is no token.
-        let no_token = self.shared.tokens.is_dead() && self.first.is_none();
-        let now = Instant::now();
-        let newest = self.shared.tokens.live().map_or(0, |current| current.generation);
-        let may = self.seats[index].may_dial(now, newest);
-        if no_token || !may || self.first.is_some() && counts.dialing > 0 {
-            return;
-        }
-        let Some(dialing) = self.shared.pace.admit(now, counts.dialing) else {
-            self.paced_until = self.shared.pace.next(now, counts.dialing);
-            return;
-        };
-        counts.dialing += 1;
-        self.pool.dial_began();
-        let setup = Arc::clone(&self.setup);
-        let mut tokens = self.shared.tokens.clone();
-        let (keeper, admission) = (Arc::clone(&self.pool.keeper), Arc::clone(&self.shared.admission));
-        let pool = &*self.shared.journal.name();
-        let span =
-            info_span!(target: target::LINK, "dial", pool, node = &*self.setup.node, seat = index, outcome = Empty);
-        let dial = async move {
-            let mut generation = 0;
-            let token = async {
-                let current = tokens.current().await?;
-                generation = current.generation;
-                Ok(current)
-            };
-            let open = async {
-                let open = Link::open(&setup, token, keeper, admission);
-                match deadline {
-                    None => open.await,
-                    Some(deadline) => timeout_at(deadline, open).await.unwrap_or_else(|_| Err(too_late())),
-                }
-            };
-            let result = open.await;
-            Span::current().record("outcome", outcome(&result));
-            drop(dialing);
-            let result = result.map(|link| (link, now.elapsed()));
-            Done::Dialed { seat: index, generation, result }
-        };
-        let seat = &mut self.seats[index];
-        if seat.task == Task::None && seat.link.is_none() {
-            seat.task = Task::Dial;
-        } else {
-            // The link in this place is looked after meanwhile.
-            seat.opens_standby = true;
-        }
-        self.tasks.push(Box::pin(dial.instrument(span)));
-    }
-
     fn check(&mut self, index: usize, link: &Arc<Link>) {
         let (link, limit) = (Arc::clone(link), self.shared.options.ping_timeout);
         self.start(index, Task::Check, async move {
@@ -409,8 +280,4 @@ fn reauth_span(shared: &Shared, setup: &Setup, link: &Link, current: &Current) -
     let (pool, node) = (&*shared.journal.name(), &*setup.node);
     let generation = current.generation;
     info_span!(target: target::LINK, "reauth", pool, node, link = link.id(), generation, outcome = Empty)
-}
-
-fn too_late() -> Error {
-    Error::new(ErrorKind::Timeout(Stage::Connect), "no second connection came up in time to stand in for the only one")
 }

@@ -24,7 +24,7 @@ impl Keeper {
                 self.seats.len() - 1
             });
             let seat = &mut self.seats[at];
-            seat.purpose = order.purpose;
+            seat.begin(order.purpose);
             seat.ticket = order.ticket.take();
             seat.order = Some(order);
         }

@@ -109,3 +109,48 @@ async fn what_nobody_uses_for_a_minute_is_closed() {
     leases.clear(&there);
     assert_eq!(offered(&leases, &there), None);
 }
+
+#[tokio::test]
+async fn what_is_down_or_belongs_to_a_node_that_is_gone_does_not_wait_for_a_user() {
+    let leases = Leases::new(4);
+    let (pool, roster) = pool(&leases);
+    let ((broken, _broken), (late, _late)) = (link(1), link(2));
+    let lease = leased(&leases, &pool, &broken);
+    broken.retire("broken");
+    lease.give_back();
+    assert_eq!(leases.next_to_tidy(&pool), None);
+    let lease = leased(&leases, &pool, &late);
+    drop(roster);
+    lease.give_back();
+    assert_eq!(leases.next_to_tidy(&pool), None);
+}
+
+#[test]
+fn what_its_own_client_closes_is_no_fault_of_the_servers() {
+    assert!(is_given_up(UNUSED) && is_given_up(LEFT));
+    assert!(!is_given_up("the connection was closed"));
+}
+
+#[tokio::test]
+async fn what_was_opened_for_somebody_who_has_gone_waits_for_the_next_one_unless_it_is_a_subscribers() {
+    let leases = Leases::new(4);
+    let (pool, roster) = pool(&leases);
+    let ((waited_for, _a), (left, _b), (subscriber, mut far)) = (link(1), link(2), link(3));
+    let Offer::Ticket(ticket) = leases.offer(&pool) else { panic!("a ticket") };
+    let there = pool.order_lease(ticket);
+    let fill = |link: &Arc<Link>| {
+        let order = roster.take_orders().pop().expect("an order");
+        order.fill(Arc::clone(link), &pool, &leases);
+    };
+    fill(&waited_for);
+    let lease = there.await.expect("the link is given to who waits").begin();
+    assert_eq!(lease.link().id(), 1);
+
+    let Offer::Ticket(ticket) = leases.offer(&pool) else { panic!("a ticket") };
+    drop(pool.order_lease(ticket));
+    fill(&left);
+    drop(pool.order_subscriber());
+    fill(&subscriber);
+    assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "nobody looks for a subscriber's link among those that wait");
+    assert_eq!(offered(&leases, &pool), Some(2));
+}

@@ -572,8 +572,8 @@ async fn a_token_without_a_username_says_what_to_set() {
     };
     let Err(error) = with_name(None).current().await else { panic!("a token without a name") };
     assert!(error.to_string().contains("username"), "{error}");
-    let current = with_name(Some(Arc::from("me"))).current().await.unwrap();
-    assert_eq!(&*current.username, "me");
+    let current = with_name(Some(UserName::new("me"))).current().await.unwrap();
+    assert_eq!(current.username.expose(), "me");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Arguments of every kind, and what is none.
 
-use super::Command;
+use super::{Command, streams};
 use fastrand::Rng;
 
 const NUMBERS: &[&str] = &[
@@ -139,7 +139,7 @@ const PATTERNS: &[&[u8]] = &[
 /// Adds an argument of this kind, or those that go together; `times` is another one each time.
 pub(super) fn of_kind(kind: &str, rng: &mut Rng, times: u64, command: &mut Command) {
     let text = match kind {
-        "key" | "str" | "num" | "hash" | "list" | "members" => return command.push(key(kind, rng)),
+        "key" | "str" | "num" | "hash" | "list" | "members" | "stream" => return command.push(key(kind, rng)),
         "value" | "field" => return command.push(pick(VALUES, rng).to_vec()),
         "pattern" => return command.push(pick(PATTERNS, rng).to_vec()),
         "number" => number(rng),
@@ -164,6 +164,18 @@ pub(super) fn of_kind(kind: &str, rng: &mut Rng, times: u64, command: &mut Comma
             pick(&["0", "0", "0", "+0", "", "-1", "abc", " 0", "0x", "99999999999999999999", "007"], rng).to_string()
         }
         "scan" => return scan_option(rng, command),
+        "several" => {
+            let keys = rng.u8(1..4);
+            command.push(seldom_odd(rng, |_| keys.to_string()).into_bytes());
+            return (0..keys).for_each(|_| command.push(key("list", rng)));
+        }
+        "most" => {
+            command.push(b"COUNT".to_vec());
+            seldom_odd(rng, |rng| rng.i64(-1..4).to_string())
+        }
+        "patience" => pick(&["0.001", "0.002", "1e-3", "0.001", "-1", "abc", ""], rng).to_string(),
+        "moment" => pick(&["1", "2", "1", "2", "-1", "abc", "0.5"], rng).to_string(),
+        kind if streams::knows(kind) => return streams::of_kind(kind, rng, times, command),
         literal => literal.to_owned(),
     };
     command.push(text.into_bytes());
@@ -182,13 +194,13 @@ pub(super) fn junk(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-fn pick<T: Copy>(all: &[T], rng: &mut Rng) -> T {
+pub(super) fn pick<T: Copy>(all: &[T], rng: &mut Rng) -> T {
     all[rng.usize(..all.len())]
 }
 
 /// Mostly one of a few keys that hold what the command works on.
 fn key(kind: &str, rng: &mut Rng) -> Vec<u8> {
-    const KINDS: [&str; 5] = ["str", "num", "hash", "list", "members"];
+    const KINDS: [&str; 6] = ["str", "num", "hash", "list", "members", "stream"];
     let kind = if KINDS.contains(&kind) && rng.u8(..) < 230 { kind } else { pick(&KINDS, rng) };
     match rng.u8(..) {
         0..4 => Vec::new(),
@@ -201,7 +213,7 @@ fn number(rng: &mut Rng) -> String {
     if rng.bool() { rng.i64(-100..100).to_string() } else { pick(NUMBERS, rng).to_owned() }
 }
 
-fn seldom_odd(rng: &mut Rng, usual: impl Fn(&mut Rng) -> String) -> String {
+pub(super) fn seldom_odd(rng: &mut Rng, usual: impl Fn(&mut Rng) -> String) -> String {
     if rng.u8(..) < 40 { pick(NUMBERS, rng).to_owned() } else { usual(rng) }
 }
 
@@ -266,7 +278,7 @@ fn moment(option: &str, rng: &mut Rng, times: u64, command: &mut Command) {
 fn scan_option(rng: &mut Rng, command: &mut Command) {
     let (option, value) = match rng.u8(..4) {
         0 => ("MATCH", pick(PATTERNS, rng).to_vec()),
-        1 => ("TYPE", pick(&["string", "HASH", "list", "set", "zset"], rng).as_bytes().to_vec()),
+        1 => ("TYPE", pick(&["string", "HASH", "list", "set", "zset", "stream"], rng).as_bytes().to_vec()),
         2 => ("COUNT", pick(NUMBERS, rng).as_bytes().to_vec()),
         _ => ("COUNT", b"1000000".to_vec()),
     };

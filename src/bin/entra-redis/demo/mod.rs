@@ -24,7 +24,8 @@ use view::View;
 /// Shows tokens that rotate under load, on the emulator, with nothing installed.
 ///
 /// The emulator plays Microsoft Entra ID and Azure Managed Redis on loopback ports. Its tokens live three seconds, and
-/// it cuts every connection whose token has expired. Tasks count to Redis meanwhile, through one handle that they share.
+/// it cuts every connection whose token has expired. Tasks count to Redis meanwhile, through one handle that they
+/// share.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {

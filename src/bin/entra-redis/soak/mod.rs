@@ -1,17 +1,26 @@
 //! `entra-redis soak`: load on any cache, for as long as you like. `nodes` of its report counts the nodes that keys went
 //! to, over the whole run: one that has taken another one's place counts, too.
 
+mod blocking;
+mod cached;
+mod counts;
+mod plan;
 mod progress;
+mod pubsub;
 mod register;
+mod report;
+mod servers;
 mod tally;
+mod transactions;
 mod worker;
 
 use crate::{failure::Failure, settings, terminal};
 use clap::Args;
-use entra_redis::{Config, Counters, EntraRedis};
-use hdrhistogram::Histogram;
+use entra_redis::{Config, EntraRedis, ErrorKind};
+use plan::{BREATH, Plan};
 use progress::Progress;
-use serde_json::json;
+use report::End;
+use servers::Servers;
 use std::{
     collections::HashSet,
     fs,
@@ -21,8 +30,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tally::{Kind, histogram};
-use tokio::{runtime::Handle, time::sleep};
-use worker::{Plan, Worker};
+use tokio::{runtime::Handle, task::JoinSet, time::sleep};
+use worker::Worker;
 
 /// Puts load on a cache: every task writes its own keys, reads them back and checks what it reads.
 ///
@@ -31,8 +40,13 @@ use worker::{Plan, Worker};
 ///
 /// After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
 /// been started anew since.
+///
+/// --pubsub, --blocking, --transactions and --cached run further workloads beside that, on the same handle, each with
+/// checks of its own. What a command may have done whose outcome is unknown is held against nobody; everything else has
+/// to be there, once.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Options {
     /// How long to run.
     #[arg(long, default_value_t = 60)]
@@ -59,6 +73,18 @@ pub(crate) struct Options {
     /// Ends with one line of JSON.
     #[arg(long)]
     json: bool,
+    /// Besides, numbered messages over channels, a pattern and sharded channels (Redis 7), as they are heard.
+    #[arg(long)]
+    pubsub: bool,
+    /// Besides, numbered elements through queues, taken by BLMOVE, BRPOPLPUSH, BLPOP and BRPOP.
+    #[arg(long)]
+    blocking: bool,
+    /// Besides, counters that are raised by WATCH, MULTI and EXEC.
+    #[arg(long)]
+    transactions: bool,
+    /// Besides, reads by way of a near cache, of values that grow.
+    #[arg(long)]
+    cached: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -67,10 +93,24 @@ Examples:
   entra-redis soak --tasks 256 --pool-size 4
   entra-redis soak --chaos --command-timeout 2000
                                              beside `entra-redis emulator --chaos`
+  entra-redis soak --pubsub --blocking --transactions --cached
+                                             everything that a handle can do
 
-Exit status: 0 if there was no error and no wrong read. With --chaos: if there was no wrong read, no error but those that
-this explains (deadlines that passed, connections that were lost, tokens that were not to be had), and every key could be
-read at the end. Ctrl-C ends the run early, with its report; a second one ends it at once.";
+Exit status: 0 if there was no error, no wrong read and no other fault. With --chaos: if there was no wrong read, no other
+fault, no error but those that this explains (deadlines that passed, connections that were lost, tokens that were not to
+be had), and every key could be read at the end. Ctrl-C ends the run early, with its report; a second one ends it at once.
+
+Figures of the last line, which are always there, and 0 without the option:
+  --pubsub        messages, gaps: what was heard. messages_missing: no gap tells of them; messages_twice and
+                  messages_out_of_order: each a fault. On a cluster, of ordinary channels: messages_lost_between_nodes,
+                  with --chaos, which no subscriber can know; messages_again, from another node, behind a gap
+  --blocking      elements: what was taken. elements_lost, elements_twice: each a fault. elements_unheard: popped by BLPOP
+                  or BRPOP for a connection that was lost, as Redis does; what is moved by BLMOVE must not be lost
+  --transactions  transactions: what was committed. wrong_counts: counts and logs that do not agree with that, a fault
+  --cached        cached_reads, cache_hits, hit_ratio. stale_reads: older than one that ended before, than what the handle
+                  has written, or than max_staleness (1 s), a fault
+first_fault says what the first one was; excused counts what a server that was started anew, or has gone, explains;
+workloads names what was run. commands and latencies are those of the plain load, errors those of all.";
 
 /// By then buffers have found their sizes: memory that is used later is memory that grows.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -78,17 +118,18 @@ const WARM_UP: Duration = Duration::from_secs(5);
 /// How long tasks may take to go once the handle is gone.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What is known at the end besides.
-struct End {
-    counters: Counters,
-    retried: u64,
-    latency: Histogram<u64>,
-    /// Whether every task could read all of its keys in the end.
-    recovered: bool,
-    /// Memory of this process after the warm-up and at the end, in KiB.
-    resident: [Option<u64>; 2],
-    tasks: usize,
-    nodes: usize,
+impl Options {
+    /// What is run, by the names of the options.
+    fn workloads(&self) -> Vec<&'static str> {
+        let all = [
+            (true, "plain"),
+            (self.pubsub, "pubsub"),
+            (self.blocking, "blocking"),
+            (self.transactions, "transactions"),
+            (self.cached, "cached"),
+        ];
+        all.into_iter().filter(|(is_run, _)| *is_run).map(|(_, name)| name).collect()
+    }
 }
 
 pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
@@ -98,69 +139,56 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
         Err(error) => {
             _ = error.tell();
             plan.tally.fail(Kind::Other, &error);
-            End {
-                counters: Counters::default(),
-                retried: 0,
-                latency: histogram(),
-                recovered: false,
-                resident: [None; 2],
-                tasks: tasks_left().await,
-                nodes: 0,
-            }
+            End::of_none(tasks_left().await)
         }
     };
-    let End { counters, retried, latency, recovered, resident, tasks, nodes } = end;
-    let notes = plan.tally.notes();
-    let report = json!({
-        "commands": plan.tally.commands(),
-        "errors": notes.errors(),
-        "wrong_reads": notes.wrong_reads,
-        "tokens_fetched": counters.tokens_fetched,
-        "rotations": counters.rotations,
-        "reauths": counters.reauths,
-        "reconnects": counters.reconnects,
-        "p50_us": latency.value_at_quantile(0.5),
-        "p99_us": latency.value_at_quantile(0.99),
-        "max_us": plan.tally.slowest_us(),
-        "first_error": notes.first_error,
-        "last_error_at_s": notes.last_error_at.map(|at| at.as_secs_f64()),
-        "errors_by_kind": notes.errors_by_kind(),
-        "unexplained_errors": notes.unexplained_errors,
-        "first_unexplained_error": notes.first_unexplained_error,
-        "first_wrong_read": notes.first_wrong_read,
-        "recovered": recovered,
-        "faults_met": {
-            "links_lost": counters.links_lost,
-            "dial_failures": counters.dial_failures,
-            "token_failures": counters.token_failures,
-            "reauth_failures": counters.reauth_failures,
-        },
-        "retried": retried,
-        "rss_start_kib": resident[0],
-        "rss_end_kib": resident[1],
-        "tasks_end": tasks,
-        "nodes": nodes,
-    });
+    let report = report::json(options, &plan, &end);
     if options.json {
         writeln!(stdout(), "{report}")?;
     } else {
-        writeln!(stdout(), "{report:#}")?;
+        writeln!(stdout(), "{}\n{report:#}", report::sentences(options, &plan).join("\n"))?;
     }
-    Ok(ExitCode::from(u8::from(!(notes.are_clean() && recovered))))
+    let is_clean = plan.tally.notes().are_clean() && plan.counts.faults() == 0;
+    Ok(ExitCode::from(u8::from(!(is_clean && end.recovered))))
+}
+
+/// Starts what is run beside the plain load; each says whether all was well in the end.
+fn others(options: &Options, plan: &Arc<Plan>, redis: &EntraRedis, servers: &Servers) -> JoinSet<bool> {
+    let mut others = JoinSet::new();
+    let parts = || (Arc::clone(plan), redis.clone());
+    if options.pubsub {
+        let (plan, redis) = parts();
+        others.spawn(pubsub::run(plan, redis));
+    }
+    if options.blocking {
+        let (plan, redis) = parts();
+        others.spawn(blocking::run(plan, redis, servers.clone()));
+    }
+    if options.transactions {
+        let (plan, redis) = parts();
+        others.spawn(transactions::run(plan, redis, servers.clone()));
+    }
+    if options.cached {
+        let (plan, redis) = parts();
+        others.spawn(cached::run(plan, redis, servers.clone()));
+    }
+    others
 }
 
 /// The run itself, until its time is over or it is interrupted.
 async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
     let (host, port) = settings::endpoint()?;
     let mut redis = tokio::select! {
-        connected = EntraRedis::connect(&host, port, config(options)?) => connected?,
+        connected = connect(options, plan, &host, port) => connected?,
         _ = terminal::interrupted() => return Err("interrupted before there was a connection".to_owned().into()),
     };
-    let names = plan.names(&mut redis).await;
-    let worker = |task| Worker::new(plan, &redis, task, names.as_ref());
+    plan.begin();
+    let servers = Servers::look(plan, &mut redis).await;
+    let worker = |task| Worker::new(plan, &redis, task, &servers);
     let tasks: Vec<_> = (0..options.tasks).map(|task| tokio::spawn(worker(task).run())).collect();
+    let mut others = others(options, plan, &redis, &servers);
     let used = Arc::new(Mutex::new(HashSet::new()));
-    let progress = Progress::new(plan, &redis, &used, options.seconds);
+    let progress = Progress::new(plan, &redis, &used, options);
     let progress = tokio::spawn(progress.run());
     let warm_up = WARM_UP.min(Duration::from_secs(options.seconds) / 10);
     let stopped = plan.stopped();
@@ -177,6 +205,9 @@ async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
             let done = task.await.map_err(|error| Failure::new("a task of the load ended", error))?;
             latency.add(done.latency).map_err(|error| Failure::new("cannot add up the latencies", error))?;
             recovered &= done.recovered;
+        }
+        while let Some(was_well) = others.join_next().await {
+            recovered &= was_well.map_err(|error| Failure::new("a task of the load ended", error))?;
         }
         Ok::<_, Failure>((latency, recovered))
     };
@@ -203,6 +234,20 @@ async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
     drop(redis);
     let (counters, retried) = (stats.counters, stats.commands.retried);
     Ok(End { counters, retried, latency, recovered, resident, tasks: tasks_left().await, nodes })
+}
+
+/// With chaos, what goes wrong may do so at once, and pass.
+async fn connect(options: &Options, plan: &Plan, host: &str, port: u16) -> Result<EntraRedis, Failure> {
+    let limit = plan.recovers_until();
+    loop {
+        match EntraRedis::connect(host, port, config(options)?).await {
+            Ok(redis) => return Ok(redis),
+            Err(error) if !plan.chaos || limit.has_passed() || error.kind() == ErrorKind::Configuration => {
+                return Err(error.into());
+            }
+            Err(_) => sleep(10 * BREATH).await,
+        }
+    }
 }
 
 /// Tasks that are still there a moment after everything has ended.

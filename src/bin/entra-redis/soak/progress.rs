@@ -1,6 +1,6 @@
 //! How the load goes: a bar on a terminal, a line a second elsewhere.
 
-use super::worker::Plan;
+use super::{Options, counts::Figure, plan::Plan};
 use crate::terminal::{self, Colour, Lines, Screen, grouped};
 use entra_redis::{EntraRedis, NodeStats, Stats};
 use std::{
@@ -22,14 +22,22 @@ pub(super) struct Progress {
     redis: EntraRedis,
     used: Arc<Mutex<HashSet<String>>>,
     seconds: u64,
+    /// What is run, by name.
+    workloads: Vec<&'static str>,
     /// Commands at the last look, and when that was.
     before: (u64, Instant),
 }
 
 impl Progress {
-    pub(super) fn new(plan: &Arc<Plan>, redis: &EntraRedis, used: &Arc<Mutex<HashSet<String>>>, seconds: u64) -> Self {
+    pub(super) fn new(
+        plan: &Arc<Plan>,
+        redis: &EntraRedis,
+        used: &Arc<Mutex<HashSet<String>>>,
+        options: &Options,
+    ) -> Self {
         let (plan, used) = (Arc::clone(plan), Arc::clone(used));
-        Self { plan, redis: redis.clone(), used, seconds, before: (0, Instant::now()) }
+        let (seconds, workloads) = (options.seconds, options.workloads());
+        Self { plan, redis: redis.clone(), used, seconds, workloads, before: (0, Instant::now()) }
     }
 
     /// Says how it goes, for ever.
@@ -42,13 +50,15 @@ impl Progress {
             note_used(&self.used, &self.redis.manager().stats());
             sleep(FRAME).await;
             if let Some(bar) = &mut bar {
-                let now = self.figures();
+                let mut drawing = vec![self.bar(errors), format!("  {}", self.figures())];
+                drawing.extend(self.others().map(|others| format!("  {others}")));
                 // A terminal that has gone is nobody's loss.
-                _ = bar.draw(&mut stderr(), &[self.bar(errors), format!("  {now}")]);
+                _ = bar.draw(&mut stderr(), &drawing);
             }
             if lines && frame.is_multiple_of(5) {
-                let line = format!("{:4.0} s  {}", self.plan.tally.elapsed().as_secs_f32(), self.figures());
-                _ = writeln!(stdout(), "{line}");
+                let others = self.others().map(|others| format!("  {others}")).unwrap_or_default();
+                let seconds = self.plan.tally.elapsed().as_secs_f32();
+                _ = writeln!(stdout(), "{seconds:4.0} s  {}{others}", self.figures());
             }
             if frame.is_multiple_of(5) {
                 self.before = (self.plan.tally.commands(), Instant::now());
@@ -79,6 +89,29 @@ impl Progress {
             "{rate:>8.0} commands/s  errors {errors}  wrong reads {wrong_reads}  rotations {}  re-AUTHs {}  reconnects {}",
             counters.rotations, counters.reauths, counters.reconnects,
         )
+    }
+}
+
+impl Progress {
+    /// How the workloads beside the plain one go.
+    fn others(&self) -> Option<String> {
+        let figures = self.workloads.iter().filter_map(|workload| {
+            Some(match *workload {
+                "pubsub" => (Figure::Messages, "messages"),
+                "blocking" => (Figure::Elements, "elements"),
+                "transactions" => (Figure::Transactions, "transactions"),
+                "cached" => (Figure::CachedReads, "cached reads"),
+                _ => return None,
+            })
+        });
+        let counts = &self.plan.counts;
+        let mut parts: Vec<_> =
+            figures.map(|(figure, name)| format!("{name} {}", grouped(counts.get(figure)))).collect();
+        if parts.is_empty() {
+            return None;
+        }
+        parts.push(format!("faults {}", counts.faults()));
+        Some(parts.join("  "))
     }
 }
 

@@ -29,10 +29,15 @@ pub(super) enum Kind {
     /// Redis answered with an error.
     Answered,
     Other,
+    /// Redis answered that the command is for another node, or for nobody just now.
+    Unsettled,
 }
 
+/// The codes of such answers.
+const UNSETTLED: [&str; 7] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "LOADING"];
+
 impl Kind {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::TimedOut, "timed_out"),
         (Self::Lost, "lost"),
         (Self::Unauthenticated, "unauthenticated"),
@@ -40,6 +45,7 @@ impl Kind {
         (Self::Closed, "closed"),
         (Self::Answered, "answered"),
         (Self::Other, "other"),
+        (Self::Unsettled, "unsettled"),
     ];
 
     fn of(error: &RedisError) -> Self {
@@ -49,6 +55,7 @@ impl Kind {
             Some(ErrorKind::Closed) => Self::Closed,
             _ if error.kind() == redis::ErrorKind::AuthenticationFailed => Self::Unauthenticated,
             _ if error.is_connection_dropped() => Self::Lost,
+            _ if error.code().is_some_and(|code| UNSETTLED.contains(&code)) => Self::Unsettled,
             // Errors of this side have no code.
             _ if error.code().is_some() => Self::Answered,
             _ => Self::Other,
@@ -61,10 +68,10 @@ impl Kind {
         !matches!(self, Self::Unauthenticated | Self::Overloaded | Self::Closed)
     }
 
-    /// Whether that happens when connections are cut or freeze, the server stands still or restarts, or there are no
-    /// tokens.
+    /// Whether that happens when connections are cut or freeze, the server stands still or restarts, a replica takes its
+    /// place, or there are no tokens.
     fn is_explained_by_chaos(self) -> bool {
-        matches!(self, Self::TimedOut | Self::Lost | Self::Unauthenticated)
+        matches!(self, Self::TimedOut | Self::Lost | Self::Unauthenticated | Self::Unsettled)
     }
 }
 
@@ -129,6 +136,11 @@ impl Tally {
         latency.saturating_record(took);
         self.slowest_us.fetch_max(took, Relaxed);
         self.commands.fetch_add(1, Relaxed);
+        self.noted(result)
+    }
+
+    /// Notes how a command ended that is none of the plain load: it may block, or be several.
+    pub(super) fn noted<T>(&self, result: RedisResult<T>) -> Result<T, Kind> {
         result.map_err(|error| {
             let kind = Kind::of(&error);
             self.fail(kind, &error);

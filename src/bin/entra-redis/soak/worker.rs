@@ -1,122 +1,29 @@
 //! One task: it writes its own keys, reads them back, and judges what it reads.
 
 use super::{
-    Options,
+    plan::{BREATH, Plan},
     register::Register,
-    tally::{Kind, Tally, histogram},
+    servers::{Change, Servers},
+    tally::{Kind, histogram},
 };
 use entra_redis::EntraRedis;
 use hdrhistogram::Histogram;
-use redis::{AsyncCommands, Value};
-use std::{
-    array::from_fn,
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::{sync::watch, time::sleep};
+use redis::AsyncCommands;
+use std::{array::from_fn, sync::Arc};
+use tokio::time::sleep;
 
 /// Each task has this many keys of its own.
 const KEYS: usize = 16;
 
-/// Keys vanish by themselves after a run, but not within one.
-const AFTERLIFE_SECONDS: u64 = 600;
-
-/// After an error a task takes a breath: with no token, commands fail at once.
-const BREATH: Duration = Duration::from_millis(10);
-
 /// How much is shown of a value that should not be there.
 const SHOWN: usize = 32;
-
-/// What all tasks share.
-pub(super) struct Plan {
-    pub(super) tally: Tally,
-    end: Instant,
-    /// Set when somebody wants an earlier end.
-    stop: watch::Sender<bool>,
-    chaos: bool,
-    recovery: Duration,
-    value_size: usize,
-    /// Keeps the keys of this run apart from those of all others.
-    run: u64,
-    expiry_seconds: u64,
-}
-
-impl Plan {
-    pub(super) fn new(options: &Options) -> Self {
-        Self {
-            tally: Tally::new(options.chaos),
-            end: Instant::now() + Duration::from_secs(options.seconds),
-            stop: watch::Sender::new(false),
-            chaos: options.chaos,
-            recovery: Duration::from_secs(options.recovery),
-            value_size: options.value_size,
-            run: fastrand::u64(..),
-            expiry_seconds: options.seconds.saturating_add(AFTERLIFE_SECONDS),
-        }
-    }
-
-    /// Ends the run before its time.
-    pub(super) fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    fn is_over(&self) -> bool {
-        *self.stop.borrow() || Instant::now() >= self.end
-    }
-
-    /// Waits for an end before its time.
-    pub(super) fn stopped(&self) -> impl Future<Output = ()> + use<> {
-        let mut stop = self.stop.subscribe();
-        async move { _ = stop.wait_for(|stop| *stop).await }
-    }
-
-    /// What the servers call themselves, another name after each start; none if they do not say.
-    pub(super) async fn names(&self, redis: &mut EntraRedis) -> Option<Names> {
-        let limit = Instant::now() + self.recovery;
-        loop {
-            match redis::cmd("INFO").arg("server").query_async::<Value>(redis).await {
-                Ok(info) => return Some(names(info)).filter(|names| !names.is_empty()),
-                // Not to everybody, perhaps.
-                Err(error) if error.code().is_some() => return None,
-                Err(_) if Instant::now() >= limit => return None,
-                Err(_) => sleep(BREATH).await,
-            }
-        }
-    }
-}
-
-/// The name of each server by its address, which is empty for a single endpoint.
-pub(super) type Names = BTreeMap<String, String>;
-
-/// Those in a reply to `INFO`. That of a cluster is a map, with an error for a node that does not answer.
-fn names(info: Value) -> Names {
-    let name = |info: Value| {
-        let info: String = redis::from_redis_value(info).ok()?;
-        info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned)
-    };
-    match info {
-        Value::Map(nodes) => nodes
-            .into_iter()
-            .filter_map(|(node, info)| Some((redis::from_redis_value(node).ok()?, name(info)?)))
-            .collect(),
-        info => name(info).map(|name| (String::new(), name)).into_iter().collect(),
-    }
-}
-
-/// Whether keys may be lost between the two looks: a server was started anew. With `chaos`, also if a node has gone:
-/// its replica may not have had all of its writes.
-fn may_have_lost(before: &Names, now: &Names, chaos: bool) -> bool {
-    before.iter().any(|(node, name)| now.get(node).map_or(chaos, |newer| newer != name))
-}
 
 pub(super) struct Worker {
     plan: Arc<Plan>,
     redis: EntraRedis,
     task: usize,
     keys: [Register; KEYS],
-    /// The servers', at the last look.
-    names: Option<Names>,
+    servers: Servers,
     latency: Histogram<u64>,
 }
 
@@ -128,13 +35,13 @@ pub(super) struct Done {
 }
 
 impl Worker {
-    pub(super) fn new(plan: &Arc<Plan>, redis: &EntraRedis, task: usize, names: Option<&Names>) -> Self {
+    pub(super) fn new(plan: &Arc<Plan>, redis: &EntraRedis, task: usize, servers: &Servers) -> Self {
         Self {
             plan: Arc::clone(plan),
             redis: redis.clone(),
             task,
             keys: from_fn(|_| Register::default()),
-            names: names.cloned(),
+            servers: servers.clone(),
             latency: histogram(),
         }
     }
@@ -157,10 +64,10 @@ impl Worker {
 
     /// Whether every key could be read, at last.
     async fn read_all(&mut self) -> bool {
-        let limit = Instant::now() + self.plan.recovery;
+        let limit = self.plan.recovers_until();
         for key in 0..KEYS {
             while !self.read(key).await {
-                if Instant::now() >= limit {
+                if limit.has_passed() {
                     return false;
                 }
                 sleep(BREATH).await;
@@ -199,25 +106,25 @@ impl Worker {
     }
 
     async fn is_right(&mut self, key: usize, found: Option<&[u8]>) -> bool {
-        let Some(value) = found else {
-            return self.keys[key].may_hold(None) || (self.was_restarted().await && self.keys[key].may_hold(None));
-        };
-        let write = self.write_of(value);
-        write.is_some() && self.keys[key].may_hold(write)
+        let write = found.map(|value| self.write_of(value));
+        // Nobody has written that.
+        if write == Some(None) {
+            return false;
+        }
+        let write = write.flatten();
+        self.keys[key].may_hold(write) || (self.have_changed().await && self.keys[key].may_hold(write))
     }
 
-    /// Whether a server has been started anew since the last look: then, and only then, it may have lost any key. One
-    /// that does not say has not.
-    async fn was_restarted(&mut self) -> bool {
-        let Some(now) = self.plan.names(&mut self.redis).await else {
-            return false;
-        };
-        let restarted = self.names.as_ref().is_some_and(|before| may_have_lost(before, &now, self.plan.chaos));
-        self.names = Some(now);
-        if restarted {
-            self.keys.iter_mut().for_each(Register::perhaps_lost);
+    /// Whether a server has been started anew since the last look, or gone: then, and only then, it may have lost what
+    /// was written.
+    async fn have_changed(&mut self) -> bool {
+        let change = self.servers.change(&self.plan, &mut self.redis).await;
+        match change {
+            Change::None => {}
+            Change::Anew => self.keys.iter_mut().for_each(Register::perhaps_lost),
+            Change::Gone => self.keys.iter_mut().for_each(Register::perhaps_set_back),
         }
-        restarted
+        change != Change::None
     }
 
     fn name(&self, key: usize) -> String {

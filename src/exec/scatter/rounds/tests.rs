@@ -53,6 +53,24 @@ async fn what_is_refused_goes_to_where_it_is_sent_together_and_in_order() {
     assert_eq!(ground.said(2), ["SET a 1", "SET foo 1", "SET a 2", "SET a 3"], "nothing is sent twice to it");
 }
 
+/// The first argument is taken for the key of each, which is the second one. The guess is the third node's for all of
+/// them; of the keys, `a` is the third node's, `c` the second one's and `b` the first one's.
+#[tokio::test]
+async fn what_is_not_known_goes_to_where_the_node_says_that_its_key_is() {
+    let ground = Ground::new(64, SECOND, |node, words| match (node, words.chars().last()) {
+        (0 | 1, Some('a')) => format!("-MOVED 15495 {}", address(2)),
+        (0 | 2, Some('c')) => format!("-MOVED 7365 {}", address(1)),
+        (1 | 2, Some('b')) => format!("-MOVED 3300 {}", address(0)),
+        _ => echo(words),
+    });
+    let lines = ["NEWS x b", "NEWS x a", "NEWS x 1 c", "NEWS x 2 c"];
+    assert_eq!(values::<String>(run(&ground, &lines).await), lines);
+    assert_eq!(ground.said(0), ["NEWS x b"]);
+    assert_eq!(ground.said(1), ["NEWS x 1 c", "NEWS x 2 c"]);
+    assert_eq!(ground.said(2), lines);
+    assert_eq!(ground.cluster.map().owner(Slot::of(b"x")).unwrap().address, address(2), "it was told of other slots");
+}
+
 /// The slot of `a` is on its way to the second node, and that of `foo` is there.
 #[tokio::test]
 async fn asking_is_sent_before_what_is_asked_for_and_nothing_else() {

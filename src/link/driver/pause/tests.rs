@@ -15,6 +15,7 @@ use std::{
     collections::BTreeSet,
     future::poll_fn,
     io,
+    net::Ipv4Addr,
     pin::Pin,
     sync::{
         Arc,
@@ -25,7 +26,8 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, duplex},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, duplex},
+    net::{TcpListener, TcpStream},
     runtime::Builder,
     task::yield_now,
     time::{Instant, timeout},
@@ -193,6 +195,39 @@ async fn why_a_connection_broke_is_known_after_a_pause_too() {
     let reason = reason_after(Duration::ZERO).await;
     assert_ne!(reason, "connection broken");
     assert_eq!(reason_after(LONG).await, reason);
+}
+
+/// The runtime learns of it when it looks at its sockets, which it does after the driver's turn.
+#[tokio::test]
+async fn what_the_server_has_closed_during_a_pause_is_known_before_anything_is_written() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let mut far = far.unwrap().0;
+    let wire = Wire::start(near.unwrap(), context(16 << 10));
+    let first = get(&wire, "a");
+    let mut asked = [0; 64];
+    assert!(timeout(SECOND, far.read(&mut asked)).await.unwrap().unwrap() > 0);
+    far.write_all(b":1\r\n").await.unwrap();
+    assert_eq!(answered(first).await, Value::Int(1));
+    turns().await;
+    drop(far);
+    thread::sleep(LONG);
+    let outcome = timeout(SECOND, get(&wire, "b")).await.expect("an outcome").outcome;
+    assert!(matches!(outcome, Outcome::Unsent(_)), "{outcome:?}");
+}
+
+/// A server without room says so before it is asked anything, and that answers the first request.
+#[tokio::test]
+async fn what_a_server_says_first_is_an_answer_after_a_pause_too() {
+    for pause in [Duration::ZERO, LONG] {
+        let (near, mut far) = duplex(1024);
+        far.write_all(b"-ERR max number of clients reached\r\n").await.unwrap();
+        let wire = Wire::start(near, context(16 << 10));
+        thread::sleep(pause);
+        let outcome = timeout(SECOND, get(&wire, "a")).await.expect("an outcome").outcome;
+        assert!(matches!(outcome, Outcome::Answered(Value::ServerError(_))), "{pause:?}: {outcome:?}");
+    }
 }
 
 /// What has come during a pause takes its time, which is not to be that of everybody else.

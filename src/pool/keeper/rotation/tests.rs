@@ -22,7 +22,7 @@ fn re_auths_are_spread_by_the_links_in_all_and_never_over_more_than_a_tenth_of_w
 
 fn current(life: Duration) -> Current {
     let token = AccessToken::opaque("token", life, "tester").unwrap();
-    Current { token, generation: 2, username: "tester".into() }
+    Current { token, generation: 2, username: crate::ids::UserName::new("tester") }
 }
 
 #[test]

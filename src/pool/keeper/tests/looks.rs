@@ -1,7 +1,11 @@
 //! What a look at the seats finds, starts and takes out.
 
 use super::*;
-use crate::pool::tests::{SECOND, fall_silent, just_below, keep_busy};
+use crate::{
+    error::{ErrorKind, Stage},
+    link::EXPIRED,
+    pool::tests::{SECOND, fall_silent, just_below, keep_busy},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::broadcast::Receiver,

@@ -1,0 +1,102 @@
+//! A sign of life that a node has given, and what it says of what has been read from it.
+
+use crate::{
+    cluster::owned::SlotSet,
+    near_cache::{Both, Coverage},
+};
+use redis::Value;
+
+/// What a node has answered that was asked at some moment: it has told of all changes until then that it knows of. On a
+/// cluster it says which slots it has: what has moved to another node changes there, of which this one does not tell.
+pub(super) struct Sign {
+    pub(super) asked: Both,
+    pub(super) slots: Option<SlotSet>,
+    /// It changes whenever the node gets slots that another one had.
+    pub(super) epoch: Option<u64>,
+}
+
+impl Sign {
+    /// None if the node serves nothing: one that is cut off from the others claims its slots, while another one may
+    /// have got them.
+    pub(super) fn of_cluster(asked: Both, info: &Value, slots: SlotSet) -> Option<Self> {
+        let epoch = field(info, "cluster_my_epoch").and_then(|epoch| epoch.parse().ok());
+        (field(info, "cluster_state") != Some("fail")).then_some(Self { asked, slots: Some(slots), epoch })
+    }
+
+    /// Whether the node has not all the slots whose keys have been read: neither those that it has lost, nor those that
+    /// it had for a time, between two signs.
+    pub(super) fn has_not(&self, read: &Coverage) -> bool {
+        self.slots.as_ref().is_some_and(|slots| !slots.has_all_of(read.slots()))
+    }
+
+    /// Whether something has happened since an earlier sign after which what has been read may not be served: slots
+    /// have come, and may have been away for a time; or the wall clock has been set back.
+    pub(super) fn has_changed_since(&self, earlier: &Self, now: Both) -> bool {
+        let has_got_slots = matches!((earlier.epoch, self.epoch), (Some(before), Some(now)) if before != now);
+        has_got_slots || earlier.asked.was_set_back_until(now)
+    }
+}
+
+/// What a node's `CLUSTER INFO` says under this name. One that may not be asked says nothing.
+fn field<'a>(info: &'a Value, name: &str) -> Option<&'a str> {
+    let text = match info {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,
+        _ => return None,
+    };
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
+    text.lines().find_map(value).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cluster::slot::Slot, near_cache::Store};
+    use std::time::Duration;
+
+    fn slots(slots: &[u16]) -> SlotSet {
+        SlotSet::of(slots.iter().filter_map(|slot| Slot::new(*slot)))
+    }
+
+    fn info(state: &str, epoch: u64) -> Value {
+        let text = format!("cluster_state:{state}\r\ncluster_current_epoch:9\r\ncluster_my_epoch:{epoch}\r\n");
+        Value::BulkString(text.into_bytes())
+    }
+
+    fn asked() -> Both {
+        let limits = crate::near_cache::Limits { max_bytes: 0, ttl: Duration::ZERO, max_staleness: Duration::ZERO };
+        Store::new(limits).moment()
+    }
+
+    #[test]
+    fn what_has_been_read_counts_whether_or_not_the_node_had_it_at_the_last_sign() {
+        let asked = asked();
+        let read = Coverage::from(asked.wall);
+        let sign = |has: &[u16]| Sign::of_cluster(asked, &info("ok", 1), slots(has)).unwrap();
+        assert!(!sign(&[]).has_not(&read), "nothing has been read");
+        read.note_slot(7);
+        // The signs before and after say the same: it had the slot between them.
+        assert!(sign(&[5, 6]).has_not(&read));
+        assert!(!sign(&[5, 7]).has_not(&read), "a slot that goes of which nothing has been read is nobody's loss");
+        assert!(!Sign { asked, slots: None, epoch: None }.has_not(&read), "there are no slots but in a cluster");
+    }
+
+    #[test]
+    fn slots_that_come_may_have_been_away() {
+        let asked = asked();
+        let sign = |info: &Value| Sign::of_cluster(asked, info, slots(&[7])).unwrap();
+        let (before, same, after) = (sign(&info("ok", 1)), sign(&info("ok", 1)), sign(&info("ok", 2)));
+        assert!(!same.has_changed_since(&before, asked) && after.has_changed_since(&before, asked));
+        let silent = sign(&Value::Nil);
+        assert!(!silent.has_changed_since(&before, asked) && !after.has_changed_since(&silent, asked));
+        assert!(Sign::of_cluster(asked, &info("fail", 1), slots(&[7])).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_has_been_set_back_is_noticed() {
+        let before = asked();
+        let sign = Sign { asked: before, slots: None, epoch: None };
+        let later = Both { monotonic: before.monotonic + Duration::from_secs(1), ..before };
+        assert!(sign.has_changed_since(&sign, later) && !sign.has_changed_since(&sign, before));
+    }
+}

@@ -1,0 +1,58 @@
+//! Waiting until it is known where commands go: with a lazy start it is not from the beginning.
+
+use super::core::Core;
+use crate::error::{Error, ErrorKind, Stage};
+use tokio::time::Instant;
+
+impl Core {
+    /// Whether it is known where commands go; with a lazy start it is not from the beginning.
+    #[inline]
+    pub(crate) fn is_found(&self) -> bool {
+        self.routing.get().is_some()
+    }
+
+    /// Waits until it is known where commands go, until `deadline` at most.
+    #[cold]
+    pub(crate) async fn until_found(&self, deadline: Instant) -> Result<(), Error> {
+        let _waiting = self.admission.wait();
+        // It waits as a command does that no link takes: so many may.
+        let _permit = self.permit(deadline, self.overload, false).await?;
+        loop {
+            let changed = self.availability.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_closed() || self.timers.have_ended() {
+                return Err(Error::closed());
+            }
+            if self.is_found() {
+                return Ok(());
+            }
+            if let Some(error) = self.tokens.dead() {
+                return Err(error.for_want_of_a_token());
+            }
+            if self.timers.timeout_at(deadline, changed).await.is_none() {
+                self.admission.note_unserved();
+                let text = "no connection to Redis has come up yet; the command was not sent";
+                let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
+                return Err(match self.routing.last_error() {
+                    Some(source) => Error::new(error.kind(), format!("{error}; the last attempt: {source}"))
+                        .not_run()
+                        .with_source(source),
+                    None => error,
+                });
+            }
+        }
+    }
+
+    /// What a command's `work` yields, or an error at `deadline`.
+    pub(crate) async fn within<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = redis::RedisResult<T>>,
+    ) -> redis::RedisResult<T> {
+        self.timers.timeout_at(deadline, work).await.unwrap_or_else(|| {
+            let text = "no reply came within the command's deadline; the command may have run";
+            Err(Error::new(ErrorKind::Timeout(Stage::Command), text).into())
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! The time by which replies are kept.
+//!
+//! It is the wall clock's: the monotonic one stands still while a machine is suspended, and with it the age of what is
+//! kept would. The wall clock may be set, though. Forward, what is kept is older than it is, and is read once more.
+//! Back, it would be younger than it is: whoever asks a server for signs of life compares the two clocks, and lets go
+//! of what is kept then.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// The two clocks are not read at the same moment, and the wall clock is made to go slower while it is put right.
+const SLACK: Duration = Duration::from_millis(20);
+const SLOWER: u32 = 1_000;
+
+/// A moment of the wall clock, in microseconds since 1970: 584,000 years fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    #[inline]
+    pub(super) fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Every hit comes by here: without the 128 bits of `as_micros`.
+        Self(since.as_secs().saturating_mul(1_000_000) + u64::from(since.subsec_micros()))
+    }
+
+    pub(super) fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
+    }
+
+    #[inline]
+    pub(super) fn micros(self) -> u64 {
+        self.0
+    }
+}
+
+/// A moment of both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Both {
+    pub(crate) wall: Moment,
+    pub(crate) monotonic: Instant,
+}
+
+impl Both {
+    /// Whether the wall clock has been set back between this moment and a later one.
+    pub(crate) fn was_set_back_until(self, later: Self) -> bool {
+        let passed = later.monotonic.saturating_duration_since(self.monotonic);
+        let by_wall = Duration::from_micros(later.wall.0.saturating_sub(self.wall.0));
+        by_wall + SLACK + passed / SLOWER < passed || later.wall < self.wall && passed < SLACK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clock_that_is_set_back_is_noticed() {
+        let second = Duration::from_secs(1);
+        let (wall, monotonic) = (Moment(1_000_000_000), Instant::now());
+        let both = Both { wall, monotonic };
+        let later = |wall, passed| both.was_set_back_until(Both { wall, monotonic: monotonic + passed });
+        assert!(!later(wall, Duration::ZERO) && !later(wall.after(second), second));
+        // Suspended for an hour, set forward, or slower than it should be.
+        assert!(!later(wall.after(3600 * second), second));
+        assert!(!later(wall.after(second.saturating_sub(SLACK)), second));
+        assert!(!later(wall.after(3599 * second), 3600 * second));
+        assert!(later(wall, second) && later(Moment(1), second) && later(Moment(1), Duration::ZERO));
+    }
+}

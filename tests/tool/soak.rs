@@ -1,0 +1,178 @@
+//! The workloads of `soak` beside the plain one: through chaos they find no fault, and each finds one that is there.
+
+use common::{
+    Azure, SECOND,
+    child::{self, Run, Variables},
+    eventually, logs,
+};
+use entra_redis::{EntraRedis, emulator::Emulator};
+use redis::{AsyncCommands, FromRedisValue};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Each workload, what it counts, and what it must not.
+const WORKLOADS: [(&str, &str, &[&str]); 4] = [
+    ("pubsub", "messages", &["messages_missing", "messages_twice", "messages_out_of_order"]),
+    ("blocking", "elements", &["elements_lost", "elements_twice"]),
+    ("transactions", "transactions", &["wrong_counts"]),
+    ("cached", "cached_reads", &["stale_reads"]),
+];
+
+fn figure(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or_else(|| panic!("no {name}: {report}"))
+}
+
+fn assert_clean(run: &Run, workload: &str) {
+    let report = run.json();
+    assert_eq!(run.code, Some(0), "{workload}: {report} {}", run.complaint);
+    assert_eq!(report["workloads"], serde_json::json!(["plain", workload]));
+    for (name, counted, faults) in WORKLOADS {
+        assert_eq!(figure(&report, counted) > 0, name == workload, "{counted}: {report}");
+        for fault in faults {
+            assert_eq!(figure(&report, fault), 0, "{fault}: {report}");
+        }
+    }
+    for none in ["wrong_reads", "unexplained_errors", "tasks_end"] {
+        assert_eq!(report[none], 0, "{none}: {report}");
+    }
+    assert!(report["first_fault"].is_null() && report["recovered"] == true, "{report}");
+}
+
+/// Each workload beside the plain one for some seconds, against an emulator that does its worst.
+async fn through_chaos(redis: &[&str]) {
+    let emulator = [&["emulator", "--chaos", "--seed", "25", "--token-lifetime", "2"], redis].concat();
+    let emulator = child::start(&emulator, "# export AZURE_AUTHORITY_HOST=https://").await;
+    let variables = emulator.exported();
+    let secret = variables.iter().find(|(name, _)| *name == "AZURE_CLIENT_SECRET").unwrap();
+    logs::forbid(&secret.1);
+    for (workload, ..) in WORKLOADS {
+        let plain = ["soak", "--chaos", "--seconds", "8", "--tasks", "2", "--command-timeout", "2000", "--json"];
+        let run = child::tool(&[&plain[..], &[&format!("--{workload}")]].concat(), &variables).await;
+        assert_clean(&run, workload);
+        let report = run.json();
+        let (hits, ratio) = (figure(&report, "cache_hits"), report["hit_ratio"].as_f64());
+        assert_eq!((hits > 0, ratio > Some(0.0)), (workload == "cached", workload == "cached"), "{report}");
+    }
+    assert_eq!(emulator.interrupt().await, Some(0));
+}
+
+#[tokio::test]
+async fn through_chaos_no_workload_finds_a_fault() {
+    through_chaos(&["--redis-server"]).await;
+}
+
+#[tokio::test]
+async fn through_chaos_on_a_cluster_no_workload_finds_a_fault() {
+    // Without replicas: on a busy machine they would take over from primaries that stand still, and lose writes with that.
+    through_chaos(&["--cluster", "3"]).await;
+}
+
+/// The emulator on a real redis-server, and the variables that lead to it.
+struct Cache {
+    emulator: Azure,
+    variables: Variables,
+    _dir: TempDir,
+}
+
+impl Cache {
+    async fn start() -> Self {
+        let emulator = common::start(Emulator::builder().redis_server()).await;
+        let dir = tempfile::tempdir().unwrap();
+        let ca_file = dir.path().join("ca.pem");
+        std::fs::write(&ca_file, emulator.ca_pem()).unwrap();
+        let mut variables = emulator.env();
+        variables.push(("REDIS_CA_CERT", ca_file.display().to_string()));
+        Self { emulator, variables, _dir: dir }
+    }
+
+    /// Runs one workload, and does `meddle` meanwhile.
+    async fn soak(&self, option: &str, meddle: impl AsyncFnOnce(EntraRedis)) -> Run {
+        let arguments = ["soak", "--seconds", "5", "--tasks", "1", "--recovery", "3", "--json", option];
+        let soak = child::tool(&arguments, &self.variables);
+        let redis = self.emulator.connect(self.emulator.config()).await;
+        tokio::join!(soak, meddle(redis)).0
+    }
+}
+
+/// What a command gives at last.
+async fn at_last<T: FromRedisValue>(redis: &EntraRedis, line: &str, is_it: impl Fn(&T) -> bool) -> T {
+    let mut words = line.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap());
+    words.for_each(|word| _ = cmd.arg(word));
+    eventually(line, 10 * SECOND, async || cmd.query_async(&mut redis.clone()).await.ok().filter(&is_it)).await
+}
+
+/// The name of a key or channel of the soak's.
+async fn name(redis: &EntraRedis, command: &str) -> String {
+    at_last(redis, command, |names: &Vec<String>| !names.is_empty()).await.swap_remove(0)
+}
+
+/// It has counted this fault, says what it was, and ends with the status of a failure.
+fn assert_found(run: &Run, fault: &str, said: &str) {
+    let report = run.json();
+    assert_eq!(run.code, Some(1), "{report} {}", run.complaint);
+    assert!(figure(&report, fault) > 0, "{report}");
+    assert!(report["first_fault"].as_str().unwrap().contains(said), "{report}");
+    assert_eq!(report["errors"], 0, "{report}");
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_is_found() {
+    let cache = Cache::start().await;
+    let run = cache
+        .soak("--pubsub", async |mut redis| {
+            let channel = name(&redis, "PUBSUB CHANNELS soak:*:news:*").await;
+            // The first of the numbers has been sent by the second time.
+            for _ in 0..2 {
+                at_last(&redis, &format!("PUBLISH {channel} 1"), |receivers: &u64| *receivers > 0).await;
+            }
+            _ = redis.publish::<_, _, u64>(&channel, "nonsense").await;
+        })
+        .await;
+    assert_found(&run, "messages_twice", "twice");
+}
+
+#[tokio::test]
+async fn an_element_that_somebody_steals_or_doubles_is_found() {
+    let cache = Cache::start().await;
+    let run = cache
+        .soak("--blocking", async |mut redis| {
+            let list = name(&redis, "KEYS {soak:*:moved:*}:queue*").await;
+            let queue = list[..list.find("}:queue").unwrap() + "}:queue".len()].to_owned();
+            let _: Option<(String, u64)> = redis.blpop(queue, 5.0).await.unwrap();
+        })
+        .await;
+    assert_found(&run, "elements_lost", "nobody got");
+    let run = cache
+        .soak("--blocking", async |mut redis| {
+            let list = name(&redis, "KEYS {soak:*:popped:*}:queue").await;
+            let _: u64 = redis.rpush(list, 0).await.unwrap();
+        })
+        .await;
+    assert_found(&run, "elements_twice", "twice");
+}
+
+#[tokio::test]
+async fn a_count_that_somebody_changes_is_found() {
+    let cache = Cache::start().await;
+    let run = cache
+        .soak("--transactions", async |mut redis| {
+            let count = name(&redis, "KEYS {soak:*}:count").await;
+            let _: u64 = redis.incr(count, 1).await.unwrap();
+        })
+        .await;
+    assert_found(&run, "wrong_counts", ":count: ");
+}
+
+#[tokio::test]
+async fn a_value_that_goes_back_is_found() {
+    let cache = Cache::start().await;
+    let run = cache
+        .soak("--cached", async |mut redis| {
+            let key = name(&redis, "KEYS soak:*:cached:*").await;
+            at_last(&redis, &format!("GET {key}"), |value: &u64| *value > 5).await;
+            let _: () = redis.set(key, 1).await.unwrap();
+        })
+        .await;
+    assert_found(&run, "stale_reads", "was known");
+}
