@@ -1,8 +1,9 @@
 # `make test` needs a Rust toolchain and installs redis-server and openssl when they are missing.
 
-.PHONY: test test-bridges test-clients pictures lint msrv features doc package audit bench bench-build bench-peers fuzz fuzz-smoke loom mutants redis-server openssl
+.PHONY: test test-bridges test-clients pictures lint msrv features doc package audit bench bench-build bench-peers instructions fuzz fuzz-smoke loom mutants redis-server openssl
 
-# Where fuzz/, loom/, benches/peers and tests/other_clients, which are workspaces of their own, share what is built for the library.
+# Where fuzz/, loom/, benches/peers, benches/instructions and tests/other_clients, which are workspaces of their own, share
+# what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 # Most tests wait for a clock, for tokens that expire or servers that are silent, and not for the processor: eight at a
@@ -109,10 +110,15 @@ bench: redis-server
 bench-build:
 	cargo clippy -p entra-redis-benches --all-targets -- -D warnings
 	cargo check --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET_DIR)
+	cargo check --manifest-path benches/instructions/Cargo.toml --target-dir $(TARGET_DIR)
 
 # Beside the other clients; about half an hour. For the short one, add QUICK=--quick.
 bench-peers: redis-server
 	cargo run --release --manifest-path benches/peers/Cargo.toml -- $(QUICK)
+
+# Instructions per command, by callgrind; with BASE=<commit>, how many more than there, too. Needs valgrind.
+instructions:
+	benches/instructions/count $(BASE)
 
 redis-server:
 	$(call install,redis-server,redis-server,redis,redis)

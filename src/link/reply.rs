@@ -157,6 +157,7 @@ enum Asking {
 
 impl Asking {
     /// Whether the reply that has come now is that of an `ASKING`.
+    #[cold]
     fn is_answered(&mut self) -> bool {
         match self {
             Self::Nowhere => false,
@@ -236,7 +237,7 @@ impl Gather {
     /// Takes the next reply, of `len` bytes; the outcome with the last one, and how many bytes they were together.
     pub(super) fn take(&mut self, value: Result<Value, Problem>, len: usize) -> Option<(Outcome, usize)> {
         self.bytes += len;
-        if self.asking.is_answered() {
+        if !matches!(self.asking, Asking::Nowhere) && self.asking.is_answered() {
             return None;
         }
         let place = self.seen;

@@ -25,7 +25,9 @@ impl<S> Driver<S> {
     pub(super) fn hand_over(&mut self) {
         self.queue.left(std::mem::take(&mut self.through));
         for (slot, answer) in self.answers.drain(..) {
-            self.wakers.extend(slot.fill(answer));
+            if let Some(waker) = slot.fill(answer) {
+                self.wakers.push(waker);
+            }
             self.outstanding.spent.push_back(slot);
         }
     }
