@@ -168,6 +168,9 @@ pub(super) struct Stream {
     times: u64,
 }
 
+/// A step over all keys: those that have expired are gone after it.
+const MEETS_ALL: &str = "SCAN 0 COUNT 1000000";
+
 impl Stream {
     pub(super) fn new(rng: Rng) -> Self {
         Self { rng, stretch: 0, ahead: Vec::new(), in_transaction: false, times: 0 }
@@ -179,17 +182,19 @@ impl Stream {
         }
         let mut command = self.made_up();
         match command[0].to_ascii_uppercase().as_slice() {
-            // Keys that have expired count until somebody meets them: a step over all of them meets them.
+            // Keys that have expired count until somebody meets them.
             b"DBSIZE" => {
                 self.ahead.push(command);
-                command = words_of("SCAN 0 COUNT 1000000");
+                command = words_of(MEETS_ALL);
             }
             // Each takes members of its own choice; then they are of one mind again.
             b"SPOP" => self.ahead.extend(command.get(1).map(|key| vec![b"DEL".to_vec(), key.clone()])),
             // What is watched is changed, or is not, and told by the next transaction.
             b"WATCH" if !self.in_transaction => {
                 let between = self.made_up();
+                let counts = between[0].eq_ignore_ascii_case(b"DBSIZE");
                 self.ahead.extend([words_of("EXEC"), words_of("PING"), words_of("MULTI"), between]);
+                self.ahead.extend(counts.then(|| words_of(MEETS_ALL)));
             }
             b"MULTI" => self.in_transaction = true,
             b"EXEC" | b"DISCARD" => self.in_transaction = false,

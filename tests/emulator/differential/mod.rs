@@ -148,7 +148,10 @@ async fn compare_in(protocol: &str) {
 /// What has happened lately that may have to do with the command.
 fn past(history: &[Command], command: &Command) -> String {
     const MOST: usize = 25;
-    let shares = |earlier: &&Command| earlier.iter().any(|word| word.len() > 1 && command[1..].contains(word));
+    // Of one that names no key, all has to do with it.
+    let shares = |earlier: &&Command| {
+        command.len() == 1 || earlier.iter().any(|word| word.len() > 1 && command[1..].contains(word))
+    };
     let mut lines: Vec<_> = history.iter().rev().filter(shares).take(MOST).map(|command| shown(command)).collect();
     lines.reverse();
     lines.into_iter().fold(String::new(), |mut text, line| {
