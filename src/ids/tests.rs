@@ -37,6 +37,10 @@ fn a_server_that_quotes_it_does_not_show_it_either() {
     let said = scrub([&token], "tester", "no such user: 'tester', said the tests");
     assert_eq!(said, format!("no such user: '{NO_ID}', said the tests"));
     assert_eq!(scrub([&token], "me", "some of these"), "some of these");
+    for surrounded in [format!("{ID}\r\n"), format!(" '{ID}'")] {
+        let other = ID.replace("0003", "cccc");
+        assert_eq!(scrub([&token], &surrounded, &other), other, "it begins as the id does");
+    }
     let said = UserName::new(ID).scrub(&token, &format!("unknown user '{ID}'"));
     assert_eq!(said, format!("unknown user '{ID}'"));
 }

@@ -135,8 +135,13 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ),
     (
         "src/guide/testing.md",
-        "cargo run --release --features cli -- emulator --chaos",
+        "cargo run --release --features cli -- emulator --chaos --redis-server",
         "ten minutes; tests/emulator/soak.rs is shorter",
+    ),
+    (
+        "src/guide/testing.md",
+        "cargo run --release --features cli -- emulator --chaos --cluster",
+        "ten minutes; tests/tool/soak.rs is shorter",
     ),
 ];
 
