@@ -55,7 +55,8 @@ async fn run(program: &Path, arguments: &[&str], variables: &[(&str, String)]) -
         complaint: String::from_utf8(output.stderr).unwrap(),
     };
     logs::check(&run.complaint);
-    if !arguments.contains(&"--show-token") {
+    // The emulator prints its made-up secrets for whoever is to use them.
+    if !arguments.contains(&"--show-token") && arguments.first() != Some(&"emulator") {
         logs::check(&run.output);
     }
     run
