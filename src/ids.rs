@@ -1,6 +1,6 @@
 //! Ids of Microsoft Entra ID, and what stands in the place of one: a secret may have been put there by mistake, such as
-//! an access key as the user name of a URL. An id that has not the form of one is shown nowhere, nor is a user name that
-//! may be a key.
+//! an access key as the user name of a URL. An id that has not the form of one is shown nowhere, nor is a user name
+//! that may be a key.
 
 use crate::secret::Secret;
 use std::{fmt, sync::Arc};
@@ -15,8 +15,8 @@ const SHORTEST_SECRET: usize = 16;
 /// What is shorter is left: it is no secret, and any text is full of it.
 const SHORTEST_WORD: usize = 4;
 
-/// Keys of caches and client secrets have 40 characters and more. A user name of Redis may be anything, and whoever reads
-/// an error has to know which one was refused, so one that is much shorter is shown.
+/// Keys of caches and client secrets have 40 characters and more. A user name of Redis may be anything, and whoever
+/// reads an error has to know which one was refused, so one that is much shorter is shown.
 const SHORTEST_KEY: usize = 24;
 
 /// Whether it has the form of an object id, a client id or a tenant id.

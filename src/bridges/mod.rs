@@ -31,7 +31,8 @@ use tokio::runtime::Handle;
 /// | `rustis` | a `CredentialsProvider` of rustis | no: they end when their token expires, and are dialled again |
 ///
 /// One value serves any number of clients and connections, of different clients too: a clone is the same actor. Tokens
-/// are fetched as long as this value, a clone, or a stream of the `redis` crate's exists; so as long as a client has it.
+/// are fetched as long as this value, a clone, or a stream of the `redis` crate's exists; so as long as a client has
+/// it.
 ///
 /// # Errors
 ///
@@ -46,8 +47,8 @@ impl EntraCredentials {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if a setting is wrong or there is no runtime. What is wrong with the tokens themselves
-    /// comes through the clients that ask for them.
+    /// [`ErrorKind::Configuration`] if a setting is wrong or there is no runtime. What is wrong with the tokens
+    /// themselves comes through the clients that ask for them.
     // By value, as `Config::new` takes it.
     #[allow(clippy::needless_pass_by_value)]
     pub fn start(credential: Credential, config: TokenManagerConfig) -> Result<Self, Error> {

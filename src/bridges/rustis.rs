@@ -6,9 +6,9 @@ use std::io;
 
 /// Every handshake asks: it gets the token in use at once, or the first one once it is there.
 ///
-/// rustis asks at no other time, so a live connection is not authenticated again: Redis closes it when the token that it
-/// was opened with expires. rustis dials again at once, with the token in use by then; commands that were under way fail
-/// as they do when a connection breaks, or are sent again where `retry_on_error` says so.
+/// rustis asks at no other time, so a live connection is not authenticated again: Redis closes it when the token that
+/// it was opened with expires. rustis dials again at once, with the token in use by then; commands that were under way
+/// fail as they do when a connection breaks, or are sent again where `retry_on_error` says so.
 ///
 /// ```no_run
 /// use entra_redis::{Credential, EntraCredentials, ManagedIdentity, TokenManagerConfig};

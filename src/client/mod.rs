@@ -107,9 +107,9 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 ///   that this crate does not know is taken to have its key as its first argument; if the guess is wrong, the server
 ///   names the right node.
 ///
-/// The iterators of `SCAN`, `HSCAN`, `SSCAN` and `ZSCAN` miss nothing when another server takes over or a slot moves: they
-/// begin again there, so that elements may come twice, as with Redis itself. The guide's page on clusters says where
-/// that ends.
+/// The iterators of `SCAN`, `HSCAN`, `SSCAN` and `ZSCAN` miss nothing when another server takes over or a slot moves:
+/// they begin again there, so that elements may come twice, as with Redis itself. The guide's page on clusters says
+/// where that ends.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! One step of an iteration: over a hash, a set or a sorted set, and on a single endpoint over all keys.
 //!
 //! A cursor means something to the server process that has given it, and to no other one: where an element stands in a
-//! table depends on a seed that each process makes up. Who goes on at another one, because a slot has moved or a replica
-//! has been promoted, misses up to a quarter of the elements, and nothing tells.
+//! table depends on a seed that each process makes up. Who goes on at another one, because a slot has moved or a
+//! replica has been promoted, misses up to a quarter of the elements, and nothing tells.
 //!
 //! So a cursor that a caller gets tells which process it is of, in bits that cursors of servers do not reach:
 //!
@@ -14,9 +14,10 @@
 //! | 58–40 | the process: a hash of its `run_id` |
 //! | 39–0 | the cursor of the server |
 //!
-//! A step with such a cursor is sent in a transaction with `INFO server`, so that both are answered by the same process.
-//! If it is another one, the iteration begins again there: what was there all the time comes at least once, some of it
-//! twice, as `SCAN` and its kind allow. Small collections come in one step, without a cursor, and cost nothing more.
+//! A step with such a cursor is sent in a transaction with `INFO server`, so that both are answered by the same
+//! process. If it is another one, the iteration begins again there: what was there all the time comes at least once,
+//! some of it twice, as `SCAN` and its kind allow. Small collections come in one step, without a cursor, and cost
+//! nothing more.
 
 use super::{
     core::Core,

@@ -147,8 +147,8 @@ impl<'a> Slices<'a> {
         self.until.is_some_and(|until| until <= Instant::now() + TOLERANCE)
     }
 
-    /// Whether its own time is over and the link would not answer another slice at once: what says that nothing has come is
-    /// all that there is to say. Otherwise a last look is due, however long the `AUTH` before it has taken.
+    /// Whether its own time is over and the link would not answer another slice at once: what says that nothing has
+    /// come is all that there is to say. Otherwise a last look is due, however long the `AUTH` before it has taken.
     pub(super) fn is_too_late(&self, link: &Link) -> bool {
         !self.counts && self.is_over() && link.is_validating()
     }

@@ -71,8 +71,8 @@ async fn each_of_them_waits_as_long_as_it_says_and_says_what_redis_says() {
 }
 
 /// Beside each of them its like blocks in the same server over a plain connection: what the machine adds, it adds to
-/// both. Only when that one was in time is it looked at how late the others were; a time that is wrong is so each time, so
-/// that the least of some tells.
+/// both. Only when that one was in time is it looked at how late the others were; a time that is wrong is so each time,
+/// so that the least of some tells.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn their_timeouts_are_the_servers_to_within_fifty_milliseconds() {
     const TIME: Duration = Duration::from_millis(300);

@@ -180,8 +180,8 @@ async fn consumer_groups_lose_and_double_nothing_on_a_cluster() {
     groups(On::Cluster).await;
 }
 
-/// Durations of `GET`s with and without consumers that block beside them, for people: no time decides anything here. They
-/// are shown by `cargo test --all-features --release --test exclusive gets_beside -- --nocapture`.
+/// Durations of `GET`s with and without consumers that block beside them, for people: no time decides anything here.
+/// They are shown by `cargo test --all-features --release --test exclusive gets_beside -- --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gets_beside_those_that_block_travel_on_other_connections() {
     let (_azure, redis) = start(super::HOUR, |config| config).await;

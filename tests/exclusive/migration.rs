@@ -88,8 +88,8 @@ async fn transactions_count_right_while_their_keys_move() {
     assert_eq!(redis.clone().get::<_, u64>("{foo}count").await.unwrap(), 1_600);
 }
 
-/// Its keys had gone when it was begun; after a conflict they may be back at their old place, with their slot on its way
-/// once more.
+/// Its keys had gone when it was begun; after a conflict they may be back at their old place, with their slot on its
+/// way once more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_conflict_a_transaction_asks_the_owner_anew() {
     let (_azure, cluster, redis) = with_primaries(|config| config).await;

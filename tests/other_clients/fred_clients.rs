@@ -69,8 +69,8 @@ async fn so_are_all_of_a_pool() {
     pool.quit().await.unwrap();
 }
 
-/// Each client has a connection to each of the three nodes, all of which are renewed, and one for the topology, which is
-/// not; that one is cut, unnoticed.
+/// Each client has a connection to each of the three nodes, all of which are renewed, and one for the topology, which
+/// is not; that one is cut, unnoticed.
 #[track_caller]
 fn assert_on_a_cluster(load: &Load, clients: u64) {
     load.assert_renewed();
@@ -105,8 +105,8 @@ async fn so_are_those_of_a_pool_on_a_cluster() {
     pool.quit().await.unwrap();
 }
 
-/// Its `HELLO` to all nodes has no credentials in it. When that changes, the guide's table and the bridge's page have to
-/// say so.
+/// Its `HELLO` to all nodes has no credentials in it. When that changes, the guide's table and the bridge's page have
+/// to say so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_cluster_over_resp3_connections_end_and_are_dialled_again() {
     let (azure, credentials) = start(cluster()).await;

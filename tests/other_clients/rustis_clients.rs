@@ -168,8 +168,8 @@ async fn on_a_cluster_as_azure_has_it_there_is_no_connection() {
 
 /// As the guide has it: `AUTH` by hand, which rustis sends to all nodes.
 ///
-/// On a cluster it is the only way. After a cut rustis 0.27 takes replies for those of other commands there ("Received a
-/// reply no request awaited"), fails commands by that, and may spin for ever.
+/// On a cluster it is the only way. After a cut rustis 0.27 takes replies for those of other commands there ("Received
+/// a reply no request awaited"), fails commands by that, and may spin for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_authenticated_by_hand_is_not_cut() {
     for builder in [single(), embedded_cluster()] {

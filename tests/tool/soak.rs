@@ -63,7 +63,8 @@ async fn through_chaos_no_workload_finds_a_fault() {
 
 #[tokio::test]
 async fn through_chaos_on_a_cluster_no_workload_finds_a_fault() {
-    // Without replicas: on a busy machine they would take over from primaries that stand still, and lose writes with that.
+    // Without replicas: on a busy machine they would take over from primaries that stand still, and lose writes with
+    // that.
     through_chaos(&["--cluster", "3"]).await;
 }
 

@@ -123,12 +123,13 @@ impl EntraRedis {
 ///
 /// # On a cluster
 ///
-/// Channels and patterns are subscribed to at any node, and at another one when that goes. Nodes pass such messages on to
-/// each other, one a little later than the other, so that behind the gap that tells of the other node, messages of its time
-/// may come again. What Redis drops on that way, as it does while a node stands still, nobody can tell. Sharded channels
-/// (`ssubscribe`) have neither: they are at the node of their slot, and follow it. Keyspace notifications, by channels and patterns that
-/// begin with `__keyspace@` or `__keyevent@` (`__key*__:*` does, `*` does not), are subscribed to at all primaries, new
-/// ones included: each tells of its own keys alone. One that comes or goes is a gap.
+/// Channels and patterns are subscribed to at any node, and at another one when that goes. Nodes pass such messages on
+/// to each other, one a little later than the other, so that behind the gap that tells of the other node, messages of
+/// its time may come again. What Redis drops on that way, as it does while a node stands still, nobody can tell.
+/// Sharded channels (`ssubscribe`) have neither: they are at the node of their slot, and follow it. Keyspace
+/// notifications, by channels and patterns that begin with `__keyspace@` or `__keyevent@` (`__key*__:*` does, `*` does
+/// not), are subscribed to at all primaries, new ones included: each tells of its own keys alone. One that comes or
+/// goes is a gap.
 ///
 /// A node that is cut off from the others sends nothing of what is published at them, and does not know it. That is a
 /// gap once another node has taken its place, though one that may begin too late.

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 /// Keys that are not at their slot's owner any more, as that has said: only of these its successor knows all.
 ///
 /// Any other key may still be at the owner. Behind `ASKING` the successor would serve it all the same, as if it were
-/// missing, and what is written there would be in the way of the one that is still to come. So it would be with these, if
-/// the slot had come back and gone once more: what the owner has said is good for as long as a command may take.
+/// missing, and what is written there would be in the way of the one that is still to come. So it would be with these,
+/// if the slot had come back and gone once more: what the owner has said is good for as long as a command may take.
 pub(crate) struct Gone {
     keys: Vec<Vec<u8>>,
     until: Instant,

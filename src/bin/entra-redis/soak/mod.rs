@@ -1,5 +1,5 @@
-//! `entra-redis soak`: load on any cache, for as long as you like. `nodes` of its report counts the nodes that keys went
-//! to, over the whole run: one that has taken another one's place counts, too.
+//! `entra-redis soak`: load on any cache, for as long as you like. `nodes` of its report counts the nodes that keys
+//! went to, over the whole run: one that has taken another one's place counts, too.
 
 mod blocking;
 mod cached;
@@ -35,8 +35,9 @@ use worker::Worker;
 
 /// Puts load on a cache: every task writes its own keys, reads them back and checks what it reads.
 ///
-/// It reads `REDIS_HOST`, `REDIS_PORT` (10000 by default), `REDIS_CA_CERT` (a PEM file; without it, the operating system's
-/// trust roots) and the credential from the `AZURE_*` variables, and runs on a cluster as on a single endpoint.
+/// It reads `REDIS_HOST`, `REDIS_PORT` (10000 by default), `REDIS_CA_CERT` (a PEM file; without it, the operating
+/// system's trust roots) and the credential from the `AZURE_*` variables, and runs on a cluster as on a single
+/// endpoint.
 ///
 /// After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
 /// been started anew since.

@@ -68,8 +68,8 @@ impl Kind {
         !matches!(self, Self::Unauthenticated | Self::Overloaded | Self::Closed)
     }
 
-    /// Whether that happens when connections are cut or freeze, the server stands still or restarts, a replica takes its
-    /// place, or there are no tokens.
+    /// Whether that happens when connections are cut or freeze, the server stands still or restarts, a replica takes
+    /// its place, or there are no tokens.
     fn is_explained_by_chaos(self) -> bool {
         matches!(self, Self::TimedOut | Self::Lost | Self::Unauthenticated | Self::Unsettled)
     }
