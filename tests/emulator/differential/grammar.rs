@@ -188,12 +188,14 @@ impl Stream {
                 command = words_of(MEETS_ALL);
             }
             // Each takes members of its own choice; then they are of one mind again.
-            b"SPOP" => self.ahead.extend(command.get(1).map(|key| vec![b"DEL".to_vec(), key.clone()])),
+            b"SPOP" => self.ahead.extend(removal(&command)),
             // What is watched is changed, or is not, and told by the next transaction.
             b"WATCH" if !self.in_transaction => {
                 let between = self.made_up();
                 let counts = between[0].eq_ignore_ascii_case(b"DBSIZE");
-                self.ahead.extend([words_of("EXEC"), words_of("PING"), words_of("MULTI"), between]);
+                self.ahead.extend([words_of("EXEC"), words_of("PING"), words_of("MULTI")]);
+                self.ahead.extend(between[0].eq_ignore_ascii_case(b"SPOP").then(|| removal(&between)).flatten());
+                self.ahead.push(between);
                 self.ahead.extend(counts.then(|| words_of(MEETS_ALL)));
             }
             b"MULTI" => self.in_transaction = true,
@@ -264,6 +266,11 @@ impl Stream {
             _ => command.insert(at, words::junk(&mut self.rng)),
         }
     }
+}
+
+/// Removes the key that the command works on.
+fn removal(command: &Command) -> Option<Command> {
+    command.get(1).map(|key| vec![b"DEL".to_vec(), key.clone()])
 }
 
 /// Takes away the times that a mistake has made short: what expires soon may be gone in one of the two only.

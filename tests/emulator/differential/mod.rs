@@ -5,6 +5,7 @@
 
 mod compare;
 mod grammar;
+mod limits;
 mod reply;
 mod scripts;
 mod streams;

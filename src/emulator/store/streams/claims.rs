@@ -38,7 +38,8 @@ impl Claim<'_> {
     fn take(&self, id: Id, delivery: &mut Delivery, stream: &Stream) -> Reply {
         delivery.consumer = self.consumer.to_vec();
         delivery.at = self.at;
-        delivery.count = self.count.unwrap_or(delivery.count + i64::from(!self.ids_alone));
+        let once_more = delivery.count.wrapping_add(i64::from(!self.ids_alone));
+        delivery.count = self.count.unwrap_or(once_more);
         match stream.entries.get(&id) {
             Some(fields) if !self.ids_alone => shown(id, fields),
             _ => id.reply(),

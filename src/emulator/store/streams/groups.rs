@@ -63,6 +63,7 @@ pub(in crate::emulator::store) fn xgroup(data: &mut Data, args: Args<'_>) -> Out
     }
     let id = || match c_string(args.at(3)) {
         b"$" => Ok(stream.as_ref().map_or(Id::LEAST, |stream| stream.last_id)),
+        _ if subcommand == "SETID" => Id::parse_or_end(args.at(3), 0),
         _ => Id::parse(args.at(3), 0),
     };
     match subcommand.as_str() {

@@ -1,6 +1,10 @@
 //! The ids of entries: a time in milliseconds, and a number among those of the same time.
 
-use crate::emulator::{hello::c_string, resp::Reply, store::args::Problem};
+use crate::emulator::{
+    hello::c_string,
+    resp::{Reply, decimal},
+    store::args::{Problem, sign},
+};
 use std::fmt;
 
 /// The longest text that Redis looks at.
@@ -37,6 +41,15 @@ impl Id {
         Ok(Self { ms, seq: seq.ok_or_else(invalid)? })
     }
 
+    /// As `parse`; `-` is the least of all ids, and `+` the greatest.
+    pub(super) fn parse_or_end(text: &[u8], missing: u64) -> Result<Self, Problem> {
+        match c_string(text) {
+            b"-" if text.len() <= LONGEST => Ok(Self::LEAST),
+            b"+" if text.len() <= LONGEST => Ok(Self::GREATEST),
+            _ => Self::parse(text, missing),
+        }
+    }
+
     /// An id for a new entry: the number may be left to the stream.
     pub(super) fn parse_new(text: &[u8]) -> Result<(Self, bool), Problem> {
         match parts(text) {
@@ -52,7 +65,7 @@ impl Id {
                 let id = Self::parse(rest, 0)?.next();
                 id.ok_or_else(|| "ERR invalid start ID for the interval".into())
             }
-            _ => end_of_all(text).map_or_else(|| Self::parse(text, 0), Ok),
+            _ => Self::parse_or_end(text, 0),
         }
     }
 
@@ -63,7 +76,7 @@ impl Id {
                 let id = Self::parse(rest, u64::MAX)?.previous();
                 id.ok_or_else(|| "ERR invalid end ID for the interval".into())
             }
-            _ => end_of_all(text).map_or_else(|| Self::parse(text, u64::MAX), Ok),
+            _ => Self::parse_or_end(text, u64::MAX),
         }
     }
 
@@ -82,14 +95,6 @@ fn invalid() -> Problem {
     "ERR Invalid stream ID specified as stream command argument".into()
 }
 
-fn end_of_all(text: &[u8]) -> Option<Id> {
-    match c_string(text) {
-        b"-" => Some(Id::LEAST),
-        b"+" => Some(Id::GREATEST),
-        _ => None,
-    }
-}
-
 /// The time, and the text behind the dash if there is one.
 fn parts(text: &[u8]) -> Option<(u64, Option<&[u8]>)> {
     if text.len() > LONGEST {
@@ -102,11 +107,15 @@ fn parts(text: &[u8]) -> Option<(u64, Option<&[u8]>)> {
     }
 }
 
-/// As C's `strtoull` reads it: behind spaces, and with a plus or without.
+/// As Redis reads it: a decimal number must not be negative; all else is what C's `strtoull` takes it for, which allows
+/// spaces and a sign in front, and counts from the end if the sign is a minus.
 fn number(text: &[u8]) -> Option<u64> {
+    if let Some(number) = decimal(text) {
+        return u64::try_from(number).ok();
+    }
     let spaces = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
-    let text = &text[spaces..];
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let (is_negative, digits) = sign(&text[spaces..]);
     let digits = str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
+    let number: u64 = digits.parse().ok()?;
+    Some(if is_negative { number.wrapping_neg() } else { number })
 }

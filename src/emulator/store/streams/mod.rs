@@ -115,7 +115,7 @@ impl Group {
     fn lag(&self, stream: &Stream) -> Option<i64> {
         let known = self.read.filter(|_| stream.added > 0 && !stream.has_gap_from(self.last_id));
         let read = known.or_else(|| stream.added_until(self.last_id))?;
-        Some(stream.added - read)
+        Some(stream.added.wrapping_sub(read))
     }
 
     /// The ids that a consumer has and has not acknowledged.

@@ -190,7 +190,7 @@ impl Group {
         let own = self.pending.iter_mut().filter(|(id, delivery)| **id > after && delivery.consumer == consumer);
         let again = own.take(most.unwrap_or(usize::MAX)).map(|(id, delivery)| match stream.entries.get(id) {
             Some(fields) => {
-                (delivery.at, delivery.count) = (now, delivery.count + 1);
+                (delivery.at, delivery.count) = (now, delivery.count.wrapping_add(1));
                 shown(*id, fields)
             }
             None => Reply::Array(vec![id.reply(), Reply::NullArray]),
@@ -200,7 +200,7 @@ impl Group {
 
     fn advance(&mut self, stream: &Stream, id: Id) {
         self.read = match self.read {
-            Some(read) if !stream.has_gap_from(id) => Some(read + 1),
+            Some(read) if !stream.has_gap_from(id) => Some(read.wrapping_add(1)),
             _ => stream.added_until(id),
         };
         self.last_id = id;
