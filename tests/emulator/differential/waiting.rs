@@ -306,7 +306,7 @@ async fn auth_is_answered_behind_what_waits() {
 /// Who is cut because its token has expired waits for nothing any more.
 #[tokio::test]
 async fn whose_token_has_expired_takes_nothing() {
-    let (emulator, server) = (start(Emulator::builder().token_lifetime(SECOND)).await, Server::start());
+    let (emulator, server) = (start(Emulator::builder().token_lifetime(3 * SECOND)).await, Server::start());
     let (mut stores, _servers) = crowds(&emulator, &server, "2", 1).await;
     let mut waiting = stores.remove(0).unwrap();
     waiting.stream.write_all(&packed(&words_of("BLPOP q 0"))).await.unwrap();
