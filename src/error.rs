@@ -1,5 +1,7 @@
 //! What can go wrong, and what to look at next.
 
+// By its path, because the models in loom/ take this file by its own.
+#[path = "error/of_commands.rs"]
 mod of_commands;
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
