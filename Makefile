@@ -6,9 +6,6 @@
 # what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-# Most tests wait for a clock, for tokens that expire or servers that are silent, and not for the processor: four at a time
-# are done sooner than as many as there are cores. RUST_TEST_THREADS says otherwise.
-test: export RUST_TEST_THREADS ?= 4
 test: redis-server openssl
 	cargo test --all-features
 
