@@ -42,6 +42,14 @@ pub(super) fn has_strayed(error: &redis::RedisError) -> bool {
     Error::from_redis(error).is_some_and(is_strayed)
 }
 
+/// The error of a part that has strayed until its deadline.
+#[cold]
+pub(super) fn strayed_till_the_end() -> Error {
+    let text = "the node that was to get it has left the cluster, and no other one took it within the command's \
+                deadline; it was not sent";
+    Error::new(ErrorKind::Timeout(Stage::Command), text).not_run()
+}
+
 /// What became of a request that is given up before it is sent: in both cases it has not run since.
 pub(super) fn unsent(was_sent: bool) -> &'static str {
     if was_sent { "it was not sent again" } else { "it was not sent" }

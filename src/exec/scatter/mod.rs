@@ -7,10 +7,15 @@
 mod assembly;
 #[cfg(test)]
 mod ground;
+mod groups;
 mod plan;
 mod rounds;
 
-use super::{core::Core, order::Memory, waiting::has_strayed};
+use super::{
+    core::Core,
+    order::Memory,
+    waiting::{has_strayed, strayed_till_the_end},
+};
 use crate::{
     cluster::{
         cross_slot::{KeyPlace, one_slot},
@@ -51,7 +56,13 @@ pub(crate) async fn command(core: &Core, cluster: &Cluster, memory: &mut Memory,
             let outcomes = Rounds::new(core, cluster, memory, deadline).run(&plan).await?;
             match plan.assemble(outcomes, cluster, deadline).await.pop().unwrap_or(Ok(Value::Nil)) {
                 // A scan goes on at another node when the one that it was at has left: by the map as it is now.
-                Err(error) if is_scan && has_strayed(&error) && Instant::now() < deadline => {}
+                Err(error) if is_scan && has_strayed(&error) => {
+                    if Instant::now() >= deadline {
+                        let error = strayed_till_the_end();
+                        core.admission.note_failure(&error);
+                        return Err(error.into());
+                    }
+                }
                 // Nobody waits for what the nodes have answered.
                 Ok(value) if cmd.is_no_response() && !is_error(&value) => return Ok(Value::Nil),
                 result => return result,
