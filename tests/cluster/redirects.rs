@@ -170,21 +170,6 @@ async fn two_nodes_that_name_each_other_are_asked_until_the_deadline_ever_more_s
     idle(&redis).await;
 }
 
-/// The node that has the slot cannot be reached, so that nothing is sent again before the deadline.
-#[tokio::test]
-async fn what_a_node_has_said_is_the_error_if_nothing_could_be_sent_since() {
-    let nobody = async || Nodes::start(|_, _, _, _| format!("-MOVED {FOO} 127.0.0.1:1")).await;
-    let error = nobody().await.connect().await.get::<_, String>("foo").await.unwrap_err();
-    assert_eq!(error.code(), Some("MOVED"), "{error}");
-    let nodes = nobody().await;
-    let mut redis = nodes.connect().await;
-    let mut pipeline = redis::pipe();
-    pipeline.get("foo").get("{foo}2");
-    let error = pipeline.query_async::<Value>(&mut redis).await.unwrap_err();
-    let errors = error.clone().into_server_errors().unwrap_or_else(|| panic!("{error}"));
-    assert!(errors.len() == 2 && errors.iter().all(|(_, error)| error.code() == "MOVED"), "{errors:?}");
-}
-
 /// A pipeline's script was loaded at all nodes that were known; the key turns out to be on one that was not.
 #[tokio::test]
 async fn a_node_that_a_redirect_names_gets_the_pipelines_script_first() {

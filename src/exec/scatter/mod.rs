@@ -11,11 +11,7 @@ mod groups;
 mod plan;
 mod rounds;
 
-use super::{
-    core::Core,
-    order::Memory,
-    waiting::{has_strayed, strayed_till_the_end},
-};
+use super::{core::Core, order::Memory, waiting::has_strayed};
 use crate::{
     cluster::{
         cross_slot::{KeyPlace, one_slot},
@@ -58,9 +54,7 @@ pub(crate) async fn command(core: &Core, cluster: &Cluster, memory: &mut Memory,
                 // A scan goes on at another node when the one that it was at has left: by the map as it is now.
                 Err(error) if is_scan && has_strayed(&error) => {
                     if Instant::now() >= deadline {
-                        let error = strayed_till_the_end();
-                        core.admission.note_failure(&error);
-                        return Err(error.into());
+                        return Err(core.strayed_till_the_end());
                     }
                 }
                 // Nobody waits for what the nodes have answered.

@@ -18,7 +18,7 @@ use crate::{
         request::{CommandRequest, PipelineRequest, leaning_of, slot_by},
         retry::{Remedy, remedy},
         slow_path::SlowPath,
-        waiting::{Turn, has_strayed, strayed_till_the_end},
+        waiting::{Turn, has_strayed},
     },
 };
 use futures_util::future::join_all;
@@ -67,7 +67,7 @@ impl<'a> Rounds<'a> {
     pub(super) async fn run(mut self, plan: &Plan<'_>) -> RedisResult<Vec<RedisResult<Value>>> {
         let units = &plan.units;
         let pending = (0..units.len()).map(|unit| Pending { unit, way: Way::Owner }).collect();
-        let groups = self.groups(units, pending).await.map_err(|error| self.failed(error))?;
+        let groups = self.groups(units, pending).await.map_err(|error| self.unserved(error))?;
         let permits = self.core.permits(groups.len(), self.deadline).await.map_err(|error| self.failed(error))?;
         let turns = permits.into_iter().map(|permit| Turn::Unsent(Some(permit))).collect();
         let answered = self.send(plan, &groups, turns).await;
@@ -92,10 +92,17 @@ impl<'a> Rounds<'a> {
         for (unit, outcome) in units.iter().zip(&mut outcomes) {
             // Whoever asks for this node alone knows what to do when it is gone.
             if !matches!(unit.to, To::Node(_)) && outcome.as_ref().is_err_and(has_strayed) {
-                *outcome = Err(self.failed(strayed_till_the_end()));
+                *outcome = Err(self.core.strayed_till_the_end());
             }
         }
         Ok(outcomes)
+    }
+
+    fn unserved(&self, error: Error) -> RedisError {
+        if matches!(error.kind(), ErrorKind::Timeout(_)) {
+            self.core.admission.note_unserved();
+        }
+        self.failed(error)
     }
 
     fn failed(&self, error: Error) -> RedisError {
@@ -121,7 +128,6 @@ impl<'a> Rounds<'a> {
             drop(map);
             seeker.get_or_insert_with(|| self.cluster.seek_owner());
             if self.core.timers.timeout_at(self.deadline, changed).await.is_none() {
-                self.core.admission.note_unserved();
                 let text =
                     "no node of the cluster served the slot of a key within the command's deadline; it was not sent";
                 return Err(Error::new(ErrorKind::Timeout(Stage::Command), text).not_run());
