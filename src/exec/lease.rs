@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::{
-    cluster::{node::Node, routing::Routing, slot::Slot},
+    cluster::{node::Node, nodes::unserved, routing::Routing, slot::Slot},
     error::{Error, ErrorKind, Stage},
     pool::{Lease, Offer},
 };
@@ -135,6 +135,34 @@ impl Core {
         }
     }
 
+    /// Whether a shared link to the place is up.
+    pub(super) fn is_up(&self, place: &Place) -> bool {
+        self.node_of(place).is_some_and(|node| node.takes_commands())
+    }
+
+    /// Waits until a shared link to the place is up, until `deadline` at most.
+    pub(super) async fn until_up(&self, place: &Place, deadline: Instant) -> Result<(), Error> {
+        let _waiting = self.admission.wait();
+        loop {
+            let changed = self.availability.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_closed() {
+                return Err(Error::closed());
+            }
+            if self.is_up(place) {
+                return Ok(());
+            }
+            if let Some(error) = self.tokens.dead() {
+                return Err(error.for_want_of_a_token());
+            }
+            if self.timers.timeout_at(deadline, changed).await.is_none() {
+                self.admission.note_unserved();
+                return Err(self.no_lease(place, false));
+            }
+        }
+    }
+
     /// The node that the place is at now, if there is one.
     pub(crate) fn node_of(&self, place: &Place) -> Option<Arc<Node>> {
         match (place, self.routing.get()?) {
@@ -166,6 +194,7 @@ impl Core {
         let text = "no connection for this command alone came up in time; it was not sent";
         let last_error = match self.node_of(place) {
             Some(node) => node.pool().last_error(),
+            None if self.is_found() => Some(unserved()),
             None => self.routing.last_error(),
         };
         match self.tokens.late().or(last_error) {
