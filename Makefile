@@ -16,7 +16,7 @@ test: redis-server openssl
 	cargo test --all-features --no-run
 	@printf '%s\n' '3 $(JUDGE_TIMES:%=--test=%)' \
 	    '4 $(patsubst %,--test=%,$(filter-out $(JUDGE_TIMES),$(PROGRAMS))) --lib --doc' \
-	  | xargs -P 2 -I{} sh -c 'set -- {}; export RUST_TEST_THREADS=$$1; shift; code=0; for program; do \
+	  | xargs -P 2 -L 1 sh -c 'export RUST_TEST_THREADS=$$0; code=0; for program; do \
 	      output=$$(cargo test --all-features $$program 2>&1) || code=1; printf "%s\n" "$$output"; done; exit $$code'
 
 # Other clients and frameworks for Rust, on what this crate has for them: fred, rustis, the `redis` crate's cluster client,
