@@ -25,7 +25,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(20)).start().await?),
     };
     let redis = match &emulator {
-        Some(emulator) => EntraRedis::open(emulator.config()).await?,
+        // Here client and server share one machine, which may be busy with other things.
+        Some(emulator) => EntraRedis::open(emulator.config().command_timeout(Duration::from_secs(30))).await?,
         None => EntraRedis::from_env().await?,
     };
     let mut con = redis.clone();
