@@ -6,7 +6,7 @@
 
 mod assembly;
 #[cfg(test)]
-mod ground;
+pub(super) mod ground;
 mod groups;
 mod plan;
 mod rounds;

@@ -104,7 +104,7 @@ impl<'a> Plan<'a> {
     fn all_primaries(&mut self, cmd: &'a Cmd, profile: Profile, gather: Aggregate, cluster: &Cluster) -> Assembly {
         let map = cluster.map();
         let share = |member: &Member<Arc<Node>>| {
-            let to = To::Primary { node: Arc::clone(&member.node), lowest: member.lowest? };
+            let to = To::Primary { node: Arc::clone(&member.node), lowest: member.lowest()? };
             Some((self.unit(answered(cmd), profile, to), member.address.clone()))
         };
         let shares: Vec<_> = map.primaries().iter().filter_map(share).collect();
