@@ -2,8 +2,8 @@
 //!
 //! A transaction reads the stock, decides, and writes; if somebody else has changed it meanwhile, it decides anew.
 //!
-//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are renewed
-//! each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
+//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are
+//! renewed each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
 
 use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::{AsyncCommands, RedisResult};

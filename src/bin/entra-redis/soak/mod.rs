@@ -37,8 +37,8 @@ use worker::Worker;
 ///
 /// It reads where the cache is from `REDIS_HOST` and `REDIS_PORT` (10000 by default), `REDIS_URL` or
 /// `AZURE_REDIS_HOST`, the certificate authorities to trust from `REDIS_CA_CERT` (a PEM file; without it, the operating
-/// system's), and the credential from the `AZURE_*` variables, as `EntraRedis::from_env` does. It runs on a cluster as on
-/// a single endpoint.
+/// system's), and the credential from the `AZURE_*` variables, as `EntraRedis::from_env` does. It runs on a cluster as
+/// on a single endpoint.
 ///
 /// After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
 /// been started anew since.
