@@ -70,13 +70,9 @@ impl Core {
         let mut turn = None;
         loop {
             let changed = self.availability.changed();
-            let returned = self.leases.changed();
-            tokio::pin!(changed, returned);
+            tokio::pin!(changed);
             // Enabled before the look, so that no change falls between the two.
             changed.as_mut().enable();
-            if wish == Wish::Leased && ordered.is_none() {
-                returned.as_mut().enable();
-            }
             if self.is_closed() {
                 return Err(Error::closed());
             }
@@ -92,30 +88,41 @@ impl Core {
                 }
                 continue;
             }
+            *are_in_use = false;
             let node = self.node_of(place);
             // What is being opened to a node that is not the right one any more is of no use.
             ordered = ordered.filter(|ordered| node.as_ref().is_some_and(|node| Arc::ptr_eq(node, &ordered.node)));
-            if let (Some(node), None) = (node, &ordered) {
-                let lease = match wish {
-                    Wish::Subscriber => Some(node.pool().order_subscriber()),
-                    Wish::Leased => match self.leases.offer(node.pool()) {
-                        Offer::Link(lease) => return Ok((node, lease.begin().in_turn(turn))),
-                        Offer::Ticket(ticket) => Some(node.pool().order_lease(ticket)),
-                        Offer::Nothing => None,
-                    },
-                };
-                *are_in_use = lease.is_none();
-                ordered = lease.map(|lease| Ordered { node, lease });
-            }
-            let Some(Ordered { node, lease }) = &mut ordered else {
-                tokio::select! {
-                    () = returned => {}
-                    () = changed => {}
+            let Ordered { node, lease } = match (&mut ordered, node) {
+                (Some(ordered), _) => ordered,
+                (None, None) => {
+                    changed.await;
+                    continue;
                 }
-                continue;
+                (none, Some(node)) => {
+                    // What comes back is told to one of those who wait for it: nobody else may.
+                    let returned = self.leases.changed();
+                    tokio::pin!(returned);
+                    let lease = match wish {
+                        Wish::Subscriber => node.pool().order_subscriber(),
+                        Wish::Leased => {
+                            returned.as_mut().enable();
+                            match self.leases.offer(node.pool()) {
+                                Offer::Link(lease) => return Ok((node, lease.begin().in_turn(turn))),
+                                Offer::Ticket(ticket) => node.pool().order_lease(ticket),
+                                Offer::Nothing => {
+                                    *are_in_use = true;
+                                    tokio::select! {
+                                        () = returned => {}
+                                        () = changed => {}
+                                    }
+                                    continue;
+                                }
+                            }
+                        }
+                    };
+                    none.insert(Ordered { node, lease })
+                }
             };
-            // What comes back is for those who wait for it: each is told to one of them alone.
-            returned.set(self.leases.changed());
             tokio::select! {
                 lease = lease => match lease {
                     Ok(lease) => return Ok((Arc::clone(node), lease.begin().in_turn(turn))),
@@ -198,3 +205,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

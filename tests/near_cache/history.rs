@@ -24,6 +24,8 @@ const MAX_STALENESS: Duration = Duration::from_secs(1);
 const KEYS: usize = 16;
 const READERS: usize = 12;
 const WRITERS: usize = 4;
+/// What a writer leaves between two writes.
+const WRITES_APART: Duration = Duration::from_millis(4);
 const TOKENS: Duration = Duration::from_secs(2);
 
 /// Each write makes several readers ask the server. With so many reads for one of them most come from memory, as in a
@@ -133,6 +135,8 @@ impl Run {
                     key.has_given(read);
                 }
                 key.written.lock().unwrap().push_back((Instant::now(), number));
+                // Of what changes all the time nothing is read from memory.
+                tokio::time::sleep(WRITES_APART).await;
             }
         }
     }
