@@ -281,7 +281,9 @@ fn of_transactions_that_are_missing_it_is_told_when_they_were_committed() {
     let between = Instant::now();
     log.committed(1);
     let mut comparison = log.comparison();
-    ["0:0", "0:1", "0:2"].iter().for_each(|name| comparison.name(name));
+    for name in ["0:0", "0:1", "0:2"] {
+        comparison.name(name);
+    }
     let (disagreement, missing) = comparison.end();
     assert_eq!(disagreement, Disagreement { missing: 2, twice: 0, strange: 0 });
     assert_eq!(missing.iter().filter(|moment| **moment < between).count(), 1);
