@@ -163,10 +163,10 @@ impl Core {
         }
     }
 
-    /// Whether commands go to a cluster; none as long as nobody knows.
+    /// Whether all commands go to one node; not as long as nobody knows.
     #[inline]
-    pub(crate) fn is_cluster(&self) -> Option<bool> {
-        self.routing.get().map(|routing| matches!(routing, Routing::Cluster(_)))
+    pub(crate) fn is_single_endpoint(&self) -> bool {
+        matches!(self.routing.get(), Some(Routing::Single(_)))
     }
 
     /// The cluster that commands go to, if it is one.
