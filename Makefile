@@ -6,8 +6,17 @@
 # what is built for the library.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
+# What `cargo test --all-features` runs one after the other. Tests wait most of the time, so two of their programs run side
+# by side, and four tests of each: with more, a machine of two cores is late for tests that judge times. Those that take
+# longest come first, and everything in tests/ comes. The output of a program is shown when it has ended.
+LONGEST = fault_matrix identity near_cache cluster memory exclusive
+PROGRAMS = $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst tests/%.rs,%,$(wildcard tests/*.rs))
+
 test: redis-server openssl
-	cargo test --all-features
+	cargo test --all-features --no-run
+	@printf '%s\n' $(LONGEST:%=--test=%) --lib $(patsubst %,--test=%,$(filter-out $(LONGEST),$(PROGRAMS))) --doc \
+	  | RUST_TEST_THREADS=4 xargs -P 2 -n 1 sh -c \
+	    'output=$$(cargo test --all-features "$$0" 2>&1); code=$$?; printf "%s\n" "$$output"; exit $$code'
 
 # Other clients and frameworks for Rust, on what this crate has for them: fred, rustis, the `redis` crate's cluster client,
 # deadpool-redis, apalis-redis.

@@ -67,8 +67,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // First of all: `connect` registers its figures with the recorder that is installed by then.
     let prometheus = PrometheusBuilder::new().with_recommended_naming(true).install_recorder()?;
     let emulator = emulator().await?;
-    // Against Azure: `EntraRedis::connect("<name>.<region>.redis.azure.net", 10000, Config::new(Credential::…))`.
-    let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await?;
+    // Against Azure: `EntraRedis::from_env().await?`, with the variables that its documentation lists.
+    let redis = EntraRedis::open(emulator.config()).await?;
 
     let cache = redis.cached(CacheOptions::new().max_bytes(32 << 20).max_staleness(Duration::from_secs(2)));
     let service = Service { cache, database: Database::default(), prometheus };
@@ -79,7 +79,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/metrics", get(async |State(service): State<Service>| service.prometheus.render()))
         .with_state(service);
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await;
+    let listener = listener.map_err(|error| format!("the port that --port names cannot be used: {error}"))?;
     let address = listener.local_addr()?;
     for path in ["books/1", "ready", "alive", "metrics"] {
         println!("http://{address}/{path}");

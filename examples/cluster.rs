@@ -1,40 +1,26 @@
 //! The smallest useful program on a cache with the OSS cluster policy, which is Azure's default: `cargo run --example
 //! cluster`. Nothing in it but the keys in braces is there because of the cluster.
 //!
-//! It runs on the emulator's cluster of three nodes, in this process; or on a cache of yours, with `REDIS_HOST`,
-//! `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust it, and the credential
-//! from the `AZURE_*` variables.
+//! It runs on the emulator's cluster of three nodes, in this process; or, with `REDIS_HOST` set, on a cache of yours, by
+//! the variables of `EntraRedis::from_env`.
 
-use entra_redis::{Config, EntraRedis, Tls, emulator::Emulator};
+use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::{AsyncCommands, pipe};
 use std::{
     env::var,
     error::Error,
-    process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     // It plays Azure for as long as it lives.
     let emulator =
         if var("REDIS_HOST").is_ok() { None } else { Some(Emulator::builder().embedded_cluster(3).start().await?) };
-    let (host, port, config) = match &emulator {
-        Some(emulator) => (emulator.host().to_owned(), emulator.port(), emulator.config()),
-        None => on_azure()?,
+    let redis = match &emulator {
+        Some(emulator) => EntraRedis::open(emulator.config()).await?,
+        None => EntraRedis::from_env().await?,
     };
-
-    let redis = EntraRedis::connect(&host, port, config).await?;
     let mut con = redis.clone();
     // Keys of this run alone, of as many slots.
     let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
@@ -75,24 +61,4 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     redis.shutdown().await;
     Ok(())
-}
-
-fn on_azure() -> Result<(String, u16, Config), Box<dyn Error>> {
-    let mut config = Config::from_env()?;
-    if let Ok(file) = var("REDIS_CA_CERT") {
-        config = config.tls(Tls::new().ca_file(file));
-    }
-    Ok((required("REDIS_HOST")?, port()?, config))
-}
-
-/// The variable's value, or an error that names it.
-fn required(name: &str) -> Result<String, String> {
-    var(name).map_err(|_| format!("the environment variable {name} is not set"))
-}
-
-fn port() -> Result<u16, String> {
-    let Ok(port) = var("REDIS_PORT") else {
-        return Ok(10000);
-    };
-    port.parse().map_err(|_| format!("the environment variable REDIS_PORT is no port: {port}"))
 }

@@ -32,10 +32,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .set_buckets_for_metric(Matcher::Full("db.client.operation.duration".to_owned()), &BUCKETS)?
         .install_recorder()?;
     let emulator = Emulator::builder().token_lifetime(Duration::from_secs(10)).start().await?;
-    let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await?;
+    let redis = EntraRedis::open(emulator.config()).await?;
     let workers: Vec<_> = (0..TASKS).map(|task| tokio::spawn(work(redis.clone(), task))).collect();
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let listener = listener.map_err(|error| format!("the port that --port names cannot be used: {error}"))?;
     let address = listener.local_addr()?;
     println!("http://{address}/metrics\nhttp://{address}/ready\nhttp://{address}/alive");
     tokio::select! {

@@ -2,16 +2,15 @@
 //!
 //! A transaction reads the stock, decides, and writes; if somebody else has changed it meanwhile, it decides anew.
 //!
-//! It runs on the emulator, in this process and with nothing installed, whose tokens live two seconds; or on a cache of
-//! yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust
-//! it, and the credential from the `AZURE_*` variables.
+//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are renewed
+//! each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
 
-use entra_redis::{Config, EntraRedis, Tls, TokenManagerConfig, emulator::Emulator};
+use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::{AsyncCommands, RedisResult};
 use std::{env::var, error::Error, time::Duration};
 use tokio::task::JoinSet;
 
-const BUYERS: usize = 16;
+const BUYERS: usize = 6;
 const THINGS: usize = 100;
 
 // On a cluster, the braces keep both on one node, as a transaction wants them.
@@ -23,16 +22,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // It plays Azure for as long as it lives.
     let emulator = match var("REDIS_HOST") {
         Ok(_) => None,
-        Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(2)).start().await?),
+        Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(20)).start().await?),
     };
-    let (host, port, config) = match &emulator {
-        Some(emulator) => {
-            let tokens = TokenManagerConfig::new().lower_refresh_bound(Duration::from_millis(500));
-            (emulator.host().to_owned(), emulator.port(), emulator.config().token_manager(tokens))
-        }
-        None => on_azure()?,
+    let redis = match &emulator {
+        Some(emulator) => EntraRedis::open(emulator.config()).await?,
+        None => EntraRedis::from_env().await?,
     };
-    let redis = EntraRedis::connect(&host, port, config).await?;
     let mut con = redis.clone();
     let _: () = redis::pipe().atomic().set(STOCK, THINGS).del(SOLD).query_async(&mut con).await?;
 
@@ -43,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let mut bought = 0;
             while buy(&redis, buyer).await? {
                 bought += 1;
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(80)).await;
             }
             Ok(bought)
         });
@@ -74,13 +69,4 @@ async fn buy(redis: &EntraRedis, buyer: usize) -> RedisResult<bool> {
             Ok(done.map(|_| true))
         })
         .await
-}
-
-fn on_azure() -> Result<(String, u16, Config), Box<dyn Error>> {
-    let mut config = Config::from_env()?;
-    if let Ok(file) = var("REDIS_CA_CERT") {
-        config = config.tls(Tls::new().ca_file(file));
-    }
-    let port = var("REDIS_PORT").map_or(Ok(10000), |port| port.parse())?;
-    Ok((var("REDIS_HOST")?, port, config))
 }

@@ -1,11 +1,10 @@
 //! Subscriptions that outlive tokens and connections, and say when something may have been missed: `cargo run --example
 //! pubsub`.
 //!
-//! It runs on the emulator, in this process, with tokens of two seconds; or on a cache of yours, with `REDIS_HOST`,
-//! `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust it, and the credential
-//! from the `AZURE_*` variables.
+//! It runs on the emulator, in this process, whose tokens live so short that they are renewed each second; or, with
+//! `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
 
-use entra_redis::{Config, Delivery, EntraRedis, PubSubStream, Tls, emulator::Emulator};
+use entra_redis::{Delivery, EntraRedis, PubSubStream, emulator::Emulator};
 use futures_util::StreamExt;
 use redis::AsyncCommands;
 use std::{env::var, error::Error, time::Duration};
@@ -21,13 +20,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let emulator = if var("REDIS_HOST").is_ok() {
         None
     } else {
-        Some(Emulator::builder().token_lifetime(Duration::from_secs(2)).start().await?)
+        Some(Emulator::builder().token_lifetime(Duration::from_secs(20)).start().await?)
     };
-    let (host, port, config) = match &emulator {
-        Some(emulator) => (emulator.host().to_owned(), emulator.port(), emulator.config()),
-        None => on_azure()?,
+    let redis = match &emulator {
+        Some(emulator) => EntraRedis::open(emulator.config()).await?,
+        None => EntraRedis::from_env().await?,
     };
-    let redis = EntraRedis::connect(&host, port, config).await?;
 
     // One part subscribes, for as long as the other one is read.
     let (mut subscriptions, deliveries) = redis.pubsub().await?.split();
@@ -78,13 +76,4 @@ async fn consume(mut redis: EntraRedis, mut deliveries: PubSubStream) -> redis::
         }
     }
     Ok((messages, gaps))
-}
-
-fn on_azure() -> Result<(String, u16, Config), Box<dyn Error>> {
-    let mut config = Config::from_env()?;
-    if let Ok(file) = var("REDIS_CA_CERT") {
-        config = config.tls(Tls::new().ca_file(file));
-    }
-    let port = var("REDIS_PORT").map_or(Ok(10000), |port| port.parse())?;
-    Ok((var("REDIS_HOST")?, port, config))
 }

@@ -1,7 +1,7 @@
 //! The smallest program, with nothing installed: `cargo run --example quickstart`.
 //!
-//! The emulator plays Microsoft Entra ID and Azure Managed Redis in this process. Against Azure, the last two lines of
-//! the comment in `main` stand in its place. `cargo run --features cli -- demo` shows tokens that rotate under load.
+//! The emulator plays Microsoft Entra ID and Azure Managed Redis in this process. `cargo run --features cli -- demo` shows
+//! tokens that rotate under load.
 
 use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::AsyncCommands;
@@ -9,11 +9,9 @@ use std::error::Error;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Against Azure:
-    //     let config = Config::new(Credential::managed_identity(ManagedIdentity::SystemAssigned));
-    //     let redis = EntraRedis::connect("<NAME>.<REGION>.redis.azure.net", 10000, config).await?;
+    // It plays Azure for as long as it lives. Against Azure itself: `EntraRedis::connect(host, 10000, config).await?`.
     let emulator = Emulator::builder().start().await?;
-    let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await?;
+    let redis = EntraRedis::open(emulator.config()).await?;
 
     let mut con = redis.clone(); // cheap; one per task
     let _: () = con.set("greeting", "hello").await?;

@@ -3,11 +3,10 @@
 //! `BLMOVE` takes a job from the queue and puts it into the worker's own list in one step; the worker removes it from
 //! there when it is done. What a dead worker has left in its list goes back to the queue.
 //!
-//! It runs on the emulator, in this process and with nothing installed, whose tokens live two seconds; or on a cache of
-//! yours, with `REDIS_HOST`, `REDIS_PORT` if it is not 10000, `REDIS_CA_CERT` (a PEM file) if the system does not trust
-//! it, and the credential from the `AZURE_*` variables.
+//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are renewed
+//! each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
 
-use entra_redis::{Config, EntraRedis, Tls, TokenManagerConfig, emulator::Emulator};
+use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::{AsyncCommands, Direction::Left, Direction::Right, RedisResult};
 use std::{env::var, error::Error, time::Duration};
 use tokio::task::JoinSet;
@@ -28,16 +27,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // It plays Azure for as long as it lives.
     let emulator = match var("REDIS_HOST") {
         Ok(_) => None,
-        Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(2)).start().await?),
+        Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(20)).start().await?),
     };
-    let (host, port, config) = match &emulator {
-        Some(emulator) => {
-            let tokens = TokenManagerConfig::new().lower_refresh_bound(Duration::from_millis(500));
-            (emulator.host().to_owned(), emulator.port(), emulator.config().token_manager(tokens))
-        }
-        None => on_azure()?,
+    let redis = match &emulator {
+        Some(emulator) => EntraRedis::open(emulator.config()).await?,
+        None => EntraRedis::from_env().await?,
     };
-    let redis = EntraRedis::connect(&host, port, config).await?;
     let mut con = redis.clone();
     let _: () = con.del(&[QUEUE, DONE]).await?;
     for worker in 0..WORKERS {
@@ -85,13 +80,4 @@ async fn work(mut redis: EntraRedis, worker: usize) -> RedisResult<()> {
 async fn recover(redis: &mut EntraRedis, worker: usize) -> RedisResult<()> {
     while redis.lmove::<_, _, Option<String>>(list_of(worker), QUEUE, Right, Left).await?.is_some() {}
     Ok(())
-}
-
-fn on_azure() -> Result<(String, u16, Config), Box<dyn Error>> {
-    let mut config = Config::from_env()?;
-    if let Ok(file) = var("REDIS_CA_CERT") {
-        config = config.tls(Tls::new().ca_file(file));
-    }
-    let port = var("REDIS_PORT").map_or(Ok(10000), |port| port.parse())?;
-    Ok((var("REDIS_HOST")?, port, config))
 }

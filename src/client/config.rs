@@ -4,7 +4,7 @@ mod checks;
 mod limits;
 mod times;
 
-use super::target::Target;
+use super::target::{Destination, Target, variable};
 use crate::{
     admission::Overload,
     cluster::{
@@ -62,7 +62,7 @@ pub struct Config {
     /// What `connect` says of settings that were read from a file.
     pub(crate) problem: Option<Error>,
     /// Where `EntraRedis::open` connects to.
-    pub(crate) target: Option<Target>,
+    pub(crate) destination: Destination,
 }
 
 impl Config {
@@ -93,17 +93,27 @@ impl Config {
             resolver: Resolver::default(),
             client_name: None,
             problem: None,
-            target: None,
+            destination: Destination::Unsaid,
         }
     }
 
-    /// The defaults, with [`Credential::from_env`].
+    /// The defaults, with [`Credential::from_env`] and [`endpoint_from_env`](Self::endpoint_from_env).
+    ///
+    /// ```no_run
+    /// use entra_redis::{Config, EntraRedis};
+    /// use std::time::Duration;
+    ///
+    /// # async fn run() -> Result<(), entra_redis::Error> {
+    /// let redis = EntraRedis::open(Config::from_env()?.command_timeout(Duration::from_secs(2))).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// Those of [`Credential::from_env`].
     pub fn from_env() -> Result<Self, Error> {
-        Credential::from_env().map(Self::new)
+        Ok(Self::new(Credential::from_env()?).endpoint_from_env())
     }
 
     /// The defaults with [`Credential::from_env`], for [`EntraRedis::open`](crate::EntraRedis::open):
@@ -132,10 +142,22 @@ impl Config {
     }
 
     /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to; default what [`from_url`](Self::from_url) was
-    /// given.
+    /// given, or what the environment says, with
+    /// [`endpoint_from_env`](Self::endpoint_from_env).
     pub fn endpoint(mut self, host: impl Into<String>, port: u16) -> Self {
-        self.target = Some(Target::new(host.into(), port));
+        self.destination = Destination::Said(Target::new(host.into(), port));
         self
+    }
+
+    /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to, read when it does, from the variables that
+    /// [`EntraRedis::from_env`](crate::EntraRedis::from_env) lists; and `REDIS_CA_CERT`, a PEM file with the certificate
+    /// authorities to trust where the operating system's are not the right ones, as [`Tls::ca_file`].
+    pub fn endpoint_from_env(self) -> Self {
+        let config = Self { destination: Destination::OfEnvironment, ..self };
+        match Target::ca_file(variable) {
+            Some(file) => config.tls(Tls::new().ca_file(file)),
+            None => config,
+        }
     }
 
     /// Who connects.
@@ -144,10 +166,30 @@ impl Config {
         self
     }
 
+    /// Where `EntraRedis::open` connects to, and the settings with what is said there besides.
+    pub(super) fn located(self) -> Result<(Target, Self), Error> {
+        match &self.destination {
+            Destination::Said(target) => Ok((target.clone(), self)),
+            Destination::OfEnvironment => {
+                let target = Target::of_variables(variable)?;
+                // What the program sets wins.
+                let username = self.username.clone().or_else(|| target.username.clone());
+                let by_default = self.protocol == ProtocolVersion::RESP3;
+                let protocol = target.protocol.filter(|_| by_default).unwrap_or(self.protocol);
+                Ok((target, Self { username, protocol, ..self }))
+            }
+            Destination::Unsaid => {
+                let problem = "is not set: use `Config::from_url`, `Config::from_env`, `Config::endpoint`, or \
+                               `EntraRedis::connect`";
+                Err(Error::config("endpoint", problem))
+            }
+        }
+    }
+
     pub(super) fn at(mut self, target: Target) -> Self {
         self.username = target.username.clone().or(self.username);
         self.protocol = target.protocol.unwrap_or(self.protocol);
-        self.target = Some(target);
+        self.destination = Destination::Said(target);
         self
     }
 

@@ -26,7 +26,7 @@ use crate::{
 };
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, aio::ConnectionLike};
 use std::{future::ready, sync::Arc};
-use target::Target;
+use target::{Target, variable};
 use tokio::time::Instant;
 
 #[cfg(feature = "near-cache")]
@@ -144,7 +144,7 @@ impl EntraRedis {
         Ok(Self { manager: Arc::new(manager), memory: Memory::default() })
     }
 
-    /// Connects to where the configuration says: [`Config::from_url`] or [`Config::endpoint`].
+    /// Connects to where the configuration says: [`Config::from_url`], [`Config::from_env`] or [`Config::endpoint`].
     ///
     /// # Errors
     ///
@@ -152,12 +152,7 @@ impl EntraRedis {
     /// [`connect`](Self::connect).
     pub async fn open(config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let Target { host, port, .. } = config.target.clone().ok_or_else(|| {
-            Error::config(
-                "endpoint",
-                "is not set: use `Config::from_url`, `Config::endpoint`, or `EntraRedis::connect`",
-            )
-        })?;
+        let (Target { host, port, .. }, config) = config.located()?;
         Self::connect(&host, port, config).await
     }
 
@@ -168,9 +163,11 @@ impl EntraRedis {
     /// | `REDIS_URL` | as for [`Config::from_url`] |
     /// | `REDIS_HOST`, `REDIS_PORT` | the host, and the port if it is another one than usual |
     /// | `AZURE_REDIS_HOST` | the host, if there is no `REDIS_HOST`; set by [Azure's Service Connector](https://learn.microsoft.com/azure/service-connector/how-to-integrate-redis-cache) |
+    /// | `REDIS_CA_CERT` | a PEM file with the certificate authorities to trust, if not those of the operating system |
     ///
     /// The usual port is 10000, that of Azure Managed Redis; of a name of Azure Cache for Redis, 6380. The credential
-    /// is that of [`Credential::from_env`](crate::Credential::from_env), which has the table of its variables.
+    /// is that of [`Credential::from_env`](crate::Credential::from_env), which has the table of its variables. With
+    /// further settings it is `EntraRedis::open(Config::from_env()?…)`.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), entra_redis::Error> {
@@ -184,8 +181,9 @@ impl EntraRedis {
     /// [`Configuration`](crate::ErrorKind::Configuration) naming the variables that are missing, malformed, or
     /// contradict each other; otherwise as [`connect`](Self::connect).
     pub async fn from_env() -> Result<Self, Error> {
-        let target = Target::of_variables(|name| std::env::var(name).ok())?;
-        Self::open(Config::from_env()?.at(target)).await
+        // What is missing of the cache is told first.
+        Target::of_variables(variable)?;
+        Self::open(Config::from_env()?).await
     }
 
     /// The owner of the connections and the token: `stats`, `events`, `ready`, `shutdown`.

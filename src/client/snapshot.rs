@@ -41,11 +41,11 @@ impl Sources {
             Some(Routing::Single(node)) => vec![(Arc::clone(node), Vec::new())],
             Some(Routing::Cluster(cluster)) => {
                 let map = cluster.map();
-                let numbers = |(start, end): (Slot, Slot)| (start.number(), end.number());
-                let owner = |(at, member): (usize, &Member<Arc<Node>>)| {
-                    (Arc::clone(&member.node), map.ranges(at).into_iter().map(numbers).collect())
+                let numbers = |(start, end): &(Slot, Slot)| (start.number(), end.number());
+                let owner = |member: &Member<Arc<Node>>| {
+                    (Arc::clone(&member.node), member.ranges().iter().map(numbers).collect())
                 };
-                map.members().iter().enumerate().map(owner).collect()
+                map.members().iter().map(owner).collect()
             }
         }
     }

@@ -23,6 +23,18 @@ const CONNECTOR_HOST: &str = "AZURE_REDIS_HOST";
 const WITH_PASSWORD: &str = "holds a password, which is not used: Microsoft Entra ID authenticates with tokens, of the \
                              credential; remove it from the URL (a user name may stay)";
 
+/// A PEM file. The emulator names its own by that.
+const CA_FILE: &str = "REDIS_CA_CERT";
+
+/// Where `EntraRedis::open` connects to.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    Unsaid,
+    Said(Target),
+    /// Where the variables say when it is opened.
+    OfEnvironment,
+}
+
 /// A host and a port, and what a URL says besides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -115,6 +127,11 @@ impl Target {
         }
     }
 
+    /// The file with certificate authorities that the variables name, which `get` reads; an empty one counts as unset.
+    pub(crate) fn ca_file(get: impl Fn(&str) -> Option<String>) -> Option<String> {
+        get(CA_FILE).filter(|file| !file.is_empty())
+    }
+
     /// A host, or a host and a port.
     fn of_host(name: &str, value: &str, port: Option<u16>) -> Result<Self, Error> {
         let is_address = value.parse::<std::net::Ipv6Addr>().is_ok();
@@ -131,6 +148,11 @@ impl Target {
         }
         Ok(target)
     }
+}
+
+/// A variable of this process.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The port of a cache of this name, if nothing says another one.

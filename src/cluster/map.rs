@@ -15,8 +15,21 @@ const UNSERVED: u16 = u16::MAX;
 pub(crate) struct Member<N> {
     pub(crate) address: NodeAddress,
     pub(crate) node: N,
+    /// The slots that it owns, as ranges with both ends included, in order. They are kept because whoever looks at the
+    /// figures wants them each time, and there are 16,384 slots to look at.
+    ranges: Vec<(Slot, Slot)>,
+}
+
+impl<N> Member<N> {
+    /// The slots that it owns, as ranges with both ends included, in order.
+    pub(crate) fn ranges(&self) -> &[(Slot, Slot)] {
+        &self.ranges
+    }
+
     /// The lowest slot that it owns; none for a node that owns none (any more, or yet).
-    pub(crate) lowest: Option<Slot>,
+    pub(crate) fn lowest(&self) -> Option<Slot> {
+        self.ranges.first().map(|(start, _)| *start)
+    }
 }
 
 /// Nodes, and which one owns which slot. `N` is cheap to clone: an `Arc` of what a node is.
@@ -81,23 +94,25 @@ impl<N: Clone> SlotMap<N> {
 
     fn index_or_insert(&mut self, address: &NodeAddress, make: impl FnOnce(&NodeAddress) -> N) -> u16 {
         let index = self.members.iter().position(|member| member.address == *address).unwrap_or_else(|| {
-            self.members.push(Member { address: address.clone(), node: make(address), lowest: None });
+            self.members.push(Member { address: address.clone(), node: make(address), ranges: Vec::new() });
             self.members.len() - 1
         });
         // A map has at most as many owners as slots; what is beyond (only ever nodes without slots) is not pointed at.
         u16::try_from(index).unwrap_or(UNSERVED)
     }
 
-    /// Notes the lowest slot of each node, and puts the nodes in order by it.
+    /// Notes the slots of each node, and puts the nodes in order by the lowest ones.
     fn in_order(mut self) -> Self {
-        self.members.iter_mut().for_each(|member| member.lowest = None);
-        for slot in Slot::all().rev() {
-            if let Some(member) = self.members.get_mut(usize::from(self.owners[slot.index()])) {
-                member.lowest = Some(slot);
+        self.members.iter_mut().for_each(|member| member.ranges.clear());
+        for (slot, owner) in Slot::all().zip(&self.owners) {
+            let Some(member) = self.members.get_mut(usize::from(*owner)) else { continue };
+            match member.ranges.last_mut() {
+                Some((_, end)) if end.number() + 1 == slot.number() => *end = slot,
+                _ => member.ranges.push((slot, slot)),
             }
         }
         let mut order: Vec<usize> = (0..self.members.len()).collect();
-        order.sort_by_key(|index| self.members[*index].lowest.map_or(SLOTS, Slot::number));
+        order.sort_by_key(|index| self.members[*index].lowest().map_or(SLOTS, Slot::number));
         let mut place = vec![UNSERVED; order.len()];
         for (new, old) in order.iter().enumerate() {
             place[*old] = u16::try_from(new).unwrap_or(UNSERVED);
@@ -143,7 +158,7 @@ impl<N> SlotMap<N> {
 
     /// The nodes that own slots, ordered by the lowest slot of each: those that a command for all primaries goes to.
     pub(crate) fn primaries(&self) -> &[Member<N>] {
-        let count = self.members.iter().take_while(|member| member.lowest.is_some()).count();
+        let count = self.members.iter().take_while(|member| member.lowest().is_some()).count();
         &self.members[..count]
     }
 
@@ -156,18 +171,6 @@ impl<N> SlotMap<N> {
     /// How many slots have an owner.
     pub(crate) fn covered(&self) -> usize {
         self.owners.iter().filter(|owner| **owner != UNSERVED).count()
-    }
-
-    /// The slots of the `index`th of [`members`](Self::members), as ranges with both ends included.
-    pub(crate) fn ranges(&self, index: usize) -> Vec<(Slot, Slot)> {
-        let mut ranges: Vec<(Slot, Slot)> = Vec::new();
-        for slot in Slot::all().filter(|slot| usize::from(self.owners[slot.index()]) == index) {
-            match ranges.last_mut() {
-                Some((_, end)) if end.number() + 1 == slot.number() => *end = slot,
-                _ => ranges.push((slot, slot)),
-            }
-        }
-        ranges
     }
 }
 

@@ -78,6 +78,12 @@ impl Cluster {
         cluster
     }
 
+    /// Nobody owns anything any more.
+    #[cfg(test)]
+    pub(crate) fn lose_all_slots(&self) {
+        self.publish(SlotMap::empty());
+    }
+
     /// Who owns what, as it is known now.
     #[inline]
     pub(crate) fn map(&self) -> Guard<Arc<Map>> {

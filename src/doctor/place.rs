@@ -50,7 +50,7 @@ impl Place {
     /// [`EntraRedis::from_env`](crate::EntraRedis::from_env) does.
     pub fn find(host: Option<&str>, port: Option<u16>, get: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let mut place = match host {
+        let mut place = match host.map(str::trim).filter(|host| !host.is_empty()) {
             Some(host) => Self { host: Some(host.to_owned()), port: usual_port(host), ..Self::default() },
             None => match Target::of_variables(get) {
                 Ok(Target { host, port, username, protocol }) => {
@@ -145,5 +145,8 @@ mod tests {
         }
         let place = Place::find(Some("x"), Some(1), |_| Some("y".to_owned()));
         assert_eq!((place.host.as_deref(), place.port), (Some("x"), 1));
+        // `--host "$HOST"` without such a variable.
+        let place = Place::find(Some(" "), None, |_| None);
+        assert_eq!((place.host.as_deref(), place.port), (None, 10_000));
     }
 }

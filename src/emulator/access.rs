@@ -11,15 +11,16 @@ use crate::{
 use std::{io, path::PathBuf, time::Duration};
 
 impl Emulator {
-    /// A [`Config`] with which `connect` works: the service principal, and the CA of the front's certificate.
+    /// A [`Config`] with which `open` and `connect` work: the service principal, the CA of the front's certificate, and where
+    /// it is.
     pub fn config(&self) -> Config {
-        Config::new(self.credential()).tls(self.tls())
+        Config::new(self.credential()).tls(self.tls()).endpoint(self.host(), self.port())
     }
 
     /// As [`config`](Self::config), with the system-assigned managed identity.
     pub fn managed_identity_config(&self) -> Config {
         let credential = Credential::managed_identity(ManagedIdentity::SystemAssigned).imds_host(self.imds_host());
-        Config::new(credential).tls(self.tls())
+        Config::new(credential).tls(self.tls()).endpoint(self.host(), self.port())
     }
 
     /// The service principal that the token endpoint knows.

@@ -19,7 +19,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let emulator = Emulator::builder().token_lifetime(Duration::from_secs(2)).start().await?;
-//! let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await?;
+//! let redis = EntraRedis::open(emulator.config()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -157,7 +157,8 @@ impl Emulator {
         self.cluster()?.nodes().await
     }
 
-    /// The environment variables with which clients in any language find it; the CA is in [`ca_pem`](Self::ca_pem).
+    /// The environment variables with which clients in any language find it; the CA is in [`ca_pem`](Self::ca_pem),
+    /// for a file that `REDIS_CA_CERT` names.
     #[must_use]
     pub fn env(&self) -> Vec<(&'static str, String)> {
         vec![

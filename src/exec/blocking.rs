@@ -44,10 +44,11 @@ pub(crate) async fn command(core: &Core, memory: &mut Memory, cmd: &Cmd, profile
 
 async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> RedisResult<Value> {
     let slices = Slices::new(core, cmd, profile.blocks(cmd), replicas::counts(profile));
-    let limit = slices.deadline.min(Instant::now() + core.command_timeout);
     if !core.is_found() {
-        core.until_found(limit).await.map_err(|error| failed(core, error))?;
+        let found = core.until_found_without_permit(slices.deadline).await;
+        found.map_err(|error| failed(core, error))?;
     }
+    let limit = slices.deadline.min(Instant::now() + core.command_timeout);
     let in_order = core.in_order(memory, limit).await;
     in_order.map_err(|error| failed(core, error))?;
     if replicas::counts(profile) {
@@ -56,7 +57,7 @@ async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> R
     let mut last_ids = LastIds::of(cmd, profile);
     while let Some(question) = last_ids.question() {
         let request = CommandRequest { cmd: question, profile: command::profile(question) };
-        if let Err(refusal) = last_ids.note(Call::new(core, memory, request).await?) {
+        if let Err(refusal) = last_ids.note(ask(core, memory, request, slices.deadline).await?) {
             return Ok(refusal);
         }
     }
@@ -67,6 +68,23 @@ async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> R
     };
     let place = Place::Owner(slot_of(cmd, profile));
     Blocking { core, request: CommandRequest { cmd, profile }, place, slices: &slices }.run().await
+}
+
+/// Asks something that a command which blocks needs to know first. For a link to come up, it is waited as long as that
+/// command waits.
+async fn ask(core: &Core, memory: &mut Memory, request: CommandRequest<'_>, deadline: Instant) -> RedisResult<Value> {
+    let place = Place::Owner(request.slot());
+    loop {
+        core.until_up(&place, deadline).await.map_err(|error| failed(core, error))?;
+        match Call::new(core, &mut *memory, request).await {
+            // The link that was there is gone again.
+            Err(error)
+                if error.is_timeout()
+                    && Error::from_redis(&error).is_some_and(|error| !error.may_have_run())
+                    && !core.is_up(&place) => {}
+            result => return result,
+        }
+    }
 }
 
 /// A command that blocks, on its way.

@@ -14,9 +14,15 @@ impl Core {
     /// Waits until it is known where commands go, until `deadline` at most.
     #[cold]
     pub(crate) async fn until_found(&self, deadline: Instant) -> Result<(), Error> {
-        let _waiting = self.admission.wait();
         // It waits as a command does that no link takes: so many may.
         let _permit = self.permit(deadline, self.overload, false).await?;
+        self.until_found_without_permit(deadline).await
+    }
+
+    /// The same, for what blocks: it may wait for long, and is not to keep a permit from others meanwhile.
+    #[cold]
+    pub(super) async fn until_found_without_permit(&self, deadline: Instant) -> Result<(), Error> {
+        let _waiting = self.admission.wait();
         loop {
             let changed = self.availability.changed();
             tokio::pin!(changed);

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::{
-    cluster::{node::Node, routing::Routing, slot::Slot},
+    cluster::{node::Node, nodes::unserved, routing::Routing, slot::Slot},
     error::{Error, ErrorKind, Stage},
     pool::{Lease, Offer},
 };
@@ -70,13 +70,9 @@ impl Core {
         let mut turn = None;
         loop {
             let changed = self.availability.changed();
-            let returned = self.leases.changed();
-            tokio::pin!(changed, returned);
+            tokio::pin!(changed);
             // Enabled before the look, so that no change falls between the two.
             changed.as_mut().enable();
-            if wish == Wish::Leased && ordered.is_none() {
-                returned.as_mut().enable();
-            }
             if self.is_closed() {
                 return Err(Error::closed());
             }
@@ -92,30 +88,41 @@ impl Core {
                 }
                 continue;
             }
+            *are_in_use = false;
             let node = self.node_of(place);
             // What is being opened to a node that is not the right one any more is of no use.
             ordered = ordered.filter(|ordered| node.as_ref().is_some_and(|node| Arc::ptr_eq(node, &ordered.node)));
-            if let (Some(node), None) = (node, &ordered) {
-                let lease = match wish {
-                    Wish::Subscriber => Some(node.pool().order_subscriber()),
-                    Wish::Leased => match self.leases.offer(node.pool()) {
-                        Offer::Link(lease) => return Ok((node, lease.begin().in_turn(turn))),
-                        Offer::Ticket(ticket) => Some(node.pool().order_lease(ticket)),
-                        Offer::Nothing => None,
-                    },
-                };
-                *are_in_use = lease.is_none();
-                ordered = lease.map(|lease| Ordered { node, lease });
-            }
-            let Some(Ordered { node, lease }) = &mut ordered else {
-                tokio::select! {
-                    () = returned => {}
-                    () = changed => {}
+            let Ordered { node, lease } = match (&mut ordered, node) {
+                (Some(ordered), _) => ordered,
+                (None, None) => {
+                    changed.await;
+                    continue;
                 }
-                continue;
+                (none, Some(node)) => {
+                    // What comes back is told to one of those who wait for it: nobody else may.
+                    let returned = self.leases.changed();
+                    tokio::pin!(returned);
+                    let lease = match wish {
+                        Wish::Subscriber => node.pool().order_subscriber(),
+                        Wish::Leased => {
+                            returned.as_mut().enable();
+                            match self.leases.offer(node.pool()) {
+                                Offer::Link(lease) => return Ok((node, lease.begin().in_turn(turn))),
+                                Offer::Ticket(ticket) => node.pool().order_lease(ticket),
+                                Offer::Nothing => {
+                                    *are_in_use = true;
+                                    tokio::select! {
+                                        () = returned => {}
+                                        () = changed => {}
+                                    }
+                                    continue;
+                                }
+                            }
+                        }
+                    };
+                    none.insert(Ordered { node, lease })
+                }
             };
-            // What comes back is for those who wait for it: each is told to one of them alone.
-            returned.set(self.leases.changed());
             tokio::select! {
                 lease = lease => match lease {
                     Ok(lease) => return Ok((Arc::clone(node), lease.begin().in_turn(turn))),
@@ -125,6 +132,34 @@ impl Core {
                 () = &mut changed => continue,
             }
             changed.await;
+        }
+    }
+
+    /// Whether a shared link to the place is up.
+    pub(super) fn is_up(&self, place: &Place) -> bool {
+        self.node_of(place).is_some_and(|node| node.takes_commands())
+    }
+
+    /// Waits until a shared link to the place is up, until `deadline` at most.
+    pub(super) async fn until_up(&self, place: &Place, deadline: Instant) -> Result<(), Error> {
+        let _waiting = self.admission.wait();
+        loop {
+            let changed = self.availability.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_closed() {
+                return Err(Error::closed());
+            }
+            if self.is_up(place) {
+                return Ok(());
+            }
+            if let Some(error) = self.tokens.dead() {
+                return Err(error.for_want_of_a_token());
+            }
+            if self.timers.timeout_at(deadline, changed).await.is_none() {
+                self.admission.note_unserved();
+                return Err(self.no_lease(place, false));
+            }
         }
     }
 
@@ -159,6 +194,7 @@ impl Core {
         let text = "no connection for this command alone came up in time; it was not sent";
         let last_error = match self.node_of(place) {
             Some(node) => node.pool().last_error(),
+            None if self.is_found() => Some(unserved()),
             None => self.routing.last_error(),
         };
         match self.tokens.late().or(last_error) {
@@ -169,3 +205,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,7 @@ pub(super) async fn wait(core: &Core, cmd: &Cmd, profile: Profile, slices: &Slic
                 .iter()
                 .filter_map(|member| {
                     // A slot that is on its way takes no mark; nearly all others do.
-                    let slot = if is_first { member.lowest } else { a_slot_of(&map, &member.node) };
+                    let slot = if is_first { member.lowest() } else { a_slot_of(&map, &member.node) };
                     Some((&member.address, &member.node, slot?))
                 })
                 .collect();

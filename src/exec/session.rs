@@ -42,6 +42,8 @@ pub(crate) struct Session {
     limit: Option<Duration>,
     /// What its node serves of a slot that it is just taking over.
     gone: Option<Gone>,
+    /// Whether the last `MULTI` went behind `ASKING`.
+    multi_asks: bool,
 }
 
 impl Drop for Session {
@@ -63,7 +65,7 @@ impl Session {
             failed(core, error)
         })?;
         let (state, replies) = (State::default(), Reply::On);
-        Ok(Self { lease: Some(lease), node, state, replies, limit: None, gone })
+        Ok(Self { lease: Some(lease), node, state, replies, limit: None, gone, multi_asks: false })
     }
 
     /// Lets go of the link: for the next user, or when what was sent over it is answered, or at once.
@@ -111,17 +113,16 @@ impl Session {
     }
 
     /// Queues a command; behind `ASKING` if its keys have gone to this node.
-    fn queue(&self, link: &Link, cmd: &Cmd, deadline: Instant) -> Option<Queued> {
-        if self.is_behind_asking(cmd) {
+    fn queue(&mut self, link: &Link, cmd: &Cmd, step: Step, deadline: Instant) -> Option<Queued> {
+        let asking = self.is_behind_asking(cmd, step);
+        if step == Step::Multi {
+            self.multi_asks = asking;
+        }
+        if asking {
             link.command_alone_behind_asking(cmd, Some(deadline))
         } else {
             link.command_alone(cmd, Some(deadline))
         }
-    }
-
-    /// Within `MULTI`, `ASKING` would be queued as one of the transaction's commands.
-    fn is_behind_asking(&self, cmd: &Cmd) -> bool {
-        !self.state.in_multi && self.gone.as_ref().is_some_and(|gone| gone.covers(cmd))
     }
 
     pub(crate) fn is_in_multi(&self) -> bool {

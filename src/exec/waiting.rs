@@ -11,6 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Stage},
     link::{LARGE, Link, Queued, Reply},
 };
+use redis::RedisError;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -38,7 +39,7 @@ pub(super) fn is_strayed(error: &Error) -> bool {
 }
 
 /// The same of a command's error.
-pub(super) fn has_strayed(error: &redis::RedisError) -> bool {
+pub(super) fn has_strayed(error: &RedisError) -> bool {
     Error::from_redis(error).is_some_and(is_strayed)
 }
 
@@ -183,6 +184,17 @@ impl Core {
     fn seeker<R: Request>(&self, request: &R) -> Option<Seeker<'_>> {
         let (cluster, slot) = (self.cluster()?, request.slot()?);
         cluster.map().get(slot).is_none().then(|| cluster.seek_owner())
+    }
+
+    /// The error of what has [strayed](has_strayed) until its deadline.
+    #[cold]
+    pub(super) fn strayed_till_the_end(&self) -> RedisError {
+        self.admission.note_unserved();
+        let text = "the node that was to get it has left the cluster, and no other one took it within the command's \
+                    deadline; it was not sent";
+        let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
+        self.admission.note_failure(&error);
+        error.into()
     }
 
     fn no_link<R: Request>(&self, request: &R, way: &Way, was_sent: bool) -> Error {

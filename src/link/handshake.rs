@@ -162,7 +162,8 @@ fn refusal(error: &RedisError, current: &Current) -> Error {
     Error::new(ErrorKind::AuthenticationRejected, format!("Redis refused the token for the user `{username}`: {said}"))
         .with_hint(
             "the user name must be the principal's object id (not its client id), and the cache needs an access policy \
-         for it",
+             assignment for that id: for your own user's, too, when you work with `az login`; one for a group does not \
+             count",
         )
 }
 

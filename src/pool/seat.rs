@@ -59,6 +59,8 @@ pub(super) struct Seat {
     pub(super) task: Task,
     /// A standby is being opened, whatever else is under way; if the link goes meanwhile, it takes its place.
     pub(super) opens_standby: bool,
+    /// When the last `AUTH` began.
+    pub(super) auth_began: Instant,
     /// When an `AUTH` under way has used up half of the life that the old token had left at its start.
     pub(super) auth_is_late: Option<Instant>,
     /// A lone link waits until then for its stand-in.
@@ -99,6 +101,7 @@ impl Seat {
             to_replace: None,
             task: Task::None,
             opens_standby: false,
+            auth_began: now,
             auth_is_late: None,
             alone_after: now,
             dial_after: now,

@@ -11,7 +11,7 @@ async fn ten_rotations_reach_every_link_of_every_node() {
     let builder = Emulator::builder().token_lifetime(2 * SECOND).cluster(3);
     let (emulator, cluster, redis) = start(builder, |config| config).await;
     nodes_up(&redis, 3).await;
-    let load = Load::start(&redis, 64);
+    let load = Load::full(&redis, 64);
     rotations(&redis, 10, 40 * SECOND).await;
     all_current(&redis).await;
     load.stop().await.assert_unharmed();

@@ -106,7 +106,7 @@ async fn work(mut redis: EntraRedis, key: String, stop: Arc<AtomicBool>, notes: 
             // What was acknowledged just before a primary died may be lost with it.
             assert!(read.is_none_or(|read| read <= turn), "{key}: {read:?} of {turn}");
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -8,10 +8,13 @@ use entra_redis::{
 };
 use redis::{AsyncCommands, RedisResult, Value};
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    task::Poll,
     time::Duration,
 };
 use tokio::task::{JoinHandle, JoinSet};
@@ -201,4 +204,40 @@ async fn a_connection_for_a_key_leads_to_its_node_and_says_where_it_has_gone() {
     assert_eq!(eventually("another one leads there", 10 * SECOND, read).await, "here");
     let error = redis.transaction(&["a", "b"], async |_, _| Ok(Some(()))).await.unwrap_err();
     assert_eq!(error.code(), Some("CROSSSLOT"), "{error}");
+}
+
+/// A slot that nobody serves is no reason for the others to wait: there are connections enough, and whoever waits for
+/// that slot says what it waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_slot_that_nobody_serves_takes_nobodys_connection() {
+    let azure = common::start(Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
+    let cluster = azure.cluster().expect("a cluster was asked for").clone();
+    let redis = azure.connect(azure.config().max_leased(2).command_timeout(5 * SECOND)).await;
+    let of = owner(&cluster, FOO).await;
+    let nodes = cluster.nodes().await.unwrap();
+    let mut others = nodes.iter().filter(|node| node.index != of).map(|node| {
+        let is_its = |key: &String| node.slots.iter().any(|range| range.contains(&common::slot_of(key)));
+        (0..1_000).map(|number| format!("key:{number}")).find(is_its).unwrap()
+    });
+    let (here, elsewhere) = (others.next().unwrap(), others.next().unwrap());
+    for node in 0..3 {
+        let client = redis::Client::open(format!("redis://{}/", cluster.redis_address(node).unwrap()));
+        let _: Value = cmd(&format!("CLUSTER DELSLOTS {FOO}")).query_async(&mut admin(client).await).await.unwrap();
+    }
+    eventually("the gap is known", 20 * SECOND, async || {
+        // Whoever asks for it finds out.
+        _ = tokio::time::timeout(SECOND / 5, redis.clone().get::<_, Value>("foo")).await;
+        let serves = |node: &entra_redis::NodeStats| node.slots.iter().any(|range| range.contains(&FOO));
+        (!redis.manager().stats().nodes.iter().any(serves)).then_some(())
+    })
+    .await;
+    // As many as there may be, which nobody uses.
+    drop((redis.dedicated_for(&elsewhere).await.unwrap(), redis.dedicated_for(&elsewhere).await.unwrap()));
+    let mut lost = pin!(redis.dedicated_for("foo"));
+    let waits = poll_fn(|cx| Poll::Ready(lost.as_mut().poll(cx).is_pending())).await;
+    assert!(waits, "nobody serves it");
+    let closed_for_it = within("one that is free is closed for it", 3 * SECOND, redis.dedicated_for(&here));
+    closed_for_it.await.unwrap();
+    let error = lost.await.unwrap_err();
+    assert!(!error.to_string().contains("max_leased"), "{error}");
 }

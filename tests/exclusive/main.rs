@@ -6,6 +6,7 @@ mod blocking;
 mod cluster;
 mod crowds;
 mod examples;
+mod lazy;
 mod migration;
 mod transactions;
 mod waits;

@@ -1,7 +1,7 @@
 //! Commands that are marked with `run` behind the language of their block are read out of the pages and run in bash, on
 //! the programs that were built with these tests: `cargo` is played by a script that finds them.
 
-use crate::page::{self, Block, read};
+use crate::page::{self, Block, Page, read};
 use common::emulator;
 use std::{
     env, fs,
@@ -10,12 +10,18 @@ use std::{
 };
 use tokio::process::Command;
 
-/// Finds the program that the arguments of `cargo run` name, and becomes it, as Cargo does. `cargo add` is Cargo's.
+/// Finds the program that the arguments of `cargo run` name, and becomes it, as Cargo does; without any, it is that of the
+/// page on Azure. `cargo add` and `cargo new` are Cargo's.
 const CARGO: &str = r#"#!/bin/sh
-[ "$1" != add ] || exec "$CARGO" --offline "$@"
-[ "$1" = run ] || { echo "cargo $1 is not tried" >&2; exit 2; }
+case $1 in
+  add) exec "$CARGO" --offline "$@" ;;
+  new) exec "$CARGO" "$@" --vcs none ;;
+  run) ;;
+  *) echo "cargo $1 is not tried" >&2; exit 2 ;;
+esac
 shift
 program=entra-redis
+[ $# -gt 0 ] || program=examples/first_service
 while [ $# -gt 0 ]; do
   case $1 in
     --release) ;;
@@ -49,12 +55,12 @@ fn features(block: &Block<'_>) -> Vec<(String, bool)> {
     asked.map(|feature| (feature.to_owned(), is_here(feature))).collect()
 }
 
-async fn run(block: &Block<'_>, variables: &[(&str, String)]) {
+/// Runs it in an empty project beside a clone of this repository, or in the directory of both.
+async fn run(block: &Block<'_>, is_beside: bool, variables: &[(&str, String)]) {
     let place = block.place();
     let folder = tempfile::tempdir().unwrap();
     let (cargo, project) = (folder.path().join("cargo"), folder.path().join("project"));
     fs::write(&cargo, CARGO).unwrap();
-    // An empty one, beside a clone of this repository.
     fs::create_dir_all(project.join("src")).unwrap();
     fs::write(project.join("Cargo.toml"), "[package]\nname = \"project\"\nedition = \"2024\"\n").unwrap();
     fs::write(project.join("src/main.rs"), "fn main() {}\n").unwrap();
@@ -65,7 +71,11 @@ async fn run(block: &Block<'_>, variables: &[(&str, String)]) {
     let mut command = Command::new("timeout");
     command.args(["--kill-after", "5", "90", "bash", "-c", &format!("{PREAMBLE}{}", block.text)]);
     let path = format!("{}:{}", folder.path().display(), env::var("PATH").unwrap());
-    command.current_dir(&project).env("PATH", path).env("PROGRAMS", programs()).kill_on_drop(true);
+    command
+        .current_dir(if is_beside { folder.path() } else { &project })
+        .env("PATH", path)
+        .env("PROGRAMS", programs())
+        .kill_on_drop(true);
     command.env("CARGO", env!("CARGO"));
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("AZURE_") || name.starts_with("REDIS_")) {
         command.env_remove(name);
@@ -77,6 +87,7 @@ async fn run(block: &Block<'_>, variables: &[(&str, String)]) {
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{place}: {}\n{}\n{said}\n{complained}", output.status, block.text);
     if block.text.contains("cargo add ") {
+        let project = if is_beside { folder.path().join("my-service") } else { project };
         let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
         for line in block.text.lines().filter_map(|line| line.strip_prefix("cargo add ")) {
             let name = line.trim_start_matches("--path ../").split(['@', ' ']).next().unwrap();
@@ -109,11 +120,11 @@ async fn the_commands_of_the_pages_run() {
                 continue;
             }
             let variables = match on {
-                "" | "project" => &[][..],
+                "" | "project" | "beside" => &[][..],
                 "cache" => &cache,
                 on => panic!("{}: run:{on}", block.place()),
             };
-            run(&block, variables).await;
+            run(&block, on == "beside", variables).await;
             tried += 1;
         }
     }
@@ -219,6 +230,40 @@ fn all_rust_of_the_pages_is_compiled() {
         for block in page.blocks().iter().filter(|block| block.language == "rust") {
             assert!(!block.marks.contains(&"ignore"), "{} is not compiled", block.place());
         }
+    }
+}
+
+/// What a page shows of an example is all of it, but for the comment at its head.
+#[test]
+fn programs_of_the_pages_are_the_examples() {
+    let mut seen = 0;
+    for page in page::all() {
+        for block in page.blocks() {
+            let Some(name) = block.mark("example") else {
+                continue;
+            };
+            let file = read(format!("examples/{name}.rs"));
+            let (_, program) = file.split_once("\n\n").unwrap();
+            assert_eq!(block.text, program, "{}", block.place());
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+}
+
+/// Each example is shown or named by a page, with the command that runs it.
+#[test]
+fn each_example_is_under_a_page() {
+    let pages: Vec<_> = page::all().into_iter().filter(|page| page.path.starts_with("src/guide")).collect();
+    for entry in fs::read_dir(page::root().join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_named = |page: &Page| {
+            page.text
+                .lines()
+                .any(|line| line.contains(&format!("--example {name}")) || line.contains(&format!("example:{name}")))
+        };
+        assert!(pages.iter().any(is_named), "no page of the guide has {name}");
     }
 }
 

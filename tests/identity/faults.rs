@@ -8,52 +8,60 @@ use entra_redis::{
 use redis::AsyncCommands;
 use std::time::{Duration, Instant};
 
+/// An outage of this kind, of three token lifetimes.
+async fn outage(fault: IdentityFault) {
+    let emulator = common::start(common::emulator(2 * SECOND)).await;
+    let patience = TokenManagerConfig::new().token_request_execution_timeout(Duration::from_millis(500));
+    let redis = emulator.up(emulator.config().token_manager(patience), 4).await;
+    rotations(&redis, 2, 10 * SECOND).await;
+    let load = Load::start(&redis, 16);
+
+    emulator.identity().fault_all(Some(fault.clone()));
+    let out = Instant::now();
+    let last_valid = redis.manager().stats().token.unwrap().remaining;
+    let requests = emulator.identity().requests();
+    eventually("the token dies", 10 * SECOND, async || {
+        redis.manager().stats().token.is_some_and(|token| !token.in_use).then_some(())
+    })
+    .await;
+    let one = eventually("an error", 5 * SECOND, async || redis.clone().set::<_, _, ()>("k", 1).await.err()).await;
+    assert_eq!(one.kind(), redis::ErrorKind::AuthenticationFailed, "{fault:?}: {one}");
+    tokio::time::sleep((6 * SECOND).saturating_sub(out.elapsed())).await;
+    let asked = emulator.identity().requests() - requests;
+    assert!(asked <= 24, "{fault:?}: {asked} requests in six seconds");
+
+    emulator.identity().fault_all(None);
+    let back = Instant::now();
+    eventually("service is back", 2 * SECOND, async || redis.clone().set::<_, _, ()>("k", 1).await.ok()).await;
+    links_up(&redis, 4).await;
+    let report = load.stop().await;
+    assert_eq!(report.wrong_reads, 0);
+    assert!(!report.failures.is_empty());
+    for failure in report.failures {
+        // A failure while the last token was still good would be ours. It may have come up to a floor later than
+        // asked.
+        assert!(failure.at - out + SECOND / 2 >= last_valid, "{fault:?}: failed too early: {}", failure.error);
+        assert!(failure.at < back + 2 * SECOND, "{fault:?}: failed too late: {}", failure.error);
+        let text = failure.error.to_string();
+        assert_eq!(failure.error.kind(), redis::ErrorKind::AuthenticationFailed, "{fault:?}: {text}");
+        let why = match fault {
+            IdentityFault::Status(_) => "503",
+            IdentityFault::Hang => "token_request_execution_timeout",
+            IdentityFault::Html => "HTML",
+            _ => "AADSTS7000215",
+        };
+        assert!(text.contains(why), "{fault:?}: {text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_three_token_lifetimes_heals_without_a_restart() {
-    for fault in [IdentityFault::Status(503), IdentityFault::Hang, IdentityFault::Html, IdentityFault::WrongSecret] {
-        let emulator = common::start(common::emulator(2 * SECOND)).await;
-        let patience = TokenManagerConfig::new().token_request_execution_timeout(Duration::from_millis(500));
-        let redis = emulator.up(emulator.config().token_manager(patience), 4).await;
-        rotations(&redis, 2, 10 * SECOND).await;
-        let load = Load::start(&redis, 16);
-
-        emulator.identity().fault_all(Some(fault.clone()));
-        let out = Instant::now();
-        let last_valid = redis.manager().stats().token.unwrap().remaining;
-        let requests = emulator.identity().requests();
-        eventually("the token dies", 10 * SECOND, async || {
-            redis.manager().stats().token.is_some_and(|token| !token.in_use).then_some(())
-        })
-        .await;
-        let one = eventually("an error", 5 * SECOND, async || redis.clone().set::<_, _, ()>("k", 1).await.err()).await;
-        assert_eq!(one.kind(), redis::ErrorKind::AuthenticationFailed, "{fault:?}: {one}");
-        tokio::time::sleep((6 * SECOND).saturating_sub(out.elapsed())).await;
-        let asked = emulator.identity().requests() - requests;
-        assert!(asked <= 24, "{fault:?}: {asked} requests in six seconds");
-
-        emulator.identity().fault_all(None);
-        let back = Instant::now();
-        eventually("service is back", 2 * SECOND, async || redis.clone().set::<_, _, ()>("k", 1).await.ok()).await;
-        links_up(&redis, 4).await;
-        let report = load.stop().await;
-        assert_eq!(report.wrong_reads, 0);
-        assert!(!report.failures.is_empty());
-        for failure in report.failures {
-            // A failure while the last token was still good would be ours. It may have come up to a floor later than
-            // asked.
-            assert!(failure.at - out + SECOND / 2 >= last_valid, "{fault:?}: failed too early: {}", failure.error);
-            assert!(failure.at < back + 2 * SECOND, "{fault:?}: failed too late: {}", failure.error);
-            let text = failure.error.to_string();
-            assert_eq!(failure.error.kind(), redis::ErrorKind::AuthenticationFailed, "{fault:?}: {text}");
-            let why = match fault {
-                IdentityFault::Status(_) => "503",
-                IdentityFault::Hang => "token_request_execution_timeout",
-                IdentityFault::Html => "HTML",
-                _ => "AADSTS7000215",
-            };
-            assert!(text.contains(why), "{fault:?}: {text}");
-        }
-    }
+    tokio::join!(
+        outage(IdentityFault::Status(503)),
+        outage(IdentityFault::Hang),
+        outage(IdentityFault::Html),
+        outage(IdentityFault::WrongSecret),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,10 @@
 //! Whoever polls the commands, and however seldom: a runtime that stands still, futures that are driven elsewhere.
 
 use common::{Azure, SECOND, by_ratio, load::Load, server::Server};
-use entra_redis::{Config, EntraRedis, Error, ErrorKind, Health, LinkState, Overload, Stage, emulator::IdentityFault};
+use entra_redis::{
+    Config, EntraRedis, Error, ErrorKind, Health, LinkState, Overload, Stage,
+    emulator::{Emulator, IdentityFault},
+};
 use redis::{AsyncCommands, RedisError, RedisResult};
 use std::{
     pin::pin,
@@ -370,6 +373,26 @@ fn commands_of_a_runtime_that_has_ended_say_so() {
         bare(redis.shutdown());
         emulator.redis_front().refuse_connections(false);
     }
+}
+
+/// On a cluster as well, and for whoever waits for a connection alone.
+#[test]
+fn a_command_that_waits_for_a_connection_alone_says_that_its_runtime_has_ended() {
+    let there = busy_runtime();
+    let azure = there.block_on(common::start(Emulator::builder().embedded_cluster(3)));
+    let runtime = busy_runtime();
+    let redis = runtime.block_on(azure.connect(azure.config().max_leased(1)));
+    let _only = runtime.block_on(redis.dedicated()).unwrap();
+    let mut waiting = pin!(redis.dedicated());
+    let none = Waker::noop();
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(none)).is_pending(), "there is one connection");
+    let (ended, took) = timed(|| {
+        drop(runtime);
+        bare(waiting)
+    });
+    assert!(took < GRACE, "{took:?}");
+    let error = ended.unwrap_err();
+    assert_eq!(Error::kind_of(&error), Some(ErrorKind::Closed), "{error}");
 }
 
 #[test]

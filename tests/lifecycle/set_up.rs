@@ -49,6 +49,15 @@ async fn the_environment_says_where_to_connect_and_as_whom() {
     if env::var_os(IS_CHILD).is_some() {
         let mut redis = EntraRedis::from_env().await.unwrap();
         let () = redis.set("from", "the environment").await.unwrap();
+        // With a setting of one's own, and with a credential of one's own.
+        let named = Config::from_env().unwrap().client_name("named");
+        for config in [named.clone(), Config::new(Credential::from_env().unwrap()).endpoint_from_env()] {
+            let mut redis = EntraRedis::open(config).await.unwrap();
+            let () = redis.set("from", "the environment").await.unwrap();
+        }
+        // What the program says wins.
+        let error = EntraRedis::open(named.endpoint("localhost", 1)).await.unwrap_err();
+        assert!(error.to_string().contains("no connection to localhost:1"), "{error}");
         return;
     }
     let (emulator, mut redis) = Fixture::new().connect().await;
@@ -71,7 +80,7 @@ async fn the_environment_says_where_to_connect_and_as_whom() {
         let () = redis.del("from").await.unwrap();
         let mut child = Command::new(env::current_exe().unwrap());
         child.args(["--exact", "set_up::the_environment_says_where_to_connect_and_as_whom"]).env_clear();
-        child.env(IS_CHILD, "1").env("SSL_CERT_FILE", &ca_file).envs(variables.iter().cloned()).kill_on_drop(true);
+        child.env(IS_CHILD, "1").env("REDIS_CA_CERT", &ca_file).envs(variables.iter().cloned()).kill_on_drop(true);
         let output = within("it connects", 30 * SECOND, child.output()).await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         assert_eq!(redis.get::<_, Option<String>>("from").await.unwrap().as_deref(), Some("the environment"));
@@ -90,6 +99,15 @@ async fn a_variable_that_is_missing_is_named() {
     child.args(["--exact", "set_up::a_variable_that_is_missing_is_named"]).env_clear().env(IS_CHILD, "1");
     let output = within("it fails", 30 * SECOND, child.kill_on_drop(true).output()).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test]
+async fn the_emulators_settings_say_where_it_is() {
+    let emulator = common::start(Emulator::builder()).await;
+    for config in [emulator.config(), emulator.managed_identity_config()] {
+        let mut redis = EntraRedis::open(config).await.unwrap();
+        let () = redis.set("key", 1).await.unwrap();
+    }
 }
 
 #[tokio::test]

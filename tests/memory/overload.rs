@@ -30,9 +30,13 @@ async fn memory_stays_flat_while_redis_is_slower_than_its_callers() {
     let callers = [pester(&refusing), pester(&patient)];
     let mut memory = Vec::new();
     for _ in 0..CYCLES {
-        // Redis works a tenth of the time.
+        // Redis works a fifth of the time.
         server.freeze();
-        tokio::time::sleep(Duration::from_millis(900)).await;
+        eventually("there is no more room", 10 * SECOND, async || {
+            (in_flight(&refusing) >= MOST && in_flight(&patient) == MOST).then_some(())
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         memory.push(resident_mib());
         // A caller that is being refused may be counted for a moment.
         for (redis, most) in [(&refusing, MOST + CALLERS), (&patient, MOST)] {

@@ -254,8 +254,22 @@ async fn with_a_lazy_start_subscriptions_wait_within_their_deadline() {
     let mut consumer = redis.pubsub().await.unwrap();
     let error = consumer.subscribe("a").await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
+    assert!(error.to_string().contains("the last attempt"), "it says why: {error}");
     azure.redis_front().refuse_connections(false);
     eventually("it is served", 10 * SECOND, async || consumer.subscribe("a").await.ok()).await;
     publish(&redis, "a", "x").await;
     assert_eq!(message(&mut consumer.into_on_message()).await, "x");
+}
+
+/// As ordinary commands do.
+#[tokio::test]
+async fn with_a_lazy_start_subscriptions_say_what_the_identity_provider_has_said() {
+    let azure = common::start(common::emulator(HOUR)).await;
+    azure.identity().script(vec![entra_redis::emulator::IdentityFault::WrongSecret; 2]);
+    let redis = azure.connect(azure.config().startup(entra_redis::Startup::Lazy).command_timeout(60 * SECOND)).await;
+    let mut consumer = redis.pubsub().await.unwrap();
+    let error = common::within("it fails at once", 10 * SECOND, consumer.subscribe("a")).await.unwrap_err();
+    assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{error}");
+    assert!(error.to_string().contains("AADSTS7000215"), "{error}");
+    eventually("it is served", 60 * SECOND, async || consumer.subscribe("a").await.ok()).await;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_tasks_notice_none_of_ten_rotations() {
     let (emulator, redis) = Fixture::on_redis(2 * SECOND).up().await;
-    let load = Load::start(&redis, 64);
+    let load = Load::full(&redis, 64);
     rotations(&redis, 10, 40 * SECOND).await;
     all_current(&redis).await;
     let report = load.stop().await;
@@ -34,7 +34,7 @@ async fn sixty_four_tasks_notice_none_of_ten_rotations() {
 /// Nothing waits for an AUTH that takes two seconds to validate, whatever the size of the pool.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_command_waits_for_a_slow_auth() {
-    for links in [1, 2, 4] {
+    let beside_slow_auths = async |links: usize| {
         let (emulator, redis) =
             Fixture::on_redis(8 * SECOND).links(links).config(|config| config.token_manager(by_ratio(0.2))).up().await;
         emulator.redis_front().auth_delay(2 * SECOND);
@@ -48,7 +48,8 @@ async fn no_command_waits_for_a_slow_auth() {
         report.assert_unharmed();
         assert!(report.slowest < SECOND, "pool of {links}: a command took {:?}", report.slowest);
         assert_eq!(emulator.redis_front().stats().expired, 0);
-    }
+    };
+    tokio::join!(beside_slow_auths(1), beside_slow_auths(2), beside_slow_auths(4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

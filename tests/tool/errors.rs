@@ -1,11 +1,14 @@
 //! What goes wrong is a sentence, with what to do.
 
-use common::child;
+use common::{SECOND, child, within};
+use std::env;
 use tempfile::tempdir;
+use tokio::process::Command;
 
 /// Neither a `Debug` print nor more than a line.
 fn assert_sentence(complaint: &str, parts: &[&str]) {
-    assert!(complaint.starts_with("error: ") && complaint.trim_end().lines().count() == 1, "{complaint}");
+    let is_error = complaint.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("error: "));
+    assert!(is_error && complaint.trim_end().lines().count() == 1, "{complaint}");
     for part in parts {
         assert!(complaint.contains(part), "{part}: {complaint}");
     }
@@ -21,6 +24,7 @@ async fn errors_are_sentences() {
         (&["token"], &["`AZURE_TENANT_ID` is missing"]),
         (&["emulator", "--redis", "127.0.0.1:1"], &["the emulator does not start", "127.0.0.1:1"]),
         (&["emulator", "--token-lifetime=-1"], &["--token-lifetime -1", "give seconds"]),
+        (&["emulator", "--token-lifetime", "0"], &["--token-lifetime 0", "give seconds"]),
         (&["emulator", "--write-dir", "/dev/null/x"], &["cannot make the directory /dev/null/x"]),
     ] {
         let variables = [("AZURE_CLIENT_SECRET", "x".to_owned()), ("AZURE_CLIENT_ID", "y".to_owned())];
@@ -29,7 +33,35 @@ async fn errors_are_sentences() {
         assert_sentence(&run.complaint, parts);
     }
     let host = [("REDIS_HOST", "localhost".to_owned()), ("REDIS_PORT", "many".to_owned())];
-    assert_sentence(&child::tool(&["soak"], &host).await.complaint, &["REDIS_PORT is no port"]);
+    let port_of_no_use = child::tool(&["soak"], &host).await.complaint;
+    assert_sentence(&port_of_no_use, &["`REDIS_PORT` must be a number from 1 to 65535"]);
+}
+
+/// Figures of a run that never began would push the reason out of sight; a script gets its line all the same.
+#[tokio::test]
+async fn a_soak_that_does_not_begin_says_why_and_no_more() {
+    let host = [("REDIS_HOST", "localhost".to_owned()), ("REDIS_PORT", "many".to_owned())];
+    let run = child::tool(&["soak"], &host).await;
+    assert_eq!((run.code, run.output.as_str()), (Some(1), ""));
+    let run = child::tool(&["soak", "--json"], &host).await;
+    assert_eq!((run.code, &run.json()["errors"]), (Some(1), &1.into()));
+    assert!(run.json()["first_error"].as_str().unwrap().contains("REDIS_PORT"), "{}", run.output);
+}
+
+/// As `head` does, and as a shell does to both outputs with `2>&1 |`.
+#[tokio::test]
+async fn whoever_does_not_read_on_is_not_complained_to() {
+    for (both, begins) in [(false, "completions bash"), (true, "doctor --host localhost --port 1 2>&1")] {
+        let script = format!("(sleep 0.2; exec \"$0\" {begins}) | true; echo status ${{PIPESTATUS[0]}} >&2");
+        let mut bash = Command::new("bash");
+        bash.arg("-c")
+            .arg(script)
+            .arg(child::program("entra-redis"))
+            .env_clear()
+            .env("PATH", env::var("PATH").unwrap());
+        let output = within("it ends", 60 * SECOND, bash.kill_on_drop(true).output()).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "status 1\n", "both outputs: {both}");
+    }
 }
 
 /// Options that do not exist are told by clap, which proposes those that do.
@@ -54,12 +86,15 @@ async fn the_emulator_makes_the_directory_that_it_writes_to() {
 #[tokio::test]
 async fn examples_name_the_variable_that_is_missing() {
     let host = ("REDIS_HOST", "localhost".to_owned());
-    for (name, variables, missing) in [
+    let at_port = |port: &str| vec![host.clone(), ("REDIS_PORT", port.to_owned())];
+    let mut examples = vec![
         ("managed_identity", vec![], "REDIS_HOST"),
         ("service_principal", vec![], "AZURE_CLIENT_ID"),
-        ("cluster", vec![host.clone(), ("REDIS_PORT", "many".to_owned())], "REDIS_PORT"),
-        ("managed_identity", vec![host, ("REDIS_PORT", "70000".to_owned())], "REDIS_PORT"),
-    ] {
+        ("managed_identity", at_port("70000"), "REDIS_PORT"),
+    ];
+    let on_either = ["cluster", "optimistic_lock", "pubsub", "stream_consumer", "work_queue"];
+    examples.extend(on_either.map(|name| (name, at_port("many"), "REDIS_PORT")));
+    for (name, variables, missing) in examples {
         let run = child::example(name, &[], &variables).await;
         assert_eq!(run.code, Some(1), "{name}");
         assert_sentence(&run.complaint, &[missing]);

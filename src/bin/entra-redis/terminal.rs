@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    fmt::Display,
     io::{self, IsTerminal, Write, stderr, stdout},
 };
 
@@ -78,6 +79,11 @@ impl Lines {
         self.drawn = lines.len();
         out.flush()
     }
+}
+
+/// A line on standard error. Where nobody reads that, nobody is told; `eprintln!` would panic.
+pub(crate) fn note(line: impl Display) {
+    _ = writeln!(stderr(), "{line}");
 }
 
 /// Waits for Ctrl-C, or for what a supervisor sends.

@@ -6,7 +6,10 @@ use super::{
     mailbox::Mailbox,
     topic::{Kind, Topic},
 };
-use crate::error::{Error, ErrorKind, Stage};
+use crate::{
+    error::{Error, ErrorKind, Stage},
+    exec::core::Core,
+};
 use futures_util::Stream;
 use redis::{RedisError, RedisResult, ToRedisArgs};
 use std::{
@@ -144,6 +147,12 @@ impl PubSubSink {
             // The first that is refused, and otherwise nothing to say before the last one is in force.
             all.clone().flatten().find(Result::is_err).or_else(|| all.all(|one| one.is_some()).then_some(Ok(())))
         });
+        let in_force = async {
+            tokio::select! {
+                in_force = in_force => in_force,
+                error = without_token(hub.manager.core()) => Err(error.into()),
+            }
+        };
         self.in_time(&hub, "subscribed to", in_force).await??;
         asked.is_told = true;
         Ok(())
@@ -176,13 +185,13 @@ impl PubSubSink {
         if core.is_closed() || core.timers.have_ended() {
             return Err(Error::closed().into());
         }
+        let kind = ErrorKind::Timeout(Stage::Command);
         let text = format!("not {what} within {:?} (`command_timeout`)", core.command_timeout);
-        let error = Error::new(ErrorKind::Timeout(Stage::Command), text);
         let cause = core.tokens.late().or_else(|| core.routing.last_error());
         let cause = cause.or_else(|| core.nodes().iter().find_map(|node| node.pool().last_error()));
         Err(match cause {
-            Some(cause) => error.with_source(cause).into(),
-            None => error.into(),
+            Some(cause) => Error::new(kind, format!("{text}; the last attempt: {cause}")).with_source(cause).into(),
+            None => Error::new(kind, text).into(),
         })
     }
 
@@ -192,6 +201,21 @@ impl PubSubSink {
         let hub = self.hub.upgrade().ok_or_else(gone)?;
         let is_there = hub.shared.state().consumers.contains_key(&self.consumer);
         if is_there { Ok(hub) } else { Err(gone()) }
+    }
+}
+
+/// Waits until there is no valid token while it is not known yet where commands go: nobody else tells then.
+async fn without_token(core: &Core) -> Error {
+    loop {
+        let changed = core.availability.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if !core.is_found()
+            && let Some(error) = core.tokens.dead()
+        {
+            return error.for_want_of_a_token();
+        }
+        changed.await;
     }
 }
 

@@ -32,8 +32,8 @@ fn slots_lead_to_their_owners() {
     assert_eq!((map.get(slot(99)), map.get(slot(100))), (Some(&1), Some(&2)));
     assert_eq!((map.get(slot(200)), map.get(slot(16_383))), (None, Some(&1)));
     assert_eq!(map.covered(), 100 + 100 + 16_084);
-    assert_eq!(map.ranges(0), [(slot(0), slot(99)), (slot(300), slot(16_383))]);
-    assert_eq!(map.ranges(1), [(slot(100), slot(199))]);
+    assert_eq!(map.members()[0].ranges(), [(slot(0), slot(99)), (slot(300), slot(16_383))]);
+    assert_eq!(map.members()[1].ranges(), [(slot(100), slot(199))]);
     assert_eq!(SlotMap::<u32>::empty().get(slot(0)), None);
 }
 
@@ -97,15 +97,17 @@ proptest! {
         for slot in Slot::all() {
             prop_assert_eq!(map.owner(slot).map(|owner| &owner.address), topology.owner(slot));
         }
-        prop_assert!(map.primaries().windows(2).all(|pair| pair[0].lowest < pair[1].lowest));
+        prop_assert!(map.primaries().windows(2).all(|pair| pair[0].lowest() < pair[1].lowest()));
         let moved: Vec<_> = moved.iter().map(|(number, host)| (slot(*number), address(host))).collect();
         let expected = topology.with_owners(moved.clone());
         let map = map.with_moved(moved.iter().map(|(slot, to)| (*slot, to)), counter(100)).unwrap_or(map);
         for slot in Slot::all() {
             prop_assert_eq!(map.owner(slot).map(|owner| &owner.address), expected.owner(slot));
         }
-        let ranges: usize = (0..map.members().len())
-            .flat_map(|index| map.ranges(index))
+        let ranges: usize = map
+            .members()
+            .iter()
+            .flat_map(Member::ranges)
             .map(|(start, end)| end.index() - start.index() + 1)
             .sum();
         prop_assert_eq!(ranges, map.covered());

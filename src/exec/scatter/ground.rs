@@ -45,8 +45,8 @@ pub(super) const PAIRS: Layout = Layout { first: 1, step: 2, trailing: 0 };
 /// Commands that a node has been sent: its number, and the words.
 type Said = Arc<Mutex<Vec<(usize, String)>>>;
 
-pub(super) struct Ground {
-    pub(super) core: Core,
+pub(in crate::exec) struct Ground {
+    pub(in crate::exec) core: Core,
     pub(super) cluster: Arc<Cluster>,
     pub(super) nodes: Vec<Arc<Node>>,
     said: Said,
@@ -72,7 +72,7 @@ pub(super) fn reply(line: &str) -> Value {
 
 impl Ground {
     /// Whose servers are never asked.
-    pub(super) fn quiet() -> Self {
+    pub(in crate::exec) fn quiet() -> Self {
         Self::new(64, HOUR, |_, words| panic!("nobody asks for {words}"))
     }
 

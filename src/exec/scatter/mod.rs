@@ -6,7 +6,8 @@
 
 mod assembly;
 #[cfg(test)]
-mod ground;
+pub(super) mod ground;
+mod groups;
 mod plan;
 mod rounds;
 
@@ -51,7 +52,11 @@ pub(crate) async fn command(core: &Core, cluster: &Cluster, memory: &mut Memory,
             let outcomes = Rounds::new(core, cluster, memory, deadline).run(&plan).await?;
             match plan.assemble(outcomes, cluster, deadline).await.pop().unwrap_or(Ok(Value::Nil)) {
                 // A scan goes on at another node when the one that it was at has left: by the map as it is now.
-                Err(error) if is_scan && has_strayed(&error) && Instant::now() < deadline => {}
+                Err(error) if is_scan && has_strayed(&error) => {
+                    if Instant::now() >= deadline {
+                        return Err(core.strayed_till_the_end());
+                    }
+                }
                 // Nobody waits for what the nodes have answered.
                 Ok(value) if cmd.is_no_response() && !is_error(&value) => return Ok(Value::Nil),
                 result => return result,

@@ -42,6 +42,8 @@ pub(super) struct Unit<'a> {
 /// The units of some commands, and what becomes of their replies.
 pub(super) struct Plan<'a> {
     pub(super) units: Vec<Unit<'a>>,
+    /// Of each command that loads a script or functions at all primaries, one of its units.
+    pub(super) code: Vec<usize>,
     /// For each command, in order.
     commands: Vec<Assembly>,
 }
@@ -51,7 +53,11 @@ impl<'a> Plan<'a> {
     ///
     /// A `SCAN` cursor that is not known.
     pub(super) fn of(commands: &[&'a Cmd], cluster: &Cluster) -> RedisResult<Self> {
-        let mut plan = Self { units: Vec::with_capacity(commands.len()), commands: Vec::with_capacity(commands.len()) };
+        let mut plan = Self {
+            units: Vec::with_capacity(commands.len()),
+            code: Vec::new(),
+            commands: Vec::with_capacity(commands.len()),
+        };
         for cmd in commands {
             let assembly = plan.add(cmd, cluster)?;
             plan.commands.push(assembly);
@@ -98,10 +104,14 @@ impl<'a> Plan<'a> {
     fn all_primaries(&mut self, cmd: &'a Cmd, profile: Profile, gather: Aggregate, cluster: &Cluster) -> Assembly {
         let map = cluster.map();
         let share = |member: &Member<Arc<Node>>| {
-            let to = To::Primary { node: Arc::clone(&member.node), lowest: member.lowest? };
+            let to = To::Primary { node: Arc::clone(&member.node), lowest: member.lowest()? };
             Some((self.unit(answered(cmd), profile, to), member.address.clone()))
         };
-        Assembly::Nodes { gather, shares: map.primaries().iter().filter_map(share).collect() }
+        let shares: Vec<_> = map.primaries().iter().filter_map(share).collect();
+        if let ("SCRIPT LOAD" | "FUNCTION LOAD", Some((unit, _))) = (profile.full_name(), shares.first()) {
+            self.code.push(*unit);
+        }
+        Assembly::Nodes { gather, shares }
     }
 
     /// `SCAN` goes to one node after the other, by its cursor.

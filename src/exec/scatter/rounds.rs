@@ -1,12 +1,14 @@
 //! Sends units to their nodes, and those that are refused again, until each has its outcome.
 
-use super::plan::{Plan, To, Unit};
+use super::{
+    groups::{Group, Pending, give_code, in_order, together},
+    plan::{Plan, To, Unit},
+};
 use crate::{
     cluster::{
         node::Node,
         redirect::{Redirect, Sent},
         router::{Cluster, Map},
-        slot::Slot,
     },
     error::{Error, ErrorKind, Stage},
     exec::{
@@ -21,7 +23,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(super) struct Rounds<'a> {
@@ -30,19 +32,6 @@ pub(super) struct Rounds<'a> {
     memory: &'a mut Memory,
     deadline: Instant,
     redirects: Redirects<'a>,
-}
-
-/// A unit that is to be sent, and where a redirect has sent it.
-struct Pending {
-    unit: usize,
-    way: Way,
-}
-
-/// Units that go to one node in one piece.
-struct Group {
-    node: Arc<Node>,
-    asking: bool,
-    pending: Vec<Pending>,
 }
 
 /// What became of a group, and the link that carried it.
@@ -78,27 +67,42 @@ impl<'a> Rounds<'a> {
     pub(super) async fn run(mut self, plan: &Plan<'_>) -> RedisResult<Vec<RedisResult<Value>>> {
         let units = &plan.units;
         let pending = (0..units.len()).map(|unit| Pending { unit, way: Way::Owner }).collect();
-        let groups = self.groups(units, pending).await.map_err(|error| self.failed(error))?;
+        let groups = self.groups(units, pending).await.map_err(|error| self.unserved(error))?;
         let permits = self.core.permits(groups.len(), self.deadline).await.map_err(|error| self.failed(error))?;
         let turns = permits.into_iter().map(|permit| Turn::Unsent(Some(permit))).collect();
-        let answered = self.send(units, &groups, turns).await;
+        let answered = self.send(plan, &groups, turns).await;
 
+        let mut reached: Vec<_> = groups.iter().map(|group| Arc::clone(&group.node)).collect();
         let mut outcomes: Vec<_> = units.iter().map(|_| Ok(Value::Nil)).collect();
-        let mut pending = self.settle(units, groups, answered, &mut outcomes).await;
+        let mut pending = self.settle(plan, groups, answered, &mut outcomes).await;
         while !pending.is_empty() {
             // What was refused keeps that as its outcome if nobody serves it in time.
-            let Ok(groups) = self.groups(units, pending).await else {
+            let Ok(mut groups) = self.groups(units, pending).await else {
                 break;
             };
+            give_code(plan, &mut groups, &mut reached);
             let again = |_| {
                 self.core.admission.note_retry();
                 Turn::Again
             };
             let turns = groups.iter().map(again).collect();
-            let answered = self.send(units, &groups, turns).await;
-            pending = self.settle(units, groups, answered, &mut outcomes).await;
+            let answered = self.send(plan, &groups, turns).await;
+            pending = self.settle(plan, groups, answered, &mut outcomes).await;
+        }
+        for (unit, outcome) in units.iter().zip(&mut outcomes) {
+            // Whoever asks for this node alone knows what to do when it is gone.
+            if !matches!(unit.to, To::Node(_)) && outcome.as_ref().is_err_and(has_strayed) {
+                *outcome = Err(self.core.strayed_till_the_end());
+            }
         }
         Ok(outcomes)
+    }
+
+    fn unserved(&self, error: Error) -> RedisError {
+        if matches!(error.kind(), ErrorKind::Timeout(_)) {
+            self.core.admission.note_unserved();
+        }
+        self.failed(error)
     }
 
     fn failed(&self, error: Error) -> RedisError {
@@ -124,7 +128,6 @@ impl<'a> Rounds<'a> {
             drop(map);
             seeker.get_or_insert_with(|| self.cluster.seek_owner());
             if self.core.timers.timeout_at(self.deadline, changed).await.is_none() {
-                self.core.admission.note_unserved();
                 let text =
                     "no node of the cluster served the slot of a key within the command's deadline; it was not sent";
                 return Err(Error::new(ErrorKind::Timeout(Stage::Command), text).not_run());
@@ -149,25 +152,28 @@ impl<'a> Rounds<'a> {
     }
 
     /// Sends all groups, and waits for all of them.
-    async fn send(&mut self, units: &[Unit<'_>], groups: &[Group], turns: Vec<Turn>) -> Vec<Answered> {
+    async fn send(&mut self, plan: &Plan<'_>, groups: &[Group], turns: Vec<Turn>) -> Vec<Answered> {
+        let units = &plan.units;
         let (core, deadline) = (self.core, self.deadline);
         let parts = groups.iter().map(|_| self.memory.clone()).collect();
         let mut memories = Memories { whole: self.memory, parts };
         let sent = memories.parts.iter_mut().zip(groups).zip(turns).map(async |((memory, group), turn)| {
             let mut slow_path = SlowPath::new(core, memory);
+            let way = group.way(plan);
             let replies = match &*group.pending {
-                [only] => {
+                [only] if group.code.is_empty() => {
                     let Unit { cmd, profile, .. } = &units[only.unit];
                     let request = CommandRequest { cmd, profile: *profile };
-                    slow_path.run_from(request, None, turn, group.way(units), deadline).await.map(|value| vec![value])
+                    slow_path.run_from(request, None, turn, way, deadline).await.map(|value| vec![value])
                 }
                 several => {
-                    let mut pipeline = Pipeline::with_capacity(several.len());
-                    for one in several {
-                        pipeline.add_command(Cmd::clone(&units[one.unit].cmd));
+                    let (offset, count) = (group.code.len(), several.len());
+                    let mut pipeline = Pipeline::with_capacity(offset + count);
+                    for unit in group.code.iter().copied().chain(several.iter().map(|pending| pending.unit)) {
+                        pipeline.add_command(Cmd::clone(&units[unit].cmd));
                     }
-                    let request = PipelineRequest { pipeline: &pipeline, offset: 0, count: pipeline.len() };
-                    slow_path.run_from(request, None, turn, group.way(units), deadline).await
+                    let request = PipelineRequest { pipeline: &pipeline, offset, count };
+                    slow_path.run_from(request, None, turn, way, deadline).await
                 }
             };
             Answered { replies, link: slow_path.link }
@@ -178,14 +184,15 @@ impl<'a> Rounds<'a> {
     /// Notes the outcomes; returns what is to be sent again, when it is time for that.
     async fn settle(
         &mut self,
-        units: &[Unit<'_>],
+        plan: &Plan<'_>,
         groups: Vec<Group>,
         answered: Vec<Answered>,
         outcomes: &mut [RedisResult<Value>],
     ) -> Vec<Pending> {
+        let units = &plan.units;
         let mut refused: Vec<(Pending, Redirect)> = Vec::new();
         for (group, Answered { replies, link }) in groups.into_iter().zip(answered) {
-            let is_part = matches!(group.way(units), Way::Part { .. });
+            let is_part = matches!(group.way(plan), Way::Part { .. });
             let values: Vec<_> = match replies {
                 Ok(values) => values.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error); group.pending.len()],
@@ -196,7 +203,11 @@ impl<'a> Rounds<'a> {
                     let way = self.redirects.heed(&redirect, link);
                     refused.push((Pending { unit: *unit, way }, redirect));
                 }
-                outcomes[*unit] = outcome;
+                // That Redis has refused it says more than that it could not be sent again since.
+                let has_word = matches!(outcomes[*unit], Ok(Value::ServerError(_)));
+                if !has_word || !outcome.as_ref().is_err_and(is_unsent) {
+                    outcomes[*unit] = outcome;
+                }
             }
         }
         // One that is to be sent later decides for all of them.
@@ -230,42 +241,9 @@ impl<'a> Rounds<'a> {
     }
 }
 
-impl Group {
-    fn way(&self, units: &[Unit<'_>]) -> Way {
-        match &*self.pending {
-            // It finds its way alone.
-            [only] if matches!(units[only.unit].to, To::Slot(_) | To::Any) => only.way.clone(),
-            _ => Way::Part { to: Arc::clone(&self.node), asking: self.asking },
-        }
-    }
-}
-
-/// Groups of the units that go to the same node.
-fn together(pending: Vec<Pending>, targets: Vec<(Arc<Node>, bool)>) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for (pending, (node, asking)) in pending.into_iter().zip(targets) {
-        match groups.iter_mut().find(|group| group.asking == asking && Arc::ptr_eq(&group.node, &node)) {
-            Some(group) => group.pending.push(pending),
-            None => groups.push(Group { node, asking, pending: vec![pending] }),
-        }
-    }
-    groups
-}
-
-/// What was refused, in order. Units of one slot go the way of the first one of them: none overtakes another.
-fn in_order(units: &[Unit<'_>], refused: Vec<(Pending, Redirect)>) -> Vec<Pending> {
-    let mut refused: Vec<_> = refused.into_iter().map(|(pending, _)| pending).collect();
-    refused.sort_unstable_by_key(|pending| pending.unit);
-    let mut ways: HashMap<Slot, Way> = HashMap::new();
-    for pending in &mut refused {
-        // Of commands that are not known the slot is a guess, which may be wrong for each in another way.
-        if let To::Slot(slot) = units[pending.unit].to
-            && !units[pending.unit].profile.guesses_keys()
-        {
-            pending.way = ways.entry(slot).or_insert_with(|| pending.way.clone()).clone();
-        }
-    }
-    refused
+/// Whether it was not sent, for want of a node or of time.
+fn is_unsent(error: &RedisError) -> bool {
+    has_strayed(error) || (error.is_timeout() && !Error::leaves_open(error))
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl Session {
         if self.replies == Reply::SkipNext {
             self.replies = Reply::On;
         }
+        self.check_in_multi([(cmd, step)]).map_err(|error| failed(core, error))?;
         self.prepare(core, step == Step::Watch || step == Step::Multi || step == Step::ForNext).await?;
         let outcome = if matches!(step, Step::Blocks) && !self.state.in_multi {
             self.state.is_blocked = true;
@@ -57,7 +58,8 @@ impl Session {
             let deadline = self.deadline(core, None);
             let link = self.link()?;
             self.state.end_is_out = step == Step::Exec && self.state.in_multi;
-            self.outcome(self.queue(&link, cmd, deadline)).await
+            let queued = self.queue(&link, cmd, step, deadline);
+            self.outcome(queued).await
         };
         let value = match outcome {
             Outcome::Answered(value) => value,
@@ -83,14 +85,16 @@ impl Session {
             let limit = what.blocks(cmd).map_or(Duration::ZERO, |blocks| blocks.limit().unwrap_or(Duration::MAX));
             let deadline = self.deadline(core, Some(limit));
             let link = self.link()?;
-            return Ok(self.outcome(self.queue(&link, cmd, deadline)).await);
+            let queued = self.queue(&link, cmd, Step::Blocks, deadline);
+            return Ok(self.outcome(queued).await);
         }
         let slices = Slices::new(core, cmd, what.blocks(cmd), replicas::counts(what));
         let mut last_ids = LastIds::of(cmd, what);
         while let Some(question) = last_ids.question() {
             let deadline = self.deadline(core, None);
             let link = self.link()?;
-            match self.outcome(self.queue(&link, question, deadline)).await {
+            let queued = self.queue(&link, question, Step::Plain, deadline);
+            match self.outcome(queued).await {
                 Outcome::Answered(value) => {
                     if let Err(refusal) = last_ids.note(value) {
                         return Ok(Outcome::Answered(refusal));
@@ -109,7 +113,7 @@ impl Session {
         };
         let all = async {
             loop {
-                match slices.next(lease.link(), self.is_behind_asking(cmd)).await {
+                match slices.next(lease.link(), self.is_behind_asking(cmd, Step::Blocks)).await {
                     End::Passed if self.state.is_held() => {}
                     End::Passed => {
                         slices.make_way(lease).await;

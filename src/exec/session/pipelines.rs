@@ -6,7 +6,12 @@ use super::{
 };
 use crate::{
     command::{Operation, guard},
-    exec::{core::Core, exec_abort, record::Record, slow_path::unreadable},
+    exec::{
+        core::Core,
+        exec_abort,
+        record::{Record, failed},
+        slow_path::unreadable,
+    },
     link::Outcome,
 };
 use redis::{Pipeline, RedisResult, Value};
@@ -40,12 +45,15 @@ impl Session {
         }
         let is_plain = is_transaction || steps.iter().all(|step| *step == Step::Plain);
         let wanted = if is_plain { kept } else { (0, pipeline.len()) };
+        let all = pipeline.cmd_iter().zip(steps.iter().copied());
+        self.check_in_multi(all).map_err(|error| failed(core, error))?;
         self.prepare(core, !is_plain).await?;
         let blocks = if is_transaction { None } else { guard::block_in_turn(pipeline) };
         self.state.is_blocked = blocks.is_some();
         let deadline = self.deadline(core, blocks);
         let link = self.link()?;
         self.state.end_is_out = is_transaction || steps.contains(&Step::Exec);
+        self.multi_asks &= self.state.in_multi;
         let asking = !self.state.in_multi && self.gone.as_ref().is_some_and(|gone| gone.covers_all(pipeline));
         let outcome = self.outcome(link.pipeline_alone(pipeline, wanted, Some(deadline), asking)).await;
         let values = match outcome {

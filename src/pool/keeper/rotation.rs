@@ -92,18 +92,40 @@ impl Keeper {
         }
     }
 
-    /// Whether a link has to wait with its `AUTH` for those whose `AUTH` is under way, so that half of the links keep
-    /// up the service.
+    /// Whether a link has to wait with its `AUTH` for those whose `AUTH` is under way, or is more urgent, so that half
+    /// of the links keep up the service.
     fn must_wait(&self, index: usize, counts: &LinkCounts, link: &Link, old_life: Duration) -> bool {
         // No time for one AUTH after the other: better that commands wait for an AUTH than that its link is lost.
-        if old_life <= self.slowest_auth() * 2 {
+        if old_life <= self.next_is_back_in(index) + self.slowest_auth() {
             return false;
         }
         let (open, reauthenticating) = counts.without(link.condition());
         // Those that have not been back for so long will not be back in time.
         let reauthenticating =
             reauthenticating.saturating_sub(self.late_ones(index).filter(|seat| seat.is_reauthenticating()).count());
-        reauthenticating > 0 && reauthenticating >= (open + reauthenticating).div_ceil(2)
+        // Where tokens come as fast as a slow server validates them, a link on an older one would find its turn taken
+        // again and again, until it cannot wait any more and all are in their AUTH at once.
+        let is_urgent = |(other, seat): &(usize, &Seat)| {
+            let goes_first = |other: &Arc<Link>| other.is_open() && other.generation() < link.generation();
+            *other != index
+                && seat.is_shared()
+                && seat.task != Task::Reauth
+                && seat.to_replace.is_none()
+                && !seat.reauth_failed_before()
+                && seat.link.as_ref().is_some_and(goes_first)
+        };
+        let first = reauthenticating + self.seats.iter().enumerate().filter(is_urgent).count();
+        first > 0 && first >= (open + reauthenticating).div_ceil(2)
+    }
+
+    /// In what time the first of the other links is back whose `AUTH` is under way, if that takes as long as the slowest
+    /// one has; as long if there is none.
+    fn next_is_back_in(&self, index: usize) -> Duration {
+        let (now, slowest) = (Instant::now(), self.slowest_auth());
+        let others = self.seats.iter().enumerate().filter(|(other, seat)| *other != index && seat.is_shared());
+        let under_way = others.filter(|(_, seat)| seat.task == Task::Reauth);
+        let left = under_way.map(|(_, seat)| (seat.auth_began + slowest).saturating_duration_since(now));
+        left.min().unwrap_or(slowest)
     }
 
     /// The other places whose link's `AUTH` has not been answered for long.
@@ -157,7 +179,8 @@ impl Keeper {
             Span::current().record("outcome", outcome(&result));
             Done::Reauthenticated { seat: index, link, current, result }
         };
-        self.seats[index].auth_is_late = Some(now + old_life / 2);
+        let seat = &mut self.seats[index];
+        (seat.auth_began, seat.auth_is_late) = (now, Some(now + old_life / 2));
         self.start(index, Task::Reauth, reauth.instrument(span));
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong in a year, within minutes: at random, by itself, and in several places at once.
 
+use crate::terminal;
 use entra_redis::emulator::{AuthFault, Emulator, FrontStats, IdentityFault, RedisFront};
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ pub(super) struct Chaos<'a> {
 impl<'a> Chaos<'a> {
     /// The same seed makes the same faults, as long as the connections are the same.
     pub(super) fn new(emulator: &'a Emulator, seed: u64) -> Self {
-        eprintln!("chaos, --seed {seed}");
+        terminal::note(format_args!("chaos, --seed {seed}"));
         Self { emulator, seed, began: Instant::now(), counts: RefCell::default() }
     }
 
@@ -112,7 +113,7 @@ impl<'a> Chaos<'a> {
             let time = up_to(LONGEST_PAUSE_MS, &mut random);
             self.note("pause_server", format_args!("for {time:?}"));
             if let Err(error) = pause(pid, time).await {
-                return eprintln!("no more pauses of the server: {error}");
+                return terminal::note(format_args!("no more pauses of the server: {error}"));
             }
         }
     }
@@ -180,7 +181,7 @@ impl<'a> Chaos<'a> {
     /// Counts a fault, and says what it is.
     fn note(&self, fault: &'static str, details: impl Display) {
         *self.counts.borrow_mut().entry(fault).or_default() += 1;
-        eprintln!("{:7.1} s  {fault} {details}", self.began.elapsed().as_secs_f64());
+        terminal::note(format_args!("{:7.1} s  {fault} {details}", self.began.elapsed().as_secs_f64()));
     }
 }
 

@@ -78,7 +78,8 @@ enum Policy {
 
 impl Options {
     fn builder(&self) -> Result<EmulatorBuilder, Failure> {
-        let lifetime = Duration::try_from_secs_f64(self.token_lifetime).map_err(|_| {
+        let lifetime = Duration::try_from_secs_f64(self.token_lifetime).ok().filter(|lifetime| !lifetime.is_zero());
+        let lifetime = lifetime.ok_or_else(|| {
             let given = self.token_lifetime;
             Failure::from(format!("--token-lifetime {given} is no time: give seconds, such as 60 or 2.5"))
         })?;
@@ -127,7 +128,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
         () = wreak(chaos.as_ref()) => {}
     }
     if let Some(chaos) = &chaos {
-        eprintln!("{}", chaos.summary());
+        terminal::note(chaos.summary());
     }
     fs::remove_file(&ca_file).map_err(|error| Failure::new(format!("cannot remove {}", ca_file.display()), error))?;
     Ok(ExitCode::SUCCESS)

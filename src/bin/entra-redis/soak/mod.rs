@@ -35,9 +35,10 @@ use worker::Worker;
 
 /// Puts load on a cache: every task writes its own keys, reads them back and checks what it reads.
 ///
-/// It reads `REDIS_HOST`, `REDIS_PORT` (10000 by default), `REDIS_CA_CERT` (a PEM file; without it, the operating
-/// system's trust roots) and the credential from the `AZURE_*` variables, and runs on a cluster as on a single
-/// endpoint.
+/// It reads where the cache is from `REDIS_HOST` and `REDIS_PORT` (10000 by default), `REDIS_URL` or
+/// `AZURE_REDIS_HOST`, the certificate authorities to trust from `REDIS_CA_CERT` (a PEM file; without it, the operating
+/// system's), and the credential from the `AZURE_*` variables, as `EntraRedis::from_env` does. It runs on a cluster as on
+/// a single endpoint.
 ///
 /// After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
 /// been started anew since.
@@ -138,7 +139,11 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
     let end = match load(options, &plan).await {
         Ok(end) => end,
         Err(error) => {
-            _ = error.tell();
+            let failed = error.tell();
+            // There is nothing to report, and figures would push the reason out of sight.
+            if !options.json && plan.tally.commands() == 0 {
+                return Ok(failed);
+            }
             plan.tally.fail(Kind::Other, &error);
             End::of_none(tasks_left().await)
         }
@@ -178,9 +183,9 @@ fn others(options: &Options, plan: &Arc<Plan>, redis: &EntraRedis, servers: &Ser
 
 /// The run itself, until its time is over or it is interrupted.
 async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
-    let (host, port) = settings::endpoint()?;
+    settings::check_cache()?;
     let mut redis = tokio::select! {
-        connected = connect(options, plan, &host, port) => connected?,
+        connected = connect(options, plan) => connected?,
         _ = terminal::interrupted() => return Err("interrupted before there was a connection".to_owned().into()),
     };
     plan.begin();
@@ -217,7 +222,7 @@ async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
         done = &mut work => done?,
         _ = terminal::interrupted() => {
             plan.stop();
-            eprintln!("\ninterrupted: what is in flight is waited for");
+            terminal::note("\ninterrupted: what is in flight is waited for");
             tokio::select! {
                 done = &mut work => done?,
                 _ = terminal::interrupted() => return Err("interrupted twice".to_owned().into()),
@@ -238,10 +243,10 @@ async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
 }
 
 /// With chaos, what goes wrong may do so at once, and pass.
-async fn connect(options: &Options, plan: &Plan, host: &str, port: u16) -> Result<EntraRedis, Failure> {
+async fn connect(options: &Options, plan: &Plan) -> Result<EntraRedis, Failure> {
     let limit = plan.recovers_until();
     loop {
-        match EntraRedis::connect(host, port, config(options)?).await {
+        match EntraRedis::open(config(options)?).await {
             Ok(redis) => return Ok(redis),
             Err(error) if !plan.chaos || limit.has_passed() || error.kind() == ErrorKind::Configuration => {
                 return Err(error.into());
@@ -269,7 +274,7 @@ fn resident_kib() -> Option<u64> {
 }
 
 fn config(options: &Options) -> Result<Config, Failure> {
-    let mut config = Config::from_env()?.tls(settings::tls());
+    let mut config = Config::from_env()?;
     if let Some(links) = options.pool_size {
         config = config.pool_size(links);
     }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::exec::scatter::ground::{Ground, address, cmd};
+use crate::{
+    cluster::slot::Slot,
+    exec::scatter::ground::{Ground, address, cmd},
+};
 use redis::FromRedisValue;
 use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
@@ -161,4 +164,43 @@ async fn a_link_that_breaks_fails_its_own_units() {
     let error = outcomes[2].as_ref().unwrap_err();
     assert!(error.to_string().contains("not sent"), "{error}");
     assert!(ground.said(1).is_empty());
+}
+
+/// The node that has the slots of `a` and `foo` by what the third one says cannot be reached.
+#[tokio::test(start_paused = true)]
+async fn that_a_node_has_refused_it_is_the_outcome_if_it_could_not_be_sent_since() {
+    let ground = Ground::new(64, SECOND, |node, words| match node {
+        2 => format!("-MOVED {} 127.0.0.1:1", if words.contains("foo") { 12182 } else { 15495 }),
+        _ => echo(words),
+    });
+    let outcomes = run(&ground, &["SET a 1", "SET b 1", "SET foo 1"]).await.unwrap();
+    let codes = outcomes.iter().map(|outcome| match outcome {
+        Ok(Value::ServerError(error)) => error.code(),
+        Ok(_) => "",
+        Err(error) => panic!("{error}"),
+    });
+    assert_eq!(codes.collect::<Vec<_>>(), ["MOVED", "", "MOVED"]);
+}
+
+/// The node leaves while they wait for a link to it, and nobody gets its slots.
+#[tokio::test(start_paused = true)]
+async fn what_no_node_takes_until_the_deadline_has_its_error() {
+    let ground = Ground::quiet();
+    ground.nodes[2].pool().clear();
+    let commands = ["SET a 1", "SET foo 1"].map(cmd);
+    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
+    let mut memory = Memory::default();
+    let deadline = Instant::now() + SECOND;
+    let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
+    assert!(futures_util::poll!(&mut run).is_pending());
+    ground.cluster.lose_all_slots();
+    ground.core.availability.announce();
+    let outcomes = run.await.unwrap();
+    assert!(Instant::now() >= deadline);
+    for outcome in outcomes {
+        let error = outcome.unwrap_err();
+        assert!(error.is_timeout() && error.to_string().contains("has left the cluster"), "{error}");
+    }
+    let stats = ground.core.admission.stats();
+    assert_eq!((stats.failed.timed_out, stats.unserved), (2, 2));
 }

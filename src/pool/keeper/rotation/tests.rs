@@ -177,6 +177,33 @@ async fn no_link_waits_for_another_when_there_is_no_time_for_that() {
     }
 }
 
+/// Tokens come as fast as the server validates one: the second link has not had its turn with the last one.
+#[tokio::test(start_paused = true)]
+async fn a_link_on_an_older_token_goes_first() {
+    let (mut keeper, links, mut servers) = rotating(&[HOUR; 2]).await;
+    authenticate(&keeper, &links[0], &mut servers[0], 5 * SECOND).await;
+    keeper.seats[1].reauth_after = Instant::now() + SECOND;
+    assert_eq!(after_a_look(&mut keeper, 0), (Task::None, false));
+    // What has failed, and is to be tried again later, holds up nobody.
+    keeper.seats[1].reauth_failed();
+    assert_eq!(after_a_look(&mut keeper, 0), (Task::Reauth, false));
+}
+
+/// The other one's `AUTH` has been under way for so long, of 5 s.
+#[tokio::test(start_paused = true)]
+async fn a_link_waits_for_what_is_left_of_another_ones_auth() {
+    for (since, expected) in [(SECOND, Task::Reauth), (2 * SECOND, Task::None), (6 * SECOND, Task::None)] {
+        let (mut keeper, _links, mut servers) = rotating(&[HOUR; 3]).await;
+        let slow = Arc::clone(keeper.seats[2].link.as_ref().unwrap());
+        authenticate(&keeper, &slow, &mut servers[2], 5 * SECOND).await;
+        assert_eq!(after_a_look(&mut keeper, 0), (Task::Reauth, false));
+        keeper.seats[0].auth_began = Instant::now() - since;
+        let (link, _server) = link_for(4, 9 * SECOND);
+        keeper.seats[1].link = Some(link);
+        assert_eq!(after_a_look(&mut keeper, 1).0, expected, "9 s left, an AUTH takes 5 s, {since:?} are over");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_an_auth_that_is_late() {
     let (mut keeper, links, _servers) = rotating(&[HOUR; 3]).await;

@@ -7,6 +7,7 @@ use super::{
     plan::{BREATH, Plan},
     tally::Kind,
 };
+use crate::terminal;
 use entra_redis::{Delivery, EntraRedis, GapReason, PubSub, Topic};
 use futures_util::StreamExt;
 use heard::{Gap, Heard, Verdict};
@@ -214,7 +215,7 @@ pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis) -> bool {
         return false;
     };
     if !with_sharded {
-        eprintln!("the server does not know sharded channels: --pubsub does without them");
+        terminal::note("the server does not know sharded channels: --pubsub does without them");
     }
     let prefix = format!("soak:{:x}:news", plan.run);
     let consumer = || Consumer { is_on_a_cluster: is_cluster, ..Consumer::default() };
