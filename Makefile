@@ -7,16 +7,17 @@
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 # What `cargo test --all-features` runs one after the other. Tests wait most of the time, so two of their programs run side
-# by side, and four tests of each: with more, a machine of two cores is late for tests that judge times. Those that take
-# longest come first, and everything in tests/ comes. The output of a program is shown when it has ended.
-LONGEST = fault_matrix identity near_cache cluster memory exclusive
+# by side: never two that judge times, because a small machine is late for both then. Everything in tests/ comes. A
+# program's output is shown when it has ended.
+JUDGE_TIMES = cluster exclusive failures lifecycle pubsub rotation
 PROGRAMS = $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst tests/%.rs,%,$(wildcard tests/*.rs))
 
 test: redis-server openssl
 	cargo test --all-features --no-run
-	@printf '%s\n' $(LONGEST:%=--test=%) --lib $(patsubst %,--test=%,$(filter-out $(LONGEST),$(PROGRAMS))) --doc \
-	  | RUST_TEST_THREADS=4 xargs -P 2 -n 1 sh -c \
-	    'output=$$(cargo test --all-features "$$0" 2>&1); code=$$?; printf "%s\n" "$$output"; exit $$code'
+	@printf '%s\n' '3 $(JUDGE_TIMES:%=--test=%)' \
+	    '4 $(patsubst %,--test=%,$(filter-out $(JUDGE_TIMES),$(PROGRAMS))) --lib --doc' \
+	  | xargs -P 2 -L 1 sh -c 'export RUST_TEST_THREADS=$$0; code=0; for program; do \
+	      output=$$(cargo test --all-features $$program 2>&1) || code=1; printf "%s\n" "$$output"; done; exit $$code'
 
 # Other clients and frameworks for Rust, on what this crate has for them: fred, rustis, the `redis` crate's cluster client,
 # deadpool-redis, apalis-redis.

@@ -34,7 +34,9 @@ async fn control(cluster: &Cluster, node: usize, stop: &Arc<AtomicBool>) -> Join
     // A hash tag has another key in the same slot.
     let key = format!("{{{}}}:control", keys_of(cluster, node, 1).await.remove(0));
     let client = redis::Client::open(format!("redis://{}/", cluster.redis_address(node).unwrap())).unwrap();
-    let mut con = client.get_multiplexed_async_connection().await.unwrap();
+    // What the machine costs is measured, and is no error.
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let mut con = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
     let stop = Arc::clone(stop);
     tokio::spawn(async move {
         let mut took = Vec::new();

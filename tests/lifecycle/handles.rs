@@ -46,7 +46,7 @@ async fn a_connect_that_fails_or_is_cancelled_leaves_nothing_behind() {
 async fn shutdown_drains_and_can_be_called_again() {
     let (emulator, redis) = Fixture::on_redis(Duration::from_secs(3600)).up().await;
     assert!(redis.manager().ready());
-    let load = Load::start(&redis, 32);
+    let load = Load::full(&redis, 32);
     eventually("load", 5 * SECOND, async || (load.commands() > 1000).then_some(())).await;
     // Two callers at once, and one later.
     within("shutdown", 5 * SECOND, async { tokio::join!(redis.shutdown(), redis.shutdown()) }).await;
