@@ -1,8 +1,8 @@
 //! The smallest useful program on a cache with the OSS cluster policy, which is Azure's default: `cargo run --example
 //! cluster`. Nothing in it but the keys in braces is there because of the cluster.
 //!
-//! It runs on the emulator's cluster of three nodes, in this process; or, with `REDIS_HOST` set, on a cache of yours, by
-//! the variables of `EntraRedis::from_env`.
+//! It runs on the emulator's cluster of three nodes, in this process; or, with `REDIS_HOST` set, on a cache of yours,
+//! by the variables of `EntraRedis::from_env`.
 
 use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::{AsyncCommands, pipe};

@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut con = redis.clone(); // cheap; one per task
     let visits: u64 = con.incr("visits", 1).await?;
-    println!("visit number {visits}; {}", redis.manager().health());
+    println!("visit number {visits}");
 
     redis.shutdown().await;
     Ok(())

@@ -1,7 +1,7 @@
 //! Connect with the identity that Azure gives to a virtual machine, a web app or another of its services.
 //!
-//! The cache is that of `REDIS_HOST`; `REDIS_PORT` is its port if that is not 10000, and `REDIS_CA_CERT` a PEM file with
-//! the certificate authority if the system does not trust it.
+//! The cache is that of `REDIS_HOST`; `REDIS_PORT` is its port if that is not 10000, and `REDIS_CA_CERT` a PEM file
+//! with the certificate authority if the system does not trust it.
 
 use entra_redis::{Config, Credential, EntraRedis, ManagedIdentity};
 use std::error::Error;

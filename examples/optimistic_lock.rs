@@ -2,8 +2,8 @@
 //!
 //! A transaction reads the stock, decides, and writes; if somebody else has changed it meanwhile, it decides anew.
 //!
-//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are renewed
-//! each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
+//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are
+//! renewed each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
 
 use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::{AsyncCommands, RedisResult};
@@ -25,7 +25,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(20)).start().await?),
     };
     let redis = match &emulator {
-        Some(emulator) => EntraRedis::open(emulator.config()).await?,
+        // Here client and server share one machine, which may be busy with other things.
+        Some(emulator) => EntraRedis::open(emulator.config().command_timeout(Duration::from_secs(30))).await?,
         None => EntraRedis::from_env().await?,
     };
     let mut con = redis.clone();

@@ -1,7 +1,7 @@
 //! The smallest program, with nothing installed: `cargo run --example quickstart`.
 //!
-//! The emulator plays Microsoft Entra ID and Azure Managed Redis in this process. `cargo run --features cli -- demo` shows
-//! tokens that rotate under load.
+//! The emulator plays Microsoft Entra ID and Azure Managed Redis in this process. `cargo run --features cli -- demo`
+//! shows tokens that rotate under load.
 
 use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::AsyncCommands;

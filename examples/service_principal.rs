@@ -1,8 +1,8 @@
 //! Connect with an app registration and its client secret.
 //!
-//! Needs `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`. The cache is that of `REDIS_HOST`; `REDIS_PORT`
-//! is its port if that is not 10000, and `REDIS_CA_CERT` a PEM file with the certificate authority if the system does not
-//! trust it. `AZURE_AUTHORITY_HOST` is for another cloud than the public one.
+//! Needs `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`. The cache is that of `REDIS_HOST`;
+//! `REDIS_PORT` is its port if that is not 10000, and `REDIS_CA_CERT` a PEM file with the certificate authority if the
+//! system does not trust it. `AZURE_AUTHORITY_HOST` is for another cloud than the public one.
 
 use entra_redis::{Config, Credential, EntraRedis, Error, ErrorKind};
 use std::env::var;

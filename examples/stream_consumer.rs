@@ -1,8 +1,8 @@
 //! Consumers of a stream in a group, who take over what a dead one has left, and stop gracefully: `cargo run --example
 //! stream_consumer`.
 //!
-//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are renewed
-//! each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
+//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are
+//! renewed each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
 
 use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::{RedisResult, cmd};
@@ -28,7 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(20)).start().await?),
     };
     let redis = match &emulator {
-        Some(emulator) => EntraRedis::open(emulator.config()).await?,
+        // Here client and server share one machine, which may be busy with other things.
+        Some(emulator) => EntraRedis::open(emulator.config().command_timeout(Duration::from_secs(30))).await?,
         None => EntraRedis::from_env().await?,
     };
     let mut con = redis.clone();
@@ -83,8 +84,8 @@ async fn consume(mut redis: EntraRedis, name: String, stopping: watch::Receiver<
     }
 }
 
-/// Does what the entries are about, and acknowledges them; how many of them it was the first to acknowledge. One that took
-/// longer than a second may have been claimed and done by another consumer, too: what is done must bear that.
+/// Does what the entries are about, and acknowledges them; how many of them it was the first to acknowledge. One that
+/// took longer than a second may have been claimed and done by another consumer, too: what is done must bear that.
 async fn finish(redis: &mut EntraRedis, name: &str, entries: Vec<Entry>) -> RedisResult<usize> {
     let mut done = 0;
     for (id, fields) in &entries {

@@ -3,8 +3,8 @@
 //! `BLMOVE` takes a job from the queue and puts it into the worker's own list in one step; the worker removes it from
 //! there when it is done. What a dead worker has left in its list goes back to the queue.
 //!
-//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are renewed
-//! each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
+//! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are
+//! renewed each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.
 
 use entra_redis::{EntraRedis, emulator::Emulator};
 use redis::{AsyncCommands, Direction::Left, Direction::Right, RedisResult};
@@ -30,7 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => Some(Emulator::builder().token_lifetime(Duration::from_secs(20)).start().await?),
     };
     let redis = match &emulator {
-        Some(emulator) => EntraRedis::open(emulator.config()).await?,
+        // Here client and server share one machine, which may be busy with other things.
+        Some(emulator) => EntraRedis::open(emulator.config().command_timeout(Duration::from_secs(30))).await?,
         None => EntraRedis::from_env().await?,
     };
     let mut con = redis.clone();

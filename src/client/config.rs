@@ -150,8 +150,8 @@ impl Config {
     }
 
     /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to, read when it does, from the variables that
-    /// [`EntraRedis::from_env`](crate::EntraRedis::from_env) lists; and `REDIS_CA_CERT`, a PEM file with the certificate
-    /// authorities to trust where the operating system's are not the right ones, as [`Tls::ca_file`].
+    /// [`EntraRedis::from_env`](crate::EntraRedis::from_env) lists; and `REDIS_CA_CERT`, a PEM file with the
+    /// certificate authorities to trust where the operating system's are not the right ones, as [`Tls::ca_file`].
     pub fn endpoint_from_env(self) -> Self {
         let config = Self { destination: Destination::OfEnvironment, ..self };
         match Target::ca_file(variable) {

@@ -13,7 +13,7 @@ pub(crate) mod target;
 mod transaction;
 
 use crate::{
-    command::{guard, profile},
+    command::{Profile, guard, profile},
     error::Error,
     exec::{
         blocking,
@@ -217,6 +217,56 @@ impl EntraRedis {
         core.within(deadline, send(self)).await
     }
 
+    /// Sends a command that is not plain, or not to a single endpoint.
+    // Apart, as it needs much of the stack.
+    #[inline(never)]
+    fn send_unusual<'a>(&'a mut self, cmd: &'a Cmd, profile: Profile) -> RedisFuture<'a, Value> {
+        if let Err(error) = guard::check(profile) {
+            if profile.blocks_for_a_time() {
+                // It has a deadline of its own.
+                return Box::pin(blocking::command(self.manager.core(), &mut self.memory, cmd, profile));
+            }
+            return self.refuse(error);
+        }
+        if self.manager.core().routing.get().is_none() {
+            return Box::pin(async move { self.once_found(async |redis| redis.req_packed_command(cmd).await).await });
+        }
+        let core = self.manager.core();
+        if let Some(cluster) = core.cluster()
+            && scatter::is_for_several(cmd, profile)
+        {
+            return Box::pin(scatter::command(core, cluster, &mut self.memory, cmd));
+        }
+        if profile.cursor().is_some() {
+            return Box::pin(iteration::step(core, &mut self.memory, cmd, profile));
+        }
+        Box::pin(Call::new(core, &mut self.memory, CommandRequest { cmd, profile }))
+    }
+
+    /// Sends a pipeline that is not for a single endpoint.
+    #[inline(never)]
+    fn send_unusual_pipeline<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        (offset, count): (usize, usize),
+    ) -> RedisFuture<'a, Vec<Value>> {
+        if self.manager.core().routing.get().is_none() {
+            return Box::pin(async move {
+                self.once_found(async |redis| redis.req_packed_commands(pipeline, offset, count).await).await
+            });
+        }
+        let core = self.manager.core();
+        if let Some(cluster) = core.cluster() {
+            if !pipeline.is_transaction() {
+                return Box::pin(scatter::pipeline(core, cluster, &mut self.memory, pipeline, (offset, count)));
+            }
+            if let Err(error) = scatter::check_transaction(pipeline) {
+                return self.refuse(error);
+            }
+        }
+        Box::pin(Call::new(core, &mut self.memory, PipelineRequest { pipeline, offset, count }))
+    }
+
     #[cold]
     fn refuse<'a, T: Send + 'a>(&self, error: RedisError) -> RedisFuture<'a, T> {
         self.manager.core().admission.note_refused();
@@ -227,27 +277,10 @@ impl EntraRedis {
 impl ConnectionLike for EntraRedis {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         let profile = profile(cmd);
-        if let Err(error) = guard::check(profile) {
-            if profile.blocks_for_a_time() {
-                // It has a deadline of its own.
-                return Box::pin(blocking::command(self.manager.core(), &mut self.memory, cmd, profile));
-            }
-            return self.refuse(error);
+        if !profile.is_plain() || !self.manager.core().is_single_endpoint() {
+            return self.send_unusual(cmd, profile);
         }
-        let Some(is_cluster) = self.manager.core().is_cluster() else {
-            return Box::pin(async move { self.once_found(async |redis| redis.req_packed_command(cmd).await).await });
-        };
-        let core = self.manager.core();
-        if is_cluster
-            && let Some(cluster) = core.cluster()
-            && scatter::is_for_several(cmd, profile)
-        {
-            return Box::pin(scatter::command(core, cluster, &mut self.memory, cmd));
-        }
-        if profile.cursor().is_some() {
-            return Box::pin(iteration::step(core, &mut self.memory, cmd, profile));
-        }
-        Box::pin(Call::new(core, &mut self.memory, CommandRequest { cmd, profile }))
+        Box::pin(Call::new(self.manager.core(), &mut self.memory, CommandRequest { cmd, profile }))
     }
 
     fn req_packed_commands<'a>(
@@ -259,21 +292,10 @@ impl ConnectionLike for EntraRedis {
         if let Err(error) = guard::check_pipeline(pipeline) {
             return self.refuse(error);
         }
-        let Some(is_cluster) = self.manager.core().is_cluster() else {
-            return Box::pin(async move {
-                self.once_found(async |redis| redis.req_packed_commands(pipeline, offset, count).await).await
-            });
-        };
-        let core = self.manager.core();
-        if is_cluster && let Some(cluster) = core.cluster() {
-            if !pipeline.is_transaction() {
-                return Box::pin(scatter::pipeline(core, cluster, &mut self.memory, pipeline, (offset, count)));
-            }
-            if let Err(error) = scatter::check_transaction(pipeline) {
-                return self.refuse(error);
-            }
+        if !self.manager.core().is_single_endpoint() {
+            return self.send_unusual_pipeline(pipeline, (offset, count));
         }
-        Box::pin(Call::new(core, &mut self.memory, PipelineRequest { pipeline, offset, count }))
+        Box::pin(Call::new(self.manager.core(), &mut self.memory, PipelineRequest { pipeline, offset, count }))
     }
 
     fn get_db(&self) -> i64 {

@@ -56,6 +56,12 @@ impl Profile {
         self.0.lane
     }
 
+    /// Whether it goes over any link as it is, and is no step of an iteration; so are nearly all.
+    #[inline]
+    pub(crate) fn is_plain(self) -> bool {
+        self.lane() == Lane::Shared && self.cursor().is_none()
+    }
+
     /// Whether it blocks for a time that it says: those are sent in slices, over a link that nobody else uses
     /// meanwhile.
     pub(crate) fn blocks_for_a_time(self) -> bool {

@@ -11,8 +11,8 @@ use crate::{
 use std::{io, path::PathBuf, time::Duration};
 
 impl Emulator {
-    /// A [`Config`] with which `open` and `connect` work: the service principal, the CA of the front's certificate, and where
-    /// it is.
+    /// A [`Config`] with which `open` and `connect` work: the service principal, the CA of the front's certificate, and
+    /// where it is.
     pub fn config(&self) -> Config {
         Config::new(self.credential()).tls(self.tls()).endpoint(self.host(), self.port())
     }

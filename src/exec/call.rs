@@ -73,56 +73,67 @@ impl<'a, R: Request + 'a> Call<'a, R> {
         }
     }
 
+    /// Sends the request, or has the slow path see to it.
+    fn begin(&mut self) {
+        self.stopwatch.start();
+        let sent = self.memory.as_deref_mut().and_then(|memory| self.core.try_send(&self.request, memory));
+        self.state = match sent {
+            Some(sent) => State::Sent(sent),
+            None => self.enter_slow_path(None),
+        };
+    }
+
+    #[inline]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<R::Reply>> {
-        loop {
-            match &mut self.state {
-                State::New => {
-                    self.stopwatch.start();
-                    let Some(memory) = self.memory.as_deref_mut() else {
-                        break;
-                    };
-                    self.state = match self.core.try_send(&self.request, memory) {
-                        Some(sent) => State::Sent(sent),
-                        None => self.enter_slow_path(None),
-                    };
+        if let State::New = self.state {
+            self.begin();
+        }
+        if let State::Sent(sent) = &mut self.state {
+            let answer = ready!(Pin::new(&mut sent.reply).poll(cx));
+            let (link, large) = (sent.link, sent.large || answer.large);
+            match answer.outcome {
+                Outcome::Answered(value) if !self.request.looks_bad(&value) => {
+                    if let Some(memory) = &mut self.memory {
+                        memory.expects_large = large;
+                    }
+                    self.state = State::Done;
+                    return Poll::Ready(Ok(self.request.reply(value)));
                 }
-                State::Sent(sent) => {
-                    let answer = ready!(Pin::new(&mut sent.reply).poll(cx));
-                    let (link, large) = (sent.link, sent.large || answer.large);
-                    let Some(memory) = self.memory.as_deref_mut() else {
-                        break;
-                    };
-                    match answer.outcome {
-                        Outcome::Answered(value) if !self.request.looks_bad(&value) => {
-                            memory.expects_large = large;
-                            self.state = State::Done;
-                            return Poll::Ready(Ok(self.request.reply(value)));
-                        }
-                        Outcome::Written => {
-                            memory.expects_large = large;
-                            leave_behind(self.core, memory, &self.request, link);
-                            self.state = State::Done;
-                            return Poll::Ready(Ok(self.request.reply(Value::Nil)));
-                        }
-                        outcome => {
-                            // What brought no reply says nothing of the next one's size, except by its own.
-                            memory.expects_large |= large;
-                            let answer = Answer { outcome, ..answer };
-                            let limit = self.core.command_timeout;
-                            let queued = answer.deadline.checked_sub(limit).unwrap_or_else(Instant::now);
-                            self.state = self.enter_slow_path(Some(Attempt { link, queued, answer, large }));
-                        }
+                outcome => {
+                    if let Some(written) = self.settle(link, Answer { outcome, ..answer }, large) {
+                        return Poll::Ready(Ok(written));
                     }
                 }
-                State::Slow(slow_path) => {
-                    let result = ready!(slow_path.as_mut().poll(cx));
-                    self.state = State::Done;
-                    return Poll::Ready(result);
-                }
-                State::Done => break,
             }
         }
-        panic!("a command was polled after its end")
+        self.advance_slowly(cx)
+    }
+
+    /// Goes on from an answer that is no reply for its caller: none if the slow path sees to it.
+    #[cold]
+    fn settle(&mut self, link: u64, answer: Answer, large: bool) -> Option<R::Reply> {
+        let memory = self.memory.as_deref_mut()?;
+        if let Outcome::Written = answer.outcome {
+            memory.expects_large = large;
+            leave_behind(self.core, memory, &self.request, link);
+            self.state = State::Done;
+            return Some(self.request.reply(Value::Nil));
+        }
+        // What brought no reply says nothing of the next one's size, except by its own.
+        memory.expects_large |= large;
+        let queued = answer.deadline.checked_sub(self.core.command_timeout).unwrap_or_else(Instant::now);
+        self.state = self.enter_slow_path(Some(Attempt { link, queued, answer, large }));
+        None
+    }
+
+    #[cold]
+    fn advance_slowly(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<R::Reply>> {
+        let State::Slow(slow_path) = &mut self.state else {
+            panic!("a command was polled after its end");
+        };
+        let result = ready!(slow_path.as_mut().poll(cx));
+        self.state = State::Done;
+        Poll::Ready(result)
     }
 }
 

@@ -78,7 +78,7 @@ impl Core {
             return None;
         }
         let sent = match routing {
-            Routing::Single(node) => self.offer(node.pool(), request, None, memory, false),
+            Routing::Single(node) => self.offer_now(node.pool(), request, None, memory, false),
             Routing::Cluster(cluster) => self.offer_to_owner(cluster, request, None, memory),
         };
         if sent.is_none() {
@@ -120,8 +120,21 @@ impl Core {
         }
     }
 
-    #[inline]
     fn offer<R: Request>(
+        &self,
+        pool: &Pool,
+        request: &R,
+        deadline: Option<Instant>,
+        memory: &mut Memory,
+        asking: bool,
+    ) -> Option<Sent> {
+        self.offer_now(pool, request, deadline, memory, asking)
+    }
+
+    /// As [`offer`](Self::offer), where it is called for nearly every request.
+    #[expect(clippy::inline_always, reason = "passing on what it is given takes 25 instructions")]
+    #[inline(always)]
+    fn offer_now<R: Request>(
         &self,
         pool: &Pool,
         request: &R,
@@ -163,10 +176,10 @@ impl Core {
         }
     }
 
-    /// Whether commands go to a cluster; none as long as nobody knows.
+    /// Whether all commands go to one node; not as long as nobody knows.
     #[inline]
-    pub(crate) fn is_cluster(&self) -> Option<bool> {
-        self.routing.get().map(|routing| matches!(routing, Routing::Cluster(_)))
+    pub(crate) fn is_single_endpoint(&self) -> bool {
+        matches!(self.routing.get(), Some(Routing::Single(_)))
     }
 
     /// The cluster that commands go to, if it is one.

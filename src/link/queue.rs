@@ -120,18 +120,12 @@ impl Queue {
         Some((reply, len))
     }
 
-    /// Moves what is queued to `outstanding`, past `see`. If nothing is, the driver will be woken by the next
+    /// Moves what is queued to the end of `outstanding`. If nothing is, the driver will be woken by the next
     /// [`push`](Self::push).
     ///
     /// With `patience`, what is queued stays if it does not come from a lone caller.
     #[inline]
-    pub(super) fn take(
-        &self,
-        outstanding: &mut Outstanding,
-        patience: bool,
-        cx: &Context<'_>,
-        mut see: impl FnMut(&mut Entry),
-    ) -> Taken {
+    pub(super) fn take(&self, outstanding: &mut Outstanding, patience: bool, cx: &Context<'_>) -> Taken {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
         inner.spare.recycle(&mut outstanding.spent);
@@ -154,9 +148,9 @@ impl Queue {
         }
         let mut counted = 0;
         outstanding.entries.reserve(inner.entries.len());
-        for mut entry in inner.entries.drain(..) {
+        // Moved one by one: `extend` moves each over the stack.
+        for entry in inner.entries.drain(..) {
             counted += usize::from(entry.counted);
-            see(&mut entry);
             outstanding.entries.push_back(entry);
         }
         self.admission.note_sent(counted);

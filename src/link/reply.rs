@@ -70,33 +70,34 @@ pub(crate) struct Answer {
 #[derive(Default)]
 pub(super) struct Slot(Mutex<Filling>);
 
+/// What is in a slot: nothing, who waits for the answer, or the answer.
 #[derive(Default)]
-enum Filling {
-    #[default]
-    Empty,
-    Awaited(Waker),
-    Full(Answer),
+struct Filling {
+    answer: Option<Answer>,
+    waker: Option<Waker>,
 }
 
 impl Slot {
     /// Fills the slot; returns whom to wake.
     #[must_use]
+    #[expect(clippy::inline_always, reason = "an answer is large, and is moved once more with each call")]
+    #[inline(always)]
     pub(super) fn fill(&self, answer: Answer) -> Option<Waker> {
-        match std::mem::replace(&mut *lock(&self.0), Filling::Full(answer)) {
-            Filling::Awaited(waker) => Some(waker),
-            Filling::Empty | Filling::Full(_) => None,
-        }
+        let mut filling = lock(&self.0);
+        filling.answer = Some(answer);
+        filling.waker.take()
     }
 
     /// Makes the slot ready for another request, if nobody else holds it any more.
+    #[inline]
     pub(super) fn reset(slot: &mut Arc<Self>) -> bool {
         let Some(alone) = Arc::get_mut(slot) else {
             return false;
         };
         let filling = alone.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Nearly always empty: what is not written need not be fetched.
-        if !matches!(filling, Filling::Empty) {
-            *filling = Filling::Empty;
+        if filling.answer.is_some() || filling.waker.is_some() {
+            *filling = Filling::default();
         }
         true
     }
@@ -109,23 +110,18 @@ pub(crate) struct Reply(pub(super) Arc<Slot>);
 impl Future for Reply {
     type Output = Answer;
 
+    #[expect(clippy::inline_always, reason = "an answer is large, and is moved once more with each call")]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let mut filling = lock(&self.0.0);
-        match &mut *filling {
-            Filling::Full(_) => {}
-            Filling::Awaited(waker) => {
-                waker.clone_from(cx.waker());
-                return Poll::Pending;
-            }
-            Filling::Empty => {
-                *filling = Filling::Awaited(cx.waker().clone());
-                return Poll::Pending;
-            }
+        if let Some(answer) = filling.answer.take() {
+            return Poll::Ready(answer);
         }
-        match std::mem::take(&mut *filling) {
-            Filling::Full(answer) => Poll::Ready(answer),
-            Filling::Empty | Filling::Awaited(_) => Poll::Pending,
+        match &mut filling.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
         }
+        Poll::Pending
     }
 }
 

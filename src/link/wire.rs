@@ -130,7 +130,7 @@ impl Wire {
         let gather = Gather::new(multi, total, offset, count);
         let expect = Expect::Many(Box::new(if asking { gather.behind_asking() } else { gather }));
         // Packed before the lock is taken: it may be long.
-        let packed = if asking { behind_asking(pipeline) } else { pipeline.get_packed_pipeline() };
+        let packed = if asking { behind_asking(pipeline) } else { pack::pack_pipeline(pipeline) };
         let order = NewRequest { deadline, expect, quiet: false, alone: false };
         self.queue.push(access, order, |bytes| bytes.extend_from_slice(&packed))
     }
@@ -179,7 +179,7 @@ impl Wire {
 fn behind_asking(pipeline: &Pipeline) -> Vec<u8> {
     let asking = redis::cmd("ASKING").get_packed_command();
     if pipeline.is_transaction() {
-        return [asking, pipeline.get_packed_pipeline()].concat();
+        return [asking, pack::pack_pipeline(pipeline)].concat();
     }
     let mut bytes = Vec::new();
     for cmd in pipeline.cmd_iter() {

@@ -17,7 +17,10 @@ use proptest::{
 use redis::Value;
 use register::Register;
 use serde_json::Value as Report;
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 
 /// The emulator on a real redis-server, and the variables that lead to it.
@@ -200,32 +203,32 @@ fn a_write_that_failed_may_happen_late_but_once() {
 fn a_server_that_was_started_anew_may_have_lost_what_was_written_before() {
     let mut register = Register::default();
     register.written(1);
-    register.perhaps_lost();
-    assert!(register.may_hold(None) && !register.may_hold(Some(1)));
+    assert!(!register.may_hold_after_loss(None, |_| false));
+    assert!(register.may_hold_after_loss(None, |_| true) && register.may_hold(None) && !register.may_hold(Some(1)));
     register.written(2);
-    register.perhaps_lost();
-    assert!(register.may_hold(Some(2)) && !register.may_hold(None), "it has kept it");
-    register.perhaps_lost();
+    assert!(register.may_hold_after_loss(Some(2), |_| true) && !register.may_hold(None), "it has kept it");
+    let loss = Instant::now();
     register.written(3);
-    assert!(!register.may_hold(None), "it has come after that");
+    assert!(!register.may_hold_after_loss(None, |moment| moment < loss), "it has come after that");
+    assert!(!register.may_hold_after_loss(Some(2), |moment| moment < loss));
 }
 
 #[test]
 fn a_replica_that_takes_the_servers_place_may_not_have_had_the_last_writes() {
     let mut register = Register::default();
-    for write in 1..=3 {
-        register.written(write);
-    }
-    register.perhaps_set_back();
-    assert!(!register.may_hold(Some(4)));
-    assert!(register.may_hold(Some(2)) && register.may_hold(Some(2)), "it has the one before the last");
-    assert!(!register.may_hold(Some(1)) && !register.may_hold(Some(3)) && !register.may_hold(None), "it is known now");
-    register.perhaps_set_back();
-    assert!(register.may_hold(None) && !register.may_hold(Some(1)));
-    register.written(5);
-    register.perhaps_set_back();
+    register.written(1);
+    register.written(2);
+    let had_until = Instant::now();
+    register.written(3);
+    register.written(4);
+    let lost = |moment| moment >= had_until;
+    assert!(!register.may_hold_after_loss(None, lost) && !register.may_hold_after_loss(Some(1), lost), "it had those");
+    assert!(!register.may_hold_after_loss(Some(5), lost) && !register.may_hold(Some(3)));
+    assert!(register.may_hold_after_loss(Some(3), lost) && register.may_hold(Some(3)), "the last one is lost");
+    assert!(register.may_hold_after_loss(Some(2), lost) && !register.may_hold(Some(3)), "and the one before");
+    assert!(!register.may_hold_after_loss(Some(1), lost));
     register.written(6);
-    assert!(!register.may_hold(Some(5)), "it has come after that");
+    assert!(!register.may_hold_after_loss(Some(2), |_| false));
 }
 
 /// What can happen to a key.
@@ -248,6 +251,7 @@ proptest! {
     #[test]
     fn reads_are_judged_by_what_can_have_happened(happenings in vec((select(HAPPENINGS), any::<Index>()), 0..60)) {
         let (mut register, mut held) = (Register::default(), None);
+        let mut is_new = false;
         let (mut acknowledged, mut pending) = (Vec::new(), Vec::new());
         for (write, (happening, which)) in happenings.into_iter().enumerate() {
             match happening {
@@ -264,12 +268,12 @@ proptest! {
                 Happening::Late => held = Some(pending.swap_remove(which.index(pending.len()))),
                 Happening::Restart => {
                     held = None;
-                    register.perhaps_lost();
+                    is_new = true;
                 }
-                Happening::Read => prop_assert!(register.may_hold(held)),
+                Happening::Read => prop_assert!(register.may_hold_after_loss(held, |_| is_new)),
             }
         }
-        prop_assert!(register.may_hold(held));
+        prop_assert!(register.may_hold_after_loss(held, |_| is_new));
         acknowledged.pop();
         for overwritten in acknowledged {
             prop_assert!(!register.may_hold(Some(overwritten)));

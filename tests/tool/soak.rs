@@ -5,7 +5,10 @@ use common::{
     child::{self, Run, Variables},
     eventually, logs,
 };
-use entra_redis::{EntraRedis, emulator::Emulator};
+use entra_redis::{
+    EntraRedis,
+    emulator::{Cluster, Emulator, EmulatorBuilder, NodeRole},
+};
 use redis::{AsyncCommands, FromRedisValue};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,12 +25,12 @@ fn figure(report: &Value, name: &str) -> u64 {
     report[name].as_u64().unwrap_or_else(|| panic!("no {name}: {report}"))
 }
 
-fn assert_clean(run: &Run, workload: &str) {
+fn assert_clean(run: &Run, workloads: &[&str]) {
     let report = run.json();
-    assert_eq!(run.code, Some(0), "{workload}: {report} {}", run.complaint);
-    assert_eq!(report["workloads"], serde_json::json!(["plain", workload]));
+    assert_eq!(run.code, Some(0), "{workloads:?}: {report} {}", run.complaint);
+    assert_eq!(report["workloads"], serde_json::json!([&["plain"], workloads].concat()));
     for (name, counted, faults) in WORKLOADS {
-        assert_eq!(figure(&report, counted) > 0, name == workload, "{counted}: {report}");
+        assert_eq!(figure(&report, counted) > 0, workloads.contains(&name), "{counted}: {report}");
         for fault in faults {
             assert_eq!(figure(&report, fault), 0, "{fault}: {report}");
         }
@@ -48,7 +51,7 @@ async fn through_chaos(redis: &[&str]) {
     for (workload, ..) in WORKLOADS {
         let plain = ["soak", "--chaos", "--seconds", "8", "--tasks", "2", "--command-timeout", "2000", "--json"];
         let run = child::tool(&[&plain[..], &[&format!("--{workload}")]].concat(), &variables).await;
-        assert_clean(&run, workload);
+        assert_clean(&run, &[workload]);
         let report = run.json();
         let (hits, ratio) = (figure(&report, "cache_hits"), report["hit_ratio"].as_f64());
         assert_eq!((hits > 0, ratio > Some(0.0)), (workload == "cached", workload == "cached"), "{report}");
@@ -68,6 +71,101 @@ async fn through_chaos_on_a_cluster_no_workload_finds_a_fault() {
     through_chaos(&["--cluster", "3"]).await;
 }
 
+/// A node's own connection, past everything.
+async fn direct(cluster: &Cluster, node: usize) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(format!("redis://{}/", cluster.redis_address(node).unwrap())).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+/// A replica takes the place of a primary that has died, and does not have what that has acknowledged in its last half
+/// second: the connection between the two was down.
+async fn lossy_failover(cluster: &Cluster, node: usize) {
+    let replica = cluster
+        .nodes()
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|other| other.role == NodeRole::Replica { of: node })
+        .unwrap()
+        .index;
+    let mut con = direct(cluster, replica).await;
+    for (setting, value) in [("masteruser", "nobody"), ("masterauth", "nothing")] {
+        let _: () = redis::cmd("CONFIG").arg("SET").arg(setting).arg(value).query_async(&mut con).await.unwrap();
+    }
+    let mut con = direct(cluster, node).await;
+    let _: u64 = redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("replica").query_async(&mut con).await.unwrap();
+    tokio::time::sleep(SECOND / 2).await;
+    cluster.kill(node).await.unwrap();
+    cluster.promoted(node).await.unwrap();
+    cluster.restart(node).await.unwrap();
+}
+
+/// Workloads for some seconds on a cluster with replicas, while `meddle` goes on; what came of it.
+async fn on_replicas(workloads: &[&str], meddle: impl AsyncFnOnce(&Cluster)) -> Run {
+    let builder = Emulator::builder().token_lifetime(2 * SECOND).cluster(3).replicas(1);
+    let cache = Cache::on(builder).await;
+    let cluster = cache.emulator.cluster().unwrap().clone();
+    let mut arguments =
+        vec!["soak", "--chaos", "--seconds", "10", "--tasks", "2", "--command-timeout", "2000", "--json"];
+    let options: Vec<_> = workloads.iter().map(|workload| format!("--{workload}")).collect();
+    arguments.extend(options.iter().map(String::as_str));
+    let meddle = async {
+        tokio::time::sleep(2 * SECOND).await;
+        meddle(&cluster).await;
+    };
+    tokio::join!(child::tool(&arguments, &cache.variables), meddle).0
+}
+
+/// Of a primary that hands over nothing may be lost: nothing needs an excuse. Then one stands still while its replica
+/// takes its place, and goes on as if it were a primary yet when it can.
+#[tokio::test]
+async fn through_failovers_no_workload_finds_a_fault() {
+    let all = WORKLOADS.map(|(workload, ..)| workload);
+    let run = on_replicas(&all, async |cluster| _ = cluster.fail_over(2).await.unwrap()).await;
+    assert_clean(&run, &all);
+    assert_eq!(figure(&run.json(), "excused"), 0, "{}", run.json());
+    let run = on_replicas(&all, async |cluster| {
+        cluster.freeze(0).await.unwrap();
+        cluster.promoted(0).await.unwrap();
+        cluster.thaw(0).await.unwrap();
+    })
+    .await;
+    assert_clean(&run, &all);
+}
+
+/// What Redis has lost, and says that it may, is excused: it is seen, and it is no fault.
+#[tokio::test]
+async fn what_a_replica_has_not_had_is_excused() {
+    for workload in ["blocking", "transactions", "cached"] {
+        // All three, so that it is the keys of each workload.
+        let run = on_replicas(&[workload], async |cluster| {
+            for node in 0..3 {
+                lossy_failover(cluster, node).await;
+            }
+        })
+        .await;
+        assert_clean(&run, &[workload]);
+        assert!(figure(&run.json(), "excused") > 0, "{workload}: {}", run.json());
+    }
+}
+
+/// A replica takes the place of one primary; in the same moment values of another one go back.
+#[tokio::test]
+async fn what_is_lost_elsewhere_at_the_time_of_a_failover_is_found() {
+    let run = on_replicas(&["cached"], async |cluster| {
+        cluster.fail_over(0).await.unwrap();
+        let mut con = direct(cluster, 1).await;
+        // One of sixteen keys is there, as good as certainly.
+        let keys: Vec<String> = redis::cmd("KEYS").arg("soak:*:cached:*").query_async(&mut con).await.unwrap();
+        let key = keys.first().expect("one of the keys is at this node");
+        let _: () = con.set(key, 1).await.unwrap();
+    })
+    .await;
+    let report = run.json();
+    assert_eq!(run.code, Some(1), "{report} {}", run.complaint);
+    assert!(figure(&report, "stale_reads") > 0 && figure(&report, "unexplained_errors") == 0, "{report}");
+}
+
 /// The emulator on a real redis-server, and the variables that lead to it.
 struct Cache {
     emulator: Azure,
@@ -77,7 +175,11 @@ struct Cache {
 
 impl Cache {
     async fn start() -> Self {
-        let emulator = common::start(Emulator::builder().redis_server()).await;
+        Self::on(Emulator::builder().redis_server()).await
+    }
+
+    async fn on(builder: EmulatorBuilder) -> Self {
+        let emulator = common::start(builder).await;
         let dir = tempfile::tempdir().unwrap();
         let ca_file = dir.path().join("ca.pem");
         std::fs::write(&ca_file, emulator.ca_pem()).unwrap();

@@ -148,7 +148,7 @@ fn pushed(count: u64) -> Elements {
 }
 
 fn lost(elements: &Elements) -> Vec<u64> {
-    elements.missing().collect()
+    elements.missing().map(|(number, _)| number).collect()
 }
 
 #[test]
@@ -198,18 +198,26 @@ fn an_element_whose_push_failed_may_come_once_or_never() {
 }
 
 #[test]
-fn a_server_that_was_started_anew_explains_what_was_before() {
+fn what_a_server_has_lost_explains_what_was_then_and_nothing_else() {
     let mut elements = pushed(3);
     assert!(elements.take(0, 7));
     elements.settle(0);
     assert!(elements.take(1, 7));
-    elements.perhaps_lost();
-    assert_eq!(lost(&elements), [0_u64; 0]);
-    assert!(elements.take(0, 8) && elements.take(1, 8), "its replica had not heard that they were taken");
+    let (never, always) = (|_: Instant| false, |_: Instant| true);
+    assert!(!elements.take_after_loss(0, 8, never) && !elements.take_after_loss(1, 8, never));
+    assert!(
+        !elements.may_have_gone(1, never) && elements.may_have_gone(1, always) && !elements.may_have_gone(2, always)
+    );
+    assert!(elements.take_after_loss(0, 8, always), "its removal is lost");
+    assert!(elements.take_after_loss(1, 8, always), "that it was taken is");
+    assert!(!elements.take(0, 9) && !elements.take(1, 9), "once");
+    assert!(!elements.take_after_loss(77, 7, always), "it was never pushed");
+    let until = Instant::now();
     let after = elements.pushing();
     elements.pushed(after);
-    assert_eq!(lost(&elements), [after]);
-    assert!(elements.take(after, 7) && !elements.take(after, 7));
+    assert!(elements.take(after, 7) && !elements.take_after_loss(after, 8, |moment| moment < until));
+    let left: Vec<_> = elements.missing().filter(|(_, pushed)| *pushed < until).map(|(number, _)| number).collect();
+    assert_eq!(left, [2], "nobody has got it");
 }
 
 /// What two tasks have written, three transactions and one.
@@ -228,7 +236,7 @@ fn compare<const N: usize>(log: &Log, names: [&str; N]) -> Disagreement {
     for name in names {
         comparison.name(name);
     }
-    comparison.end()
+    comparison.end().0
 }
 
 #[test]
@@ -260,11 +268,25 @@ fn a_transaction_whose_end_is_unknown_may_be_there_once() {
         for name in right {
             comparison.name(name);
         }
-        assert_eq!(comparison.end(), Disagreement::default());
+        assert_eq!(comparison.end(), (Disagreement::default(), Vec::new()));
     }
     assert_eq!(compare(&log, ["0:0", "1:0", "0:1", "0:2", "1:2", "1:1"]), Disagreement::default(), "late");
     assert_eq!(compare(&log, ["0:0", "1:0", "0:1", "1:1", "1:1", "0:2", "1:2"]).twice, 1);
     assert_eq!(compare(&log, ["0:0", "1:0", "0:1", "0:2", "1:1"]).missing, 1);
+}
+
+#[test]
+fn of_transactions_that_are_missing_it_is_told_when_they_were_committed() {
+    let mut log = written();
+    let between = Instant::now();
+    log.committed(1);
+    let mut comparison = log.comparison();
+    for name in ["0:0", "0:1", "0:2"] {
+        comparison.name(name);
+    }
+    let (disagreement, missing) = comparison.end();
+    assert_eq!(disagreement, Disagreement { missing: 2, twice: 0, strange: 0 });
+    assert_eq!(missing.iter().filter(|moment| **moment < between).count(), 1);
 }
 
 #[test]
@@ -274,17 +296,22 @@ fn a_read_that_goes_back_or_is_too_old_is_stale() {
     versions.written(now, 5);
     let floor = versions.floor(now + second);
     assert_eq!(floor, 0, "for so long nobody needs to know");
-    assert!(versions.read(4, floor));
+    assert!(versions.read(now, 4, floor));
     assert_eq!(versions.floor(now + second), 4, "none goes back");
-    assert!(!versions.read(3, 4) && versions.read(4, 4));
+    assert!(!versions.read(now, 3, 4) && versions.read(now, 4, 4));
     let floor = versions.floor(now + second + Duration::from_millis(1));
     assert_eq!(floor, 5, "from now on everybody has to know");
-    assert!(!versions.read(4, floor) && versions.read(6, floor));
+    assert!(!versions.read(now, 4, floor) && versions.read(now + second, 6, floor));
     versions.written(now + 2 * second, 8);
     versions.written(now + 3 * second, 9);
     for (seconds, floor) in [(2.5, 6), (3.0, 6), (3.5, 8), (4.5, 9)] {
         assert_eq!(versions.floor(now + second.mul_f64(seconds)), floor, "after {seconds} s");
     }
-    versions.perhaps_lost();
-    assert_eq!(versions.floor(now + 9 * second), 0, "a server that was started anew knows nothing");
+    let later = now + 2 * second;
+    assert!(!versions.may_be_set_back(5, |moment| moment >= later), "6 was known before");
+    assert!(versions.may_be_set_back(8, |moment| moment > later), "9 is lost");
+    assert_eq!(versions.floor(now + 9 * second), 8);
+    assert!(!versions.may_be_set_back(6, |moment| moment > later));
+    assert!(versions.may_be_set_back(0, |_| true), "a server that was started anew knows nothing");
+    assert_eq!(versions.floor(now + 9 * second), 0);
 }

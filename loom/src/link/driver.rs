@@ -65,7 +65,7 @@ impl Driver<()> {
     /// Takes what is queued, and writes it: until the queue is empty, or, with `patience`, until it asks for some.
     pub(crate) fn send(&mut self, mut patience: bool, cx: &Context<'_>) {
         loop {
-            match self.queue.take(&mut self.outstanding, patience, cx, |_| {}) {
+            match self.queue.take(&mut self.outstanding, patience, cx) {
                 Taken::Nothing => return,
                 Taken::Something => self.written += std::mem::take(&mut self.outstanding.bytes).len() as u64,
                 Taken::Deferred => cx.waker().wake_by_ref(),

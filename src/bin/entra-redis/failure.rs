@@ -3,8 +3,8 @@
 use crate::terminal::{self, Colour};
 use std::{fmt, io, process::ExitCode};
 
-/// What went wrong, and if something is known that helps, what to do. Nothing is said to whoever has closed the pipe, as
-/// `head` does.
+/// What went wrong, and if something is known that helps, what to do. Nothing is said to whoever has closed the pipe,
+/// as `head` does.
 pub(crate) struct Failure(Option<String>);
 
 impl Failure {

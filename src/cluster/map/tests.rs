@@ -107,7 +107,7 @@ proptest! {
         let ranges: usize = map
             .members()
             .iter()
-            .flat_map(super::Member::ranges)
+            .flat_map(Member::ranges)
             .map(|(start, end)| end.index() - start.index() + 1)
             .sum();
         prop_assert_eq!(ranges, map.covered());

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 impl<S> Driver<S> {
     /// Has an answer ready for whoever waits for it, until [`hand_over`](Self::hand_over).
+    #[expect(clippy::inline_always, reason = "what it is given is large, and is moved once more with each call")]
+    #[inline(always)]
     pub(super) fn tell(&mut self, entry: Entry, outcome: Outcome, large: bool) {
         let Entry { slot, deadline, .. } = entry;
         if let Some(slot) = slot {

@@ -176,7 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    fn send(&mut self, mut now: Instant, cx: &mut Context<'_>) -> Result<(), Reason> {
+    fn send(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Reason> {
+        let mut now = Some(now);
         if self.sent > LARGEST_IDLE_BUFFER.max(self.outstanding.bytes.len() / 2) {
             // A socket that is never through must not keep what it has sent.
             self.outstanding.bytes.drain(..self.sent);
@@ -185,19 +186,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         loop {
             // On many threads each command would travel alone: what is ready to run gets one chance to join it.
             let patience = self.many_threads && !self.yielded;
-            // One look at the clock for all that is taken.
-            let usual = now + self.patience;
-            let mut earliest = usual;
-            let (quiet, fences) = (&mut self.quiet, &mut self.fences);
-            let see = |entry: &mut Entry| {
-                earliest = earliest.min(*entry.deadline.get_or_insert(usual));
-                fences.see(entry);
-                if entry.quiet {
-                    let slot = entry.slot.take();
-                    quiet.push(Entry { slot, expect: Expect::One, ..*entry });
-                }
-            };
-            match self.queue.take(&mut self.outstanding, patience, cx, see) {
+            let before = self.outstanding.entries.len();
+            match self.queue.take(&mut self.outstanding, patience, cx) {
                 Taken::Nothing => return self.write(cx),
                 Taken::Deferred => {
                     self.yielded = true;
@@ -206,12 +196,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 }
                 Taken::Something => {
                     self.yielded = false;
-                    self.watch_for(earliest, now);
+                    // One look at the clock for all that is taken.
+                    let now = now.take().unwrap_or_else(Instant::now);
+                    self.see(before, now);
                     self.write(cx)?;
-                    now = Instant::now();
                 }
             }
         }
+    }
+
+    /// Takes note of the requests that have been taken from the queue: those behind the first `before`.
+    fn see(&mut self, before: usize, now: Instant) {
+        let usual = now + self.patience;
+        let mut earliest = usual;
+        for entry in self.outstanding.entries.range_mut(before..) {
+            match entry.deadline {
+                None => entry.deadline = Some(usual),
+                Some(deadline) => earliest = earliest.min(deadline),
+            }
+            self.fences.see(entry);
+            if entry.quiet {
+                let slot = entry.slot.take();
+                self.quiet.push(Entry { slot, expect: Expect::One, ..*entry });
+            }
+        }
+        self.watch_for(earliest, now);
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Reason> {

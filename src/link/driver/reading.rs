@@ -232,6 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         of.are_complete().then_some(at)
     }
 
+    #[inline]
     fn conclude(&mut self, at: usize, outcome: Outcome, large: bool) {
         let entry = if at == 0 { self.outstanding.entries.pop_front() } else { self.outstanding.entries.remove(at) };
         if let Some(entry) = entry {

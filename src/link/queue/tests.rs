@@ -21,7 +21,7 @@ fn push(queue: &Queue, access: Access, text: &str) -> Option<Reply> {
 }
 
 fn take(queue: &Queue, outstanding: &mut Outstanding, patience: bool) -> Taken {
-    queue.take(outstanding, patience, &Context::from_waker(Waker::noop()), |_| {})
+    queue.take(outstanding, patience, &Context::from_waker(Waker::noop()))
 }
 
 /// The driver's part: the oldest so many are answered.

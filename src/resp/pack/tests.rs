@@ -19,6 +19,20 @@ fn lengths_and_counts_of_one_two_and_three_digits() {
     }
 }
 
+fn assert_same_pipeline(pipeline: &Pipeline) {
+    assert_eq!(pack_pipeline(pipeline), pipeline.get_packed_pipeline());
+}
+
+#[test]
+fn a_transaction_stands_between_its_two_commands() {
+    let mut pipeline = redis::pipe();
+    assert_same_pipeline(&pipeline);
+    assert_same_pipeline(pipeline.clone().atomic());
+    pipeline.set("key", "x".repeat(200_000)).get("key");
+    assert_same_pipeline(&pipeline);
+    assert_same_pipeline(pipeline.atomic());
+}
+
 proptest! {
     #[test]
     fn it_is_what_the_redis_crate_writes(
@@ -33,5 +47,9 @@ proptest! {
             cmd.cursor_arg(cursor);
         }
         assert_same(&cmd);
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(cmd.clone()).get("key").add_command(cmd);
+        assert_same_pipeline(&pipeline);
+        assert_same_pipeline(pipeline.atomic());
     }
 }

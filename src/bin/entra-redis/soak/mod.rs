@@ -37,8 +37,8 @@ use worker::Worker;
 ///
 /// It reads where the cache is from `REDIS_HOST` and `REDIS_PORT` (10000 by default), `REDIS_URL` or
 /// `AZURE_REDIS_HOST`, the certificate authorities to trust from `REDIS_CA_CERT` (a PEM file; without it, the operating
-/// system's), and the credential from the `AZURE_*` variables, as `EntraRedis::from_env` does. It runs on a cluster as on
-/// a single endpoint.
+/// system's), and the credential from the `AZURE_*` variables, as `EntraRedis::from_env` does. It runs on a cluster as
+/// on a single endpoint.
 ///
 /// After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
 /// been started anew since.
@@ -184,12 +184,13 @@ fn others(options: &Options, plan: &Arc<Plan>, redis: &EntraRedis, servers: &Ser
 /// The run itself, until its time is over or it is interrupted.
 async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
     settings::check_cache()?;
-    let mut redis = tokio::select! {
+    let redis = tokio::select! {
         connected = connect(options, plan) => connected?,
         _ = terminal::interrupted() => return Err("interrupted before there was a connection".to_owned().into()),
     };
     plan.begin();
-    let servers = Servers::look(plan, &mut redis).await;
+    let servers = Servers::look(plan, &redis).await;
+    let watching = tokio::spawn(servers.clone().watch());
     let worker = |task| Worker::new(plan, &redis, task, &servers);
     let tasks: Vec<_> = (0..options.tasks).map(|task| tokio::spawn(worker(task).run())).collect();
     let mut others = others(options, plan, &redis, &servers);
@@ -229,6 +230,9 @@ async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
             }
         }
     };
+    watching.abort();
+    _ = watching.await;
+    drop(servers);
     let warm = warm.await.unwrap_or_default();
     let resident = [warm, resident_kib()];
     progress.abort();

@@ -1,5 +1,10 @@
 //! What a key may hold, as far as the only one who writes it can know.
 
+use std::{collections::VecDeque, time::Instant};
+
+/// So much is remembered.
+const REMEMBERED: usize = 1_000;
+
 /// The writes of one key, each by its number.
 #[derive(Debug, Default)]
 pub(crate) struct Register {
@@ -7,18 +12,18 @@ pub(crate) struct Register {
     known: Option<usize>,
     /// Writes that may have happened, and may yet: each of them once, however late.
     unknown: Vec<usize>,
-    /// Whether the server may have lost the key.
-    lost: bool,
-    /// Whether it may have lost the last writes.
-    set_back: bool,
+    /// What it has held, as it was last known, in this order, and when that was known.
+    held: VecDeque<(Instant, usize)>,
 }
 
 impl Register {
     /// A write was acknowledged.
     pub(crate) fn written(&mut self, write: usize) {
+        self.held.push_back((Instant::now(), write));
+        if self.held.len() > REMEMBERED {
+            self.held.pop_front();
+        }
         self.known = Some(write);
-        self.lost = false;
-        self.set_back = false;
     }
 
     /// A write failed in such a way that it may have happened, or may happen yet.
@@ -26,33 +31,36 @@ impl Register {
         self.unknown.push(write);
     }
 
-    /// The server was started anew.
-    pub(crate) fn perhaps_lost(&mut self) {
-        self.lost = true;
-    }
-
-    /// A replica, which may not have had the last writes, has taken the server's place.
-    pub(crate) fn perhaps_set_back(&mut self) {
-        self.lost = true;
-        self.set_back = true;
-    }
-
     /// Whether a read that finds the value of this write, or nothing, is right. What it tells is known from then on.
     pub(crate) fn may_hold(&mut self, found: Option<usize>) -> bool {
         if found != self.known {
-            if found.is_none() && self.lost {
-                self.known = None;
-            } else if let Some(at) = self.unknown.iter().position(|write| Some(*write) == found) {
-                // What was there before is gone for good.
-                self.known = Some(self.unknown.swap_remove(at));
-            } else if self.set_back && found.is_some() && found < self.known {
-                self.known = found;
-            } else {
+            let Some(at) = self.unknown.iter().position(|write| Some(*write) == found) else {
                 return false;
-            }
+            };
+            // What was there before is gone for good.
+            let write = self.unknown.swap_remove(at);
+            self.written(write);
         }
-        self.lost = false;
-        self.set_back = false;
         true
+    }
+
+    /// The same, if the server may have lost what it had at certain moments: what came behind the write that is found, and
+    /// nothing else.
+    pub(crate) fn may_hold_after_loss(&mut self, found: Option<usize>, may_be_lost: impl Fn(Instant) -> bool) -> bool {
+        if self.may_hold(found) {
+            return true;
+        }
+        let at = found.map(|found| self.held.iter().rposition(|(_, held)| *held == found));
+        let later = match at {
+            Some(None) => return false,
+            Some(Some(at)) => at + 1,
+            None => 0,
+        };
+        let is_right = self.held.len() > later && self.held.range(later..).all(|(at, _)| may_be_lost(*at));
+        if is_right {
+            self.held.truncate(later);
+            self.known = found;
+        }
+        is_right
     }
 }

@@ -1,16 +1,28 @@
 //! Who the servers are: one that was started anew, or has gone, may have taken acknowledged writes with it.
 
-use super::plan::{BREATH, Plan};
+use super::{
+    counts::Figure,
+    plan::{BREATH, Plan},
+};
 use entra_redis::EntraRedis;
 use redis::Value;
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
+    sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::{sync::Mutex, time::sleep};
 
 /// A primary that comes back answers as one for a moment, before it learns that its replica has taken its place.
 const AFTERMATH: Duration = Duration::from_secs(5);
+
+/// A replica whose primary is gone has what that had acknowledged so long before it was last seen. The stream from one
+/// to the other is behind by much less.
+const BEHIND: Duration = Duration::from_secs(5);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a server calls itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,6 +31,8 @@ struct Name {
     run: String,
     /// Another one after each time that it has taken a primary's place; none if it does not say.
     history: Option<String>,
+    /// Empty for a single endpoint, which has all keys.
+    slots: Vec<RangeInclusive<u16>>,
 }
 
 /// The name of each server by its address, which is empty for a single endpoint.
@@ -27,62 +41,120 @@ type Names = BTreeMap<String, Name>;
 /// By then a primary whose replica has taken its place has heard of it.
 const LATE: Duration = Duration::from_secs(4);
 
-/// What may have happened to servers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Change {
-    None,
-    /// One was started anew: it may have lost any key.
-    Anew,
-    /// One has gone, and its replica, which may not have had its last writes, has taken its place.
-    Gone,
+/// Something that a server may have lost.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    /// Of the keys in these; of all, if there are none.
+    slots: Vec<RangeInclusive<u16>>,
+    /// What it had acknowledged from then on: all, if it was started anew; if it has gone, and a replica has taken its
+    /// place, the last writes, which that may not have had.
+    from: Option<Instant>,
+    until: Instant,
 }
 
-/// The servers at the last look.
+impl Loss {
+    /// Whether what was acknowledged at this moment may be lost.
+    pub(crate) fn covers(&self, at: Instant) -> bool {
+        self.from.is_none_or(|from| at >= from) && at <= self.until
+    }
+
+    fn is_of(&self, slot: u16) -> bool {
+        self.slots.is_empty() || self.slots.iter().any(|range| range.contains(&slot))
+    }
+}
+
+/// Whether one of them covers this moment.
+pub(crate) fn cover(losses: &[Loss], at: Instant) -> bool {
+    losses.iter().any(|loss| loss.covers(at))
+}
+
+/// The servers, as all workloads see them.
 #[derive(Clone)]
 pub(super) struct Servers {
-    /// None if they do not say.
+    plan: Arc<Plan>,
+    redis: EntraRedis,
+    seen: Arc<Mutex<Seen>>,
+}
+
+struct Seen {
+    /// At the last look; none if they do not say.
     names: Option<Names>,
-    changed: Option<(Change, Instant)>,
+    looked: Instant,
+    losses: Vec<Loss>,
 }
 
 impl Servers {
-    pub(super) async fn look(plan: &Plan, redis: &mut EntraRedis) -> Self {
-        Self { names: names(plan, redis).await, changed: None }
+    pub(super) async fn look(plan: &Arc<Plan>, redis: &EntraRedis) -> Self {
+        let names = names(plan, &mut redis.clone()).await;
+        let seen = Seen { names, looked: Instant::now(), losses: Vec::new() };
+        Self { plan: Arc::clone(plan), redis: redis.clone(), seen: Arc::new(Mutex::new(seen)) }
     }
 
-    /// What has happened to them since the last look. One that does not say who it is has not changed.
-    pub(super) async fn change(&mut self, plan: &Plan, redis: &mut EntraRedis) -> Change {
-        let mut change = self.look_again(plan, redis).await;
-        // Neither a primary that stood still while its replica took its place, nor whoever asks it, may know yet.
-        let is_cluster = self.names.as_ref().is_some_and(|names| names.len() > 1);
+    /// Looks again and again, so that it is known when something has happened.
+    pub(super) async fn watch(self) {
+        loop {
+            sleep(PAUSE).await;
+            self.look_again().await;
+        }
+    }
+
+    /// Whether what the server of this key may have lost explains something, to which it is put as often as it takes
+    /// until that can be known. What has happened to others explains nothing.
+    pub(super) async fn explain(&self, key: &str, explains: impl Fn(&[Loss]) -> bool) -> bool {
+        let slot = slot_of(key);
         let began = Instant::now();
-        while change == Change::None && plan.chaos && is_cluster && began.elapsed() < LATE {
+        loop {
+            let is_cluster = self.look_again().await;
+            let losses: Vec<_> =
+                self.seen.lock().await.losses.iter().filter(|loss| loss.is_of(slot)).cloned().collect();
+            if explains(&losses) {
+                self.plan.counts.add(Figure::Excused, 1);
+                return true;
+            }
+            // Neither a primary that stood still while its replica took its place, nor whoever asks it, may know yet.
+            if !(self.plan.chaos && is_cluster) || began.elapsed() >= LATE {
+                return false;
+            }
             sleep(50 * BREATH).await;
-            change = self.look_again(plan, redis).await;
-        }
-        if change != Change::None {
-            self.changed = Some((change, Instant::now()));
-        }
-        match self.changed {
-            Some((Change::Gone, at)) if at.elapsed() < AFTERMATH => Change::Gone,
-            _ => change,
         }
     }
 
-    async fn look_again(&mut self, plan: &Plan, redis: &mut EntraRedis) -> Change {
-        let Some(now) = names(plan, redis).await else {
-            return Change::None;
-        };
-        let change = self.names.as_ref().map_or(Change::None, |before| change_of(before, &now, plan.chaos));
-        self.names = Some(now);
-        change
+    /// Whether there are several.
+    async fn look_again(&self) -> bool {
+        let mut seen = self.seen.lock().await;
+        let asked = Instant::now();
+        if let Some(now) = names(&self.plan, &mut self.redis.clone()).await {
+            // It may have gone right after the last look.
+            let had_until = seen.looked.checked_sub(BEHIND).unwrap_or(seen.looked);
+            let until = Instant::now() + AFTERMATH;
+            for (node, before) in seen.names.take().iter().flatten() {
+                if let Some(change) = change_of(before, now.get(node), self.plan.chaos) {
+                    let from = (change == Change::Gone).then_some(had_until);
+                    seen.losses.push(Loss { slots: before.slots.clone(), from, until });
+                }
+            }
+            (seen.names, seen.looked) = (Some(now), asked);
+        }
+        seen.names.as_ref().is_some_and(|names| names.len() > 1)
     }
+}
 
-    /// Whether acknowledged writes may have been lost lately.
-    pub(super) async fn have_changed_lately(&mut self, plan: &Plan, redis: &mut EntraRedis) -> bool {
-        let change = self.change(plan, redis).await;
-        change != Change::None || self.changed.is_some_and(|(_, at)| at.elapsed() < AFTERMATH)
-    }
+/// What may have happened to a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Anew,
+    /// Its replica has taken its place.
+    Gone,
+}
+
+/// The slot of a key on a cluster.
+fn slot_of(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    let crc = tag.filter(|tag| !tag.is_empty()).unwrap_or(key).bytes().fold(0_u16, |crc, byte| {
+        let bit = |crc: u16, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
+        (0..8).fold(crc ^ (u16::from(byte) << 8), bit)
+    });
+    crc % 16_384
 }
 
 /// What the servers call themselves.
@@ -91,7 +163,12 @@ async fn names(plan: &Plan, redis: &mut EntraRedis) -> Option<Names> {
     loop {
         match redis::cmd("INFO").query_async::<Value>(redis).await {
             Ok(info) => {
-                let (names, all) = names_in(info);
+                let (mut names, all) = names_in(info);
+                for node in redis.manager().stats().nodes {
+                    if let Some(name) = names.get_mut(&node.address) {
+                        name.slots = node.slots;
+                    }
+                }
                 // One that does not answer just now has not gone for that.
                 if all || limit.has_passed() {
                     return Some(names).filter(|names| !names.is_empty());
@@ -112,7 +189,9 @@ fn names_in(info: Value) -> (Names, bool) {
     let text = |info: Value| redis::from_redis_value::<String>(info).ok();
     let field = |info: &str, name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
     let is_primary = |info: &str| field(info, "role:").is_none_or(|role| role != "slave");
-    let name = |info: &str| Some(Name { run: field(info, "run_id:")?, history: field(info, "master_replid:") });
+    let name = |info: &str| {
+        Some(Name { run: field(info, "run_id:")?, history: field(info, "master_replid:"), slots: Vec::new() })
+    };
     let nodes = match info {
         Value::Map(nodes) => nodes,
         info => vec![(Value::SimpleString(String::new()), info)],
@@ -127,13 +206,12 @@ fn names_in(info: Value) -> (Names, bool) {
     (names, all)
 }
 
-/// What has happened between the two looks. That one goes is expected with `chaos` only; it may have come back since.
-fn change_of(before: &Names, now: &Names, chaos: bool) -> Change {
-    let changes = before.iter().map(|(node, name)| match now.get(node) {
-        Some(newer) if newer.run != name.run => Change::Anew,
-        Some(newer) if newer.history == name.history => Change::None,
-        _ if chaos => Change::Gone,
-        _ => Change::None,
-    });
-    changes.max().unwrap_or(Change::None)
+/// What has happened to a server between two looks. That it goes is expected with `chaos` only; it may have come back
+/// since.
+fn change_of(before: &Name, now: Option<&Name>, chaos: bool) -> Option<Change> {
+    match now {
+        Some(newer) if newer.run != before.run => Some(Change::Anew),
+        Some(newer) if newer.history == before.history => None,
+        _ => chaos.then_some(Change::Gone),
+    }
 }

@@ -3,13 +3,16 @@
 use super::{
     plan::{BREATH, Plan},
     register::Register,
-    servers::{Change, Servers},
+    servers::{Loss, Servers, cover},
     tally::{Kind, histogram},
 };
 use entra_redis::EntraRedis;
 use hdrhistogram::Histogram;
 use redis::AsyncCommands;
-use std::{array::from_fn, sync::Arc};
+use std::{
+    array::from_fn,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::time::sleep;
 
 /// Each task has this many keys of its own.
@@ -112,19 +115,16 @@ impl Worker {
             return false;
         }
         let write = write.flatten();
-        self.keys[key].may_hold(write) || (self.have_changed().await && self.keys[key].may_hold(write))
-    }
-
-    /// Whether a server has been started anew since the last look, or gone: then, and only then, it may have lost what
-    /// was written.
-    async fn have_changed(&mut self) -> bool {
-        let change = self.servers.change(&self.plan, &mut self.redis).await;
-        match change {
-            Change::None => {}
-            Change::Anew => self.keys.iter_mut().for_each(Register::perhaps_lost),
-            Change::Gone => self.keys.iter_mut().for_each(Register::perhaps_set_back),
+        if self.keys[key].may_hold(write) {
+            return true;
         }
-        change != Change::None
+        let name = self.name(key);
+        let register = Mutex::new(&mut self.keys[key]);
+        let explains = |losses: &[Loss]| {
+            let mut register = register.lock().unwrap_or_else(PoisonError::into_inner);
+            register.may_hold_after_loss(write, |moment| cover(losses, moment))
+        };
+        self.servers.explain(&name, explains).await
     }
 
     fn name(&self, key: usize) -> String {

@@ -50,12 +50,11 @@ impl Mover {
             };
             match self.queue.plan.tally.noted(taken) {
                 Ok(Some(number)) => {
+                    let is_right = self.queue.elements().take(number, self.consumer);
                     self.queue
-                        .judge(
-                            &self.redis,
-                            |elements| elements.take(number, self.consumer),
-                            || format!("{}: {number} has come twice, to {}", self.queue.name, self.consumer),
-                        )
+                        .judge(is_right, number, self.consumer, || {
+                            format!("{}: {number} has come twice, to {}", self.queue.name, self.consumer)
+                        })
                         .await;
                     self.queue.plan.counts.add(Figure::Elements, 1);
                     self.remove(number, true).await;
@@ -81,12 +80,11 @@ impl Mover {
         };
         for number in found {
             let is_new = !self.queue.elements().is_taken(number);
+            let is_right = self.queue.elements().find(number, self.consumer);
             self.queue
-                .judge(
-                    &self.redis,
-                    |elements| elements.find(number, self.consumer),
-                    || format!("{}: {number} has come again, into the list of {}", self.queue.name, self.consumer),
-                )
+                .judge(is_right, number, self.consumer, || {
+                    format!("{}: {number} has come again, into the list of {}", self.queue.name, self.consumer)
+                })
                 .await;
             self.queue.plan.counts.add(Figure::Elements, u64::from(is_new));
             self.remove(number, false).await;
@@ -99,7 +97,7 @@ impl Mover {
         match self.queue.plan.tally.noted(removed) {
             Ok(removed) => {
                 self.queue.elements().settle(number);
-                if removed == 0 && is_there && !self.queue.is_excused(&self.redis).await {
+                if removed == 0 && is_there && !self.queue.may_have_gone(number).await {
                     let what = || format!("{}: {number} has gone from the list of {}", self.queue.name, self.consumer);
                     self.queue.plan.counts.fault(Figure::ElementsLost, 1, what);
                 }
@@ -160,12 +158,11 @@ impl Popper {
             };
             match self.queue.plan.tally.noted(popped) {
                 Ok(Some((_, number))) => {
+                    let is_right = self.queue.elements().take(number, self.consumer);
                     self.queue
-                        .judge(
-                            &self.redis,
-                            |elements| elements.take(number, self.consumer),
-                            || format!("{queue}: {number} has been popped twice, the second time by {}", self.consumer),
-                        )
+                        .judge(is_right, number, self.consumer, || {
+                            format!("{queue}: {number} has been popped twice, the second time by {}", self.consumer)
+                        })
                         .await;
                     self.queue.elements().settle(number);
                     self.queue.plan.counts.add(Figure::Elements, 1);

@@ -1,17 +1,21 @@
 //! The elements of one queue, each of which is pushed once and is to be taken once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
+
+/// So many are remembered that are nowhere any more.
+const REMEMBERED: usize = 20_000;
 
 /// Who has taken an element.
 type Consumer = usize;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Element {
-    /// Whether Redis has acknowledged that it was pushed; if not, it may never come.
-    is_pushed: bool,
+    /// When Redis had acknowledged that it was pushed; if it has not, it may never come.
+    pushed: Option<Instant>,
     taken_by: Option<Consumer>,
-    /// Whether the server may have lost it, or what happened to it, since.
-    is_excused: bool,
+    /// When it was taken, and when it had gone from everywhere.
+    taken: Option<Instant>,
+    settled: Option<Instant>,
 }
 
 /// What is not settled yet; of all others that have been given a number, nothing must be heard any more.
@@ -19,8 +23,8 @@ struct Element {
 pub(crate) struct Elements {
     open: BTreeMap<u64, Element>,
     next: u64,
-    /// What comes again of those before is the work of a server that has forgotten that they were taken.
-    excused_before: u64,
+    /// Those that were settled last.
+    settled: BTreeMap<u64, Element>,
 }
 
 impl Elements {
@@ -35,7 +39,7 @@ impl Elements {
     /// Redis has it. It may have been taken meanwhile.
     pub(crate) fn pushed(&mut self, number: u64) {
         if let Some(element) = self.open.get_mut(&number) {
-            element.is_pushed = true;
+            element.pushed = Some(Instant::now());
         }
     }
 
@@ -48,13 +52,39 @@ impl Elements {
     #[must_use]
     pub(crate) fn take(&mut self, number: u64, consumer: Consumer) -> bool {
         match self.open.get_mut(&number) {
-            Some(element) if element.taken_by.is_none() || element.is_excused => {
-                element.taken_by = Some(consumer);
+            Some(element) if element.taken_by.is_none() => {
+                (element.taken_by, element.taken) = (Some(consumer), Some(Instant::now()));
                 true
             }
-            Some(_) => false,
-            None => number < self.excused_before,
+            _ => false,
         }
+    }
+
+    /// The same of one that has been taken before, if the server may have lost what it had acknowledged at certain
+    /// moments, among them that it was taken, or that it was removed then.
+    pub(crate) fn take_after_loss(
+        &mut self,
+        number: u64,
+        consumer: Consumer,
+        may_be_lost: impl Fn(Instant) -> bool,
+    ) -> bool {
+        if self.take(number, consumer) {
+            return true;
+        }
+        let before = self.open.get(&number).or_else(|| self.settled.get(&number)).copied();
+        let moments = before.into_iter().flat_map(|element| element.taken.into_iter().chain(element.settled));
+        let is_right = moments.into_iter().any(may_be_lost);
+        if let (true, Some(element)) = (is_right, before) {
+            let again = Element { taken_by: Some(consumer), taken: Some(Instant::now()), settled: None, ..element };
+            self.open.insert(number, again);
+        }
+        is_right
+    }
+
+    /// Whether one that a consumer has taken may have gone from its list for that reason.
+    pub(crate) fn may_have_gone(&self, number: u64, may_be_lost: impl Fn(Instant) -> bool) -> bool {
+        let element = self.open.get(&number).or_else(|| self.settled.get(&number));
+        element.and_then(|element| element.taken).is_some_and(may_be_lost)
     }
 
     /// A consumer finds an element in its own list, where it may lie since it got it: its removal was not confirmed.
@@ -72,18 +102,18 @@ impl Elements {
 
     /// The element is nowhere any more.
     pub(crate) fn settle(&mut self, number: u64) {
-        self.open.remove(&number);
+        if let Some(mut element) = self.open.remove(&number) {
+            element.settled = Some(Instant::now());
+            self.settled.insert(number, element);
+            if self.settled.len() > REMEMBERED {
+                self.settled.pop_first();
+            }
+        }
     }
 
-    /// A server was started anew, or has gone: what it had may be lost, or be there again.
-    pub(crate) fn perhaps_lost(&mut self) {
-        self.open.values_mut().for_each(|element| element.is_excused = true);
-        self.excused_before = self.next;
-    }
-
-    /// Those that were certainly pushed, and that nobody has got.
-    pub(crate) fn missing(&self) -> impl Iterator<Item = u64> {
-        let is_missing = |element: &Element| element.is_pushed && element.taken_by.is_none() && !element.is_excused;
-        self.open.iter().filter(move |(_, element)| is_missing(element)).map(|(number, _)| *number)
+    /// Those that were certainly pushed, and that nobody has got; when that was.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (u64, Instant)> {
+        let missing = |element: &Element| element.pushed.filter(|_| element.taken_by.is_none());
+        self.open.iter().filter_map(move |(number, element)| Some((*number, missing(element)?)))
     }
 }

@@ -8,7 +8,7 @@ mod elements;
 use super::{
     counts::Figure,
     plan::{BREATH, Plan},
-    servers::Servers,
+    servers::{Loss, Servers, cover},
 };
 use consumers::{Mover, Popper};
 use elements::Elements;
@@ -40,7 +40,7 @@ struct Queue {
     /// On a cluster, the braces keep all its lists on one node, as commands of several keys want them.
     name: String,
     elements: Mutex<Elements>,
-    servers: tokio::sync::Mutex<Servers>,
+    servers: Servers,
     /// Pops that failed, of which each may have taken an element.
     failed_pops: AtomicU64,
     stage: watch::Sender<Stage>,
@@ -61,7 +61,7 @@ impl Queue {
             plan: Arc::clone(plan),
             name: format!("{{soak:{:x}:{kind}:{at}}}:queue", plan.run),
             elements: Mutex::default(),
-            servers: tokio::sync::Mutex::new(servers.clone()),
+            servers: servers.clone(),
             failed_pops: AtomicU64::new(0),
             stage: watch::Sender::new(Stage::Running),
         })
@@ -80,23 +80,19 @@ impl Queue {
         *self.stage.borrow()
     }
 
-    /// Whether the servers may have lost something: then everything until now is excused.
-    async fn is_excused(&self, redis: &EntraRedis) -> bool {
-        let is_excused = self.servers.lock().await.have_changed_lately(&self.plan, &mut redis.clone()).await;
-        if is_excused {
-            self.elements().perhaps_lost();
-            self.plan.counts.add(Figure::Excused, 1);
-        }
-        is_excused
+    /// Whether a consumer gets an element as it should: for the first time, or after its server may have lost that it
+    /// was taken.
+    async fn judge(&self, is_right: bool, number: u64, consumer: usize, what: impl FnOnce() -> String) {
+        let explains =
+            |losses: &[Loss]| self.elements().take_after_loss(number, consumer, |moment| cover(losses, moment));
+        let is_well = is_right || self.servers.explain(&self.name, explains).await;
+        self.plan.counts.fault(Figure::ElementsTwice, u64::from(!is_well), what);
     }
 
-    /// Whether a consumer has got an element as it should.
-    async fn judge(&self, redis: &EntraRedis, is_right: impl Fn(&mut Elements) -> bool, what: impl FnOnce() -> String) {
-        let mut is_well = is_right(&mut self.elements());
-        if !is_well && self.is_excused(redis).await {
-            is_well = is_right(&mut self.elements());
-        }
-        self.plan.counts.fault(Figure::ElementsTwice, u64::from(!is_well), what);
+    /// Whether its server may have lost that a consumer has moved an element into its list.
+    async fn may_have_gone(&self, number: u64) -> bool {
+        let explains = |losses: &[Loss]| self.elements().may_have_gone(number, |moment| cover(losses, moment));
+        self.servers.explain(&self.name, explains).await
     }
 
     /// Pushes elements, one after the other.
@@ -133,7 +129,9 @@ impl Queue {
                 Ok(0) => _ = empty_since.get_or_insert_with(Instant::now),
                 _ => empty_since = None,
             }
-            if may_pop_unheard && empty_since.is_some_and(|since| since.elapsed() > EMPTY) {
+            let is_empty = empty_since.is_some_and(|since| since.elapsed() > EMPTY);
+            // What a server has lost is not waited for.
+            if is_empty && (may_pop_unheard || self.may_be_lost().await) {
                 return true;
             }
             if limit.has_passed() {
@@ -143,17 +141,34 @@ impl Queue {
         }
     }
 
+    /// Whether the server may have lost all that is missing.
+    async fn may_be_lost(&self) -> bool {
+        let explains = |losses: &[Loss]| self.elements().missing().all(|(_, pushed)| cover(losses, pushed));
+        self.servers.explain(&self.name, explains).await
+    }
+
     /// Counts what nobody has got, of which so many may have been popped for connections that were lost.
-    async fn settle(&self, redis: &EntraRedis, may_be_unheard: u64) -> u64 {
-        let missing = || self.elements().missing().collect::<Vec<_>>();
-        let mut lost = missing();
+    async fn settle(&self, may_be_unheard: u64) -> u64 {
+        let mut lost: Vec<_> = self.elements().missing().collect();
         let unheard = may_be_unheard.min(lost.len() as u64);
-        if lost.len() as u64 > unheard && self.is_excused(redis).await {
-            lost = missing();
+        if lost.len() as u64 > unheard {
+            let rest = |losses: &[Loss]| {
+                lost.iter().filter(|(_, pushed)| !cover(losses, *pushed)).copied().collect::<Vec<_>>()
+            };
+            let left = Mutex::new(lost.clone());
+            let explains = |losses: &[Loss]| {
+                let rest = rest(losses);
+                let is_enough = rest.len() as u64 <= unheard;
+                *left.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+                is_enough
+            };
+            self.servers.explain(&self.name, explains).await;
+            lost = left.into_inner().unwrap_or_else(PoisonError::into_inner);
         }
         let faults = (lost.len() as u64).saturating_sub(unheard);
         self.plan.counts.add(Figure::ElementsUnheard, unheard);
         self.plan.counts.fault(Figure::ElementsLost, faults, || {
+            let lost: Vec<_> = lost.iter().map(|(number, _)| number).collect();
             format!(
                 "{}: nobody got {lost:?}, of which {unheard} may have been on connections that were lost",
                 self.name
@@ -194,11 +209,11 @@ pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis, servers: Servers) ->
     let mut may_be_unheard = redis.manager().counters().links_lost;
     for queue in &popped {
         let failed = queue.failed_pops.load(Relaxed);
-        let unheard = queue.settle(&redis, failed + may_be_unheard).await;
+        let unheard = queue.settle(failed + may_be_unheard).await;
         may_be_unheard -= unheard.saturating_sub(failed);
     }
     for queue in &moved {
-        queue.settle(&redis, 0).await;
+        queue.settle(0).await;
     }
     for queue in all() {
         let mut lists: Vec<_> = (0..CONSUMERS).map(|consumer| queue.list_of(consumer)).collect();

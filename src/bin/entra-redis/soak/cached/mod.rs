@@ -5,7 +5,7 @@ mod versions;
 use super::{
     counts::Figure,
     plan::{BREATH, Plan},
-    servers::Servers,
+    servers::{Loss, Servers, cover},
 };
 use entra_redis::{CacheOptions, CachedRedis, EntraRedis};
 use redis::AsyncCommands;
@@ -34,7 +34,7 @@ struct Load {
     plan: Arc<Plan>,
     names: Vec<String>,
     keys: Vec<Mutex<Versions>>,
-    servers: tokio::sync::Mutex<Servers>,
+    servers: Servers,
 }
 
 impl Load {
@@ -55,22 +55,12 @@ impl Load {
             return false;
         };
         let value = value.unwrap_or(0);
-        let is_right = self.key(at).read(value, floor);
-        if !is_right && !self.is_excused(cached).await {
+        let is_right = self.key(at).read(Instant::now(), value, floor);
+        let explains = |losses: &[Loss]| self.key(at).may_be_set_back(value, |moment| cover(losses, moment));
+        if !is_right && !self.servers.explain(name, explains).await {
             self.plan.counts.fault(Figure::StaleReads, 1, || format!("{name}: {value}, when {floor} was known"));
         }
         true
-    }
-
-    /// Whether a server may have forgotten writes: then nothing is known any more.
-    async fn is_excused(&self, cached: &CachedRedis) -> bool {
-        let mut redis = cached.uncached().clone();
-        let is_excused = self.servers.lock().await.have_changed_lately(&self.plan, &mut redis).await;
-        if is_excused {
-            (0..KEYS).for_each(|at| self.key(at).perhaps_lost());
-            self.plan.counts.add(Figure::Excused, 1);
-        }
-        is_excused
     }
 
     async fn reads(self: Arc<Self>, mut cached: CachedRedis) {
@@ -115,7 +105,7 @@ pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis, servers: Servers) ->
     let load = Arc::new(Load {
         names: (0..KEYS).map(|key| format!("soak:{:x}:cached:{key}", plan.run)).collect(),
         keys: (0..KEYS).map(|_| Mutex::new(Versions::new(MAX_STALENESS))).collect(),
-        servers: tokio::sync::Mutex::new(servers),
+        servers,
         plan: Arc::clone(&plan),
     });
     for name in &load.names {

@@ -1,6 +1,6 @@
 //! What a counter's transactions have left behind: each writes its name with the count, or does neither.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeSet, mem, time::Instant};
 
 /// The transactions of one task on one counter, numbered from 0.
 #[derive(Clone, Debug, Default)]
@@ -8,6 +8,8 @@ struct Task {
     next: u64,
     /// Those that may have run, and may yet: anywhere in the log, once, or not at all.
     unknown: BTreeSet<u64>,
+    /// When each was over, one way or the other.
+    ended: Vec<Instant>,
 }
 
 /// What is known of the transactions on one counter.
@@ -44,19 +46,26 @@ impl Log {
     }
 
     pub(crate) fn committed(&mut self, task: usize) {
-        self.tasks[task].next += 1;
+        let task = &mut self.tasks[task];
+        task.ended.push(Instant::now());
+        task.next += 1;
     }
 
     pub(crate) fn perhaps_committed(&mut self, task: usize) {
         let task = &mut self.tasks[task];
         task.unknown.insert(task.next);
+        task.ended.push(Instant::now());
         task.next += 1;
     }
 
     /// Begins to compare it with what is on the server.
     pub(crate) fn comparison(&self) -> Comparison {
         let reading = |task: &Task| Reading { of: task.clone(), expected: 0, unseen: task.unknown.clone() };
-        Comparison { tasks: self.tasks.iter().map(reading).collect(), disagreement: Disagreement::default() }
+        Comparison {
+            tasks: self.tasks.iter().map(reading).collect(),
+            disagreement: Disagreement::default(),
+            missing: Vec::new(),
+        }
     }
 }
 
@@ -75,6 +84,8 @@ struct Reading {
 pub(crate) struct Comparison {
     tasks: Vec<Reading>,
     disagreement: Disagreement,
+    /// When those that are missing were committed.
+    missing: Vec<Instant>,
 }
 
 impl Comparison {
@@ -97,7 +108,7 @@ impl Comparison {
         } else if number < task.expected {
             true
         } else {
-            self.disagreement.missing += task.pass(number);
+            self.missing.extend(task.pass(number));
             task.expected += 1;
             false
         };
@@ -105,20 +116,22 @@ impl Comparison {
         Some(())
     }
 
-    /// There is no more.
-    pub(crate) fn end(mut self) -> Disagreement {
+    /// There is no more; and when those that are missing were committed.
+    pub(crate) fn end(mut self) -> (Disagreement, Vec<Instant>) {
         for mut task in mem::take(&mut self.tasks) {
-            self.disagreement.missing += task.pass(task.of.next);
+            self.missing.extend(task.pass(task.of.next));
         }
-        self.disagreement
+        self.disagreement.missing = self.missing.len() as u64;
+        (self.disagreement, self.missing)
     }
 }
 
 impl Reading {
-    /// Goes on to this number; returns how many are passed over that should have been there.
-    fn pass(&mut self, number: u64) -> u64 {
+    /// Goes on to this number; returns when those were committed that are passed over and should have been there.
+    fn pass(&mut self, number: u64) -> Vec<Instant> {
         let passed = mem::replace(&mut self.expected, number)..number;
-        let unknown = self.of.unknown.range(passed.clone()).count() as u64;
-        (passed.end - passed.start) - unknown
+        let is_due = |number: &u64| !self.of.unknown.contains(number);
+        let ended = |number: u64| usize::try_from(number).ok().and_then(|at| self.of.ended.get(at)).copied();
+        passed.filter(is_due).filter_map(ended).collect()
     }
 }

@@ -6,7 +6,7 @@ mod log;
 use super::{
     counts::Figure,
     plan::{BREATH, Plan},
-    servers::Servers,
+    servers::{Loss, Servers, cover},
 };
 use entra_redis::{EntraRedis, Error, ErrorKind};
 use log::Log;
@@ -87,7 +87,7 @@ impl Counter {
     }
 
     /// Compares the count, the log, and what is known; whether they could be read.
-    async fn compare(&self, redis: &EntraRedis, servers: &mut Servers) -> bool {
+    async fn compare(&self, redis: &EntraRedis, servers: &Servers) -> bool {
         let mut both = redis::pipe();
         both.atomic().get(&self.count).llen(&self.names);
         let both = self.plan.at_last(|| {
@@ -119,11 +119,13 @@ impl Counter {
                 }
             }
         }
-        let disagreement = comparison.end();
+        let (disagreement, missing) = comparison.end();
         if disagreement.total() > 0 {
-            if servers.have_changed_lately(&self.plan, &mut redis.clone()).await {
-                self.plan.counts.add(Figure::Excused, disagreement.total());
-            } else {
+            // What is lost does not come twice.
+            let explains = |losses: &[Loss]| {
+                disagreement.total() == disagreement.missing && missing.iter().all(|moment| cover(losses, *moment))
+            };
+            if !servers.explain(&self.count, explains).await {
                 self.wrong(disagreement.total(), || format!("{count}, and {disagreement:?}"));
             }
         }
@@ -132,7 +134,7 @@ impl Counter {
 }
 
 /// Until the end of the run; whether all counters could be read in the end.
-pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis, mut servers: Servers) -> bool {
+pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis, servers: Servers) -> bool {
     let counters: Arc<[_]> = (0..COUNTERS).map(|at| Counter::new(&plan, at)).collect();
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
@@ -150,7 +152,7 @@ pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis, mut servers: Servers
     _ = tasks.join_all().await;
     let mut were_read = true;
     for counter in counters.iter() {
-        were_read &= counter.compare(&redis, &mut servers).await;
+        were_read &= counter.compare(&redis, &servers).await;
     }
     were_read
 }
