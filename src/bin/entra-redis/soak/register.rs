@@ -44,8 +44,8 @@ impl Register {
         true
     }
 
-    /// The same, if the server may have lost what it had at certain moments: what came behind the write that is found, and
-    /// nothing else.
+    /// The same, if the server may have lost what it had at certain moments: what came behind the write that is found,
+    /// and nothing else.
     pub(crate) fn may_hold_after_loss(&mut self, found: Option<usize>, may_be_lost: impl Fn(Instant) -> bool) -> bool {
         if self.may_hold(found) {
             return true;

@@ -61,8 +61,8 @@ impl Versions {
         value >= floor
     }
 
-    /// Whether a read may give this if the server may have lost what it had at certain moments: all that is greater. What
-    /// it tells is known from then on.
+    /// Whether a read may give this if the server may have lost what it had at certain moments: all that is greater.
+    /// What it tells is known from then on.
     pub(crate) fn may_be_set_back(&mut self, value: u64, may_be_lost: impl Fn(Instant) -> bool) -> bool {
         let is_right = self.had.iter().filter(|(_, had)| *had > value).all(|(at, _)| may_be_lost(*at));
         if is_right {
