@@ -102,8 +102,8 @@ impl EntraCredentials {
                 Err(_) => return self.current().await,
             }
         }
-        // The clients of a pool have all been waiting for it.
-        let most = margin.map_or(SPREAD, |margin| SPREAD.min(margin / 10));
+        // The clients of a pool have all been waiting for it. Where there was no token, this one has to last.
+        let most = margin.or_else(|| self.margin()).map_or(SPREAD, |margin| SPREAD.min(margin / 10));
         sleep(most.mul_f64(fastrand::f64())).await;
         self.current().await
     }

@@ -59,7 +59,11 @@ async fn why_there_is_no_token_is_told_and_a_refresh_waits_for_one() {
     let error = opened(&credentials).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Auth);
     assert!(error.to_string().contains("refused"), "{error}");
-    assert_eq!(refreshed(&credentials).await.unwrap(), "after all");
+    // Whatever part of the spread it waits for.
+    let many = std::iter::repeat_with(|| refreshed(&credentials)).take(1_000);
+    for password in futures_util::future::join_all(many).await {
+        assert_eq!(password.unwrap(), "after all");
+    }
 
     // The script is at its end.
     sleep(Duration::from_secs(1)).await;
