@@ -32,7 +32,7 @@ use tokio::runtime::{Builder, Runtime};
 const CELLS: (usize, usize) = (290, 270);
 
 /// Cells wait most of the time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// No cell may take longer.
 const CELL_LIMIT: Duration = Duration::from_secs(40);

@@ -147,9 +147,9 @@ impl Embedded {
     pub(super) async fn change_ports(&self, indices: &[usize]) -> io::Result<()> {
         for index in indices {
             let node = self.node(*index)?;
-            let listening = node.site.another_port().await?;
-            lock(&self.shared.layout).addresses.insert(*index, listening.address());
-            node.site.move_to(listening).await;
+            let place = node.site.another_port().await?;
+            lock(&self.shared.layout).addresses.insert(*index, place.address());
+            node.site.move_to(place).await;
         }
         Ok(())
     }

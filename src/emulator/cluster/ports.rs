@@ -1,7 +1,11 @@
 //! Ports for processes that bind them themselves, and for fronts that come back to theirs.
 
 use crate::emulator::redis_front::{Listening, RedisFront};
-use std::{io, net::TcpListener};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    sync::Arc,
+};
 
 /// Below those that operating systems give to outgoing connections, so that none of these takes one meanwhile.
 const FIRST: u16 = 10_240;
@@ -13,21 +17,48 @@ const TO_BUS: u16 = 10_000;
 /// As many programs may look for ports at the same time.
 const ATTEMPTS: usize = 200;
 
+/// Keeps a port for as long as this lives, also while nobody listens there, such as a node that is down: everybody who
+/// chooses a port in this way takes the one of the same number for UDP first, to which nobody sends anything.
+#[derive(Debug)]
+pub(super) struct Kept(#[expect(dead_code, reason = "it is there to be held")] UdpSocket);
+
+impl Kept {
+    /// None if somebody else keeps it, or uses it.
+    fn new(port: u16) -> Option<Self> {
+        let kept = UdpSocket::bind(("127.0.0.1", port)).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(Self(kept))
+    }
+}
+
 /// The ports of a redis-server that is a node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ports {
     pub(super) plain: u16,
     pub(super) tls: u16,
     pub(super) bus: u16,
+    #[expect(dead_code, reason = "they are there to be held")]
+    kept: Arc<[Kept; 3]>,
+}
+
+/// A front at its port.
+pub(super) struct Place {
+    pub(super) listening: Listening,
+    pub(super) kept: Kept,
+}
+
+impl Place {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.listening.address()
+    }
 }
 
 impl Ports {
     pub(super) fn free() -> io::Result<Self> {
         for _ in 0..ATTEMPTS {
             let tls = fastrand::u16(FIRST..LAST - TO_BUS);
-            let ports = Self { plain: tls + 1, tls, bus: tls + TO_BUS };
-            if [ports.plain, ports.tls, ports.bus].into_iter().all(is_free) {
-                return Ok(ports);
+            let (plain, bus) = (tls + 1, tls + TO_BUS);
+            if let [Some(one), Some(two), Some(three)] = [plain, tls, bus].map(Kept::new) {
+                return Ok(Self { plain, tls, bus, kept: Arc::new([one, two, three]) });
             }
         }
         Err(none())
@@ -35,17 +66,16 @@ impl Ports {
 }
 
 /// Lets the front listen at a port that is free.
-pub(super) async fn listen(front: &RedisFront) -> io::Result<Listening> {
+pub(super) async fn listen(front: &RedisFront) -> io::Result<Place> {
     for _ in 0..ATTEMPTS {
-        if let Ok(listening) = front.listen(fastrand::u16(FIRST..LAST)).await {
-            return Ok(listening);
+        let port = fastrand::u16(FIRST..LAST);
+        if let Some(kept) = Kept::new(port)
+            && let Ok(listening) = front.listen(port).await
+        {
+            return Ok(Place { listening, kept });
         }
     }
     Err(none())
-}
-
-fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
 fn none() -> io::Error {

@@ -1,6 +1,6 @@
 //! Where clients reach a node: its front, which listens, or not, and at which port.
 
-use super::ports;
+use super::ports::{self, Kept, Place};
 use crate::{
     emulator::{
         backend::Backend,
@@ -44,6 +44,8 @@ pub(super) struct Site {
 
 struct State {
     address: SocketAddr,
+    /// It comes back to its port.
+    kept: Kept,
     listening: Option<Listening>,
     frozen: bool,
 }
@@ -51,8 +53,8 @@ struct State {
 impl Site {
     /// At a port that is free.
     pub(super) async fn open(front: RedisFront) -> io::Result<Self> {
-        let listening = ports::listen(&front).await?;
-        let state = State { address: listening.address(), listening: Some(listening), frozen: false };
+        let Place { listening, kept } = ports::listen(&front).await?;
+        let state = State { address: listening.address(), kept, listening: Some(listening), frozen: false };
         Ok(Self { front, state: Mutex::new(state) })
     }
 
@@ -117,16 +119,17 @@ impl Site {
     }
 
     /// Lets the front listen at another port, too; [`move_to`](Self::move_to) it is the next step.
-    pub(super) async fn another_port(&self) -> io::Result<Listening> {
+    pub(super) async fn another_port(&self) -> io::Result<Place> {
         ports::listen(&self.front).await
     }
 
     /// Is there from now on. Connections to the old port are cut.
-    pub(super) async fn move_to(&self, listening: Listening) {
+    pub(super) async fn move_to(&self, place: Place) {
         let old = {
             let mut state = lock(&self.state);
-            state.address = listening.address();
-            state.listening.replace(listening)
+            state.address = place.address();
+            state.kept = place.kept;
+            state.listening.replace(place.listening)
         };
         if let Some(old) = old {
             old.end().await;

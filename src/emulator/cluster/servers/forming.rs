@@ -126,7 +126,7 @@ impl Servers {
     /// A node forgets one that does not answer its greeting within a second, as on a machine that is busy, and does not
     /// greet it again by itself.
     pub(super) async fn meet(&self, member: &Node, node: &Node) -> io::Result<()> {
-        let ports = node.server.ports;
+        let ports = &node.server.ports;
         let mut meet = redis::cmd("CLUSTER");
         meet.arg("MEET").arg("127.0.0.1").arg(ports.tls).arg(ports.bus);
         let patience = Patience::new("a node knows another one");

@@ -66,11 +66,11 @@ impl Node {
 
     /// Listens at another port, and tells the server what to announce. Connections to the old one are cut.
     pub(super) async fn change_port(&self) -> io::Result<()> {
-        let listening = self.site.another_port().await?;
+        let place = self.site.another_port().await?;
         let mut announce = redis::cmd("CONFIG");
-        announce.arg("SET").arg("cluster-announce-port").arg(listening.address().port());
+        announce.arg("SET").arg("cluster-announce-port").arg(place.address().port());
         self.server.ask::<()>(&announce).await?;
-        self.site.move_to(listening).await;
+        self.site.move_to(place).await;
         Ok(())
     }
 }

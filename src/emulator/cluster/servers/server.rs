@@ -60,7 +60,7 @@ impl Server {
     }
 
     fn configuration(&self, settings: &Settings) -> String {
-        let Ports { plain, tls, bus } = self.ports;
+        let Ports { plain, tls, bus, .. } = &self.ports;
         let file = |name: &str| quoted(&self.directory.path().join(name).display().to_string());
         let yes_or_no = |is: bool| if is { "yes" } else { "no" };
         format!(
