@@ -110,7 +110,7 @@ impl Cluster {
     }
 
     /// Whether somebody waits for a slot to be served.
-    pub(super) fn has_seekers(&self) -> bool {
+    pub(crate) fn has_seekers(&self) -> bool {
         self.seekers.load(Relaxed) > 0
     }
 
