@@ -152,7 +152,7 @@ impl EntraRedis {
     /// [`connect`](Self::connect).
     pub async fn open(config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let (Target { host, port, .. }, config) = config.located()?;
+        let (Target { host, port, .. }, config) = config.located(variable)?;
         Self::connect(&host, port, config).await
     }
 
