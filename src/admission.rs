@@ -17,7 +17,9 @@ pub enum Overload {
     Wait,
 }
 
-/// The commands of all handles, since `connect`.
+/// The commands of all handles, since `connect`. What `XREAD` with `BLOCK` and `$` asks first counts as commands of its
+/// own, each as often as it is asked: one that gets no connection in time is among the failed ones, also if the `XREAD`
+/// waits on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CommandStats {

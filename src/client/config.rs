@@ -4,7 +4,7 @@ mod checks;
 mod limits;
 mod times;
 
-use super::target::{Destination, Target, variable};
+use super::target::{Destination, Target};
 use crate::{
     admission::Overload,
     cluster::{
@@ -39,8 +39,9 @@ pub struct Config {
     pub(crate) credential: Credential,
     pub(crate) username: Option<UserName>,
     pub(crate) token_manager: TokenManagerConfig,
-    pub(crate) tls: Tls,
-    pub(crate) protocol: ProtocolVersion,
+    /// None if the program has not set it, as with the next one.
+    pub(super) tls: Option<Tls>,
+    pub(super) protocol: Option<ProtocolVersion>,
     pub(crate) topology: Topology,
     pub(crate) topology_refresh_interval: Duration,
     pub(crate) node_map: NodeMap,
@@ -63,6 +64,8 @@ pub struct Config {
     pub(crate) problem: Option<Error>,
     /// Where `EntraRedis::open` connects to.
     pub(crate) destination: Destination,
+    /// Whether a variable may name the certificate authorities to trust.
+    trusts_environment: bool,
 }
 
 impl Config {
@@ -72,8 +75,8 @@ impl Config {
             credential,
             username: None,
             token_manager: TokenManagerConfig::default(),
-            tls: Tls::default(),
-            protocol: ProtocolVersion::RESP3,
+            tls: None,
+            protocol: None,
             topology: Topology::Auto,
             topology_refresh_interval: Duration::from_secs(30),
             node_map: NodeMap::default(),
@@ -94,6 +97,7 @@ impl Config {
             client_name: None,
             problem: None,
             destination: Destination::Unsaid,
+            trusts_environment: false,
         }
     }
 
@@ -151,13 +155,12 @@ impl Config {
 
     /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to, read when it does, from the variables that
     /// [`EntraRedis::from_env`](crate::EntraRedis::from_env) lists; and `REDIS_CA_CERT`, a PEM file with the
-    /// certificate authorities to trust where the operating system's are not the right ones, as [`Tls::ca_file`].
-    pub fn endpoint_from_env(self) -> Self {
-        let config = Self { destination: Destination::OfEnvironment, ..self };
-        match Target::ca_file(variable) {
-            Some(file) => config.tls(Tls::new().ca_file(file)),
-            None => config,
-        }
+    /// certificate authorities to trust where the operating system's are not the right ones, as [`Tls::ca_file`]. What the
+    /// program sets wins: the protocol and the user name over those of `REDIS_URL`, [`tls`](Self::tls) as a whole over
+    /// `REDIS_CA_CERT`.
+    pub fn endpoint_from_env(mut self) -> Self {
+        (self.destination, self.trusts_environment) = (Destination::OfEnvironment, true);
+        self
     }
 
     /// Who connects.
@@ -166,16 +169,30 @@ impl Config {
         self
     }
 
-    /// Where `EntraRedis::open` connects to, and the settings with what is said there besides.
-    pub(super) fn located(self) -> Result<(Target, Self), Error> {
+    /// How connections are encrypted and verified, with what the variables say that `get` reads.
+    pub(super) fn transport_security(&self, get: impl Fn(&str) -> Option<String>) -> Tls {
+        match &self.tls {
+            Some(tls) => tls.clone(),
+            None => match Target::ca_file(get).filter(|_| self.trusts_environment) {
+                Some(file) => Tls::new().ca_file(file),
+                None => Tls::default(),
+            },
+        }
+    }
+
+    pub(super) fn wire_protocol(&self) -> ProtocolVersion {
+        self.protocol.unwrap_or(ProtocolVersion::RESP3)
+    }
+
+    /// Where `EntraRedis::open` connects to, and the settings with what is said there besides; `get` reads variables.
+    pub(super) fn located(self, get: impl Fn(&str) -> Option<String>) -> Result<(Target, Self), Error> {
         match &self.destination {
             Destination::Said(target) => Ok((target.clone(), self)),
             Destination::OfEnvironment => {
-                let target = Target::of_variables(variable)?;
+                let target = Target::of_variables(get)?;
                 // What the program sets wins.
                 let username = self.username.clone().or_else(|| target.username.clone());
-                let by_default = self.protocol == ProtocolVersion::RESP3;
-                let protocol = target.protocol.filter(|_| by_default).unwrap_or(self.protocol);
+                let protocol = self.protocol.or(target.protocol);
                 Ok((target, Self { username, protocol, ..self }))
             }
             Destination::Unsaid => {
@@ -188,7 +205,7 @@ impl Config {
 
     pub(super) fn at(mut self, target: Target) -> Self {
         self.username = target.username.clone().or(self.username);
-        self.protocol = target.protocol.unwrap_or(self.protocol);
+        self.protocol = target.protocol.or(self.protocol);
         self.destination = Destination::Said(target);
         self
     }
@@ -217,13 +234,13 @@ impl Config {
 
     /// How connections are encrypted and verified; default the operating system's trust roots.
     pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls = tls;
+        self.tls = Some(tls);
         self
     }
 
     /// The protocol on the wire; default RESP3.
     pub fn protocol(mut self, protocol: ProtocolVersion) -> Self {
-        self.protocol = protocol;
+        self.protocol = Some(protocol);
         self
     }
 

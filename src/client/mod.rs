@@ -13,7 +13,7 @@ pub(crate) mod target;
 mod transaction;
 
 use crate::{
-    command::{Profile, guard, profile},
+    command::{Operation, Profile, guard, profile},
     error::Error,
     exec::{
         blocking,
@@ -152,7 +152,7 @@ impl EntraRedis {
     /// [`connect`](Self::connect).
     pub async fn open(config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let (Target { host, port, .. }, config) = config.located()?;
+        let (Target { host, port, .. }, config) = config.located(variable)?;
         Self::connect(&host, port, config).await
     }
 
@@ -209,11 +209,15 @@ impl EntraRedis {
 
     /// Sends something once it is known whether the server is a cluster, all of it within the command timeout.
     #[cold]
-    async fn once_found<T>(&mut self, send: impl AsyncFnOnce(&mut Self) -> RedisResult<T>) -> RedisResult<T> {
+    async fn once_found<T>(
+        &mut self,
+        operation: Operation,
+        send: impl AsyncFnOnce(&mut Self) -> RedisResult<T>,
+    ) -> RedisResult<T> {
         let manager = Arc::clone(&self.manager);
         let core = manager.core();
         let deadline = Instant::now() + core.command_timeout;
-        core.until_found(deadline).await?;
+        core.begin_once_found(operation, deadline).await?;
         core.within(deadline, send(self)).await
     }
 
@@ -229,7 +233,10 @@ impl EntraRedis {
             return self.refuse(error);
         }
         if self.manager.core().routing.get().is_none() {
-            return Box::pin(async move { self.once_found(async |redis| redis.req_packed_command(cmd).await).await });
+            return Box::pin(async move {
+                let operation = Operation::Command(profile);
+                self.once_found(operation, async |redis| redis.req_packed_command(cmd).await).await
+            });
         }
         let core = self.manager.core();
         if let Some(cluster) = core.cluster()
@@ -252,7 +259,8 @@ impl EntraRedis {
     ) -> RedisFuture<'a, Vec<Value>> {
         if self.manager.core().routing.get().is_none() {
             return Box::pin(async move {
-                self.once_found(async |redis| redis.req_packed_commands(pipeline, offset, count).await).await
+                let operation = if pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline };
+                self.once_found(operation, async |redis| redis.req_packed_commands(pipeline, offset, count).await).await
             });
         }
         let core = self.manager.core();

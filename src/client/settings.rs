@@ -77,7 +77,7 @@ struct Settings {
     pubsub_buffer: Option<usize>,
     retry_reads: Option<bool>,
     token_manager: Tokens,
-    tls: TlsFiles,
+    tls: Option<TlsFiles>,
 }
 
 impl Settings {
@@ -137,10 +137,11 @@ impl Settings {
         config.username = self.username.map(UserName::new).or(config.username);
         config.client_name = self.client_name;
         config.pool_size = self.pool_size;
-        config.protocol = self.protocol.map_or(config.protocol, |protocol| match protocol {
-            Protocol::Resp2 => ProtocolVersion::RESP2,
-            Protocol::Resp3 => ProtocolVersion::RESP3,
-        });
+        config = match self.protocol {
+            Some(Protocol::Resp2) => config.protocol(ProtocolVersion::RESP2),
+            Some(Protocol::Resp3) => config.protocol(ProtocolVersion::RESP3),
+            None => config,
+        };
         config.topology = self.topology.map_or(config.topology, |topology| match topology {
             TopologyName::Auto => Topology::Auto,
             TopologyName::SingleEndpoint => Topology::SingleEndpoint,
@@ -170,7 +171,9 @@ impl Settings {
             *setting = time.map_or(*setting, |time| time.0);
         }
         config.token_manager = self.token_manager.into_config();
-        config.tls = self.tls.into_tls();
-        Ok(config)
+        Ok(match self.tls {
+            Some(files) => config.tls(files.into_tls()),
+            None => config,
+        })
     }
 }

@@ -66,22 +66,22 @@ impl Cluster {
     /// A cluster of nodes that each have these slots, which nobody keeps right.
     #[cfg(test)]
     pub(crate) fn still(nodes: Nodes, owned: &[(std::ops::RangeInclusive<u16>, Arc<Node>)]) -> Self {
+        let cluster = Self::new(nodes);
+        cluster.hand_out(owned);
+        cluster
+    }
+
+    /// These own these slots from now on, and nobody any other.
+    #[cfg(test)]
+    pub(crate) fn hand_out(&self, owned: &[(std::ops::RangeInclusive<u16>, Arc<Node>)]) {
         use super::topology::{SlotRange, Topology};
         let range = |(slots, node): &(std::ops::RangeInclusive<u16>, Arc<Node>)| {
-            nodes.adopt(node.name().clone(), Arc::clone(node));
+            self.nodes.adopt(node.name().clone(), Arc::clone(node));
             let [start, end] = [slots.start(), slots.end()].map(|slot| Slot::new(*slot).unwrap());
             SlotRange { start, end, primary: node.name().clone(), replicas: Vec::new() }
         };
         let topology = Topology::new(&owned.iter().map(range).collect::<Vec<_>>());
-        let cluster = Self::new(nodes);
-        cluster.publish(SlotMap::empty().rebuilt(&topology, &[], |address| cluster.nodes.get(address)));
-        cluster
-    }
-
-    /// Nobody owns anything any more.
-    #[cfg(test)]
-    pub(crate) fn lose_all_slots(&self) {
-        self.publish(SlotMap::empty());
+        self.publish(SlotMap::empty().rebuilt(&topology, &[], |address| self.nodes.get(address)));
     }
 
     /// Who owns what, as it is known now.
@@ -110,7 +110,7 @@ impl Cluster {
     }
 
     /// Whether somebody waits for a slot to be served.
-    pub(super) fn has_seekers(&self) -> bool {
+    pub(crate) fn has_seekers(&self) -> bool {
         self.seekers.load(Relaxed) > 0
     }
 

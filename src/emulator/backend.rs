@@ -1,6 +1,6 @@
 //! What is behind the front: the embedded store, or a Redis server.
 
-use super::store::Store;
+use super::{ports::Kept, store::Store};
 use crate::lock::lock;
 use std::{
     io,
@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
     time::sleep,
 };
@@ -69,15 +69,17 @@ impl Backend {
 pub(super) struct Server {
     child: Child,
     port: u16,
+    /// It comes back to its port.
+    _kept: Kept,
 }
 
 impl Server {
     pub(super) async fn spawn() -> io::Result<Self> {
         let mut last = io::Error::other("no free port");
         for _ in 0..PORT_ATTEMPTS {
-            let port = TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port();
+            let (port, kept) = Kept::any()?;
             match Self::spawn_on(port).await {
-                Ok(child) => return Ok(Self { child, port }),
+                Ok(child) => return Ok(Self { child, port, _kept: kept }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(&error)),
                 Err(error) => last = error,
             }

@@ -39,6 +39,7 @@ mod identity;
 mod inline;
 #[cfg(feature = "bench-api")]
 pub(crate) mod parsers;
+mod ports;
 mod redis_front;
 mod resp;
 mod slots;

@@ -1,7 +1,14 @@
 //! Waiting until it is known where commands go: with a lazy start it is not from the beginning.
 
-use super::core::Core;
-use crate::error::{Error, ErrorKind, Stage};
+use super::{
+    core::Core,
+    record::{Record, failed},
+};
+use crate::{
+    command::Operation,
+    error::{Error, ErrorKind, Stage},
+};
+use redis::RedisResult;
 use tokio::time::Instant;
 
 impl Core {
@@ -13,16 +20,39 @@ impl Core {
 
     /// Waits until it is known where commands go, until `deadline` at most.
     #[cold]
-    pub(crate) async fn until_found(&self, deadline: Instant) -> Result<(), Error> {
+    async fn until_found(&self, deadline: Instant) -> Result<(), Error> {
+        let _waiting = self.admission.wait();
         // It waits as a command does that no link takes: so many may.
         let _permit = self.permit(deadline, self.overload, false).await?;
-        self.until_found_without_permit(deadline).await
+        self.look_until_found(deadline).await
+    }
+
+    /// The same for an operation that begins with it, counted with what has failed if that is this.
+    #[cold]
+    pub(crate) async fn begin_once_found(&self, operation: Operation, deadline: Instant) -> RedisResult<()> {
+        let mut record = Record::of(self, operation);
+        match self.until_found(deadline).await {
+            Ok(()) => {
+                // What is sent now is recorded by itself.
+                record.discard();
+                Ok(())
+            }
+            Err(error) => {
+                let error = failed(self, error);
+                record.end_with(Err(&error));
+                Err(error)
+            }
+        }
     }
 
     /// The same, for what blocks: it may wait for long, and is not to keep a permit from others meanwhile.
     #[cold]
     pub(super) async fn until_found_without_permit(&self, deadline: Instant) -> Result<(), Error> {
         let _waiting = self.admission.wait();
+        self.look_until_found(deadline).await
+    }
+
+    async fn look_until_found(&self, deadline: Instant) -> Result<(), Error> {
         loop {
             let changed = self.availability.changed();
             tokio::pin!(changed);
@@ -50,7 +80,7 @@ impl Core {
         }
     }
 
-    /// What a command's `work` yields, or an error at `deadline`.
+    /// What a command's `work` yields, or an error at `deadline`, which is counted.
     pub(crate) async fn within<T>(
         &self,
         deadline: Instant,
@@ -58,7 +88,10 @@ impl Core {
     ) -> redis::RedisResult<T> {
         self.timers.timeout_at(deadline, work).await.unwrap_or_else(|| {
             let text = "no reply came within the command's deadline; the command may have run";
-            Err(Error::new(ErrorKind::Timeout(Stage::Command), text).into())
+            Err(failed(self, Error::new(ErrorKind::Timeout(Stage::Command), text)))
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::{
-    cluster::{node::Node, nodes::unserved, routing::Routing, slot::Slot},
+    cluster::{node::Node, nodes::unserved, router::Seeker, routing::Routing, slot::Slot},
     error::{Error, ErrorKind, Stage},
     pool::{Lease, Offer},
 };
@@ -65,6 +65,7 @@ impl Core {
             lease: oneshot::Receiver<Lease>,
         }
         let mut ordered: Option<Ordered> = None;
+        let mut seeker = None;
         let in_turn = self.leases.turn();
         tokio::pin!(in_turn);
         let mut turn = None;
@@ -89,7 +90,7 @@ impl Core {
                 continue;
             }
             *are_in_use = false;
-            let node = self.node_of(place);
+            let node = self.node_sought(place, &mut seeker);
             // What is being opened to a node that is not the right one any more is of no use.
             ordered = ordered.filter(|ordered| node.as_ref().is_some_and(|node| Arc::ptr_eq(node, &ordered.node)));
             let Ordered { node, lease } = match (&mut ordered, node) {
@@ -143,6 +144,7 @@ impl Core {
     /// Waits until a shared link to the place is up, until `deadline` at most.
     pub(super) async fn until_up(&self, place: &Place, deadline: Instant) -> Result<(), Error> {
         let _waiting = self.admission.wait();
+        let mut seeker = None;
         loop {
             let changed = self.availability.changed();
             tokio::pin!(changed);
@@ -150,7 +152,7 @@ impl Core {
             if self.is_closed() {
                 return Err(Error::closed());
             }
-            if self.is_up(place) {
+            if self.node_sought(place, &mut seeker).is_some_and(|node| node.takes_commands()) {
                 return Ok(());
             }
             if let Some(error) = self.tokens.dead() {
@@ -161,6 +163,18 @@ impl Core {
                 return Err(self.no_lease(place, false));
             }
         }
+    }
+
+    /// The node that the place is at now, for somebody who waits for it: as long as nobody serves its slot, `seeker` has
+    /// the topology asked for.
+    fn node_sought<'a>(&'a self, place: &Place, seeker: &mut Option<Seeker<'a>>) -> Option<Arc<Node>> {
+        let node = self.node_of(place);
+        match (&node, place) {
+            (None, Place::Owner(slot)) if seeker.is_none() => *seeker = self.seeker(*slot),
+            (None, _) => {}
+            (Some(_), _) => *seeker = None,
+        }
+        node
     }
 
     /// The node that the place is at now, if there is one.

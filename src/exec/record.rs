@@ -28,6 +28,11 @@ impl<'a> Record<'a> {
         Self { core, operation, stopwatch }
     }
 
+    /// Records nothing.
+    pub(super) fn discard(&mut self) {
+        self.stopwatch.stop();
+    }
+
     pub(super) fn end(&mut self, result: &RedisResult<Value>) {
         self.end_with(result.as_ref().map(std::slice::from_ref));
     }

@@ -42,7 +42,7 @@ pub(crate) struct Session {
     limit: Option<Duration>,
     /// What its node serves of a slot that it is just taking over.
     gone: Option<Gone>,
-    /// Whether the last `MULTI` went behind `ASKING`.
+    /// Whether the `MULTI` of the open transaction, or the last one, went behind `ASKING`.
     multi_asks: bool,
 }
 
@@ -115,7 +115,8 @@ impl Session {
     /// Queues a command; behind `ASKING` if its keys have gone to this node.
     fn queue(&mut self, link: &Link, cmd: &Cmd, step: Step, deadline: Instant) -> Option<Queued> {
         let asking = self.is_behind_asking(cmd, step);
-        if step == Step::Multi {
+        // Within a transaction, Redis refuses another MULTI, and the first one holds.
+        if step == Step::Multi && !self.state.in_multi {
             self.multi_asks = asking;
         }
         if asking {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     admission::{Overload, Permit},
-    cluster::{node::Node, router::Seeker},
+    cluster::{node::Node, router::Seeker, slot::Slot},
     error::{Error, ErrorKind, Stage},
     link::{LARGE, Link, Queued, Reply},
 };
@@ -121,7 +121,7 @@ impl Core {
                 return Err(error.for_want_of_a_token());
             }
             if seeker.is_none() {
-                seeker = self.seeker(request);
+                seeker = self.seeker(request.slot());
             }
             if memory.unanswered.is_empty() {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
@@ -180,9 +180,9 @@ impl Core {
         })
     }
 
-    /// Has the topology asked for if nobody serves the request's slot.
-    fn seeker<R: Request>(&self, request: &R) -> Option<Seeker<'_>> {
-        let (cluster, slot) = (self.cluster()?, request.slot()?);
+    /// Has the topology asked for if nobody serves the slot, again and again for as long as this is held.
+    pub(super) fn seeker(&self, slot: Option<Slot>) -> Option<Seeker<'_>> {
+        let (cluster, slot) = (self.cluster()?, slot?);
         cluster.map().get(slot).is_none().then(|| cluster.seek_owner())
     }
 

@@ -10,7 +10,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, Val
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -54,6 +54,8 @@ pub struct Server {
     pub plain_port: u16,
     pub ca_pem: String,
     conf: String,
+    /// It comes back to its ports.
+    _kept: [UdpSocket; 2],
     _logs: Option<Watch>,
 }
 
@@ -81,11 +83,16 @@ impl Server {
 
     fn launch(certificates: &Certificates, watched: bool) -> Self {
         // Another program may take the port before redis-server does.
-        let started = (0..5).find_map(|_| Self::start_on(free_port(), free_port(), certificates, watched));
+        let started = (0..5).find_map(|_| Self::start_on(kept_port(), kept_port(), certificates, watched));
         started.expect("redis-server does not start: run it by hand to see why")
     }
 
-    fn start_on(port: u16, plain_port: u16, certificates: &Certificates, watched: bool) -> Option<Self> {
+    fn start_on(
+        (port, kept): (u16, UdpSocket),
+        (plain_port, plain_kept): (u16, UdpSocket),
+        certificates: &Certificates,
+        watched: bool,
+    ) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path: PathBuf = dir.path().join(name);
@@ -106,7 +113,8 @@ impl Server {
         let conf = file("redis.conf", &conf);
         let child = spawn(&conf, port)?;
         let ca_pem = certificates.ca.clone();
-        Some(Self { child, _dir: dir, port, plain_port, ca_pem, conf, _logs: watched.then(logs::watch) })
+        let (kept, logs) = ([kept, plain_kept], watched.then(logs::watch));
+        Some(Self { child, _dir: dir, port, plain_port, ca_pem, conf, _kept: kept, _logs: logs })
     }
 
     /// Kills the server as a crash would.
@@ -263,6 +271,17 @@ fn spawn(conf: &str, port: u16) -> Option<Child> {
         std::thread::sleep(Duration::from_millis(10));
     }
     Some(child)
+}
+
+/// A port for a server that comes back to it, kept as the emulator keeps its own: no outgoing connection is given one
+/// below 32,000, and whoever chooses one takes the same number for UDP first.
+fn kept_port() -> (u16, UdpSocket) {
+    let mut tries = std::iter::repeat_with(|| fastrand::u16(10_240..32_000));
+    let kept = |port| {
+        let kept = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some((port, kept))
+    };
+    tries.find_map(kept).expect("there is always another one")
 }
 
 pub fn free_port() -> u16 {

@@ -78,7 +78,9 @@ fn the_guide_has_every_default() {
     assert_eq!(of_page("max_delay").replace(" ms", "ms"), delays);
     assert_eq!(of_page("expiration_refresh_ratio"), tokens.expiration_refresh_ratio.to_string());
     assert!(of_page("pool_size").starts_with("4; of a cluster, 2 ") && config.pool_size.is_none());
-    for (name, value) in [("startup", format!("`Startup::{:?}`", config.startup)), ("protocol", "RESP3".to_owned())] {
+    for (name, value) in
+        [("startup", format!("`Startup::{:?}`", config.startup)), ("protocol", format!("{:?}", config.wire_protocol()))]
+    {
         assert_eq!(of_page(name), value);
     }
 }
@@ -102,5 +104,39 @@ fn the_guide_has_every_setting() {
         if !["credential", "token_manager", "retry_policy", "tls"].contains(&name) {
             of_page(name);
         }
+    }
+}
+
+/// What the environment says of the cache, and of who is to be trusted.
+fn environment(name: &str) -> Option<String> {
+    let value = match name {
+        "REDIS_URL" => "rediss://of-url@cache?protocol=resp2",
+        "REDIS_CA_CERT" => "/ca.pem",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+#[test]
+fn what_the_program_sets_wins_over_the_environment() {
+    let located = |config: Config| config.endpoint_from_env().located(environment).unwrap().1;
+    let seen = |config: &Config| (config.wire_protocol(), config.username.clone());
+    let name = |name: &str| Some(UserName::new(name.to_owned()));
+    assert_eq!(seen(&located(config())), (ProtocolVersion::RESP2, name("of-url")));
+    let set = config().protocol(ProtocolVersion::RESP3).username("mine");
+    assert_eq!(seen(&located(set)), (ProtocolVersion::RESP3, name("mine")));
+}
+
+#[test]
+fn the_environment_names_authorities_where_the_program_has_set_no_tls() {
+    let shown = |config: Config| format!("{:?}", config.transport_security(environment));
+    let of_file = format!("{:?}", Tls::new().ca_file("/ca.pem"));
+    assert_ne!(of_file, format!("{:?}", Tls::new()));
+    assert_eq!(shown(config().endpoint_from_env()), of_file);
+    assert_eq!(shown(config().endpoint_from_env().endpoint("cache", 1)), of_file);
+    assert_eq!(shown(config()), format!("{:?}", Tls::new()), "it is not asked");
+    let own = Tls::new().server_name("cache");
+    for config in [config().tls(own.clone()).endpoint_from_env(), config().endpoint_from_env().tls(own.clone())] {
+        assert_eq!(shown(config), format!("{own:?}"));
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         config::Config,
         pubsub::PubSubs,
         snapshot::Sources,
-        target::{checked_host, checked_port},
+        target::{checked_host, checked_port, variable},
     },
     cluster::{
         discovery::{Discovery, Startup, Topology},
@@ -34,7 +34,8 @@ impl ConnectionManager {
             Error::new(ErrorKind::Configuration, "`EntraRedis::connect` needs a tokio runtime").with_source(source)
         })?);
         let host = checked_host(host)?;
-        let transport = config.tls.build(host)?;
+        let transport = config.transport_security(variable).build(host)?;
+        let protocol = config.wire_protocol();
         let source = config.credential.token_source()?;
         let (keepers, connections) = (TaskTracker::new(), TaskTracker::new());
         let journal = Journal::new(&format!("{host}:{port}"));
@@ -52,7 +53,7 @@ impl ConnectionManager {
             client_name: config.client_name.map(Into::into),
             node: format!("{host}:{port}").into(),
             pool: journal.name(),
-            protocol: config.protocol,
+            protocol,
             auth_timeout: config.auth_timeout,
             command_timeout: config.command_timeout,
             links_opened: Arc::default(),
@@ -112,7 +113,7 @@ impl ConnectionManager {
             core,
             sources,
             #[cfg(feature = "near-cache")]
-            protocol: config.protocol,
+            protocol,
             shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
             background: Mutex::new(background),
             keepers,

@@ -18,7 +18,7 @@ fn settings_have_the_names_of_the_setters() {
         "protocol": "resp2", "max_in_flight": 10, "pubsub_buffer": 7, "retry_reads": true, "client_name": "orders",
     }))
     .unwrap();
-    let (target, config) = config.located().unwrap();
+    let (target, config) = config.located(|_| None).unwrap();
     assert_eq!(
         (target.host.as_str(), target.port, config.username.as_ref().map(UserName::expose)),
         ("cache", 7, Some("me"))
@@ -30,7 +30,7 @@ fn settings_have_the_names_of_the_setters() {
     assert_eq!(config.connect_timeout, Duration::from_millis(250));
     assert_eq!(config.auth_timeout, Duration::from_secs(90));
     assert_eq!((config.overload, config.topology), (Overload::Wait, Topology::OssCluster));
-    assert_eq!((config.startup, config.protocol), (Startup::Lazy, ProtocolVersion::RESP2));
+    assert_eq!((config.startup, config.wire_protocol()), (Startup::Lazy, ProtocolVersion::RESP2));
     assert!(config.validate().is_ok());
 }
 
@@ -40,7 +40,7 @@ fn what_is_missing_has_its_default() {
     let shown = |config: Config| format!("{config:?}");
     assert_eq!(shown(config), shown(default));
     let config = read(json!({"host": "cache"})).unwrap();
-    assert_eq!(config.located().unwrap().0.port, 10_000);
+    assert_eq!(config.located(|_| None).unwrap().0.port, 10_000);
 }
 
 #[test]

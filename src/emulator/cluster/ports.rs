@@ -1,34 +1,13 @@
 //! Ports for processes that bind them themselves, and for fronts that come back to theirs.
 
-use crate::emulator::redis_front::{Listening, RedisFront};
-use std::{
-    io,
-    net::{SocketAddr, TcpListener, UdpSocket},
-    sync::Arc,
+use crate::emulator::{
+    ports::{ATTEMPTS, FIRST, Kept, LAST, none},
+    redis_front::{Listening, RedisFront},
 };
-
-/// Below those that operating systems give to outgoing connections, so that none of these takes one meanwhile.
-const FIRST: u16 = 10_240;
-const LAST: u16 = 32_000;
+use std::{io, net::SocketAddr, sync::Arc};
 
 /// From a server's port for TLS to that on which the nodes speak to each other, as in Redis.
 const TO_BUS: u16 = 10_000;
-
-/// As many programs may look for ports at the same time.
-const ATTEMPTS: usize = 200;
-
-/// Keeps a port for as long as this lives, also while nobody listens there, such as a node that is down: everybody who
-/// chooses a port in this way takes the one of the same number for UDP first, to which nobody sends anything.
-#[derive(Debug)]
-pub(super) struct Kept(#[expect(dead_code, reason = "it is there to be held")] UdpSocket);
-
-impl Kept {
-    /// None if somebody else keeps it, or uses it.
-    fn new(port: u16) -> Option<Self> {
-        let kept = UdpSocket::bind(("127.0.0.1", port)).ok()?;
-        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(Self(kept))
-    }
-}
 
 /// The ports of a redis-server that is a node.
 #[derive(Clone, Debug)]
@@ -76,8 +55,4 @@ pub(super) async fn listen(front: &RedisFront) -> io::Result<Place> {
         }
     }
     Err(none())
-}
-
-fn none() -> io::Error {
-    io::Error::new(io::ErrorKind::AddrInUse, format!("no free port between {FIRST} and {LAST}"))
 }

@@ -1,9 +1,10 @@
 //! Where clients reach a node: its front, which listens, or not, and at which port.
 
-use super::ports::{self, Kept, Place};
+use super::ports::{self, Place};
 use crate::{
     emulator::{
         backend::Backend,
+        ports::Kept,
         redis_front::{Listening, Policy, RedisFront},
         tokens::Signer,
     },

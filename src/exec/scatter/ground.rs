@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 /// The slots of the nodes: `b`, `bar` and `hello` are the first one's, `c` the second one's, `a` and `foo` the third
 /// one's.
-const OWNED: [RangeInclusive<u16>; 3] = [0..=5460, 5461..=10_922, 10_923..=16_383];
+pub(super) const OWNED: [RangeInclusive<u16>; 3] = [0..=5460, 5461..=10_922, 10_923..=16_383];
 
 /// `MGET` and `DEL`, and `MSET`.
 pub(super) const KEYS: Layout = Layout { first: 1, step: 1, trailing: 0 };

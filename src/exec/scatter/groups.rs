@@ -5,7 +5,7 @@ use crate::{
     cluster::{node::Node, redirect::Redirect, slot::Slot},
     exec::core::Way,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// A unit that is to be sent, and where a redirect has sent it.
 pub(super) struct Pending {
@@ -26,7 +26,7 @@ impl Group {
     pub(super) fn way(&self, plan: &Plan<'_>) -> Way {
         match &*self.pending {
             // It finds its way alone, unless a node on that way may need what the plan loads.
-            [only] if plan.code.is_empty() && matches!(plan.units[only.unit].to, To::Slot(_) | To::Any) => {
+            [only] if plan.loads.is_empty() && matches!(plan.units[only.unit].to, To::Slot(_) | To::Any) => {
                 only.way.clone()
             }
             _ => Way::Part { to: Arc::clone(&self.node), asking: self.asking },
@@ -46,16 +46,39 @@ pub(super) fn together(pending: Vec<Pending>, targets: Vec<(Arc<Node>, bool)>) -
     groups
 }
 
-/// Has the nodes that were not known when the plan's scripts and functions were sent to all get them before what may
-/// need them. Of what else goes to all primaries such a node gets nothing: it may have it from the one whose place it
-/// has taken, and a second `FLUSHALL` would take what has been written since.
-pub(super) fn give_code(plan: &Plan<'_>, groups: &mut [Group], reached: &mut Vec<Arc<Node>>) {
-    for group in &mut *groups {
-        if !reached.iter().any(|node| Arc::ptr_eq(node, &group.node)) {
-            group.code.clone_from(&plan.code);
+/// Which nodes have been sent the scripts and functions of a plan.
+///
+/// A node that has come since they were sent to all primaries gets them before what may need them. Of what else goes to
+/// all primaries it gets nothing: it may have that from the one whose place it has taken, and a second `FLUSHALL` would
+/// take what has been written since.
+pub(super) struct Loaded<'p> {
+    loads: &'p [Range<usize>],
+    /// For each of them.
+    at: Vec<Vec<Arc<Node>>>,
+}
+
+impl<'p> Loaded<'p> {
+    pub(super) fn by(plan: &'p Plan<'_>) -> Self {
+        let node = |unit: &Unit<'_>| match &unit.to {
+            To::Primary { node, .. } => Some(Arc::clone(node)),
+            To::Slot(_) | To::Node(_) | To::Any => None,
+        };
+        let at = |units: &Range<usize>| plan.units[units.clone()].iter().filter_map(node).collect();
+        Self { loads: &plan.loads, at: plan.loads.iter().map(at).collect() }
+    }
+
+    /// Has the nodes of these groups get what they have not been sent yet.
+    pub(super) fn complete(&mut self, groups: &mut [Group]) {
+        for (units, at) in self.loads.iter().zip(&mut self.at) {
+            for group in &mut *groups {
+                let is_sent = group.pending.iter().any(|pending| units.contains(&pending.unit));
+                if !is_sent && !at.iter().any(|node| Arc::ptr_eq(node, &group.node)) {
+                    group.code.push(units.start);
+                }
+            }
+            at.extend(groups.iter().map(|group| Arc::clone(&group.node)));
         }
     }
-    reached.extend(groups.iter().map(|group| Arc::clone(&group.node)));
 }
 
 /// What was refused, in order. Units of one slot go the way of the first one of them: none overtakes another.

@@ -20,6 +20,7 @@ use crate::{
         slot::Slot,
     },
     command::{Operation, Profile, fan_out::FanOut, profile},
+    error::Error,
     observe::metrics::{Failure, Stopwatch},
 };
 use plan::Plan;
@@ -81,6 +82,10 @@ pub(crate) async fn pipeline(
         let outcomes = Rounds::new(core, cluster, memory, deadline).run(&plan).await?;
         let results = plan.assemble(outcomes, cluster, deadline).await;
         if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
+            // A `SCAN`'s: the cursor of a node that is gone means nothing to another one.
+            if let Some(strayed) = Error::from_redis(error).filter(|_| has_strayed(error)) {
+                core.admission.note_failure(strayed);
+            }
             let mut partial = Partial::of_commands();
             for (index, result) in results.iter().enumerate() {
                 partial.add(Fate::of_command(result), [index]);

@@ -14,8 +14,8 @@ use crate::{
     exec::request::slot_of,
     lock::lock,
 };
-use redis::{Cmd, RedisResult, Value};
-use std::{borrow::Cow, sync::Arc};
+use redis::{Arg, Cmd, RedisResult, Value};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 use tokio::time::Instant;
 
 /// Where a unit goes.
@@ -42,8 +42,8 @@ pub(super) struct Unit<'a> {
 /// The units of some commands, and what becomes of their replies.
 pub(super) struct Plan<'a> {
     pub(super) units: Vec<Unit<'a>>,
-    /// Of each command that loads a script or functions at all primaries, one of its units.
-    pub(super) code: Vec<usize>,
+    /// The units of each `SCRIPT LOAD`, and of each `FUNCTION LOAD` that may run twice: the one with `REPLACE`.
+    pub(super) loads: Vec<Range<usize>>,
     /// For each command, in order.
     commands: Vec<Assembly>,
 }
@@ -55,7 +55,7 @@ impl<'a> Plan<'a> {
     pub(super) fn of(commands: &[&'a Cmd], cluster: &Cluster) -> RedisResult<Self> {
         let mut plan = Self {
             units: Vec::with_capacity(commands.len()),
-            code: Vec::new(),
+            loads: Vec::new(),
             commands: Vec::with_capacity(commands.len()),
         };
         for cmd in commands {
@@ -108,8 +108,15 @@ impl<'a> Plan<'a> {
             Some((self.unit(answered(cmd), profile, to), member.address.clone()))
         };
         let shares: Vec<_> = map.primaries().iter().filter_map(share).collect();
-        if let ("SCRIPT LOAD" | "FUNCTION LOAD", Some((unit, _))) = (profile.full_name(), shares.first()) {
-            self.code.push(*unit);
+        let may_run_twice = match profile.full_name() {
+            "SCRIPT LOAD" => true,
+            "FUNCTION LOAD" => {
+                cmd.args_iter().any(|arg| matches!(arg, Arg::Simple(word) if word.eq_ignore_ascii_case(b"REPLACE")))
+            }
+            _ => false,
+        };
+        if may_run_twice {
+            self.loads.push(self.units.len() - shares.len()..self.units.len());
         }
         Assembly::Nodes { gather, shares }
     }

@@ -1,7 +1,7 @@
 //! Sends units to their nodes, and those that are refused again, until each has its outcome.
 
 use super::{
-    groups::{Group, Pending, give_code, in_order, together},
+    groups::{Group, Loaded, Pending, in_order, together},
     plan::{Plan, To, Unit},
 };
 use crate::{
@@ -67,20 +67,20 @@ impl<'a> Rounds<'a> {
     pub(super) async fn run(mut self, plan: &Plan<'_>) -> RedisResult<Vec<RedisResult<Value>>> {
         let units = &plan.units;
         let pending = (0..units.len()).map(|unit| Pending { unit, way: Way::Owner }).collect();
-        let groups = self.groups(units, pending).await.map_err(|error| self.unserved(error))?;
+        let mut groups = self.groups(units, pending).await.map_err(|error| self.unserved(error))?;
+        let mut loaded = Loaded::by(plan);
+        loaded.complete(&mut groups);
         let permits = self.core.permits(groups.len(), self.deadline).await.map_err(|error| self.failed(error))?;
         let turns = permits.into_iter().map(|permit| Turn::Unsent(Some(permit))).collect();
         let answered = self.send(plan, &groups, turns).await;
 
-        let mut reached: Vec<_> = groups.iter().map(|group| Arc::clone(&group.node)).collect();
         let mut outcomes: Vec<_> = units.iter().map(|_| Ok(Value::Nil)).collect();
         let mut pending = self.settle(plan, groups, answered, &mut outcomes).await;
         while !pending.is_empty() {
-            // What was refused keeps that as its outcome if nobody serves it in time.
             let Ok(mut groups) = self.groups(units, pending).await else {
                 break;
             };
-            give_code(plan, &mut groups, &mut reached);
+            loaded.complete(&mut groups);
             let again = |_| {
                 self.core.admission.note_retry();
                 Turn::Again
@@ -89,11 +89,16 @@ impl<'a> Rounds<'a> {
             let answered = self.send(plan, &groups, turns).await;
             pending = self.settle(plan, groups, answered, &mut outcomes).await;
         }
-        for (unit, outcome) in units.iter().zip(&mut outcomes) {
-            // Whoever asks for this node alone knows what to do when it is gone.
-            if !matches!(unit.to, To::Node(_)) && outcome.as_ref().is_err_and(has_strayed) {
-                *outcome = Err(self.core.strayed_till_the_end());
-            }
+        // What was refused keeps that as its outcome if nobody has served it in time. Whoever asks for one node alone knows
+        // what to do when it is gone.
+        let has_strayed = |(unit, outcome): &(&Unit<'_>, &mut RedisResult<Value>)| {
+            !matches!(unit.to, To::Node(_)) && outcome.as_ref().is_err_and(has_strayed)
+        };
+        let mut strayed = units.iter().zip(&mut outcomes).filter(has_strayed).peekable();
+        if strayed.peek().is_some() {
+            let error =
+                if self.core.is_closed() { self.failed(Error::closed()) } else { self.core.strayed_till_the_end() };
+            strayed.for_each(|(_, outcome)| *outcome = Err(error.clone()));
         }
         Ok(outcomes)
     }
@@ -167,13 +172,14 @@ impl<'a> Rounds<'a> {
                     slow_path.run_from(request, None, turn, way, deadline).await.map(|value| vec![value])
                 }
                 several => {
-                    let (offset, count) = (group.code.len(), several.len());
-                    let mut pipeline = Pipeline::with_capacity(offset + count);
+                    let before = group.code.len();
+                    let mut pipeline = Pipeline::with_capacity(before + several.len());
                     for unit in group.code.iter().copied().chain(several.iter().map(|pending| pending.unit)) {
                         pipeline.add_command(Cmd::clone(&units[unit].cmd));
                     }
-                    let request = PipelineRequest { pipeline: &pipeline, offset, count };
-                    slow_path.run_from(request, None, turn, way, deadline).await
+                    let request = PipelineRequest { pipeline: &pipeline, offset: 0, count: pipeline.len() };
+                    let replies = slow_path.run_from(request, None, turn, way, deadline).await;
+                    replies.map(|mut replies| replies.split_off(before.min(replies.len())))
                 }
             };
             Answered { replies, link: slow_path.link }

@@ -65,6 +65,11 @@ impl Session {
     /// Ends a transaction that was begun behind `ASKING` before a command that may not be served here, or before its
     /// end, if it is not certain any more where its keys are.
     pub(super) fn check_in_multi<'a>(&mut self, cmds: impl IntoIterator<Item = (&'a Cmd, Step)>) -> Result<(), Error> {
+        if self.state.is_pending {
+            // What its caller has given up may have been the end: the connection is not used any more, and why not is
+            // told where that is found.
+            return Ok(());
+        }
         let may_go =
             |gone: &Gone| cmds.into_iter().all(|(cmd, step)| step == Step::Discard || gone.may_be_in_multi(cmd));
         if !self.state.in_multi || !self.multi_asks || self.gone.as_ref().is_none_or(may_go) {
@@ -77,3 +82,6 @@ impl Session {
         Err(Error::new(ErrorKind::Interrupted, text).not_run())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,13 +119,14 @@ impl Keeper {
     }
 
     /// In what time the first of the other links is back whose `AUTH` is under way, if that takes as long as the slowest
-    /// one has; as long if there is none.
+    /// one has; as long if there is none, or none but those that should be back already.
     fn next_is_back_in(&self, index: usize) -> Duration {
         let (now, slowest) = (Instant::now(), self.slowest_auth());
         let others = self.seats.iter().enumerate().filter(|(other, seat)| *other != index && seat.is_shared());
         let under_way = others.filter(|(_, seat)| seat.task == Task::Reauth);
         let left = under_way.map(|(_, seat)| (seat.auth_began + slowest).saturating_duration_since(now));
-        left.min().unwrap_or(slowest)
+        // Nobody knows when one is back that should be: it is not to take the time for the link's own AUTH.
+        left.filter(|left| !left.is_zero()).min().unwrap_or(slowest)
     }
 
     /// The other places whose link's `AUTH` has not been answered for long.

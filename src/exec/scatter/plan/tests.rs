@@ -107,3 +107,15 @@ async fn a_scan_goes_to_the_node_of_its_cursor_alone() {
     };
     assert!(error.to_string().contains("not known"), "{error}");
 }
+
+/// What goes to a node once more, which may have it already, must not fail there for that.
+#[tokio::test]
+async fn only_what_may_run_twice_is_loaded_at_nodes_that_come_later() {
+    let ground = Ground::quiet();
+    let lines = ["PING", "SCRIPT LOAD script", "FUNCTION LOAD code", "FUNCTION LOAD replace code", "FLUSHALL"];
+    let commands = lines.map(cmd);
+    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
+    let loaded = plan.loads.iter().map(|units| (units.len(), &*plan.units[units.start].cmd));
+    let loaded: Vec<_> = loaded.map(|(count, cmd)| (count, cmd.get_packed_command())).collect();
+    assert_eq!(loaded, [1, 3].map(|at: usize| (3, commands[at].get_packed_command())));
+}

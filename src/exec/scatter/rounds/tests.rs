@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     cluster::slot::Slot,
-    exec::scatter::ground::{Ground, address, cmd},
+    exec::scatter::ground::{Ground, OWNED, address, cmd},
 };
 use redis::FromRedisValue;
 use std::{
@@ -193,7 +193,7 @@ async fn what_no_node_takes_until_the_deadline_has_its_error() {
     let deadline = Instant::now() + SECOND;
     let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
     assert!(futures_util::poll!(&mut run).is_pending());
-    ground.cluster.lose_all_slots();
+    ground.cluster.hand_out(&[]);
     ground.core.availability.announce();
     let outcomes = run.await.unwrap();
     assert!(Instant::now() >= deadline);
@@ -202,5 +202,64 @@ async fn what_no_node_takes_until_the_deadline_has_its_error() {
         assert!(error.is_timeout() && error.to_string().contains("has left the cluster"), "{error}");
     }
     let stats = ground.core.admission.stats();
-    assert_eq!((stats.failed.timed_out, stats.unserved), (2, 2));
+    assert_eq!((stats.failed.timed_out, stats.unserved), (1, 1));
+}
+
+/// The slot of `a` has no owner when the pipeline is taken apart.
+#[tokio::test]
+async fn a_node_that_becomes_an_owner_meanwhile_gets_the_pipelines_script_first() {
+    let ground = Ground::new(64, SECOND, |_, words| echo(words));
+    let owned: Vec<_> = OWNED.into_iter().zip(ground.nodes.iter().cloned()).collect();
+    ground.cluster.hand_out(&owned[..2]);
+    let commands = ["SCRIPT LOAD script", "EVALSHA hash 1 a", "FLUSHALL"].map(cmd);
+    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
+    let mut memory = Memory::default();
+    let deadline = Instant::now() + SECOND;
+    let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
+    assert!(futures_util::poll!(&mut run).is_pending(), "nobody has its slot");
+    ground.cluster.hand_out(&owned);
+    ground.core.availability.announce();
+    let outcomes = run.await.unwrap();
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(ground.said(2), ["SCRIPT LOAD script", "EVALSHA hash 1 a"]);
+    assert_eq!(ground.said(0), ["SCRIPT LOAD script", "FLUSHALL"]);
+}
+
+/// One that is sent the load itself anyway.
+#[tokio::test]
+async fn a_node_is_not_sent_a_load_twice() {
+    let ground = Ground::new(64, SECOND, |_, words| echo(words));
+    let owned: Vec<_> = OWNED.into_iter().zip(ground.nodes.iter().cloned()).collect();
+    ground
+        .cluster
+        .hand_out(&[(0..=10_922, Arc::clone(&ground.nodes[0])), (10_923..=16_383, Arc::clone(&ground.nodes[1]))]);
+    let commands = ["SCRIPT LOAD script", "EVALSHA hash 1 a"].map(cmd);
+    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
+    // The third node takes the place of the second one.
+    ground.cluster.hand_out(&[(0..=10_922, Arc::clone(&ground.nodes[0])), owned[2].clone()]);
+    let mut memory = Memory::default();
+    let deadline = Instant::now() + SECOND;
+    Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan).await.unwrap();
+    assert_eq!(ground.said(2), ["SCRIPT LOAD script", "EVALSHA hash 1 a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_node_when_everything_ends_says_so() {
+    let ground = Ground::quiet();
+    ground.nodes[2].pool().clear();
+    let commands = ["SET a 1", "SET foo 1"].map(cmd);
+    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
+    let mut memory = Memory::default();
+    let deadline = Instant::now() + SECOND;
+    let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
+    assert!(futures_util::poll!(&mut run).is_pending());
+    ground.cluster.hand_out(&[]);
+    ground.core.availability.announce();
+    assert!(futures_util::poll!(&mut run).is_pending(), "somebody may get its slots yet");
+    ground.core.availability.close();
+    let outcomes = run.await.unwrap();
+    assert!(Instant::now() < deadline);
+    for outcome in outcomes {
+        assert_eq!(Error::kind_of(&outcome.unwrap_err()), Some(ErrorKind::Closed));
+    }
 }
