@@ -141,7 +141,7 @@ impl Queue {
         }
     }
 
-    /// Whether the server may have lost all that is missing, or nothing is. What it excuses is counted when it is settled.
+    /// Whether the server may have lost all that is missing, or nothing is. What that excuses is counted at the end.
     async fn may_be_lost(&self) -> bool {
         let explains = |losses: &[Loss]| self.elements().missing().all(|(_, pushed)| cover(losses, pushed));
         self.servers.explain(&self.name, explains).await
