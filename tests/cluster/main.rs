@@ -56,8 +56,7 @@ async fn three() -> (common::Azure, Cluster, EntraRedis) {
 
 /// What a node's server answers to whoever comes to it past its front; the words are parted by single spaces.
 async fn behind<T: FromRedisValue>(cluster: &Cluster, node: usize, line: &str) -> T {
-    let client = redis::Client::open(format!("redis://{}/", cluster.redis_address(node).unwrap())).unwrap();
-    let mut con = client.get_multiplexed_async_connection().await.unwrap();
+    let mut con = common::direct(cluster, node).await;
     common::cmd(line).query_async(&mut con).await.unwrap_or_else(|error| panic!("{line} at node {node}: {error}"))
 }
 

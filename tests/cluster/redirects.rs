@@ -147,13 +147,13 @@ async fn moved_to_the_node_that_says_it_takes_another_connection() {
 #[tokio::test]
 async fn two_nodes_that_name_each_other_are_asked_until_the_deadline_ever_more_slowly() {
     let nodes = Nodes::start(|ports, node, _, _| format!("-MOVED {FOO} 127.0.0.1:{}", ports[1 - node])).await;
-    let mut redis = nodes.connect_for(SECOND).await;
+    let mut redis = nodes.connect_for(3 * SECOND).await;
     let began = Instant::now();
     let error = redis.get::<_, String>("foo").await.unwrap_err();
     let took = began.elapsed();
     // The last attempt may have been too late for its answer.
     assert!(error.code() == Some("MOVED") || error.is_timeout(), "{error}");
-    assert!(took > SECOND / 4 && took < 3 * SECOND, "{took:?}");
+    assert!(took > SECOND / 4 && took < 9 * SECOND, "{took:?}");
     let times = nodes.said().len();
     assert!((7..60).contains(&times), "{times}");
     // Of a pipeline each command is followed, and has the error.

@@ -33,9 +33,9 @@ pub use fixture::{Azure, Fixture};
 
 use entra_redis::{
     EntraRedis, RetryPolicy, TokenManagerConfig,
-    emulator::{Emulator, EmulatorBuilder},
+    emulator::{Cluster, Emulator, EmulatorBuilder},
 };
-use redis::Cmd;
+use redis::{AsyncConnectionConfig, Cmd, aio::MultiplexedConnection};
 use std::time::{Duration, Instant};
 
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -107,6 +107,14 @@ pub fn slot_of(key: &str) -> u16 {
         (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
     });
     crc % 16_384
+}
+
+/// A connection to a node's server of its own, past the front, which waits as long as a busy machine takes.
+pub async fn direct(cluster: &Cluster, node: usize) -> MultiplexedConnection {
+    let address = cluster.redis_address(node).unwrap_or_else(|error| panic!("node {node}: {error}"));
+    let client = redis::Client::open(format!("redis://{address}/")).unwrap();
+    let patient = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(20 * SECOND));
+    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
 /// How many tasks the current runtime has.

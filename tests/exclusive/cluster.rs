@@ -1,7 +1,7 @@
 //! The same on a cluster: whoever waits goes after the keys.
 
 use super::HOUR;
-use common::{Azure, SECOND, by_ratio, cmd, eventually, rotations, within};
+use common::{Azure, SECOND, by_ratio, cmd, direct, eventually, rotations, within};
 use entra_redis::{
     EntraRedis,
     emulator::{Cluster, Emulator},
@@ -40,18 +40,12 @@ pub async fn owner(cluster: &Cluster, slot: u16) -> usize {
 
 /// Waits until so many are blocked at this node.
 pub async fn blocked_at(cluster: &Cluster, node: usize, count: usize) {
-    let address = cluster.redis_address(node).unwrap();
-    let client = redis::Client::open(format!("redis://{address}/"));
-    let mut con = admin(client).await;
+    let mut con = direct(cluster, node).await;
     eventually("so many are blocked at the node", 20 * SECOND, async || {
         let clients: String = cmd("INFO clients").query_async(&mut con).await.ok()?;
         clients.contains(&format!("blocked_clients:{count}\r\n")).then_some(())
     })
     .await;
-}
-
-async fn admin(client: RedisResult<redis::Client>) -> redis::aio::MultiplexedConnection {
-    client.unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
 pub fn waiting(redis: &EntraRedis, line: &str) -> JoinHandle<RedisResult<Value>> {
@@ -212,7 +206,7 @@ async fn a_connection_for_a_key_leads_to_its_node_and_says_where_it_has_gone() {
 async fn whoever_waits_for_a_slot_that_nobody_serves_takes_nobodys_connection() {
     let azure = common::start(Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
     let cluster = azure.cluster().expect("a cluster was asked for").clone();
-    let redis = azure.connect(azure.config().max_leased(2).command_timeout(5 * SECOND)).await;
+    let redis = azure.connect(azure.config().max_leased(2).command_timeout(12 * SECOND)).await;
     let of = owner(&cluster, FOO).await;
     let nodes = cluster.nodes().await.unwrap();
     let mut others = nodes.iter().filter(|node| node.index != of).map(|node| {
@@ -221,8 +215,8 @@ async fn whoever_waits_for_a_slot_that_nobody_serves_takes_nobodys_connection() 
     });
     let (here, elsewhere) = (others.next().unwrap(), others.next().unwrap());
     for node in 0..3 {
-        let client = redis::Client::open(format!("redis://{}/", cluster.redis_address(node).unwrap()));
-        let _: Value = cmd(&format!("CLUSTER DELSLOTS {FOO}")).query_async(&mut admin(client).await).await.unwrap();
+        let mut con = direct(&cluster, node).await;
+        let _: Value = cmd(&format!("CLUSTER DELSLOTS {FOO}")).query_async(&mut con).await.unwrap();
     }
     eventually("the gap is known", 20 * SECOND, async || {
         // Whoever asks for it finds out.
@@ -236,7 +230,7 @@ async fn whoever_waits_for_a_slot_that_nobody_serves_takes_nobodys_connection() 
     let mut lost = pin!(redis.dedicated_for("foo"));
     let waits = poll_fn(|cx| Poll::Ready(lost.as_mut().poll(cx).is_pending())).await;
     assert!(waits, "nobody serves it");
-    let closed_for_it = within("one that is free is closed for it", 3 * SECOND, redis.dedicated_for(&here));
+    let closed_for_it = within("one that is free is closed for it", 8 * SECOND, redis.dedicated_for(&here));
     closed_for_it.await.unwrap();
     let error = lost.await.unwrap_err();
     assert!(!error.to_string().contains("max_leased"), "{error}");

@@ -43,16 +43,21 @@ async fn they_wait_for_the_first_connection_as_long_as_they_say() {
         let lines = ["BLPOP a 30", "BLPOP b 0", "BRPOP c 30", "XREAD BLOCK 0 STREAMS stream $"];
         let tasks = spawned(&redis, &lines);
         waiting(&redis, lines.len()).await;
+        let fails = async || redis.clone().get::<_, Value>("key").await.unwrap_err().to_string();
+        eventually("an attempt has failed", 10 * SECOND, async || {
+            fails().await.contains("the last attempt").then_some(())
+        })
+        .await;
         let since = Instant::now();
         while since.elapsed() < 4 * LIMIT {
-            let error = redis.clone().get::<_, Value>("key").await.unwrap_err().to_string();
-            assert!(error.contains("the last attempt") || since.elapsed() < LIMIT, "{error}");
+            let error = fails().await;
+            assert!(error.contains("the last attempt"), "{error}");
             assert!(!error.contains("max_in_flight"), "{error}");
         }
         assert!(tasks.iter().all(|task| !task.is_finished()), "{tasks:?}");
         azure.redis_front().refuse_connections(false);
         eventually("it serves", 30 * SECOND, async || redis.clone().get::<_, Value>("key").await.ok()).await;
-        let mut con = redis.clone();
+        let mut con = azure.connect(azure.config()).await;
         for key in ["a", "b", "c"] {
             let _: () = con.rpush(key, "x").await.unwrap();
         }
@@ -73,7 +78,7 @@ async fn without_a_connection_they_fail_at_their_own_deadline_and_say_why() {
         let began = Instant::now();
         let error = within(line, 10 * SECOND, cmd(line).query_async::<Value>(&mut redis.clone())).await.unwrap_err();
         let took = began.elapsed();
-        assert!(took >= SECOND + LIMIT && took < 3 * SECOND, "{line}: {took:?}");
+        assert!(took >= SECOND + LIMIT && took < 8 * SECOND, "{line}: {took:?}");
         assert!(error.is_timeout(), "{line}: {error}");
         let shown = error.to_string();
         assert!(shown.contains("was not sent") && shown.contains("the last attempt"), "{line}: {shown}");
@@ -99,7 +104,7 @@ async fn one_that_has_to_ask_for_ids_first_waits_for_a_connection_as_the_others_
     azure.redis_front().refuse_connections(false);
     eventually("it serves", 30 * SECOND, async || redis.clone().get::<_, Value>("key").await.ok()).await;
     blocked(&redis, 2).await;
-    let mut con = redis.clone();
+    let mut con = azure.connect(azure.config()).await;
     let _: () = con.rpush("a", "x").await.unwrap();
     let _: Value = cmd("XADD stream 1-1 f v").query_async(&mut con).await.unwrap();
     for (line, task) in lines.iter().zip(tasks) {

@@ -11,7 +11,7 @@ use std::{
 use tokio::process::Command;
 
 /// Finds the program that the arguments of `cargo run` name, and becomes it, as Cargo does; without any, it is that of the
-/// page on Azure. `cargo add` and `cargo new` are Cargo's.
+/// page on Azure, which the project must have by then. `cargo add` and `cargo new` are Cargo's.
 const CARGO: &str = r#"#!/bin/sh
 case $1 in
   add) exec "$CARGO" --offline "$@" ;;
@@ -21,7 +21,10 @@ case $1 in
 esac
 shift
 program=entra-redis
-[ $# -gt 0 ] || program=examples/first_service
+if [ $# -eq 0 ]; then
+  program=examples/first_service
+  diff src/main.rs "../entra-redis/$program.rs" || exit
+fi
 while [ $# -gt 0 ]; do
   case $1 in
     --release) ;;
@@ -43,9 +46,10 @@ fn programs() -> PathBuf {
     env::current_exe().unwrap().parent().and_then(Path::parent).unwrap().to_owned()
 }
 
-/// The features that its `cargo` commands ask for, and whether they are here.
+/// The features that what it runs asks for, and whether they are here. Those of `cargo add` are another crate's.
 fn features(block: &Block<'_>) -> Vec<(String, bool)> {
-    let asked = block.text.split("--features ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    let runs = block.text.lines().filter(|line| !line.starts_with("cargo add "));
+    let asked = runs.filter_map(|line| line.split_once("--features ")?.1.split_whitespace().next());
     let is_here = |feature: &str| match feature {
         "metrics" => cfg!(feature = "metrics"),
         "emulator" => true,

@@ -14,7 +14,7 @@ async fn outage(fault: IdentityFault) {
     let patience = TokenManagerConfig::new().token_request_execution_timeout(Duration::from_millis(500));
     let redis = emulator.up(emulator.config().token_manager(patience), 4).await;
     rotations(&redis, 2, 10 * SECOND).await;
-    let load = Load::start(&redis, 16);
+    let load = Load::gentle(&redis, 4);
 
     emulator.identity().fault_all(Some(fault.clone()));
     let out = Instant::now();

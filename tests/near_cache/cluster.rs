@@ -1,7 +1,7 @@
 //! On a real cluster: each node tells of its keys, and a slot that moves takes what was kept of it along.
 
 use crate::{cached, settled};
-use common::{SECOND, cmd, eventually};
+use common::{SECOND, cmd, direct, eventually};
 use entra_redis::{
     CacheOptions, CachedRedis, Config, EntraRedis,
     emulator::{Cluster, Emulator},
@@ -94,9 +94,7 @@ async fn a_slot_that_is_given_to_another_node_is_found_out() {
     let from = owner(&cluster, FOO).await;
     let to = (from + 1) % 3;
     for (node, line) in [(from, "DELSLOTS"), (to, "DELSLOTS"), ((to + 1) % 3, "DELSLOTS"), (to, "ADDSLOTS")] {
-        let address = cluster.redis_address(node).unwrap();
-        let client = redis::Client::open(format!("redis://{address}/")).unwrap();
-        let mut admin = client.get_multiplexed_async_connection().await.unwrap();
+        let mut admin = direct(&cluster, node).await;
         let _: () = redis::cmd("CLUSTER").arg(line).arg(FOO).query_async(&mut admin).await.unwrap();
     }
     let _: () = other.set("{foo}", "new").await.unwrap();

@@ -220,9 +220,19 @@ async fn a_client_for_each_token_is_never_cut() {
         let (newest, client) = watch::channel(client);
         let replace = async {
             while let Some(token) = tokens.next().await {
-                if token.is_ok() {
-                    // The one before ends when the last command that is under way has dropped its clone.
-                    newest.send_replace(Client::connect(config(&azure, &credentials)).await.unwrap());
+                let mut is_due = token.is_ok();
+                while is_due {
+                    match Client::connect(config(&azure, &credentials)).await {
+                        Ok(next) => {
+                            // The one before ends when the last command that is under way has dropped its clone.
+                            newest.send_replace(next);
+                            is_due = false;
+                        }
+                        Err(error) => {
+                            eprintln!("the client with the old token stays in use: {error}");
+                            tokio::time::sleep(SECOND).await;
+                        }
+                    }
                 }
             }
         };

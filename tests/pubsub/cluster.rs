@@ -187,9 +187,7 @@ async fn keyspace_notifications_of_a_primary_that_dies_are_a_gap() {
     cluster.kill(dies).await.unwrap();
     let heir = (dies + 1) % 3;
     for node in (0..3).filter(|node| *node != dies) {
-        let address = cluster.redis_address(node).unwrap();
-        let client = redis::Client::open(format!("redis://{address}/")).unwrap();
-        let mut admin = client.get_multiplexed_async_connection().await.unwrap();
+        let mut admin = common::direct(&cluster, node).await;
         let command = |name: &str| {
             let mut cmd = redis::cmd("CLUSTER");
             cmd.arg(name);
@@ -242,8 +240,7 @@ async fn kills_and_a_moved_slot(protocol: ProtocolVersion) {
     let (sharded, ordinary) = (read(sharded), read(ordinary));
     let mut admins = Vec::new();
     for node in 0..3 {
-        let client = redis::Client::open(format!("redis://{}/", cluster.redis_address(node).unwrap())).unwrap();
-        admins.push(client.get_multiplexed_async_connection().await.unwrap());
+        admins.push(common::direct(&cluster, node).await);
     }
     for round in 0..5 {
         for admin in &mut admins {

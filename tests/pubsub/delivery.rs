@@ -265,11 +265,12 @@ async fn with_a_lazy_start_subscriptions_wait_within_their_deadline() {
 #[tokio::test]
 async fn with_a_lazy_start_subscriptions_say_what_the_identity_provider_has_said() {
     let azure = common::start(common::emulator(HOUR)).await;
-    azure.identity().script(vec![entra_redis::emulator::IdentityFault::WrongSecret; 2]);
+    azure.identity().fault_all(Some(entra_redis::emulator::IdentityFault::WrongSecret));
     let redis = azure.connect(azure.config().startup(entra_redis::Startup::Lazy).command_timeout(60 * SECOND)).await;
     let mut consumer = redis.pubsub().await.unwrap();
     let error = common::within("it fails at once", 10 * SECOND, consumer.subscribe("a")).await.unwrap_err();
     assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{error}");
     assert!(error.to_string().contains("AADSTS7000215"), "{error}");
+    azure.identity().fault_all(None);
     eventually("it is served", 60 * SECOND, async || consumer.subscribe("a").await.ok()).await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -71,6 +71,12 @@ impl Figure {
 pub(super) struct Counts {
     figures: [AtomicU64; Figure::ALL.len()],
     first_fault: Mutex<Option<String>>,
+    first_excused: Mutex<Option<String>>,
+}
+
+/// What was said first.
+fn first(said: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Counts {
@@ -90,8 +96,14 @@ impl Counts {
     pub(super) fn fault(&self, figure: Figure, how_many: u64, what: impl FnOnce() -> String) {
         if how_many > 0 {
             self.add(figure, how_many);
-            self.first_fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(what);
+            first(&self.first_fault).get_or_insert_with(what);
         }
+    }
+
+    /// Counts what would be a fault if nothing explained it, and keeps what was said of the first one.
+    pub(super) fn excuse(&self, what: impl FnOnce() -> String) {
+        self.add(Figure::Excused, 1);
+        first(&self.first_excused).get_or_insert_with(what);
     }
 
     pub(super) fn faults(&self) -> u64 {
@@ -99,7 +111,11 @@ impl Counts {
     }
 
     pub(super) fn first_fault(&self) -> Option<String> {
-        self.first_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        first(&self.first_fault).clone()
+    }
+
+    pub(super) fn first_excused(&self) -> Option<String> {
+        first(&self.first_excused).clone()
     }
 
     /// The share of reads by way of the near cache that were answered from memory; 0 before the first one.

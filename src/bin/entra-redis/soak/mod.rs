@@ -41,7 +41,7 @@ use worker::Worker;
 /// on a single endpoint.
 ///
 /// After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
-/// been started anew since.
+/// been started anew since, or with --chaos, a replica has taken its place which did not have the key yet.
 ///
 /// --pubsub, --blocking, --transactions and --cached run further workloads beside that, on the same handle, each with
 /// checks of its own. What a command may have done whose outcome is unknown is held against nobody; everything else has
@@ -111,8 +111,8 @@ Figures of the last line, which are always there, and 0 without the option:
   --transactions  transactions: what was committed. wrong_counts: counts and logs that do not agree with that, a fault
   --cached        cached_reads, cache_hits, hit_ratio. stale_reads: older than one that ended before, than what the handle
                   has written, or than max_staleness (1 s), a fault
-first_fault says what the first one was; excused counts what a server that was started anew, or has gone, explains;
-workloads names what was run. commands and latencies are those of the plain load, errors those of all.";
+first_fault says what the first one was; excused counts what a server that was started anew, or has gone, explains, and
+first_excused says what the first of that was; workloads names what was run. commands and latencies are those of the plain load, errors those of all.";
 
 /// By then buffers have found their sizes: memory that is used later is memory that grows.
 const WARM_UP: Duration = Duration::from_secs(5);

@@ -68,6 +68,7 @@ pub(super) fn json(options: &Options, plan: &Plan, end: &End) -> Value {
         "nodes": nodes,
         "workloads": options.workloads(),
         "first_fault": plan.counts.first_fault(),
+        "first_excused": plan.counts.first_excused(),
     });
     if let Some(report) = report.as_object_mut() {
         report.extend(plan.counts.report());

@@ -1,9 +1,6 @@
 //! Who the servers are: one that was started anew, or has gone, may have taken acknowledged writes with it.
 
-use super::{
-    counts::Figure,
-    plan::{BREATH, Plan},
-};
+use super::plan::{BREATH, Plan};
 use entra_redis::EntraRedis;
 use redis::Value;
 use std::{
@@ -31,9 +28,11 @@ struct Name {
     run: String,
     /// Another one after each time that it has taken a primary's place; none if it does not say.
     history: Option<String>,
-    /// Empty for a single endpoint, which has all keys.
-    slots: Vec<RangeInclusive<u16>>,
+    slots: Slots,
 }
+
+/// Where a server's keys are; none for a single endpoint, which has all of them.
+type Slots = Option<Vec<RangeInclusive<u16>>>;
 
 /// The name of each server by its address, which is empty for a single endpoint.
 type Names = BTreeMap<String, Name>;
@@ -44,8 +43,8 @@ const LATE: Duration = Duration::from_secs(4);
 /// Something that a server may have lost.
 #[derive(Clone, Debug)]
 pub(crate) struct Loss {
-    /// Of the keys in these; of all, if there are none.
-    slots: Vec<RangeInclusive<u16>>,
+    /// Of the keys in these.
+    slots: Slots,
     /// What it had acknowledged from then on: all, if it was started anew; if it has gone, and a replica has taken its
     /// place, the last writes, which that may not have had.
     from: Option<Instant>,
@@ -59,7 +58,7 @@ impl Loss {
     }
 
     fn is_of(&self, slot: u16) -> bool {
-        self.slots.is_empty() || self.slots.iter().any(|range| range.contains(&slot))
+        self.slots.as_ref().is_none_or(|slots| slots.iter().any(|range| range.contains(&slot)))
     }
 }
 
@@ -85,7 +84,7 @@ struct Seen {
 
 impl Servers {
     pub(super) async fn look(plan: &Arc<Plan>, redis: &EntraRedis) -> Self {
-        let names = names(plan, &mut redis.clone()).await;
+        let names = names(plan, &mut redis.clone(), None).await;
         let seen = Seen { names, looked: Instant::now(), losses: Vec::new() };
         Self { plan: Arc::clone(plan), redis: redis.clone(), seen: Arc::new(Mutex::new(seen)) }
     }
@@ -108,7 +107,6 @@ impl Servers {
             let losses: Vec<_> =
                 self.seen.lock().await.losses.iter().filter(|loss| loss.is_of(slot)).cloned().collect();
             if explains(&losses) {
-                self.plan.counts.add(Figure::Excused, 1);
                 return true;
             }
             // Neither a primary that stood still while its replica took its place, nor whoever asks it, may know yet.
@@ -119,11 +117,25 @@ impl Servers {
         }
     }
 
+    /// The same of what would be a fault otherwise, which is counted as excused then.
+    pub(super) async fn excuse(
+        &self,
+        key: &str,
+        explains: impl Fn(&[Loss]) -> bool,
+        what: impl FnOnce() -> String,
+    ) -> bool {
+        let is_excused = self.explain(key, explains).await;
+        if is_excused {
+            self.plan.counts.excuse(what);
+        }
+        is_excused
+    }
+
     /// Whether there are several.
     async fn look_again(&self) -> bool {
         let mut seen = self.seen.lock().await;
         let asked = Instant::now();
-        if let Some(now) = names(&self.plan, &mut self.redis.clone()).await {
+        if let Some(now) = names(&self.plan, &mut self.redis.clone(), seen.names.as_ref()).await {
             // It may have gone right after the last look.
             let had_until = seen.looked.checked_sub(BEHIND).unwrap_or(seen.looked);
             let until = Instant::now() + AFTERMATH;
@@ -157,17 +169,19 @@ fn slot_of(key: &str) -> u16 {
     crc % 16_384
 }
 
-/// What the servers call themselves.
-async fn names(plan: &Plan, redis: &mut EntraRedis) -> Option<Names> {
+/// What the servers call themselves, after what they did at the look before.
+async fn names(plan: &Plan, redis: &mut EntraRedis, before: Option<&Names>) -> Option<Names> {
     let limit = plan.recovers_until();
     loop {
         match redis::cmd("INFO").query_async::<Value>(redis).await {
             Ok(info) => {
                 let (mut names, all) = names_in(info);
-                for node in redis.manager().stats().nodes {
-                    if let Some(name) = names.get_mut(&node.address) {
-                        name.slots = node.slots;
-                    }
+                let serving = redis.manager().stats().nodes;
+                for (address, name) in names.iter_mut().filter(|(address, _)| !address.is_empty()) {
+                    let serves = serving.iter().find(|node| node.address == *address && !node.slots.is_empty());
+                    // Between the reply and now a replica may have taken its place: what it may lose is what it had.
+                    let had = || before.and_then(|names| names.get(address)?.slots.clone()).unwrap_or_default();
+                    name.slots = Some(serves.map_or_else(had, |node| node.slots.clone()));
                 }
                 // One that does not answer just now has not gone for that.
                 if all || limit.has_passed() {
@@ -189,9 +203,8 @@ fn names_in(info: Value) -> (Names, bool) {
     let text = |info: Value| redis::from_redis_value::<String>(info).ok();
     let field = |info: &str, name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
     let is_primary = |info: &str| field(info, "role:").is_none_or(|role| role != "slave");
-    let name = |info: &str| {
-        Some(Name { run: field(info, "run_id:")?, history: field(info, "master_replid:"), slots: Vec::new() })
-    };
+    let name =
+        |info: &str| Some(Name { run: field(info, "run_id:")?, history: field(info, "master_replid:"), slots: None });
     let nodes = match info {
         Value::Map(nodes) => nodes,
         info => vec![(Value::SimpleString(String::new()), info)],

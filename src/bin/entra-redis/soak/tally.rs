@@ -29,12 +29,13 @@ pub(super) enum Kind {
     /// Redis answered with an error.
     Answered,
     Other,
-    /// Redis answered that the command is for another node, or for nobody just now.
+    /// Redis answered that the command is for another node, or for nobody just now, or that it must not block any more.
     Unsettled,
 }
 
 /// The codes of such answers.
-const UNSETTLED: [&str; 7] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "LOADING"];
+const UNSETTLED: [&str; 8] =
+    ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "LOADING", "UNBLOCKED"];
 
 impl Kind {
     const ALL: [(Self, &'static str); 8] = [

@@ -124,7 +124,8 @@ impl Worker {
             let mut register = register.lock().unwrap_or_else(PoisonError::into_inner);
             register.may_hold_after_loss(write, |moment| cover(losses, moment))
         };
-        self.servers.explain(&name, explains).await
+        let found = write.map_or_else(|| "nothing".to_owned(), |write| format!("what turn {write} wrote"));
+        self.servers.excuse(&name, explains, || format!("{name}: found {found}")).await
     }
 
     fn name(&self, key: usize) -> String {

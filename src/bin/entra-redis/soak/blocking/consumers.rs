@@ -97,8 +97,8 @@ impl Mover {
         match self.queue.plan.tally.noted(removed) {
             Ok(removed) => {
                 self.queue.elements().settle(number);
-                if removed == 0 && is_there && !self.queue.may_have_gone(number).await {
-                    let what = || format!("{}: {number} has gone from the list of {}", self.queue.name, self.consumer);
+                let what = || format!("{}: {number} has gone from the list of {}", self.queue.name, self.consumer);
+                if removed == 0 && is_there && !self.queue.may_have_gone(number, what).await {
                     self.queue.plan.counts.fault(Figure::ElementsLost, 1, what);
                 }
             }

@@ -82,17 +82,17 @@ impl Queue {
 
     /// Whether a consumer gets an element as it should: for the first time, or after its server may have lost that it
     /// was taken.
-    async fn judge(&self, is_right: bool, number: u64, consumer: usize, what: impl FnOnce() -> String) {
+    async fn judge(&self, is_right: bool, number: u64, consumer: usize, what: impl Fn() -> String) {
         let explains =
             |losses: &[Loss]| self.elements().take_after_loss(number, consumer, |moment| cover(losses, moment));
-        let is_well = is_right || self.servers.explain(&self.name, explains).await;
+        let is_well = is_right || self.servers.excuse(&self.name, explains, &what).await;
         self.plan.counts.fault(Figure::ElementsTwice, u64::from(!is_well), what);
     }
 
     /// Whether its server may have lost that a consumer has moved an element into its list.
-    async fn may_have_gone(&self, number: u64) -> bool {
+    async fn may_have_gone(&self, number: u64, what: impl FnOnce() -> String) -> bool {
         let explains = |losses: &[Loss]| self.elements().may_have_gone(number, |moment| cover(losses, moment));
-        self.servers.explain(&self.name, explains).await
+        self.servers.excuse(&self.name, explains, what).await
     }
 
     /// Pushes elements, one after the other.
@@ -141,7 +141,7 @@ impl Queue {
         }
     }
 
-    /// Whether the server may have lost all that is missing.
+    /// Whether the server may have lost all that is missing, or nothing is. What it excuses is counted when it is settled.
     async fn may_be_lost(&self) -> bool {
         let explains = |losses: &[Loss]| self.elements().missing().all(|(_, pushed)| cover(losses, pushed));
         self.servers.explain(&self.name, explains).await
@@ -162,20 +162,25 @@ impl Queue {
                 *left.lock().unwrap_or_else(PoisonError::into_inner) = rest;
                 is_enough
             };
-            self.servers.explain(&self.name, explains).await;
+            let what = || format!("{}: nobody got {:?}", self.name, numbers(&lost));
+            self.servers.excuse(&self.name, explains, what).await;
             lost = left.into_inner().unwrap_or_else(PoisonError::into_inner);
         }
         let faults = (lost.len() as u64).saturating_sub(unheard);
         self.plan.counts.add(Figure::ElementsUnheard, unheard);
         self.plan.counts.fault(Figure::ElementsLost, faults, || {
-            let lost: Vec<_> = lost.iter().map(|(number, _)| number).collect();
             format!(
-                "{}: nobody got {lost:?}, of which {unheard} may have been on connections that were lost",
-                self.name
+                "{}: nobody got {:?}, of which {unheard} may have been on connections that were lost",
+                self.name,
+                numbers(&lost)
             )
         });
         unheard
     }
+}
+
+fn numbers(elements: &[(u64, Instant)]) -> Vec<u64> {
+    elements.iter().map(|(number, _)| *number).collect()
 }
 
 /// Until the end of the run; whether everything was taken in the end.

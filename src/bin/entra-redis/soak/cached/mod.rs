@@ -57,8 +57,9 @@ impl Load {
         let value = value.unwrap_or(0);
         let is_right = self.key(at).read(Instant::now(), value, floor);
         let explains = |losses: &[Loss]| self.key(at).may_be_set_back(value, |moment| cover(losses, moment));
-        if !is_right && !self.servers.explain(name, explains).await {
-            self.plan.counts.fault(Figure::StaleReads, 1, || format!("{name}: {value}, when {floor} was known"));
+        let what = || format!("{name}: {value}, when {floor} was known");
+        if !is_right && !self.servers.excuse(name, explains, what).await {
+            self.plan.counts.fault(Figure::StaleReads, 1, what);
         }
         true
     }

@@ -125,8 +125,9 @@ impl Counter {
             let explains = |losses: &[Loss]| {
                 disagreement.total() == disagreement.missing && missing.iter().all(|moment| cover(losses, *moment))
             };
-            if !servers.explain(&self.count, explains).await {
-                self.wrong(disagreement.total(), || format!("{count}, and {disagreement:?}"));
+            let what = || format!("{count}, and {disagreement:?}");
+            if !servers.excuse(&self.count, explains, || format!("{}: {}", self.count, what())).await {
+                self.wrong(disagreement.total(), what);
             }
         }
         true
