@@ -25,7 +25,7 @@ async fn the_owner_of_a_slot_is_sought_for_as_long_as_somebody_waits_for_it() {
     let (core, cluster) = (&ground.core, ground.core.cluster().unwrap());
     let (place, deadline) = (Place::Owner(Some(Slot::MIN)), Instant::now() + HOUR);
     core.until_up(&place, deadline).await.unwrap();
-    cluster.lose_all_slots();
+    cluster.hand_out(&[]);
     let up = async { core.until_up(&place, deadline).await.is_ok() };
     let leased = async { core.lease(&place, deadline).await.is_ok() };
     let subscriber = async { core.subscriber(&place, deadline).await.is_ok() };

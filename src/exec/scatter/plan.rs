@@ -115,7 +115,7 @@ impl<'a> Plan<'a> {
             }
             _ => false,
         };
-        if may_run_twice {
+        if may_run_twice && !shares.is_empty() {
             self.loads.push(self.units.len() - shares.len()..self.units.len());
         }
         Assembly::Nodes { gather, shares }

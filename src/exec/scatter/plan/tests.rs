@@ -119,3 +119,13 @@ async fn only_what_may_run_twice_is_loaded_at_nodes_that_come_later() {
     let loaded: Vec<_> = loaded.map(|(count, cmd)| (count, cmd.get_packed_command())).collect();
     assert_eq!(loaded, [1, 3].map(|at: usize| (3, commands[at].get_packed_command())));
 }
+
+#[tokio::test]
+async fn nothing_is_loaded_anywhere_while_there_is_no_node() {
+    let ground = Ground::quiet();
+    ground.cluster.hand_out(&[]);
+    let commands = ["SCRIPT LOAD script", "EVALSHA hash 1 a"].map(cmd);
+    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
+    assert!(plan.loads.is_empty());
+    assert_eq!(units(&plan), ["EVALSHA hash 1 a @15495"]);
+}
