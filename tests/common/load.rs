@@ -52,14 +52,14 @@ pub struct Report {
 }
 
 impl Load {
-    /// Tasks that together send some two thousand commands a second. A small machine has time left: for the timers under
-    /// test, and for the tests beside this one; so there are moments without a command under way.
+    /// Tasks that together send some two thousand commands a second. A small machine has time left: for the timers
+    /// under test, and for the tests beside this one; so there are moments without a command under way.
     pub fn start(redis: &EntraRedis, tasks: u64) -> Self {
         Self::with_pauses(redis, tasks, APART * u32::try_from(tasks).expect("a few tasks"))
     }
 
-    /// Tasks that send as much as Redis takes, where crowded links are what is tried, or commands have to be under way at
-    /// a certain moment.
+    /// Tasks that send as much as Redis takes, where crowded links are what is tried, or commands have to be under
+    /// way at a certain moment.
     pub fn full(redis: &EntraRedis, tasks: u64) -> Self {
         Self::with_pauses(redis, tasks, Duration::ZERO)
     }

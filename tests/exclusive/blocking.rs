@@ -98,8 +98,8 @@ async fn their_timeouts_are_the_servers_to_within_fifty_milliseconds() {
             "XREADGROUP GROUP group me BLOCK 300 STREAMS stream >",
             "WAIT 1 300",
         ];
-        // How late the others were in the best of those rounds in which the server itself was in time, until that is near
-        // enough for both, or the rounds are over; none if the server never was in time.
+        // How late the others were in the best of those rounds in which the server itself was in time, until that is
+        // near enough for both, or the rounds are over; none if the server never was in time.
         let least = async |line: &str, rounds: usize| {
             let (mut beside, mut alone) = (server.admin().await, redis.dedicated().await.unwrap());
             let mut least = [Duration::MAX; 2];

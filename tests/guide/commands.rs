@@ -10,8 +10,8 @@ use std::{
 };
 use tokio::process::Command;
 
-/// Finds the program that the arguments of `cargo run` name, and becomes it, as Cargo does; without any, it is that of the
-/// page on Azure, which the project must have by then. `cargo add` and `cargo new` are Cargo's.
+/// Finds the program that the arguments of `cargo run` name, and becomes it, as Cargo does; without any, it is that of
+/// the page on Azure, which the project must have by then. `cargo add` and `cargo new` are Cargo's.
 const CARGO: &str = r#"#!/bin/sh
 case $1 in
   add) exec "$CARGO" --offline "$@" ;;

@@ -170,8 +170,8 @@ async fn on_a_cluster_as_azure_has_it_there_is_no_connection() {
 /// As the guide has it: `AUTH` by hand, which rustis sends to all nodes.
 ///
 /// On a cluster no connection must be cut. rustis 0.27.2 takes the end of a node's connection there for a reply, if it
-/// finds it while it looks for further replies (`ClusterConnection::try_read`; "Received a reply no request awaited"): it
-/// fails other commands by that, and looks again at once, without end.
+/// finds it while it looks for further replies (`ClusterConnection::try_read`; "Received a reply no request awaited"):
+/// it fails other commands by that, and looks again at once, without end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_authenticated_by_hand_is_not_cut() {
     for builder in [single(), embedded_cluster()] {
@@ -209,7 +209,7 @@ async fn it_is_told_why_there_is_no_token_and_serves_once_there_is_one() {
 }
 
 /// As the guide has it: a new client for each new token. rustis asks the provider when it connects, so that none of its
-/// connections is there any more when its token expires; on a cluster, where a cut does the harm that is told above, too.
+/// connections is there any more when its token expires; so too on a cluster, where a cut does the harm told above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_for_each_token_is_never_cut() {
     for builder in [single(), embedded_cluster()] {

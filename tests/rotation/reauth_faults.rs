@@ -11,8 +11,8 @@ use tokio::sync::broadcast;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Lets the `victim`-th connection answer its next AUTH with `fault`, with commands in flight on it, and looks ten rotations of
-/// 2-second tokens later. Returns whether the victim's connection lived on.
+/// Lets the `victim`-th connection answer its next AUTH with `fault`, with commands in flight on it, and looks ten
+/// rotations of 2-second tokens later. Returns whether the victim's connection lived on.
 async fn survives(fault: AuthFault, victim: usize) -> bool {
     let (emulator, redis) = Fixture::on_redis(2 * SECOND).up().await;
     let before = emulator.redis_front().connections();

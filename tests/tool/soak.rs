@@ -95,8 +95,8 @@ async fn lossy_failover(cluster: &Cluster, node: usize) {
     cluster.restart(node).await.unwrap();
 }
 
-/// Workloads for some seconds on a cluster with replicas, which take over after such a time, while `meddle` goes on; what
-/// came of it.
+/// Workloads for some seconds on a cluster with replicas, which take over after such a time, while `meddle` goes on;
+/// what came of it.
 async fn on_replicas(node_timeout: Duration, workloads: &[&str], meddle: impl AsyncFnOnce(&Cluster)) -> Run {
     let builder = Emulator::builder().token_lifetime(2 * SECOND).cluster(3).replicas(1).node_timeout(node_timeout);
     let cache = Cache::on(builder).await;
