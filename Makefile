@@ -7,9 +7,9 @@
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 # What `cargo test --all-features` runs one after the other. Tests wait most of the time, so two of their programs run side
-# by side: never two of those that judge times the most, because a small machine is late for both then. Everything in tests/ comes. A
-# program's output is shown when it has ended.
-JUDGE_TIMES = cluster exclusive failures identity lifecycle pubsub rotation
+# by side: never two of those that judge times the most, because a small machine is late for both then. Everything in
+# tests/ comes. A program's output is shown when it has ended.
+JUDGE_TIMES = cluster exclusive failures lifecycle pubsub rotation
 PROGRAMS = $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst tests/%.rs,%,$(wildcard tests/*.rs))
 
 test: redis-server openssl

@@ -155,9 +155,9 @@ impl Config {
 
     /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to, read when it does, from the variables that
     /// [`EntraRedis::from_env`](crate::EntraRedis::from_env) lists; and `REDIS_CA_CERT`, a PEM file with the
-    /// certificate authorities to trust where the operating system's are not the right ones, as [`Tls::ca_file`]. What the
-    /// program sets wins: the protocol and the user name over those of `REDIS_URL`, [`tls`](Self::tls) as a whole over
-    /// `REDIS_CA_CERT`.
+    /// certificate authorities to trust where the operating system's are not the right ones, as [`Tls::ca_file`]. What
+    /// the program sets wins: the protocol and the user name over those of `REDIS_URL`, [`tls`](Self::tls) as a whole
+    /// over `REDIS_CA_CERT`.
     pub fn endpoint_from_env(mut self) -> Self {
         (self.destination, self.trusts_environment) = (Destination::OfEnvironment, true);
         self

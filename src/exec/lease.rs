@@ -165,8 +165,8 @@ impl Core {
         }
     }
 
-    /// The node that the place is at now, for somebody who waits for it: as long as nobody serves its slot, `seeker` has
-    /// the topology asked for.
+    /// The node that the place is at now, for somebody who waits for it: as long as nobody serves its slot, `seeker`
+    /// has the topology asked for.
     fn node_sought<'a>(&'a self, place: &Place, seeker: &mut Option<Seeker<'a>>) -> Option<Arc<Node>> {
         let node = self.node_of(place);
         match (&node, place) {

@@ -3,7 +3,8 @@ use crate::{exec::scatter::ground::Ground, pool::fixture::HOUR, timer::Timers};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
-/// The runtime of `connect` stops its timers before everything else of it has ended: by then nobody has closed anything.
+/// The runtime of `connect` stops its timers before everything else of it has ended: by then nobody has closed
+/// anything.
 #[tokio::test]
 async fn whoever_waits_when_the_runtime_ends_is_told_so() {
     let mut ground = Ground::quiet();

@@ -89,8 +89,8 @@ impl<'a> Rounds<'a> {
             let answered = self.send(plan, &groups, turns).await;
             pending = self.settle(plan, groups, answered, &mut outcomes).await;
         }
-        // What was refused keeps that as its outcome if nobody has served it in time. Whoever asks for one node alone knows
-        // what to do when it is gone.
+        // What was refused keeps that as its outcome if nobody has served it in time. Whoever asks for one node alone
+        // knows what to do when it is gone.
         let has_strayed = |(unit, outcome): &(&Unit<'_>, &mut RedisResult<Value>)| {
             !matches!(unit.to, To::Node(_)) && outcome.as_ref().is_err_and(has_strayed)
         };

@@ -118,8 +118,8 @@ impl Keeper {
         first > 0 && first >= (open + reauthenticating).div_ceil(2)
     }
 
-    /// In what time the first of the other links is back whose `AUTH` is under way, if that takes as long as the slowest
-    /// one has; as long if there is none, or none but those that should be back already.
+    /// In what time the first of the other links is back whose `AUTH` is under way, if that takes as long as the
+    /// slowest one has; as long if there is none, or none but those that should be back already.
     fn next_is_back_in(&self, index: usize) -> Duration {
         let (now, slowest) = (Instant::now(), self.slowest_auth());
         let others = self.seats.iter().enumerate().filter(|(other, seat)| *other != index && seat.is_shared());
