@@ -23,7 +23,7 @@
 //! from their beginning. (A node's own cursor means nothing to another node, nor to a replica that takes its place.) At
 //! the end of its turn a node is asked which slots it has: of those that have moved away nobody else may have told. It
 //! does not hold for keys that move from a node whose turn is yet to come to one whose turn is over, in a slot that
-//! still has its old owner at the end of that one's turn. Of changes the 12 bits of the fingerprint miss one in 4,096.
+//! still has its old owner at the end of the owner's turn. Of changes the 12 bits of the fingerprint miss one in 4,096.
 
 use super::{map::SlotMap, slot::Slot};
 use redis::{ErrorKind, RedisError, RedisResult};

@@ -202,7 +202,7 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
     })
 }
 
-/// Whether it is the error of a request that was not sent, for want of a connection.
+/// Whether it is the error of a request that was not sent, because there was no connection.
 pub(super) fn is_unconnected(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()).is_some_and(reqwest::Error::is_connect)
 }

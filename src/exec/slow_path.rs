@@ -117,7 +117,7 @@ impl SlowPath<'_> {
                 }
                 Outcome::Lost(reason, node) => {
                     self.retire(link, reason);
-                    // What broke one connection may have broken the others: a breath later, that is known.
+                    // What broke one connection may have broken the others: after the delay that is known.
                     let may = self.core.retry_reads && request.only_reads() && retries.once_more();
                     if may && retries.allow(Remedy::Later).await {
                         self.core.admission.note_retry();

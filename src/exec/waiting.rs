@@ -66,7 +66,7 @@ impl Sent {
 impl Core {
     /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
     ///
-    /// One that has been let in before is not refused for want of room: it still has its permit, or waits for one.
+    /// One that has been let in before is not refused if there is no room: it still has its permit, or waits for one.
     #[cold]
     pub(super) async fn send<R: Request>(
         &self,

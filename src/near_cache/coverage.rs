@@ -1,4 +1,4 @@
-//! Until when what was read over a connection may be served: that one's invalidations have come up to some moment.
+//! Until when what was read over a connection may be served: its invalidations have come up to some moment.
 
 use super::clock::Moment;
 use std::sync::{

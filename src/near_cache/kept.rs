@@ -38,8 +38,8 @@ impl Kept {
 pub(super) struct Entry(Arc<[Kept]>);
 
 impl Entry {
-    /// Those of `before` that are still worth something, and this one. What was read over another connection may be
-    /// older than this: of that one's invalidations nobody knows whether they come before it is read from memory.
+    /// Those of `before` that may still be served, and this one. What was read over another connection is left out: it
+    /// may be older than this, and its invalidation over that connection may come after it is read from memory.
     pub(super) fn with(before: Option<&Self>, kept: Kept, now: Moment) -> Self {
         let before = before.map_or(&[][..], |before| &before.0);
         let is_of_one = |other: &Kept| Arc::ptr_eq(&other.coverage, &kept.coverage) && !other.coverage.is_lost();

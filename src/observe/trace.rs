@@ -16,7 +16,7 @@ pub(crate) mod target {
     pub(crate) const CACHE: &str = "entra_redis::cache";
 }
 
-/// How something ended for which there is a span, as that one's `outcome` has it.
+/// How something ended, as the field `outcome` of its span has it.
 pub(crate) fn outcome<T>(result: &Result<T, Error>) -> &'static str {
     match result {
         Ok(_) => "ok",

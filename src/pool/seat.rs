@@ -184,7 +184,7 @@ impl Seat {
         self.lost.take()
     }
 
-    /// The number of a lost link that another one has taken the place of, and that one's; told once.
+    /// The number of a lost link, and that of the link which has taken its place; told once.
     pub(super) fn replaced(&mut self) -> Option<(u64, u64)> {
         let by = self.link.as_ref()?.id();
         Some((self.lost.take()?, by))
@@ -200,7 +200,8 @@ impl Seat {
         delay
     }
 
-    /// Whether it is time to dial; a newer token than the refused one need not wait for that one's time.
+    /// Whether it is time to dial. The delay after a refusal is for the token that was refused: a newer one is tried at
+    /// once.
     pub(super) fn may_dial(&mut self, now: Instant, newest: u64) -> bool {
         if self.refused.is_some_and(|refused| refused < newest) {
             self.refused = None;

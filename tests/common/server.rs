@@ -17,7 +17,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A CA, a certificate signed by it, and that one's key, in PEM.
+/// A CA, a certificate signed by it, and the certificate's key, in PEM.
 pub struct Certificates {
     pub ca: String,
     pub cert: String,

@@ -1,4 +1,4 @@
-//! A dead connection costs at most the commands in flight on it, nothing runs twice, and no command waits past its
+//! When a connection dies, only commands in flight on it may fail; nothing runs twice, and no command waits past its
 //! deadline, whatever the server, the network or the callers do.
 
 mod cancellation;

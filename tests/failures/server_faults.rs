@@ -1,4 +1,4 @@
-//! A dead connection costs at most the commands in flight on it, and no command waits past its deadline.
+//! When a connection dies, only commands in flight on it may fail, and no command waits past its deadline.
 
 use common::{Fixture, SECOND, eventually, links_up, load::Load, scripted::Scripted, server::Server, within};
 use entra_redis::emulator::FrontConnection;

@@ -217,7 +217,7 @@ fn judge(ground: &Ground, report: &Report) {
     }
 }
 
-/// Nothing is left on the way, nothing was refused for want of room, and nothing shown holds a secret.
+/// Nothing is left on the way, nothing was refused because there was no room, and nothing shown holds a secret.
 async fn idle(redis: &EntraRedis) {
     let none = async || (redis.manager().stats().commands.in_flight == 0).then_some(());
     eventually("nothing is in flight", 3 * SECOND, none).await;

@@ -98,7 +98,7 @@ pub fn version() -> Outcome<String> {
 }
 
 impl Certificates {
-    /// A CA, a certificate signed by it, and that one's key, in PEM.
+    /// A CA, a certificate signed by it, and the certificate's key, in PEM.
     pub fn generate() -> Outcome<Self> {
         let generate = || -> Result<Self, rcgen::Error> {
             let ca_key = KeyPair::generate()?;

@@ -223,7 +223,8 @@ impl<'a> Rounds<'a> {
         if self.redirects.allow(redirect).await { in_order(units, refused) } else { Vec::new() }
     }
 
-    /// Why a unit of several is to be sent again: its node has said, or nobody has asked it, so that it has not run.
+    /// Why a unit of several is to be sent again, if it is: its node has refused it, or it was sent to none. In either
+    /// case it has not run.
     fn refusal(&self, unit: &Unit<'_>, node: &Node, asking: bool, outcome: &RedisResult<Value>) -> Option<Redirect> {
         let error = match outcome {
             Ok(Value::ServerError(error)) => error,
@@ -247,7 +248,7 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// Whether it was not sent, for want of a node or of time.
+/// Whether it was not sent, because there was no node for it, or no time left.
 fn is_unsent(error: &RedisError) -> bool {
     has_strayed(error) || (error.is_timeout() && !Error::leaves_open(error))
 }

@@ -1,4 +1,4 @@
-//! Links that one user has alone: opened for somebody, and kept up between that one's commands.
+//! Links that one user has alone: opened for that user, and kept up between its commands.
 
 use super::{Done, Keeper, LinkCounts, reauth_span};
 use crate::{

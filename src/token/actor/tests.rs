@@ -347,7 +347,7 @@ async fn a_request_under_way_survives_a_standstill() {
     assert_eq!((script.requests(), journal.counters().token_failures), (2, 0));
 }
 
-/// A request that failed for want of time to run says nothing of its provider; one that was refused does.
+/// A request that failed because it had no time to run says nothing of its provider; one that was refused does.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_fails_over_a_standstill_counts_only_if_it_was_refused() {
     for transient in [true, false] {
