@@ -57,7 +57,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until a replica of this primary, which was killed or frozen, serves its slots; returns the replica's index.
+    /// Waits until a replica of this primary, which was killed or frozen, serves its slots; returns its index.
     ///
     /// # Errors
     ///

@@ -10,8 +10,8 @@ const CLIENT_CERTIFICATE: &str = "set `Tls::client_cert_file` and `Tls::client_k
                                   server trusts, and its key";
 const OLD_SERVER: &str = "the server must speak TLS 1.2 or 1.3, with a cipher suite of today";
 
-/// Why the server ended a connection: it wants a client certificate, or refuses ours. With TLS 1.3 it says so only after
-/// the handshake.
+/// Why the server ended a connection: it wants a client certificate, or refuses ours. With TLS 1.3 it says so after the
+/// handshake only.
 const CERTIFICATE_WANTED: &str = "the server wants a client certificate";
 const CERTIFICATE_REFUSED: &str = "the server refuses the client certificate";
 
