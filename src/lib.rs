@@ -3,7 +3,7 @@
 //!
 //! [`EntraRedis::connect`] gives a handle that all tasks of a service share for its whole life. Behind it, a
 //! [`ConnectionManager`] keeps a pool of multiplexed TLS connections and a valid token: it fetches a token, renews it
-//! in time, and re-authenticates every live connection, so that no command notices a rotation.
+//! in time, and re-authenticates every live connection, so that no command fails or waits because a token rotated.
 //!
 //! ```
 //! use entra_redis::{Config, Credential, EntraRedis, emulator::Emulator};

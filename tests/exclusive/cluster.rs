@@ -101,7 +101,7 @@ async fn whoever_waits_outlives_rotations_and_failovers() {
     let frozen = waiting(&redis, "BLMOVE {foo}queue2 {foo}done LEFT RIGHT 0");
     blocked_at(&cluster, node, 2).await;
     rotations(&redis, 3, 30 * SECOND).await;
-    // One that was asked for, one by the death of the primary, and one by its standing still.
+    // A failover that was asked for, and one because the primary has died.
     let heir = cluster.fail_over(node).await.unwrap();
     blocked_at(&cluster, heir, 2).await;
     cluster.kill(heir).await.unwrap();
