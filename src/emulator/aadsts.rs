@@ -9,7 +9,7 @@ use serde_json::json;
 
 const TRACE_ID: &str = "7e57e57e-0000-4000-8000-00000000aaaa";
 
-/// A text that says what was asked has `{}` for it.
+/// In a text, `{}` stands for what the client has sent that is wrong.
 struct Documented {
     codes: &'static [u32],
     status: u16,

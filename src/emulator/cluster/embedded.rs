@@ -37,7 +37,7 @@ struct Shared {
     first: Store,
     seed: Arc<Mutex<Vec<Backend>>>,
     fronts: Fronts,
-    /// Two hold the data of two nodes one after the other.
+    /// Held by whoever locks the data of two nodes: two who do, in different orders, would wait for each other.
     handing: Mutex<()>,
 }
 
@@ -75,7 +75,7 @@ impl Embedded {
         Ok(cluster)
     }
 
-    /// The way to a node that lives, whichever these are.
+    /// Leads to a node that lives, whichever these are at the time.
     pub(in crate::emulator) fn seed(&self) -> Backend {
         Backend::FirstOf(Arc::clone(&self.shared.seed))
     }

@@ -19,9 +19,10 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
-/// A node that is removed stays until no command has come to it for so long, but no longer than that: clients have
-/// learned from `MOVED` by then where its slots are.
+/// A node that is removed stays until no command has come to it for so long: clients have learned from `MOVED` by then
+/// where its slots are.
 const SILENCE: Duration = Duration::from_millis(100);
+/// But no longer than this.
 const LONGEST_DRAIN: Duration = Duration::from_secs(2);
 
 /// What the fronts of all nodes have in common.

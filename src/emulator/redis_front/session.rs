@@ -27,8 +27,8 @@ const CHUNK: usize = 64 << 10;
 /// Requests that wait for their reply at most: a client that only writes is read no further.
 const MOST_PENDING: usize = 64 << 10;
 
-/// Redis gets this in place of a command that the front refuses: it does not have it either, and so its transaction is
-/// spoilt by that as it should be.
+/// Redis gets this in place of a command that the front refuses. It has no such command, so that a transaction which
+/// contains it fails, as it would with the refused one.
 const REFUSED: &[u8] = b"*1\r\n$7\r\nREFUSED\r\n";
 
 /// What a request will be answered with.

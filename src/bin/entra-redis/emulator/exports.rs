@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// Nobody writes the federated token anew, as a cluster does: it is to last as long as the emulator may run.
+/// Nobody renews the file of the federated token, as a cluster does: it has to last as long as the emulator may run.
 const FEDERATED_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
 /// Writes the files of the other kinds of credentials, and says which variables lead to them.

@@ -31,7 +31,7 @@ pub(super) enum Figure {
     CachedReads,
     CacheHits,
     StaleReads,
-    /// What would be a fault had not a server been started anew, or gone with what its replica did not have.
+    /// What would be a fault, if a server had not been restarted, or gone before its replica had everything.
     Excused,
 }
 

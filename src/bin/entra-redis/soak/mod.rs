@@ -41,11 +41,11 @@ use worker::Worker;
 /// on a single endpoint.
 ///
 /// After a write that failed, a read may find the old value or the new one. It may find nothing only if the server has
-/// been started anew since, or with --chaos, a replica has taken its place which did not have the key yet.
+/// been restarted since, or with --chaos, a replica has taken its place which did not have the key yet.
 ///
 /// --pubsub, --blocking, --transactions and --cached run further workloads beside that, on the same handle, each with
-/// checks of its own. What a command may have done whose outcome is unknown is held against nobody; everything else has
-/// to be there, once.
+/// checks of its own. Where the outcome of a command is unknown, both are right: that it was done, and that it was not.
+/// Everything else has to be there, once.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -114,7 +114,7 @@ Figures of the last line, which are always there, and 0 without the option:
 first_fault says what the first one was; excused counts what a server that was started anew, or has gone, explains, and
 first_excused says what the first of that was; workloads names what was run. commands and latencies are those of the plain load, errors those of all.";
 
-/// By then buffers have found their sizes: memory that is used later is memory that grows.
+/// By then buffers have their sizes: if the process uses more memory later, its memory grows.
 const WARM_UP: Duration = Duration::from_secs(5);
 
 /// How long tasks may take to go once the handle is gone.
@@ -236,7 +236,7 @@ async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
     let warm = warm.await.unwrap_or_default();
     let resident = [warm, resident_kib()];
     progress.abort();
-    // That it was aborted is no news.
+    // It was aborted just now: there is nothing to tell.
     _ = progress.await;
     let stats = redis.manager().stats();
     let nodes = progress::note_used(&used, &stats);
@@ -246,7 +246,7 @@ async fn load(options: &Options, plan: &Arc<Plan>) -> Result<End, Failure> {
     Ok(End { counters, retried, latency, recovered, resident, tasks: tasks_left().await, nodes })
 }
 
-/// With chaos, what goes wrong may do so at once, and pass.
+/// With chaos the first attempts may fail, too: it is tried again for as long as a recovery may take.
 async fn connect(options: &Options, plan: &Plan) -> Result<EntraRedis, Failure> {
     let limit = plan.recovers_until();
     loop {

@@ -11,7 +11,7 @@ use tokio::{sync::watch, time::sleep};
 /// Keys vanish by themselves after a run, but not within one.
 const AFTERLIFE_SECONDS: u64 = 600;
 
-/// After an error a task takes a breath: with no token, commands fail at once.
+/// After an error a task waits for so long: with no token, commands fail at once, and it would use a whole core.
 pub(super) const BREATH: Duration = Duration::from_millis(10);
 
 pub(super) struct Plan {

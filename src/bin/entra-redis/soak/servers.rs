@@ -1,4 +1,4 @@
-//! Who the servers are: one that was started anew, or has gone, may have taken acknowledged writes with it.
+//! Which servers there are: one that was restarted, or has gone, may have lost writes that it had acknowledged.
 
 use super::plan::{BREATH, Plan};
 use entra_redis::EntraRedis;
@@ -37,7 +37,7 @@ type Slots = Option<Vec<RangeInclusive<u16>>>;
 /// The name of each server by its address, which is empty for a single endpoint.
 type Names = BTreeMap<String, Name>;
 
-/// By then a primary whose replica has taken its place has heard of it.
+/// So long after its replica has taken its place, a primary knows of it.
 const LATE: Duration = Duration::from_secs(4);
 
 /// Something that a server may have lost.
@@ -45,8 +45,8 @@ const LATE: Duration = Duration::from_secs(4);
 pub(crate) struct Loss {
     /// Of the keys in these.
     slots: Slots,
-    /// What it had acknowledged from then on: all, if it was started anew; if it has gone, and a replica has taken its
-    /// place, the last writes, which that may not have had.
+    /// What it had acknowledged from then on: all, if it was restarted; if it has gone, and a replica has taken its
+    /// place, the last writes, which the replica may not have had.
     from: Option<Instant>,
     until: Instant,
 }
