@@ -79,7 +79,7 @@ async fn when_it_returns_every_task_has_ended() {
     }
 }
 
-/// Several callers, of whom one gives up; while tokens rotate, and links are aside for their AUTH.
+/// Several callers, of whom one gives up; while tokens rotate, and links wait for the reply to their AUTH.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_and_during_a_rotation_everything_in_flight_is_answered_and_nothing_runs_after() {
     let emulator = common::start(common::emulator(2 * SECOND)).await;
