@@ -17,7 +17,8 @@ async fn sent(redis: &EntraRedis, count: u64) {
     eventually("the commands are on their way", 5 * SECOND, sent).await;
 }
 
-/// Those of a command that is looked at when the node has other links already, and of one that is waited for.
+/// The outcomes of two commands that were lost: of one that is polled again only when the node has other links already,
+/// and of one that is waited for all the time.
 async fn losses(set: impl FnOnce(Config) -> Config, write: bool) -> (String, [Result<(), RedisError>; 2]) {
     let (_emulator, cluster, redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
     nodes_up(&redis, 3).await;

@@ -83,7 +83,7 @@ async fn a_node_with_another_port_is_found() {
     }
 }
 
-/// As after patching: whatever was known is of no use, but for the name.
+/// As after patching: of all addresses that were known, only the configured name still leads anywhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_ports_change_at_once_and_the_name_leads_to_the_new_ones() {
     let emulator = common::start(Emulator::builder().token_lifetime(HOUR).cluster(3)).await;

@@ -20,7 +20,7 @@ const WATCHED: Duration = Duration::from_secs(2);
 /// When a command began, and how long it took.
 type Took = (Instant, Duration);
 
-/// That of the commands that began within the time.
+/// The 99th percentile of the durations of commands that began within this time.
 fn p99(took: &[Took], from: Instant, to: Instant) -> Duration {
     let mut took: Vec<_> = took.iter().filter(|(began, _)| (from..to).contains(began)).map(|(_, took)| *took).collect();
     assert!(took.len() > 100, "{} commands tell nothing", took.len());
@@ -28,8 +28,8 @@ fn p99(took: &[Took], from: Instant, to: Instant) -> Duration {
     took[took.len() * 99 / 100]
 }
 
-/// The same commands to a node as others send, past its front and by a client that knows of no other node: what the
-/// machine costs at this moment.
+/// Sends the same commands to a node past its front, by a client that knows of no other node: how long a command takes
+/// on this machine at the moment, whatever happens to other nodes.
 async fn control(cluster: &Cluster, node: usize, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Took>> {
     // A hash tag has another key in the same slot.
     let key = format!("{{{}}}:control", keys_of(cluster, node, 1).await.remove(0));

@@ -26,7 +26,7 @@ async fn three() -> (common::Azure, Cluster) {
     start(Emulator::builder().cluster(3)).await
 }
 
-/// Of redis-servers, and of embedded stores, which is to be seen by nothing.
+/// Clusters of redis-servers and of embedded stores: clients must not be able to tell them apart.
 fn both() -> [EmulatorBuilder; 2] {
     [Emulator::builder().cluster(3), Emulator::builder().embedded_cluster(3)]
 }

@@ -19,7 +19,7 @@ async fn in_database(redis: &EntraRedis, db: u8) -> Dedicated {
     con
 }
 
-/// What is new is newer than what is in the reader's own database.
+/// `$` means the last entry in the reader's own database, which is not the one of the other connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_what_is_new_asks_for_the_last_entry_over_its_own_connection() {
     let (_azure, redis) = start(HOUR, |config| config).await;
@@ -33,7 +33,7 @@ async fn a_reader_of_what_is_new_asks_for_the_last_entry_over_its_own_connection
     assert!(read.contains("2-1") && !read.contains("1-1"), "{read}");
 }
 
-/// And than what the reader itself has sent just before, though it has not waited for that.
+/// `$` includes what the reader itself has sent just before, though it has not waited for that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_what_is_new_comes_after_its_own_writes() {
     let (_azure, redis) = start(HOUR, |config| config).await;

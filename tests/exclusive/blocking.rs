@@ -70,9 +70,9 @@ async fn each_of_them_waits_as_long_as_it_says_and_says_what_redis_says() {
     assert_eq!(redis.manager().stats().commands.failed.total(), 0);
 }
 
-/// Beside each of them its like blocks in the same server over a plain connection: what the machine adds, it adds to
-/// both. Only when that one was in time is it looked at how late the others were; a time that is wrong is so each time,
-/// so that the least of some tells.
+/// Beside each of them the same command blocks in the same server over a plain connection, and is delayed by a busy
+/// machine as they are. A round counts only if the plain one was in time. A timeout that is wrong is wrong in each
+/// round, so the least delay of several rounds is what counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn their_timeouts_are_the_servers_to_within_fifty_milliseconds() {
     const TIME: Duration = Duration::from_millis(300);

@@ -106,7 +106,7 @@ async fn what_a_replica_refuses_is_sent_again_until_the_deadline_and_then_told_a
     let mut con = redis.clone();
     let _: () = con.set("key", "value").await.unwrap();
 
-    // Of nobody, so that it is one for as long as it takes.
+    // A replica of a server that is not there, so that it stays one.
     admin.run("REPLICAOF 127.0.0.1 1").await;
     let called = Instant::now();
     let error = con.set::<_, _, ()>("key", "other").await.unwrap_err();
