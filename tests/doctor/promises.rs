@@ -171,8 +171,8 @@ async fn it_stops_at_nothing_that_can_still_be_told() {
     }
 }
 
-/// A cache on one endpoint, which answers this command late when it is asked first, and with an error: if the late answer
-/// is taken for that to another command, the error shows it.
+/// A cache on one endpoint, which answers this command late when it is asked first, and with an error: that shows if
+/// the late answer is taken for the answer to another command.
 async fn late(trial: &mut Trial, slow: &'static str) -> Scripted {
     let certificates = Certificates::for_name("localhost");
     let has_been = Arc::new(AtomicBool::new(false));
