@@ -24,14 +24,13 @@ mod security;
 mod simulation;
 mod traffic;
 
+use common::{HOUR, owner};
 use entra_redis::{
     Config, Credential, EntraRedis,
     emulator::{Cluster, Emulator, EmulatorBuilder},
 };
 use redis::FromRedisValue;
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// A cluster, and a handle to it.
 async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> (common::Azure, Cluster, EntraRedis) {
@@ -42,10 +41,7 @@ async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> 
 }
 
 async fn connect(emulator: &Emulator, set: impl FnOnce(Config) -> Config) -> EntraRedis {
-    let credential =
-        Credential::service_principal(emulator.client_id(), emulator.client_secret(), emulator.tenant_id())
-            .authority_host(emulator.authority_host());
-    let config = Config::new(credential).tls(emulator.tls()).token_manager(common::by_ratio(0.5));
+    let config = emulator.config();
     EntraRedis::connect(emulator.host(), emulator.port(), set(config)).await.expect("the cluster takes connections")
 }
 
@@ -68,13 +64,6 @@ async fn nodes_up(redis: &EntraRedis, count: usize) {
         is_up.then_some(())
     })
     .await;
-}
-
-/// The node that serves a slot.
-async fn owner(cluster: &Cluster, slot: u16) -> usize {
-    let nodes = cluster.nodes().await.unwrap();
-    let owns = |node: &&entra_redis::emulator::ClusterNode| node.slots.iter().any(|range| range.contains(&slot));
-    nodes.iter().find(owns).expect("all slots are served").index
 }
 
 /// The slot of the keys `{foo}…`.

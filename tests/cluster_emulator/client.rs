@@ -1,6 +1,6 @@
 //! A client of one node that knows nothing but sockets and redis-rs's reader of replies.
 
-use common::{SECOND, within};
+use common::{SECOND, cmd, within};
 use entra_redis::emulator::Emulator;
 use redis::{Cmd, ErrorKind, FromRedisValue, ServerErrorKind, Value};
 use rustls::{
@@ -109,13 +109,6 @@ impl Client {
         // A cut is seen as an end or as an error, whichever the kernel makes of it.
         _ = within("the connection is closed", 10 * SECOND, self.stream.read_to_end(&mut rest)).await;
     }
-}
-
-pub fn cmd(line: &str) -> Cmd {
-    let mut words = line.split(' ');
-    let mut cmd = redis::cmd(words.next().unwrap());
-    words.for_each(|word| _ = cmd.arg(word));
-    cmd
 }
 
 /// The reply at the start of the bytes, once it is there in whole.

@@ -11,6 +11,7 @@ mod outages;
 mod policies;
 mod ports;
 
+use common::owner;
 use entra_redis::emulator::{Cluster, Emulator, EmulatorBuilder};
 
 /// A slot, and a key in it.
@@ -29,11 +30,4 @@ async fn three() -> (common::Azure, Cluster) {
 /// Clusters of redis-servers and of embedded stores: clients must not be able to tell them apart.
 fn both() -> [EmulatorBuilder; 2] {
     [Emulator::builder().cluster(3), Emulator::builder().embedded_cluster(3)]
-}
-
-/// Who serves the slot, as the cluster sees it.
-async fn owner(cluster: &Cluster, slot: u16) -> usize {
-    let nodes = cluster.nodes().await.unwrap();
-    let serves = |ranges: &[std::ops::RangeInclusive<u16>]| ranges.iter().any(|range| range.contains(&slot));
-    nodes.iter().find(|node| serves(&node.slots)).expect("somebody serves the slot").index
 }

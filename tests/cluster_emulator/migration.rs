@@ -126,7 +126,7 @@ async fn no_write_is_lost_while_slots_move_to_and_fro() {
         });
         let (mut node, mut count) = (0, 0);
         while !mover.is_finished() {
-            let incr = crate::client::cmd(&format!("INCR {key}"));
+            let incr = common::cmd(&format!("INCR {key}"));
             let mut reply = clients[node].reply(&incr).await.unwrap();
             for _ in 0..10 {
                 let Err(error) = reply.clone().extract_error() else { break };

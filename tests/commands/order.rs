@@ -1,6 +1,6 @@
 //! What one handle sends takes effect in the order in which it was sent: commands that nobody waits for, too.
 
-use common::{SECOND, all_current, by_ratio, eventually, links_up, rotations, server::Server};
+use common::{HOUR, SECOND, all_current, by_ratio, eventually, links_up, rotations, server::Server};
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls, emulator::FrontConnection};
 use futures_util::{FutureExt, future::BoxFuture, poll};
 use redis::{AsyncCommands, Cmd, RedisResult, Value};
@@ -11,8 +11,6 @@ use std::{
     },
     time::Duration,
 };
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// A configuration whose tokens live this long, each another one.
 fn config(server: &Server, lifetime: Duration) -> Config {

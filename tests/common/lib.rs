@@ -39,6 +39,7 @@ use redis::{AsyncConnectionConfig, Cmd, aio::MultiplexedConnection};
 use std::time::{Duration, Instant};
 
 pub const SECOND: Duration = Duration::from_secs(1);
+pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// Waits until `condition` yields something; fails the test after `limit`.
 pub async fn eventually<T>(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
@@ -115,6 +116,12 @@ pub async fn direct(cluster: &Cluster, node: usize) -> MultiplexedConnection {
     let client = redis::Client::open(format!("redis://{address}/")).unwrap();
     let patient = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(20 * SECOND));
     client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
+}
+
+/// The node that serves a slot, as the cluster sees it.
+pub async fn owner(cluster: &Cluster, slot: u16) -> usize {
+    let nodes = cluster.nodes().await.unwrap();
+    nodes.iter().find(|node| node.slots.iter().any(|range| range.contains(&slot))).expect("somebody serves it").index
 }
 
 /// How many tasks the current runtime has.

@@ -1,7 +1,6 @@
 //! The same on a cluster: whoever waits goes after the keys.
 
-use super::HOUR;
-use common::{Azure, SECOND, by_ratio, cmd, direct, eventually, rotations, within};
+use common::{Azure, HOUR, SECOND, by_ratio, cmd, direct, eventually, owner, rotations, within};
 use entra_redis::{
     EntraRedis,
     emulator::{Cluster, Emulator},
@@ -30,12 +29,6 @@ pub async fn with_replicas(lifetime: Duration) -> (Azure, Cluster, EntraRedis) {
     let config = azure.config().token_manager(by_ratio(0.5)).topology_refresh_interval(SECOND);
     let redis = azure.connect(config).await;
     (azure, cluster, redis)
-}
-
-/// The node that serves the slot.
-pub async fn owner(cluster: &Cluster, slot: u16) -> usize {
-    let nodes = cluster.nodes().await.unwrap();
-    nodes.iter().find(|node| node.slots.iter().any(|range| range.contains(&slot))).expect("it is served").index
 }
 
 /// Waits until so many are blocked at this node.

@@ -11,12 +11,10 @@ mod migration;
 mod transactions;
 mod waits;
 
-use common::{Azure, by_ratio, emulator};
+use common::{Azure, HOUR, by_ratio, emulator};
 use entra_redis::{Config, EntraRedis, emulator::Emulator};
 use redis::{FromRedisValue, Value};
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// A real redis-server, tokens of this lifetime that are renewed at half of it, and a handle.
 async fn start(lifetime: Duration, set: impl FnOnce(Config) -> Config) -> (Azure, EntraRedis) {

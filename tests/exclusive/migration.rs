@@ -1,10 +1,7 @@
 //! On a cluster whose slots are on their way, and while their new owners are not known yet.
 
-use super::{
-    HOUR,
-    cluster::{FOO, blocked_at, owner, served, waiting, with_replicas},
-};
-use common::{Azure, SECOND, cmd, eventually, within};
+use super::cluster::{FOO, blocked_at, served, waiting, with_replicas};
+use common::{Azure, HOUR, SECOND, cmd, eventually, owner, within};
 use entra_redis::{
     Config, EntraRedis, Error, ErrorKind,
     emulator::{Cluster, Emulator},

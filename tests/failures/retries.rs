@@ -1,7 +1,7 @@
 //! Exactly what is sent again: what certainly has not run, and, if that is wished, what only reads. Proved by counters.
 
 use common::{
-    Azure, Fixture, SECOND, cmd,
+    Azure, Fixture, HOUR, SECOND, cmd,
     counting::{Counting, How},
     eventually, links_up,
     server::Server,
@@ -14,8 +14,6 @@ use entra_redis::{
 use redis::{AsyncCommands, Pipeline, RedisResult};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// The kills are at the same moments, and meet the same links, as far as the machine allows.
 const SEED: u64 = 5;

@@ -2,7 +2,7 @@
 
 use super::cells::{Cell, Topology};
 use common::{
-    self, Azure, SECOND,
+    self, Azure, HOUR, SECOND,
     fault::{Behaviour, SLOW, Stage},
     proxy::{Lookup, Proxy},
     server::Certificates,
@@ -28,8 +28,6 @@ pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long tokens live where a lone link is to outlive them: without a stand-in, the keeper leaves a fifth of that for
 /// the `AUTH`, which is to be enough on a busy machine.
 const LONE_LIFETIME: Duration = Duration::from_secs(4);
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 pub struct Ground {
     pub cell: Cell,

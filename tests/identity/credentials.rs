@@ -1,6 +1,6 @@
 //! Each kind of credential, from its token request to a command that Redis answers.
 
-use common::{Azure, SECOND, eventually, logs, openssl::OpenSsl, server::Server};
+use common::{Azure, HOUR, SECOND, eventually, logs, openssl::OpenSsl, server::Server};
 use entra_redis::{
     AccessToken, ClientCertificate, Cloud, Config, Credential, EntraRedis, Error, ErrorKind, ManagedIdentity, Secret,
     Tls,
@@ -18,7 +18,6 @@ use std::{
 };
 
 const PASSWORD: &str = "passw0rd-of-the-file";
-const HOUR: Duration = Duration::from_secs(3600);
 
 async fn azure() -> Azure {
     common::start(Emulator::builder()).await

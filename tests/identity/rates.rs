@@ -1,7 +1,7 @@
 //! Whatever the identity provider does, it is asked at a bounded rate, and asked again until it is well.
 
 use common::{
-    Fixture, SECOND,
+    Fixture, HOUR, SECOND,
     endpoint::{self, Endpoint, Say},
     eventually, links_up,
     load::Load,
@@ -27,7 +27,6 @@ use std::{
 };
 use tokio::time::sleep;
 
-const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The client secret where the endpoint takes any.

@@ -1,6 +1,6 @@
 //! Whoever polls the commands, and however seldom: a runtime that stands still, futures that are driven elsewhere.
 
-use common::{Azure, SECOND, by_ratio, load::Load, server::Server};
+use common::{Azure, HOUR, SECOND, by_ratio, load::Load, server::Server};
 use entra_redis::{
     Config, EntraRedis, Error, ErrorKind, Health, LinkState, Overload, Stage,
     emulator::{Emulator, IdentityFault},
@@ -14,8 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Runtime};
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// How long after its deadline a command's end may be seen on a busy machine.
 const GRACE: Duration = Duration::from_secs(2);

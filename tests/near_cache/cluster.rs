@@ -1,15 +1,13 @@
 //! On a real cluster: each node tells of its keys, and a slot that moves takes what was kept of it along.
 
 use crate::{cached, settled};
-use common::{SECOND, cmd, direct, eventually};
+use common::{HOUR, SECOND, cmd, direct, eventually, owner};
 use entra_redis::{
     CacheOptions, CachedRedis, Config, EntraRedis,
     emulator::{Cluster, Emulator},
 };
 use redis::AsyncCommands;
 use std::time::{Duration, Instant};
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// The slot of the keys `{foo}…`.
 const FOO: u16 = 12182;
@@ -23,11 +21,6 @@ async fn three_with(set: impl FnOnce(Config) -> Config) -> (common::Azure, Clust
     let cluster = azure.cluster().unwrap().clone();
     let redis = azure.connect(set(azure.config())).await;
     (azure, cluster, redis)
-}
-
-async fn owner(cluster: &Cluster, slot: u16) -> usize {
-    let nodes = cluster.nodes().await.unwrap();
-    nodes.iter().find(|node| node.slots.iter().any(|range| range.contains(&slot))).unwrap().index
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,12 +1,10 @@
 //! When nothing is heard, nothing is served for longer than `max_staleness`.
 
 use crate::{cached, settled};
-use common::{SECOND, cmd, emulator, eventually};
+use common::{HOUR, SECOND, cmd, emulator, eventually};
 use entra_redis::{CacheOptions, EntraRedis, emulator::FrontConnection};
 use redis::AsyncCommands;
 use std::time::{Duration, Instant};
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// A half-open connection: the server tells, and nothing comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ mod log;
 mod page;
 mod stats;
 
-use common::{Azure, SECOND, within};
+use common::{Azure, HOUR, SECOND, within};
 use entra_redis::{
     EntraRedis, Event,
     emulator::{EmulatorBuilder, FrontConnection},
@@ -25,8 +25,6 @@ async fn start(builder: EmulatorBuilder) -> Azure {
     log::watch();
     common::start(builder).await
 }
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// Waits for an event that `pick` makes something of; those before it are passed over. Those of the start are, too:
 /// they may still be on their way.

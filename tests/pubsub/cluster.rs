@@ -1,7 +1,7 @@
 //! On a cluster: sharded channels follow their slots, keyspace notifications come from everywhere.
 
 use super::*;
-use common::{Azure, eventually};
+use common::{Azure, HOUR, eventually, owner};
 use entra_redis::{
     Config,
     emulator::{Cluster, Emulator, EmulatorBuilder},
@@ -16,8 +16,6 @@ use std::{
     time::Duration,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// The slot of what has the tag `{foo}`.
 const FOO: u16 = 12182;
 
@@ -30,11 +28,6 @@ async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> 
 
 async fn three(set: impl FnOnce(Config) -> Config) -> (Azure, Cluster, EntraRedis) {
     start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await
-}
-
-async fn owner(cluster: &Cluster, slot: u16) -> usize {
-    let nodes = cluster.nodes().await.unwrap();
-    nodes.iter().find(|node| node.slots.iter().any(|range| range.contains(&slot))).unwrap().index
 }
 
 async fn spublish(redis: &EntraRedis, channel: &str, message: impl ToString) -> i64 {

@@ -1,11 +1,9 @@
 //! What is subscribed to arrives, and nothing else.
 
 use super::*;
-use common::{Fixture, eventually, server::Server};
+use common::{Fixture, HOUR, eventually, server::Server};
 use redis::ProtocolVersion;
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 const NONE: &[&str] = &[];
 

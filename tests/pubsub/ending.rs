@@ -1,11 +1,9 @@
 //! Everything ends with its last user, or with `shutdown`.
 
 use super::*;
-use common::{Fixture, eventually, rotations, tasks};
+use common::{Fixture, HOUR, eventually, rotations, tasks};
 use redis::ProtocolVersion;
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 async fn the_last_consumer_dropped_ends(protocol: ProtocolVersion) {
     let (azure, redis) = Fixture::on_redis(HOUR).config(move |config| config.protocol(protocol)).up().await;

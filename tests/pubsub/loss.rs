@@ -1,7 +1,7 @@
 //! Connections that are lost: everything is subscribed to again, at once, and nothing is missing silently.
 
 use super::*;
-use common::{Fixture, eventually, server::Server};
+use common::{Fixture, HOUR, eventually, server::Server};
 use entra_redis::emulator::{AuthFault, FrontConnection};
 use futures_util::poll;
 use redis::ProtocolVersion;
@@ -12,8 +12,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// Publishes 1, 2, 3, … until told to stop; the last one.
 fn count(redis: &EntraRedis, stop: &Arc<AtomicBool>, command: &'static str) -> tokio::task::JoinHandle<u64> {

@@ -1,10 +1,8 @@
 //! A consumer that does not take its messages holds up nobody, and learns what it has missed.
 
 use super::*;
-use common::Fixture;
+use common::{Fixture, HOUR};
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_consumer_misses_messages_and_is_told_how_many() {

@@ -1,6 +1,6 @@
 //! One link's re-AUTH goes wrong: the others and the traffic do not notice, and the link recovers or is replaced.
 
-use common::{Fixture, SECOND, all_current, by_ratio, eventually, links_up, load::Load, rotations, within};
+use common::{Fixture, HOUR, SECOND, all_current, by_ratio, eventually, links_up, load::Load, rotations, within};
 use entra_redis::{
     Config, ErrorKind, Event, LinkState, Stage,
     emulator::{AuthFault, FrontConnection},
@@ -8,8 +8,6 @@ use entra_redis::{
 use redis::ProtocolVersion;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// Lets the `victim`-th connection answer its next AUTH with `fault`, with commands in flight on it, and looks ten
 /// rotations of 2-second tokens later. Returns whether the victim's connection lived on.
