@@ -41,7 +41,7 @@ pub(super) fn is_without_multi(error: &RedisError) -> bool {
 fn without_multi(commands: usize, multi: ServerError, errors: &[(usize, ServerError)], sent: bool) -> ServerError {
     let as_multi = errors.iter().all(|(_, error)| error.code() == multi.code());
     if !is_for_good(&multi) && as_multi && (!sent || errors.len() == commands) {
-        // Everything is refused here now, for want of authentication for example: it may be sent again.
+        // Everything is refused here now, as without authentication: it may be sent again.
         return multi;
     }
     let mut fate = format!("{WITHOUT_MULTI}, so that there was no transaction: ");

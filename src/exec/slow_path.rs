@@ -117,7 +117,7 @@ impl SlowPath<'_> {
                 }
                 Outcome::Lost(reason, node) => {
                     self.retire(link, reason);
-                    // What broke one connection may have broken the others: a breath later, that is known.
+                    // What broke this connection may have broken others, too: that is known a little later.
                     let may = self.core.retry_reads && request.only_reads() && retries.once_more();
                     if may && retries.allow(Remedy::Later).await {
                         self.core.admission.note_retry();
@@ -226,7 +226,8 @@ impl SlowPath<'_> {
         error.into()
     }
 
-    /// Replaces a link whose server turns out to be no primary, unless that has just been done.
+    /// Replaces a link whose server turns out to be no primary; not a young one, which may just have been opened for
+    /// that reason.
     fn reconnect(&self, link: u64) {
         let settled = |link: &Link| link.age() >= SILENCE;
         if self.core.link(link).is_some_and(|link| settled(&link)) {

@@ -66,7 +66,7 @@ impl Sent {
 impl Core {
     /// Queues a request on a link. It waits, if it has to, until one is up, and `deadline` at most.
     ///
-    /// One that has been let in before is not refused for want of room: it still has its permit, or waits for one.
+    /// One that has been let in before is not refused when there is no room: it still has its permit, or waits for one.
     #[cold]
     pub(super) async fn send<R: Request>(
         &self,
@@ -106,12 +106,12 @@ impl Core {
                 return Err(Error::closed());
             }
             match &way {
-                // Whoever named it may have been behind the times.
+                // Whoever named it may have known of a change, and not of the next one.
                 Way::Redirected { to, .. } if to.is_unreachable() => way = Way::Owner,
                 Way::Part { to, .. } if to.is_unreachable() && !self.owns_slots(to) => return Err(strayed()),
                 _ => {}
             }
-            // Also where no link is offered it, so that nobody waits for what has been answered.
+            // `route` does that only where there is a node: nobody is to wait for what has been answered.
             memory.forget_answered();
             if let Some(sent) = self.route(request, deadline, memory, &way) {
                 permit.hand_on();

@@ -247,7 +247,7 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// Whether it was not sent, for want of a node or of time.
+/// Whether it was not sent, because there was no node or no time.
 fn is_unsent(error: &RedisError) -> bool {
     has_strayed(error) || (error.is_timeout() && !Error::leaves_open(error))
 }
