@@ -82,7 +82,7 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// Shared by the pool and its links.
+/// Shared by all calls and all links.
 pub(crate) struct Admission {
     most: usize,
     in_flight: AtomicUsize,
@@ -123,7 +123,7 @@ impl Admission {
 
     /// Takes a permit for one command; false if there is none. It is given back by [`release`](Self::release).
     pub(crate) fn try_acquire(&self) -> bool {
-        // Not added and taken back: that would look like a departure to those who wait for one.
+        // In one step: a count that is raised and then lowered again would have others refused meanwhile.
         let next = |in_flight| (in_flight < self.most).then_some(in_flight + 1);
         self.in_flight.fetch_update(SeqCst, SeqCst, next).is_ok()
     }
@@ -142,21 +142,21 @@ impl Admission {
     pub(crate) fn release(&self, count: usize) {
         if count > 0 {
             self.in_flight.fetch_sub(count, SeqCst);
-            // One for each permit: the others would find it taken.
+            // One is woken for each permit; more would find none.
             for _ in 0..count.min(self.waiting_for_room.load(SeqCst)) {
                 self.room.notify_one();
             }
         }
     }
 
-    /// Whether others have waited for room before: who comes now stands behind them.
+    /// Whether somebody waits for room already, whose turn is before that of whoever comes now.
     pub(crate) fn has_queue(&self) -> bool {
         self.waiting_for_room.load(SeqCst) > 0
     }
 
     /// Takes a permit for one command, as soon as there is one; those who came first get theirs first.
     pub(crate) async fn acquire(&self) {
-        // Nobody is to be taken for one who waits while there is room: others would be refused for their sake.
+        // Nobody counts as waiting while there is room: `has_queue` would have others refused.
         if !self.has_queue() && self.try_acquire() {
             return;
         }
@@ -165,7 +165,7 @@ impl Admission {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
-            // Enabled before the try, so that no departure falls between the two.
+            // Enabled before the try, so that no release between the two is missed.
             room.as_mut().enable();
             if is_next && self.try_acquire() {
                 break;
@@ -173,7 +173,8 @@ impl Admission {
             room.await;
             is_next = true;
         }
-        // Before the look at who waits: whoever comes later tries for itself, and is not taken for one behind this one.
+        // No longer counted before the look at who waits: whoever came while this one was counted has not tried, and is
+        // woken here; whoever comes later tries by itself.
         drop(waiter);
         if self.in_flight.load(SeqCst) < self.most && self.has_queue() {
             self.room.notify_one();

@@ -145,8 +145,8 @@ impl Error {
 
     /// The same error, for a command that is not sent because of it: there is no valid token, for this reason.
     ///
-    /// A source of tokens chooses the kinds of its errors, and of a command some of them mean something else: that its
-    /// connection was lost, that it came after `shutdown`, that it was not answered in time.
+    /// A source of tokens chooses the kinds of its errors. As the kind of a command's error some of them would say
+    /// something else: that its connection was lost, that it came after `shutdown`, that it was not answered in time.
     pub(crate) fn for_want_of_a_token(self) -> Self {
         self.edit(|inner| inner.kind = ErrorKind::TokenEndpoint)
     }
@@ -161,7 +161,7 @@ impl Error {
         !self.0.not_run
     }
 
-    /// The same error, told differently.
+    /// The same error with another message.
     pub(crate) fn with_message(self, message: impl Into<String>) -> Self {
         self.edit(|inner| inner.message = message.into())
     }
@@ -171,7 +171,8 @@ impl Error {
         &self.0.message
     }
 
-    /// Attaches the error of this crate that caused this one, and what it says of itself besides its words.
+    /// Attaches the error of this crate that caused this one, and takes over its hint, HTTP status, `AADSTS` number and
+    /// correlation id.
     pub(crate) fn explained_by(self, source: Self) -> Self {
         let Inner { hint, status, aadsts, .. } = *source.0;
         let correlation_id = source.0.correlation_id.clone();

@@ -12,7 +12,7 @@ pub(crate) const NO_ID: &str = "(no id, and not shown)";
 /// `app` is in many others.
 const SHORTEST_SECRET: usize = 16;
 
-/// What is shorter is left: it is no secret, and any text is full of it.
+/// What is shorter is not blanked: it is no secret, and any text has such letters in its words.
 const SHORTEST_WORD: usize = 4;
 
 /// Keys of caches and client secrets have 40 characters and more. A user name of Redis may be anything, and whoever
@@ -41,10 +41,10 @@ pub(crate) fn shown_resource(id: &str) -> &str {
     if id.starts_with("/subscriptions/") { id } else { NO_ID }
 }
 
-/// What a server says that was sent these secrets and this in the place of an id, without any part of them; of an id,
-/// all is shown.
+/// The text of a server that was sent these secrets, and `id` in the place of an id, without any part of them. If `id`
+/// has the form of one, it is left in.
 pub(crate) fn scrub<'a>(secrets: impl IntoIterator<Item = &'a Secret>, id: &str, text: &str) -> String {
-    // What surrounds one by mistake, such as the newline that ends a file, makes no secret of it.
+    // An id with quotes or white space around it, such as the newline at the end of a file, is still no secret.
     let is_id = is_id(id.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')));
     if is_id || id.len() < SHORTEST_SECRET {
         let text = Secret::scrub_all(secrets, text);
@@ -83,7 +83,7 @@ impl UserName {
         if self.is_shown() { &self.0 } else { NO_ID }
     }
 
-    /// What a server says that was sent this name and this secret, without any part of them that must not be shown.
+    /// The text of a server that was sent this name and this secret, without any part of them that must not be shown.
     pub(crate) fn scrub(&self, secret: &Secret, text: &str) -> String {
         if self.is_shown() { secret.scrub(text) } else { scrub([secret], &self.0, text) }
     }

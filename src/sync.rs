@@ -1,5 +1,5 @@
-//! What tasks share, where the order of statements decides whether somebody is forgotten: `loom/` puts its own
-//! primitives here, and runs the code above them in every order.
+//! The primitives of code in which a wrong order of statements would leave a task asleep for ever: `loom/` puts its own
+//! in their place, and runs that code in every order.
 
 pub(crate) use std::sync::{
     Arc, Mutex, MutexGuard,

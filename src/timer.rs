@@ -11,11 +11,11 @@ use tokio::{
     time::{self, Instant},
 };
 
-/// Turns of the runtime that a command takes at least before it fails: in the first one it is found out what has come,
-/// in the second one those it came for run.
+/// How often a command yields to the runtime before it fails: the first time the runtime finds out what has come, the
+/// second time the tasks run that it came for.
 const TURNS: usize = 2;
 
-/// Makes timers on one runtime. Wherever they are polled, that need not be a runtime, or one with timers of its own.
+/// Makes timers on one runtime. They may be polled anywhere, also where there is no runtime, or one without timers.
 #[derive(Clone)]
 pub(crate) struct Timers {
     runtime: Handle,
@@ -25,8 +25,8 @@ pub(crate) struct Timers {
 
 /// Marks the timers as ended when dropped; whoever waits for one then waits no longer.
 ///
-/// It belongs in a task of their runtime. That drops its tasks before it stops its timers, so that nobody polls one
-/// after that.
+/// It belongs in a task of their runtime: a runtime drops its tasks before it stops its timers, so that nobody polls a
+/// timer after that.
 pub(crate) struct EndGuard(Arc<RwLock<bool>>);
 
 impl EndGuard {
@@ -56,7 +56,7 @@ impl Timers {
         &self.runtime
     }
 
-    /// Whether there is nobody any more who drives them.
+    /// Whether their runtime drives them no more.
     pub(crate) fn have_ended(&self) -> bool {
         !*self.driven.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -40,7 +40,7 @@ fn those_who_came_first_get_their_places_first() {
     assert!(!poll(&mut first) && !poll(&mut second));
     admission.release(1);
     assert!(!poll(&mut second) && poll(&mut first) && !poll(&mut second));
-    // Who gives up leaves its turn to the next one, also after the bell has rung for it.
+    // Who gives up leaves its turn to the next one, also after it has been notified.
     let mut third = Box::pin(admission.acquire());
     assert!(!poll(&mut third));
     admission.release(1);
@@ -62,7 +62,7 @@ fn who_comes_second_stays_second_when_the_first_is_served() {
     }
 }
 
-/// Two places, one ring: whoever takes the first one sees to it that somebody takes the second.
+/// Two permits are free and one waiter is notified: whoever takes the first one has the next waiter take the second.
 #[test]
 fn a_place_that_is_left_over_goes_to_the_next_one() {
     let admission = Admission::new(2);
@@ -98,7 +98,7 @@ fn nobody_waits_beside_a_free_place() {
             let mut permit = Box::pin(admission.acquire());
             let mut through = poll(&mut permit);
             all_at(&left, round);
-            // Whoever was in front is through by now, and has rung for those behind.
+            // Whoever was in front is through by now, and has notified the one behind.
             through = through || poll(&mut permit);
             served += usize::from(through);
             if through {

@@ -80,7 +80,7 @@ impl Keys {
             Self::Counted { at, step, also_first } => {
                 let (at, step) = (usize::from(at), usize::from(step));
                 let end = number(cmd, at).and_then(|count| count.checked_mul(step)?.checked_add(at + 1));
-                // With more than there are Redis refuses it for its form, wherever it goes: it has none here.
+                // Redis refuses a number larger than that of its arguments, at any node: the command has no keys here.
                 let end = end.filter(|end| *end <= len).unwrap_or(0);
                 Places { first: at + 1, end, step, other: usize::from(also_first) }
             }
@@ -105,8 +105,7 @@ impl Keys {
     }
 }
 
-/// Where the key behind the last `STORE` or `STOREDIST` is. What belongs to other options is none, whatever it is
-/// called.
+/// Where the key behind the last `STORE` or `STOREDIST` is. The value of another option is neither, whatever it says.
 fn stored(cmd: &Cmd, from: usize) -> Option<usize> {
     let mut args = arguments(cmd).enumerate().skip(from);
     let mut stored = None;
@@ -126,7 +125,7 @@ fn stored(cmd: &Cmd, from: usize) -> Option<usize> {
 pub(super) fn arguments(cmd: &Cmd) -> impl Iterator<Item = &[u8]> + Clone {
     cmd.args_iter().map(|arg| match arg {
         Arg::Simple(bytes) => bytes,
-        // A cursor is a number; what it stands in the place of counts.
+        // A cursor is a number. Those who look for names, keys and options need to know no more of it.
         _ => b"0",
     })
 }

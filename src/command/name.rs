@@ -36,15 +36,15 @@ impl Name {
     /// The name of a subcommand of the command at this place in the table.
     pub(super) const fn under(self, place: u16) -> Self {
         let Self([first, second, third]) = self;
-        // No command is at the last place that the number can have, so that the sum is another one for each.
+        // No command is at the place `u16::MAX`, so that the sum is never 0.
         Self([first, second, third | (place.wrapping_add(1) as u64) << 48])
     }
 
     #[inline]
     pub(super) const fn hash(self) -> u64 {
         let Self([first, second, third]) = self;
-        // The product's upper bits depend on all bits of the factor. Of many odd numbers drawn, with this one no name
-        // of the table is found with more than two looks, and the common ones with one.
+        // The product's upper bits depend on all bits of the factor. Of many odd numbers drawn, this one has the common
+        // names of the table found with one look, and no name with more than three.
         (first ^ second.rotate_left(29) ^ third.rotate_left(43)).wrapping_mul(0x9fb7_5cc4_5796_8b53)
     }
 
@@ -55,7 +55,7 @@ impl Name {
     }
 }
 
-/// Up to eight bytes without their case. Those that are read twice come to the same place.
+/// Up to eight bytes without their case. Of five to seven, some are read twice, and come to the same place.
 #[inline]
 const fn word(bytes: &[u8]) -> u64 {
     let word = match (bytes.first_chunk(), bytes.first_chunk(), bytes.last_chunk()) {

@@ -1,5 +1,5 @@
-//! Commands that their name alone does not tell all about: those with subcommands, and those with an option on which
-//! it depends what they do to the connection.
+//! Commands of which the name alone does not say all: those with subcommands, and those with an option on which it
+//! depends what they do to the connection.
 
 use super::{keys::arguments, name::Name};
 use redis::Cmd;
@@ -19,7 +19,7 @@ pub(super) enum Words {
 }
 
 impl Words {
-    /// The word that a row of its own is looked for by.
+    /// The word behind the name under which the command may have a row of its own.
     pub(super) fn of(self, cmd: &Cmd) -> Option<&[u8]> {
         let mut args = arguments(cmd).skip(1);
         match self {

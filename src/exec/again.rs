@@ -46,7 +46,7 @@ pub(crate) struct Ended {
 pub(crate) struct Again<'a> {
     core: &'a Core,
     slot: Option<Slot>,
-    /// What may be tried while nothing goes; counted anew after each conflict, for which all has gone well.
+    /// What may still be tried after an error. It begins again after each conflict: until that, all has gone well.
     trouble: Option<(Retries<'a>, Option<Redirects<'a>>)>,
     conflicts: u32,
     backoff: Backoff,

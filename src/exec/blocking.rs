@@ -27,7 +27,7 @@ use redis::{Cmd, RedisResult, ServerError, Value};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Whom Redis lets go of because it is no primary any more gets this, and then its connection is closed.
+/// What Redis answers to a command that blocks, before it closes the connection, when it is no primary any more.
 const UNBLOCKED: &str = "force unblock from blocking operation, instance state changed";
 
 /// Sends a command that blocks, and waits for as long as it does.
@@ -35,7 +35,7 @@ pub(crate) async fn command(core: &Core, memory: &mut Memory, cmd: &Cmd, profile
     let mut record = Record::of(core, Operation::Command(profile));
     let result = run(core, memory, cmd, profile).await;
     record.end(&result);
-    // Nobody looks at it; an error is told all the same.
+    // Its caller wants no reply; an error is returned all the same.
     match result {
         Ok(value) if cmd.is_no_response() && !matches!(value, Value::ServerError(_)) => Ok(Value::Nil),
         result => result,
@@ -159,7 +159,7 @@ impl<'a> Blocking<'a> {
                     self.core.admission.note_retry();
                     continue;
                 }
-                // Nobody knows whether it has taken something in that moment; who waits goes on waiting.
+                // Nobody knows whether it has taken something at that moment. Its caller waits on: it is sent again.
                 end @ (End::Lost(_) | End::TimedOut) => {
                     let reason = match end {
                         End::Lost(reason) => reason,
@@ -214,7 +214,7 @@ impl<'a> Blocking<'a> {
         }
     }
 
-    /// What may be tried again, counted anew whenever a slice has gone well.
+    /// What may still be tried after an error. It begins again whenever a slice has gone well.
     fn budgets(&self) -> (Retries<'a>, Option<Redirects<'a>>) {
         let (core, deadline) = (self.core, self.slices.deadline);
         let redirects = core.cluster().map(|cluster| Redirects::new(core, cluster, deadline));
@@ -238,7 +238,7 @@ impl<'a> Blocking<'a> {
                 }
                 Err(NoLease { error, are_in_use }) => {
                     let is_timeout = error.kind() == ErrorKind::Timeout(Stage::Command);
-                    // One that has left opens no link any more, and what is for that one alone goes nowhere else.
+                    // A node that has left opens no link any more, and what is for that node alone goes nowhere else.
                     let has_left = matches!(&self.place, Place::Node(node) if node.pool().has_ended());
                     let now = Instant::now();
                     if !is_timeout || are_in_use && now >= patience || has_left || now >= deadline {
@@ -266,8 +266,8 @@ impl<'a> Blocking<'a> {
     }
 }
 
-/// What to do with a command that Redis has not served: as with others, and one that Redis has let go of for its own
-/// reasons goes on elsewhere.
+/// What to do with a command that Redis has not served: as with other commands. One that was ended because the server
+/// is no primary any more ([`UNBLOCKED`]) goes on elsewhere.
 fn remedy(error: &ServerError) -> Option<Remedy> {
     let is_let_go = error.code() == "UNBLOCKED" && error.details().is_some_and(|why| why.starts_with(UNBLOCKED));
     if is_let_go { Some(Remedy::Reconnect) } else { retry::remedy(error) }

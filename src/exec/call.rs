@@ -119,7 +119,7 @@ impl<'a, R: Request + 'a> Call<'a, R> {
             self.state = State::Done;
             return Some(self.request.reply(Value::Nil));
         }
-        // What brought no reply says nothing of the next one's size, except by its own.
+        // A request without a reply says of the next one's size only what its own size says.
         memory.expects_large |= large;
         let queued = answer.deadline.checked_sub(self.core.command_timeout).unwrap_or_else(Instant::now);
         self.state = self.enter_slow_path(Some(Attempt { link, queued, answer, large }));

@@ -30,7 +30,7 @@ pub(crate) struct Core {
     pub(crate) tokens: Tokens,
     pub(crate) admission: Arc<Admission>,
     pub(crate) overload: Overload,
-    /// Held by whoever has some of the permits that it needs.
+    /// Held while somebody takes several permits one by one.
     pub(crate) gathering: Mutex<()>,
     pub(crate) availability: Arc<Availability>,
     pub(crate) leases: Arc<Leases>,

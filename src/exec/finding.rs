@@ -22,12 +22,12 @@ impl Core {
     #[cold]
     async fn until_found(&self, deadline: Instant) -> Result<(), Error> {
         let _waiting = self.admission.wait();
-        // It waits as a command does that no link takes: so many may.
+        // A command that waits for a link has a permit; so does this.
         let _permit = self.permit(deadline, self.overload, false).await?;
         self.look_until_found(deadline).await
     }
 
-    /// The same for an operation that begins with it, counted with what has failed if that is this.
+    /// The same for an operation that begins with it. If this fails, the operation counts as failed.
     #[cold]
     pub(crate) async fn begin_once_found(&self, operation: Operation, deadline: Instant) -> RedisResult<()> {
         let mut record = Record::of(self, operation);

@@ -133,7 +133,7 @@ impl Steps<'_> {
                 self.core.signed_cursors.give_up();
                 Ok(reply)
             }
-            // It was answered alone, so that it is the company that is refused.
+            // Alone it was answered: so it is the transaction, or `INFO`, that is refused.
             Err(error) if is_refusal(&error) => {
                 self.core.signed_cursors.give_up();
                 Ok(reply)

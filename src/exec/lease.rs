@@ -100,7 +100,7 @@ impl Core {
                     continue;
                 }
                 (none, Some(node)) => {
-                    // What comes back is told to one of those who wait for it: nobody else may.
+                    // Enabled by those alone who want a leased link: one of those who wait is told what comes back.
                     let returned = self.leases.changed();
                     tokio::pin!(returned);
                     let lease = match wish {

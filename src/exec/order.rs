@@ -29,7 +29,7 @@ impl Memory {
     /// Notes that a command on this link has no answer yet, and that its caller does not wait for one.
     #[cold]
     pub(crate) fn leave_behind(&mut self, node: &Arc<Node>, link: &Arc<Link>) {
-        // The silence of a link counts from the first of them: each new one would begin it anew.
+        // The silence of a link counts from the first of them: else each new one would have it begin again.
         let first = self.unanswered.iter().find(|before| before.is_on(link) && !link.has_answered(before.through));
         let since = first.map_or_else(Instant::now, |before| before.since);
         self.unanswered.retain(|before| !before.is_on(link));
@@ -123,7 +123,7 @@ impl Unanswered {
     /// Whether the link is taken for dead: it has been silent since, while another link of its node was not.
     ///
     /// While all of them are silent, the server is slow, and what was sent over this one may yet run. They fall silent
-    /// within moments of each other, so another link's word counts only if it came well after this one's last.
+    /// within moments of each other, so another link counts as heard only if that was well after this one was.
     fn is_given_up(&self, link: &Link) -> bool {
         let silent = link.since_heard().min(self.since.elapsed());
         let is_heard = |other: &Arc<Link>| other.since_heard() + SILENCE / 2 < silent;
@@ -143,7 +143,7 @@ impl Unanswered {
 
     /// Waits until they are answered, or their link has ended.
     async fn settled(&self) {
-        // The caller need not poll this again before it drops it: that must not keep the connection open.
+        // Only the queue is held meanwhile: a caller that does not poll this for long must not keep the link open.
         if let Some(queue) = self.link.upgrade().map(|link| Arc::clone(link.queue())) {
             queue.answered(self.through).await;
         }

@@ -85,7 +85,7 @@ pub(super) async fn wait(core: &Core, cmd: &Cmd, profile: Profile, slices: &Slic
                 };
                 Redirect::of(error, Sent { slot: Some(*slot), runs_script: false, to: node.name() })
             });
-            // The slots are others' by now, and with them what was written in them: all are asked anew.
+            // The slots are others' by now, and with them what was written in them: all are asked again.
             if let Some(redirect) = of_slots {
                 redirects.heed(&redirect, None);
                 if redirects.allow(&redirect).await {

@@ -48,8 +48,8 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
     /// What its caller gets for a transaction that Redis refused, in whole or in part.
     fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Self::Reply>>;
 
-    /// The error with which Redis refused to run any of it. A script can answer like that after it has run, so that its
-    /// word counts for nothing.
+    /// The error with which Redis refused to run any of it. A script can answer like that after it has run, so that
+    /// none of its answers counts as a refusal.
     fn refusal<'a>(&self, reply: &'a RedisResult<Self::Reply>) -> Option<Refusal<'a>>;
 
     /// Whether it changes nothing, however often it runs.

@@ -16,7 +16,7 @@ pub(crate) enum Remedy {
     Elsewhere,
     /// The server is not ready: send the command again a little later.
     Later,
-    /// The server is no primary any more: connect anew, to whatever the host name means now.
+    /// The server is no primary any more: connect again, to whatever the host name means now.
     Reconnect,
 }
 

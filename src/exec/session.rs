@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 pub(crate) use asking::Gone;
 
-/// Until when a command is waited for that nobody has set a limit.
+/// No command is waited for longer; adding more to a clock may overflow.
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// A connection for one caller alone. It goes to the next one when nothing is left on it, and is closed otherwise.
@@ -77,7 +77,7 @@ impl Session {
         if self.state.is_blocked {
             // Dropped, it is closed: what waits in the server would take something that nobody gets.
         } else if self.state.is_clean() && link.has_answered(link.commands_queued()) && !link.has_claims() {
-            // One that leads to a replica by now would be of no use to the next one.
+            // One of which an error has said something, that it leads to a replica for example, is not handed on.
             lease.give_back();
         } else {
             lease.drain();
@@ -155,14 +155,14 @@ impl Session {
             return Err(failed(core, Error::closed()));
         }
         if self.state.is_pending {
-            // The reply to what its caller has given up says what it has done to the connection.
+            // Only the reply to what its caller has given up would say what that has done to the connection.
             self.part();
         }
         let Some(lease) = &self.lease else {
             return Err(failed(core, self.gone()));
         };
         if is_to_be_held && !self.state.is_held() {
-            // So it has as much time as there is.
+            // Before it is held, so that its token lives as long as possible.
             if is_due(lease) {
                 make_way(core, lease, None, Instant::now() + core.command_timeout).await;
             }

@@ -13,7 +13,7 @@ use redis::{Cmd, Value};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// No slice is shorter, unless it is the last one: near the end of a token's life they would be ever more.
+/// No slice is shorter, unless it is the last one: near the end of a token's life each would be half of the one before.
 const SHORTEST: Duration = Duration::from_millis(10);
 
 /// What Redis's clock, in milliseconds, and its way of rounding may be off.
@@ -88,12 +88,13 @@ impl<'a> Slices<'a> {
         let most = self.core.ping_interval.min(life / 2).max(SHORTEST);
         match self.until.map(|until| until.saturating_duration_since(now)) {
             Some(rest) if rest <= most => (rest.max(Duration::from_millis(1)), true),
-            // Many that have begun together do not want their links' tokens together.
+            // Random, so that the links of many that have begun together are not all given their token at once.
             _ => (most.mul_f64(0.75 + 0.25 * fastrand::f64()), false),
         }
     }
 
-    /// Blocks on the link, which nothing may come between until it is released, for a while.
+    /// Sends the next slice over the link, and waits for its end. Neither `AUTH` nor `PING` comes between until the
+    /// link is released.
     pub(super) async fn next(&self, link: &Link, asking: bool) -> End {
         let now = Instant::now();
         let (length, is_last) = self.length(now, link.authenticated_until().saturating_duration_since(now));
@@ -124,7 +125,7 @@ impl<'a> Slices<'a> {
                     End::Passed
                 }
             }
-            // It has said so itself, which nobody does whose reply is wanted.
+            // It wants no reply, and is sent as it is, as its timeout is none that Redis takes.
             Outcome::Written => End::Answered(Value::Nil),
             Outcome::Unreadable(_, problem) => End::Unreadable(problem),
             Outcome::Unsent(_) | Outcome::HeldBack(_) | Outcome::Aborted(_) => End::Unsent,
@@ -147,8 +148,8 @@ impl<'a> Slices<'a> {
         self.until.is_some_and(|until| until <= Instant::now() + TOLERANCE)
     }
 
-    /// Whether its own time is over and the link would not answer another slice at once: what says that nothing has
-    /// come is all that there is to say. Otherwise a last look is due, however long the `AUTH` before it has taken.
+    /// Whether its own time is over and the link would not answer another slice at once: then nothing has come, and
+    /// that is the answer. Otherwise there is a last slice, however long the `AUTH` before it has taken.
     pub(super) fn is_too_late(&self, link: &Link) -> bool {
         !self.counts && self.is_over() && link.is_validating()
     }

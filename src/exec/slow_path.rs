@@ -226,7 +226,8 @@ impl SlowPath<'_> {
         error.into()
     }
 
-    /// Replaces a link whose server turns out to be no primary, unless that has just been done.
+    /// Replaces a link whose server turns out to be no primary; not a young one, which may just have been opened for
+    /// that reason.
     fn reconnect(&self, link: u64) {
         let settled = |link: &Link| link.age() >= SILENCE;
         if self.core.link(link).is_some_and(|link| settled(&link)) {

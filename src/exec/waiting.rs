@@ -106,12 +106,12 @@ impl Core {
                 return Err(Error::closed());
             }
             match &way {
-                // Whoever named it may have been behind the times.
+                // Whoever named it may have known of a change, and not of the next one.
                 Way::Redirected { to, .. } if to.is_unreachable() => way = Way::Owner,
                 Way::Part { to, .. } if to.is_unreachable() && !self.owns_slots(to) => return Err(strayed()),
                 _ => {}
             }
-            // Also where no link is offered it, so that nobody waits for what has been answered.
+            // `route` does that only where there is a node: nobody is to wait for what has been answered.
             memory.forget_answered();
             if let Some(sent) = self.route(request, deadline, memory, &way) {
                 permit.hand_on();

@@ -210,8 +210,7 @@ impl Lease {
         self.end = End::Kept;
     }
 
-    /// For nobody any more. What its user has sent may be answered, which has to be something that Redis does not wait
-    /// with.
+    /// For nobody any more. What its user has sent may be answered yet; none of it may be a command that blocks.
     pub(crate) fn drain(mut self) {
         self.end = End::Drained;
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// What the links of a seat are for.
 pub(crate) use crate::observe::stats::LinkPurpose as Purpose;
 
-/// A link that lives this long was a good one.
+/// The loss of a link that has lived this long says nothing against the server: delays begin again.
 const STEADY: Duration = Duration::from_secs(1);
 
 /// The least time between two looks into what errors say of a link.

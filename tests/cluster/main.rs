@@ -41,7 +41,7 @@ async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> 
 }
 
 async fn connect(emulator: &Emulator, set: impl FnOnce(Config) -> Config) -> EntraRedis {
-    let config = emulator.config();
+    let config = emulator.config().token_manager(common::by_ratio(0.5));
     EntraRedis::connect(emulator.host(), emulator.port(), set(config)).await.expect("the cluster takes connections")
 }
 

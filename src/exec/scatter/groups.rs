@@ -25,7 +25,7 @@ pub(super) struct Group {
 impl Group {
     pub(super) fn way(&self, plan: &Plan<'_>) -> Way {
         match &*self.pending {
-            // It finds its way alone, unless a node on that way may need what the plan loads.
+            // A single one follows redirects by itself, unless a node that it is sent to may need what the plan loads.
             [only] if plan.loads.is_empty() && matches!(plan.units[only.unit].to, To::Slot(_) | To::Any) => {
                 only.way.clone()
             }

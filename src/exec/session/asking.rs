@@ -43,7 +43,7 @@ impl Gone {
     /// Whether the command may be sent within a `MULTI` that came behind `ASKING`: to Redis, that holds for all that
     /// comes before its end.
     fn may_be_in_multi(&self, cmd: &Cmd) -> bool {
-        // Who does not say which keys it uses may use any.
+        // A script that does not say which keys it uses may use any.
         let has_no_keys = || profile(cmd).key_places(cmd).next().is_none() && !profile(cmd).runs_script();
         self.is_good() && self.has_all_of(cmd) && (has_no_keys() || self.covers(cmd))
     }

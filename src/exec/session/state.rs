@@ -17,7 +17,7 @@ pub(super) struct State {
     pub(super) is_changed: bool,
     /// A command is under way, or its caller has given it up.
     pub(super) is_pending: bool,
-    /// And Redis waits with it for something.
+    /// And it is one that blocks.
     pub(super) is_blocked: bool,
     /// The end of a transaction is on its way.
     pub(super) end_is_out: bool,
@@ -60,7 +60,7 @@ impl State {
             }
             Step::Watch if !was_in_multi => self.is_watching |= is_ok,
             Step::Unwatch if !was_in_multi && is_ok => self.is_watching = false,
-            // It is done with the transaction, if that is.
+            // It takes effect with the transaction, if that does.
             Step::Select(_) if was_in_multi => self.is_changed = true,
             Step::Select(db) if is_ok => match db {
                 Some(db) => self.db = *db,

@@ -22,7 +22,7 @@ pub(super) enum Reply {
 pub(super) enum Step {
     /// Nothing that anybody sees after it.
     Plain,
-    /// Nothing, but it holds it up.
+    /// Nothing, but what is sent behind it waits.
     Blocks,
     Multi,
     Exec,

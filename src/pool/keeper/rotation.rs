@@ -100,7 +100,7 @@ impl Keeper {
             return false;
         }
         let (open, reauthenticating) = counts.without(link.condition());
-        // Those that have not been back for so long will not be back in time.
+        // Those whose `AUTH` is late will not be back in time.
         let reauthenticating =
             reauthenticating.saturating_sub(self.late_ones(index).filter(|seat| seat.is_reauthenticating()).count());
         // Where tokens come as fast as a slow server validates them, a link on an older one would find its turn taken
@@ -125,7 +125,7 @@ impl Keeper {
         let others = self.seats.iter().enumerate().filter(|(other, seat)| *other != index && seat.is_shared());
         let under_way = others.filter(|(_, seat)| seat.task == Task::Reauth);
         let left = under_way.map(|(_, seat)| (seat.auth_began + slowest).saturating_duration_since(now));
-        // Nobody knows when one is back that should be: it is not to take the time for the link's own AUTH.
+        // Nobody knows when one that is overdue comes back: it must not take the time for the link's own AUTH.
         left.filter(|left| !left.is_zero()).min().unwrap_or(slowest)
     }
 
