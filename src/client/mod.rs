@@ -58,7 +58,7 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 ///   fail after the command timeout, unsent; one that has had a connection and has to go elsewhere waits for another
 ///   one until its deadline.
 /// - They block in slices, each of which Redis itself ends by its timeout; between two of them the connection is given
-///   the new token. Redis serves those that wait in their order; with each slice a caller goes to its end.
+///   the new token. Redis serves callers in the order in which they began to wait; each slice begins to wait again.
 /// - They go on over another connection when theirs is lost, and at another node when their slot has moved. An element
 ///   that Redis has popped at the moment when a connection broke is gone with it, as it is for every client of Redis.
 ///   Where that matters use `BLMOVE`, which keeps it in another list, or a consumer group, which keeps it as pending.

@@ -10,7 +10,7 @@ use quick_cache::Weighter;
 use redis::Value;
 use std::{mem::size_of, sync::Arc};
 
-/// So many different commands on one key: each one more copies the list, and the oldest one goes.
+/// Replies that are kept of one key, to different commands. Each new one copies the list; beyond this the oldest goes.
 const MOST: usize = 128;
 
 /// What an entry takes besides its key and its replies: the places in the cache's own tables, and of allocations.
@@ -39,7 +39,7 @@ pub(super) struct Entry(Arc<[Kept]>);
 
 impl Entry {
     /// Those of `before` that are still worth something, and this one. What was read over another connection may be
-    /// older than this: of that one's invalidations nobody knows whether they come before it is read from memory.
+    /// older than this, and its invalidations come over that connection: they may be too late.
     pub(super) fn with(before: Option<&Self>, kept: Kept, now: Moment) -> Self {
         let before = before.map_or(&[][..], |before| &before.0);
         let is_of_one = |other: &Kept| Arc::ptr_eq(&other.coverage, &kept.coverage) && !other.coverage.is_lost();

@@ -91,7 +91,7 @@ impl CachedRedis {
 
 fn passed<'a, T: Send + 'a>(passing: Passing<'a>, sent: RedisFuture<'a, T>) -> RedisFuture<'a, T> {
     if passing.is_nothing() {
-        // Its end is of no interest.
+        // There is nothing to forget at its end.
         return sent;
     }
     Box::pin(async move {

@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What the channels begin with over which a client of ours finds the same moment in two links.
+/// What the channels begin with over which marks are sent. A mark that comes over two links is the same moment in both.
 pub(super) const MARKER: &[u8] = b"__entra-redis:handover:";
 
 /// Which link of which line something has come over.
@@ -48,7 +48,7 @@ pub(super) struct Feed {
     pub(super) leaving: TopicSet,
     /// What the server refuses to end, and why.
     pub(super) unending: TopicMap<RedisError>,
-    /// The lines's task keeps it.
+    /// The line's task holds it.
     pub(super) link: Weak<Link>,
 }
 
@@ -88,8 +88,8 @@ impl Feed {
         }
     }
 
-    /// Whether what comes over it reaches the consumers, now or after what comes before it. What another link of its
-    /// line stands for does not.
+    /// Whether what comes over it reaches the consumers, now or after what comes before it. It does not while another
+    /// link of its line delivers the same.
     pub(super) fn counts(&self) -> bool {
         matches!(self.phase, Phase::Holding | Phase::Live)
     }

@@ -112,7 +112,7 @@ impl LineTask {
                 biased;
                 answer = &mut reply => return match answer.outcome {
                     Outcome::Answered(value) => Ok(value),
-                    // What is not confirmed in time is as good as lost: nobody knows what comes over this link.
+                    // Without a confirmation the link is given up: what it is subscribed to is not known.
                     _ => Err(Lost),
                 },
                 () = changed => {}
