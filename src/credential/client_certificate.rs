@@ -29,7 +29,7 @@ const ASSERTION_LIFETIME: Duration = Duration::from_secs(600);
 pub(super) struct ClientCertificateSource {
     endpoint: TokenEndpoint,
     certificate: ClientCertificate,
-    /// What the certificate holds, unless it is a file, which is read anew each time.
+    /// What the certificate holds, unless it is a file, which is read again each time.
     loaded: Option<Arc<Signer>>,
     clock: fn() -> SystemTime,
 }

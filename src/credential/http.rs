@@ -24,17 +24,15 @@ const USUAL_BODY: usize = 16 << 10;
 const LARGEST_BODY: usize = 1 << 20;
 
 /// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address
-/// of the Instance Metadata Service mostly swallows packets, and whoever waits ought to hear of it before `connect`
-/// gives up.
+/// of the Instance Metadata Service mostly swallows packets, and that has to be told before `connect` gives up.
 ///
-/// It is a fifth of `token_request_execution_timeout` by default, and of a longer one too: no constant is stricter than
-/// that.
+/// By default it is a fifth of `token_request_execution_timeout`; of a longer one it is a fifth, too.
 const LOCAL_CONNECT: Duration = Duration::from_secs(2);
 
 /// Makes requests.
 pub(super) struct Client {
     usual: reqwest::Client,
-    /// What it is made of anew for the sake of another time limit, if it asks the endpoints on this machine.
+    /// The TLS settings of a client that asks endpoints on this machine: with another time limit it is made again.
     local: Option<ClientConfig>,
 }
 
@@ -202,7 +200,7 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
     })
 }
 
-/// Whether it is the error of a request that was not sent, for want of a connection.
+/// Whether it is the error of a request that was not sent, because there was no connection.
 pub(super) fn is_unconnected(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()).is_some_and(reqwest::Error::is_connect)
 }

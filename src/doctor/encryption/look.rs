@@ -27,7 +27,7 @@ use tokio::{
 /// How long whoever does not speak TLS may take to say what it speaks.
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the server says to somebody who comes without TLS; nothing if it says nothing of Redis's.
+/// What the server says to a client without TLS; none if that is no reply of Redis's.
 pub(super) async fn plain_text(address: SocketAddr) -> Option<String> {
     let probe = async {
         let mut tcp = open_tcp(address).await.ok()?;
