@@ -86,7 +86,7 @@ struct Pushes(std::sync::Mutex<Option<UnboundedSender<PushInfo>>>);
 impl PushReceiver for Pushes {
     fn receive(&self, kind: PushKind, data: Vec<Value>) {
         if let Some(sender) = &*crate::lock::lock(&self.0) {
-            // Whoever has dropped the receiver wants none of them.
+            // It fails if the receiver was dropped: nobody wants them then.
             _ = sender.send(PushInfo { kind, data });
         }
     }

@@ -40,8 +40,8 @@ impl EntraRedis {
         Ok(Dedicated::new(session, Arc::clone(&self.manager)))
     }
 
-    /// An optimistic transaction: what `body` writes by its pipeline comes to be only if nobody has changed `keys`
-    /// since `body` began.
+    /// An optimistic transaction: what `body` writes by its pipeline is written only if nobody has changed `keys` since
+    /// `body` began.
     ///
     /// `keys` are watched, then `body` gets the connection, to read from, and an atomic pipeline, which it fills and
     /// sends over that connection. With `Ok(None)`, which `query_async` of the pipeline gives when a key has been

@@ -42,7 +42,7 @@ impl ClientCertificateSource {
         certificate: ClientCertificate,
         env: &ProcessEnv,
     ) -> Result<Self, Error> {
-        // Files too: what is wrong with them is told when somebody is there to read it.
+        // Files too, so that `connect` tells what is wrong with them.
         let signer = certificate.load()?;
         let loaded = (!certificate.is_file()).then(|| Arc::new(signer));
         Ok(Self { endpoint, certificate, loaded, clock: env.clock })

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 /// A token answer is a few kilobytes.
 const USUAL_BODY: usize = 16 << 10;
 
-/// What is longer is something else.
+/// An answer that is longer is no token.
 const LARGEST_BODY: usize = 1 << 20;
 
 /// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address
@@ -72,7 +72,7 @@ pub(super) struct Answer {
     pub(super) body: Zeroizing<Vec<u8>>,
     /// What was sent to get it: an error must not show it, however the server gives it back.
     pub(super) secret: Option<Secret>,
-    /// Who asked: what stands in the place of an id may be another secret.
+    /// The client id that was sent, in whose place there may be a secret by mistake.
     pub(super) client_id: String,
 }
 
@@ -169,7 +169,7 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         hint.into_iter().fold(error, Error::with_hint)
     };
     let mut response = request.send().await.map_err(failed)?;
-    // It grows past no token: what a vector outgrows stays in memory as it was.
+    // With room for a whole token: a vector that grows leaves a copy of it behind in memory.
     let mut body = Zeroizing::new(Vec::with_capacity(USUAL_BODY));
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > LARGEST_BODY {
@@ -211,7 +211,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stat
     std::iter::successors(Some(first), |error| behind(*error))
 }
 
-/// What an I/O error wraps is inside of it, not behind it.
+/// The cause of an error. Of an I/O error that is what it wraps, which is not its `source`.
 fn behind<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),

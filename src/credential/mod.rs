@@ -231,7 +231,7 @@ impl Credential {
 
     /// A credential of the Azure SDK for Rust, of `azure_identity` for example.
     ///
-    /// It is asked for the [`scope`](Self::scope) as often as a token is to be renewed; what it caches, it caches.
+    /// It is asked for the [`scope`](Self::scope) as often as a token is to be renewed, and may cache tokens itself.
     #[cfg(feature = "azure-core")]
     pub fn azure_core(credential: Arc<dyn azure_core::credentials::TokenCredential>) -> Self {
         Self::of(Kind::AzureCore(credential))

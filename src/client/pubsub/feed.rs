@@ -36,7 +36,7 @@ pub(super) enum Phase {
     Over,
 }
 
-/// One link's share.
+/// One link of a line, and what it is subscribed to.
 pub(super) struct Feed {
     pub(super) id: u64,
     pub(super) phase: Phase,
@@ -111,12 +111,12 @@ impl Feed {
     }
 }
 
-/// What somebody has to do about a push.
+/// What is to be done after a push, without the lock.
 #[derive(Default)]
 pub(super) struct Upshot {
-    /// Who has something to read.
+    /// Those of the consumers that have something to read.
     pub(super) wakers: Vec<Waker>,
-    /// A subscription has ended that nobody has ended here: its slot has moved.
+    /// The server has ended a subscription by itself: its slot has moved.
     pub(super) has_moved: bool,
 }
 
@@ -201,7 +201,7 @@ impl State {
 
     /// A mark has come: of two links of a line the old one counts before it, and the new one after it.
     fn marked(&mut self, at: At, marker: &[u8], mark: &[u8], wakers: &mut Vec<Waker>) {
-        // One of an earlier attempt may be late.
+        // A mark of an earlier attempt may come late.
         let is_it = |line: &&mut Line| line.marker == marker && line.mark.as_deref() == Some(mark);
         let Some(line) = self.lines.get_mut(&at.line).filter(is_it) else {
             return;

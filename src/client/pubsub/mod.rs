@@ -1,4 +1,8 @@
 //! Subscriptions that outlive tokens, connections and nodes.
+//!
+//! A *topic* is a channel, a pattern or a sharded channel. A *consumer* wants some topics, and has a *mailbox* that its
+//! stream reads from. A *line* is what is subscribed to at one node, over one link; a *feed* is one link of it, of
+//! which there are two while one takes over from the other.
 
 mod delivery;
 #[cfg(test)]

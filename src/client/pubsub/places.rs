@@ -19,7 +19,7 @@ pub(super) struct Places {
 
 impl Places {
     /// Puts topics that have no place, and, if the cluster has changed, all of them, at the lines where they belong;
-    /// `start` is given lines that are new. Whether there are any left for which nobody is known.
+    /// `start` is given lines that are new. True if there are topics left for which no node is known.
     pub(super) fn look(
         &mut self,
         core: &Core,

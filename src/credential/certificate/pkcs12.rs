@@ -103,7 +103,7 @@ fn of_base64(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     (decoded.first() == Some(&ber::SEQUENCE)).then_some(decoded)
 }
 
-/// That this is something else, and what, if that can be told.
+/// The error of bytes that are no PKCS#12, with what they are if that can be told.
 fn is_not(bytes: &[u8], element: Option<&Element<'_>>) -> Error {
     let tags =
         element.map(|element| element.parts().iter().map(|part| part.tag).collect::<Vec<_>>()).unwrap_or_default();
