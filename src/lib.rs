@@ -36,8 +36,8 @@
 //! - `pkcs12`: certificates of app registrations in PKCS#12 (PFX) files, besides PEM. It is not on by default, because
 //!   it brings 70 crates.
 //! - `emulator`: a local Entra ID, IMDS and Azure Managed Redis, for examples and tests, in the module of that name.
-//! - `cli`: the program `entra-redis`, with a demo, a doctor, tokens, the emulator and load. Nothing of it is below a
-//!   user of the library.
+//! - `cli`: the program `entra-redis`, with a demo, a doctor, tokens, the emulator and load. A program that uses the
+//!   library does not need it.
 //! - `metrics`: connections, commands and tokens in figures for the `metrics` facade, from which exporters for
 //!   Prometheus and others take them. They go to the recorder that is installed when [`EntraRedis::connect`] is called:
 //!   durations as they are measured, the rest once a second.
@@ -118,7 +118,7 @@ pub use secret::Secret;
 pub use token::{AccessToken, TokenFuture, TokenManagerConfig, TokenSource};
 pub use transport::tls::Tls;
 
-/// The version of the `redis` crate that this crate's public API speaks.
+/// The version of the `redis` crate whose types are in this crate's public API.
 pub use redis;
 
 #[cfg(doctest)]

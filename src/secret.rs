@@ -16,7 +16,7 @@ pub(crate) use unknown::{jwts_in, scrub_jwts, scrub_unknown};
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// No more of somebody else's text is looked at, or shown.
+/// What a server or a tool says is cut off after this, and neither looked at nor shown further.
 const LONGEST_TEXT: usize = 16 << 10;
 
 /// A token, secret, key or password: redacted in `Debug`, without `Display`, wiped from memory on drop.
@@ -35,7 +35,7 @@ impl Secret {
         &self.0
     }
 
-    /// `text` with every part of this secret blanked, however it is written, for texts of somebody who has seen it.
+    /// `text` with every part of this secret blanked, however it is written: for what a server says that was sent it.
     ///
     /// No piece of six characters is left (of a secret of less than twelve, of half of its length, but of four at
     /// least), in whatever case, and with whatever line breaks and punctuation in between; as it is, in escapes, in

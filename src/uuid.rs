@@ -15,7 +15,7 @@ pub(crate) fn random() -> Result<String, Unspecified> {
         if matches!(i, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        // A `String` takes everything.
+        // Writing to a `String` does not fail.
         _ = write!(text, "{byte:02x}");
     }
     Ok(text)

@@ -30,15 +30,14 @@ use tokio::runtime::Handle;
 /// | `fred` | a `CredentialProvider` of fred | yes; on a cluster over RESP2 only |
 /// | `rustis` | a `CredentialsProvider` of rustis | no: they end when their token expires, and are dialled again |
 ///
-/// One value serves any number of clients and connections, of different clients too: a clone is the same actor. Tokens
-/// are fetched as long as this value, a clone, or a stream of the `redis` crate's exists; so as long as a client has
-/// it.
+/// One value serves any number of clients, of different kinds too: a clone is the same actor. Tokens are fetched as
+/// long as this value, a clone, or a stream of the `redis` crate's exists, and so as long as a client has it.
 ///
 /// # Errors
 ///
-/// A client is told that there is no valid token when there is none, with the reason, as this crate says it. Failed
-/// renewals are nobody's business while the old token is good.
-// The examples are where the traits are implemented.
+/// A client is told when there is no valid token, and why, by this crate's error. A renewal that fails is not told
+/// while the old token is good.
+// The implementations of the traits have the examples.
 #[derive(Clone)]
 pub struct EntraCredentials(Tokens);
 

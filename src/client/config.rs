@@ -39,7 +39,7 @@ pub struct Config {
     pub(crate) credential: Credential,
     pub(crate) username: Option<UserName>,
     pub(crate) token_manager: TokenManagerConfig,
-    /// None if the program has not set it, as with the next one.
+    /// None if the program has not set it; so with the protocol.
     pub(super) tls: Option<Tls>,
     pub(super) protocol: Option<ProtocolVersion>,
     pub(crate) topology: Topology,
@@ -60,7 +60,7 @@ pub struct Config {
     pub(crate) retry_reads: bool,
     pub(crate) resolver: Resolver,
     pub(crate) client_name: Option<String>,
-    /// What `connect` says of settings that were read from a file.
+    /// The error of `connect` if settings that were read from a file are wrong.
     pub(crate) problem: Option<Error>,
     /// Where `EntraRedis::open` connects to.
     pub(crate) destination: Destination,
@@ -120,9 +120,10 @@ impl Config {
         Ok(Self::new(Credential::from_env()?).endpoint_from_env())
     }
 
-    /// The defaults with [`Credential::from_env`], for [`EntraRedis::open`](crate::EntraRedis::open):
-    /// `rediss://[user@]host[:port][/0][?protocol=resp2]`. Without a port, it is 10000, that of Azure Managed Redis;
-    /// with a name of Azure Cache for Redis, 6380. [`credential`](Self::credential) sets another credential.
+    /// The defaults with [`Credential::from_env`], and a URL that says where
+    /// [`EntraRedis::open`](crate::EntraRedis::open) connects to: `rediss://[user@]host[:port][/0][?protocol=resp2]`.
+    /// Without a port, it is 10000, that of Azure Managed Redis; with a name of Azure Cache for Redis, 6380.
+    /// [`credential`](Self::credential) sets another credential.
     ///
     /// ```
     /// use entra_redis::{Config, Credential};
@@ -145,9 +146,8 @@ impl Config {
         Ok(Self::new(Credential::from_env_later()).at(target))
     }
 
-    /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to; default what [`from_url`](Self::from_url) was
-    /// given, or what the environment says, with
-    /// [`endpoint_from_env`](Self::endpoint_from_env).
+    /// Where [`EntraRedis::open`](crate::EntraRedis::open) connects to, in place of what [`from_url`](Self::from_url)
+    /// or [`endpoint_from_env`](Self::endpoint_from_env) says.
     pub fn endpoint(mut self, host: impl Into<String>, port: u16) -> Self {
         self.destination = Destination::Said(Target::new(host.into(), port));
         self
@@ -258,7 +258,8 @@ impl Config {
         self
     }
 
-    /// Where the nodes of a cluster are dialled, by the host and port that the topology calls them; default there.
+    /// Where the nodes of a cluster are dialled: `map` is given the host and the port that the topology names, which
+    /// are dialled by default.
     ///
     /// For port forwarding and the like. Certificates of nodes are verified by the name that `connect` was given (Azure
     /// names IP addresses, and issues certificates for DNS names), unless this gives another one.
@@ -297,7 +298,7 @@ impl Config {
         self
     }
 
-    /// Looks up the addresses of the cache, anew for every connection; default the operating system's resolver.
+    /// Looks up the addresses of the cache, for every connection again; default the operating system's resolver.
     ///
     /// It is given the host and the port; connections go to the ports of the addresses that it returns, in their order.
     /// TLS verifies the configured host name all the same. Nodes that a cluster names by IP addresses are not looked

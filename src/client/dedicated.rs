@@ -18,14 +18,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// Dropped, it goes to the next caller if nothing is left on it: nothing is watched, no transaction is open, the
 /// database is 0 again, nothing like a name or tracking has been set, and no reply is outstanding. Otherwise its
 /// connection is closed, once all that was sent over it is answered, for which the command timeout is waited at most;
-/// at once if a command that blocks is under way. Those who have one count as handles: the connection manager ends with
-/// the last of all.
+/// at once if a command that blocks is under way. It counts as a handle: the connection manager ends with the last one
+/// of all.
 ///
-/// - The future of a command that is dropped before its end closes the connection in the same way: what it was about is
-///   not known. The command runs nevertheless, unless it is one that blocks.
+/// - A command whose future is dropped before its end closes the connection in the same way, because what it has done
+///   to the connection is not known. The command runs nevertheless, unless it is one that blocks.
 /// - `CLIENT REPLY OFF` and `SKIP` are kept on this side: Redis sends the replies, and they are dropped here. So no
 ///   reply is taken for another one's.
-/// - On a cluster all keys are those of its node, and `MOVED` is answered to the caller.
+/// - On a cluster it serves the keys of its node alone, and the caller gets `MOVED` for others.
 /// - `AUTH`, `HELLO`, `RESET`, `QUIT`, `MONITOR` and subscriptions are refused.
 ///
 /// # Errors
@@ -71,8 +71,8 @@ impl Dedicated {
 
     /// What Redis sends on this connection without being asked, after `CLIENT TRACKING ON` for example, on RESP3
     /// connections; over RESP2 there is nothing. The receiver ends with the connection. Nothing is dropped, so that
-    /// what is not received is kept in memory; only the first receiver gets anything. The connection is closed when it
-    /// is dropped.
+    /// what is not received is kept in memory; only the first receiver gets anything. After this call the connection
+    /// goes to no other caller: it is closed when the `Dedicated` is dropped.
     pub fn pushes(&mut self) -> UnboundedReceiver<PushInfo> {
         let (sender, receiver) = unbounded_channel();
         self.session.hand_pushes_to(Arc::new(Pushes(std::sync::Mutex::new(Some(sender)))));
@@ -86,7 +86,7 @@ struct Pushes(std::sync::Mutex<Option<UnboundedSender<PushInfo>>>);
 impl PushReceiver for Pushes {
     fn receive(&self, kind: PushKind, data: Vec<Value>) {
         if let Some(sender) = &*crate::lock::lock(&self.0) {
-            // Whoever has dropped the receiver wants none of them.
+            // It fails if the receiver was dropped: nobody wants them then.
             _ = sender.send(PushInfo { kind, data });
         }
     }

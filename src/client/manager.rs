@@ -100,7 +100,7 @@ impl ConnectionManager {
     /// most, and ends everything: when it returns, no task of this connection manager's is left.
     ///
     /// What is not answered by then fails as if its connection had been lost. Calling it again, from anywhere, waits
-    /// for the same end; whoever gives up on it cuts nothing short for the others.
+    /// for the same end; a caller that drops its future cuts nothing short for the others.
     pub async fn shutdown(&self) {
         self.core.availability.close();
         // The lock makes a second caller wait until the first is through.

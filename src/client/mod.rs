@@ -53,15 +53,15 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 /// and `XREADGROUP` with `BLOCK`, `WAIT` and `WAITAOF` have a connection to themselves for as long as they block, one
 /// of [`max_leased`](Config::max_leased), so that they hold up nobody else.
 ///
-/// - Their timeouts are Redis's, from the call on, and 0 is for ever. Their deadline is their own timeout plus the
-///   [`command_timeout`](Config::command_timeout). If all `max_leased` connections are in use, they fail after the
-///   command timeout, unsent; one that has had a connection and has to go elsewhere waits for another one until its
-///   deadline.
+/// - Their timeouts mean what they mean to Redis, counted from the call, and 0 is for ever. Their deadline is their own
+///   timeout plus the [`command_timeout`](Config::command_timeout). If all `max_leased` connections are in use, they
+///   fail after the command timeout, unsent; one that has had a connection and has to go elsewhere waits for another
+///   one until its deadline.
 /// - They block in slices, each of which Redis itself ends by its timeout; between two of them the connection is given
-///   the new token. The order in which Redis serves those that wait begins anew with each slice.
+///   the new token. Redis serves callers in the order in which they began to wait; each slice begins to wait again.
 /// - They go on over another connection when theirs is lost, and at another node when their slot has moved. An element
 ///   that Redis has popped at the moment when a connection broke is gone with it, as it is for every client of Redis.
-///   Where that matters use `BLMOVE`, which has it in another list, or a consumer group, where it is pending.
+///   Where that matters use `BLMOVE`, which keeps it in another list, or a consumer group, which keeps it as pending.
 /// - Dropping the future closes the connection. An element that has been popped at that moment is gone, too.
 /// - `XREAD` with `$` reads what is added after the call, without a gap between slices: the last id is asked for with
 ///   `XREVRANGE` first. Where an access policy does not allow that, its error is returned.
@@ -87,25 +87,25 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 ///
 /// # On a cluster
 ///
-/// On a cache with the OSS cluster policy, each command goes to the node that owns the slot of its keys, and follows
-/// that node's word if it names another one. What differs from a single endpoint:
+/// On a cache with the OSS cluster policy, each command goes to the node that owns the slot of its keys, and on to
+/// another one if that node names it. What differs from a single endpoint:
 ///
 /// - The order above holds across nodes: a command for another node waits, within its deadline, until what the handle
 ///   has sent without waiting for the reply is answered, or its connection has been silent for a second. A pipeline is
 ///   taken apart by nodes: within it there is order between commands for one node, and so on one key, and none between
 ///   nodes. Its replies come in the order of its commands.
-/// - An atomic pipeline has all its keys in one slot, as those with the same part in braces are (`{user:1}:name`). It
-///   is refused otherwise, before anything is sent, with the code `CROSSSLOT`. So does Redis refuse other commands
+/// - All keys of an atomic pipeline must be in one slot, as keys with the same part in braces are (`{user:1}:name`).
+///   Otherwise it is refused before anything is sent, with the code `CROSSSLOT`. Redis itself refuses other commands
 ///   and scripts with keys in several slots.
-/// - `MGET`, `MSET`, `DEL`, `UNLINK`, `EXISTS`, `TOUCH`, `JSON.MGET`, `JSON.MSET` and `TS.MADD` take keys of any
-///   slots, and are atomic no more. An error of a write that other nodes have done says which keys are done, by the
-///   places of the arguments.
+/// - `MGET`, `MSET`, `DEL`, `UNLINK`, `EXISTS`, `TOUCH`, `JSON.MGET`, `JSON.MSET` and `TS.MADD` take keys of any slots,
+///   and are not atomic then. An error of a write that other nodes have done says which keys are done, by the places of
+///   the arguments.
 /// - `DBSIZE`, `KEYS`, `FLUSHALL`, `FLUSHDB`, `SCRIPT LOAD`, `FUNCTION LOAD`, `CONFIG SET` and the like go to all
 ///   nodes, and fail if one of them fails. `SCAN` has one cursor over all nodes. `INFO` and other reports are maps,
 ///   from the addresses of the nodes to what each says. The guide has a table of all of them.
-/// - Commands without keys go to any node; `PUBLISH` to the same one for the same channel, as long as that is up. One
-///   that this crate does not know is taken to have its key as its first argument; if the guess is wrong, the server
-///   names the right node.
+/// - Commands without keys go to any node; `PUBLISH` to the same node for the same channel, as long as that is up. The
+///   first argument of a command that this crate does not know is taken for its key; if that is wrong, the server names
+///   the right node.
 ///
 /// The iterators of `SCAN`, `HSCAN`, `SSCAN` and `ZSCAN` miss nothing when another server takes over or a slot moves:
 /// they begin again there, so that elements may come twice, as with Redis itself. The guide's page on clusters says
@@ -113,17 +113,22 @@ pub use pubsub::{Delivery, GapReason, PubSub, PubSubSink, PubSubStream, Topic};
 ///
 /// # Errors
 ///
-/// Commands fail with a [`redis::RedisError`]: `is_timeout()` after the `command_timeout`, `is_connection_dropped()`
-/// when the connection broke while the command was in flight (it may or may not have run, so it is not sent again),
-/// [`AuthenticationFailed`](redis::ErrorKind::AuthenticationFailed) while there is no valid token, with the identity
-/// provider's own reason, and what Redis answers; `is_io_error()`, with
-/// [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) inside, while `max_in_flight` others have no answer (not
-/// sent); kind `Client` for what a shared connection cannot carry, and after `shutdown` (not sent); kind `Parse` for a
-/// reply that cannot be read (it has run). [`Error::from_redis`] gives this crate's error.
+/// Commands fail with a [`redis::RedisError`], out of which [`Error::from_redis`] takes this crate's error:
+///
+/// - `is_timeout()`: there was no reply within the `command_timeout`.
+/// - `is_connection_dropped()`: the connection broke while the command was in flight. It may or may not have run, so it
+///   is not sent again.
+/// - [`AuthenticationFailed`](redis::ErrorKind::AuthenticationFailed): there is no valid token, for the reason that the
+///   identity provider gave.
+/// - `is_io_error()`, with [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) inside: `max_in_flight` others have
+///   no answer. It was not sent.
+/// - Kind `Client`: a shared connection cannot carry it, or it came after `shutdown`. It was not sent.
+/// - Kind `Parse`: the reply cannot be read. The command has run.
+/// - Any other: what Redis has answered.
 #[derive(Clone, Debug)]
 pub struct EntraRedis {
     manager: Arc<ConnectionManager>,
-    /// Of the commands of this clone.
+    /// What is remembered of the commands that this clone has sent.
     memory: Memory,
 }
 
@@ -148,7 +153,7 @@ impl EntraRedis {
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) if it says nothing of that; otherwise as
+    /// [`Configuration`](crate::ErrorKind::Configuration) if it does not say where; otherwise as
     /// [`connect`](Self::connect).
     pub async fn open(config: Config) -> Result<Self, Error> {
         config.validate()?;
@@ -181,7 +186,7 @@ impl EntraRedis {
     /// [`Configuration`](crate::ErrorKind::Configuration) naming the variables that are missing, malformed, or
     /// contradict each other; otherwise as [`connect`](Self::connect).
     pub async fn from_env() -> Result<Self, Error> {
-        // What is missing of the cache is told first.
+        // First, so that a missing host is told before a missing credential.
         Target::of_variables(variable)?;
         Self::open(Config::from_env()?).await
     }
@@ -222,7 +227,7 @@ impl EntraRedis {
     }
 
     /// Sends a command that is not plain, or not to a single endpoint.
-    // Apart, as it needs much of the stack.
+    // A function of its own, because it needs much of the stack.
     #[inline(never)]
     fn send_unusual<'a>(&'a mut self, cmd: &'a Cmd, profile: Profile) -> RedisFuture<'a, Value> {
         if let Err(error) = guard::check(profile) {

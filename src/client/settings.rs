@@ -20,7 +20,7 @@ use shapes::{CloudName, Identity, OverloadName, Protocol, StartupName, Time, Tls
 /// With the feature `serde`. Fields have the names of the setters; those that are missing have their defaults, and
 /// those that are not known are refused. Durations are texts with a unit: `"5s"`, `"250ms"`, `"3min"`, `"1h 30min"`.
 /// Secrets are references, `{ env = "NAME" }` or `{ file = "path" }`, and are read when the settings are. What is wrong
-/// with them, or with the URL, is told by `connect`: no reader of settings is given the chance to show their line.
+/// with them, or with the URL, is told by `connect`, because readers of settings show the line that an error is about.
 ///
 /// ```
 /// use entra_redis::Config;

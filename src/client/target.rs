@@ -5,10 +5,10 @@ use percent_encoding::percent_decode_str;
 use redis::ProtocolVersion;
 use reqwest::Url;
 
-/// Azure Managed Redis listens there.
+/// The port of Azure Managed Redis.
 const PORT: u16 = 10_000;
 
-/// Azure Cache for Redis listens there with TLS, under these names in the clouds that have it.
+/// The port of Azure Cache for Redis with TLS, and its names in the clouds that have it.
 pub(crate) const CLASSIC_PORT: u16 = 6380;
 pub(crate) const CLASSIC_DOMAINS: [&str; 3] =
     [".redis.cache.windows.net", ".redis.cache.usgovcloudapi.net", ".redis.cache.chinacloudapi.cn"];
@@ -23,7 +23,7 @@ const CONNECTOR_HOST: &str = "AZURE_REDIS_HOST";
 const WITH_PASSWORD: &str = "holds a password, which is not used: Microsoft Entra ID authenticates with tokens, of the \
                              credential; remove it from the URL (a user name may stay)";
 
-/// A PEM file. The emulator names its own by that.
+/// Names a PEM file with the certificate authorities to trust; the emulator exports its own by this name.
 const CA_FILE: &str = "REDIS_CA_CERT";
 
 /// Where `EntraRedis::open` connects to.
@@ -159,7 +159,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 pub(crate) fn usual_port(host: &str) -> u16 {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let is_classic = CLASSIC_DOMAINS.iter().any(|domain| {
-        // `NAME.redis.cache.windows.net`; one with a region behind its name is of Azure Managed Redis.
+        // With a region, as in `NAME.REGION.redis.cache.windows.net`, it is a name of Azure Managed Redis.
         host.strip_suffix(domain).is_some_and(|rest| !rest.trim_end_matches(".privatelink").contains('.'))
     });
     if is_classic { CLASSIC_PORT } else { PORT }

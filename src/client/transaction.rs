@@ -40,8 +40,8 @@ impl EntraRedis {
         Ok(Dedicated::new(session, Arc::clone(&self.manager)))
     }
 
-    /// An optimistic transaction: what `body` writes by its pipeline comes to be only if nobody has changed `keys`
-    /// since `body` began.
+    /// An optimistic transaction: what `body` writes by its pipeline is written only if nobody has changed `keys` since
+    /// `body` began.
     ///
     /// `keys` are watched, then `body` gets the connection, to read from, and an atomic pipeline, which it fills and
     /// sends over that connection. With `Ok(None)`, which `query_async` of the pipeline gives when a key has been
@@ -58,8 +58,8 @@ impl EntraRedis {
     /// alone. One whose keys are on both sides, or that uses others too, waits for the end of that, within the command
     /// timeout.
     ///
-    /// In a task that may move between threads (`tokio::spawn`), `body` takes what it uses by value (`async move`): of
-    /// one that borrows, the compiler does not find out yet that it may be sent to another thread.
+    /// In a task that may move between threads (`tokio::spawn`), `body` takes what it uses by value (`async move`): the
+    /// compiler does not see yet that one that borrows may be sent to another thread.
     ///
     /// ```
     /// # use entra_redis::EntraRedis;
@@ -101,7 +101,7 @@ impl EntraRedis {
                 Err(error) => Err(error),
             };
             if con.is_open() && con.session().is_watching() {
-                // What is left if that fails is nobody's: the connection is closed then.
+                // If that fails the connection is closed, and nothing is watched either.
                 _ = redis::cmd(if con.session().is_in_multi() { "DISCARD" } else { "UNWATCH" })
                     .exec_async(&mut con)
                     .await;
@@ -111,8 +111,7 @@ impl EntraRedis {
                 _ if con.session().may_have_committed() => return Err(result.err().unwrap_or_else(uncertain)),
                 Ok(None) => {
                     if con.session().is_asking() {
-                        // What its keys' owner has said was about this attempt: until the next one they may have come
-                        // back.
+                        // The redirect was for this attempt: by the next one the keys may have come back.
                         start = again.start();
                     }
                     // Others may need the connection while this one waits.

@@ -71,7 +71,7 @@ impl Authority {
         &self.0
     }
 
-    /// Plain HTTP on a loopback address, which the constructor allows nothing else to be.
+    /// Whether it is plain HTTP, which the constructor allows on a loopback address only.
     pub(super) fn is_local(&self) -> bool {
         self.0.scheme() == "http"
     }

@@ -130,7 +130,7 @@ impl ClientCertificate {
         };
         let (certificates, key) = match &self.format {
             Format::Pem => from_pem(content)?,
-            // In UTF-16 it is told so.
+            // PEM in UTF-16 is an error that says so.
             Format::Either(_) if pem::contains(&pem::plain(SETTING, content)?, pem::MARK) => from_pem(content)?,
             Format::Pkcs12(password) | Format::Either(password) => pkcs12::read(content, password)?,
         };

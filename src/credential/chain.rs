@@ -12,7 +12,7 @@ pub(super) struct Member {
     pub(super) name: &'static str,
     /// What gives its tokens, or why it cannot be asked at all.
     pub(super) source: Result<Arc<dyn TokenSource>, Error>,
-    /// Whether the environment describes it in full: it is meant then, and nobody else, even if it cannot be used.
+    /// Whether the environment describes it in full: then it is the one that is meant, even if it cannot be used.
     pub(super) described: bool,
 }
 

@@ -29,7 +29,7 @@ const ASSERTION_LIFETIME: Duration = Duration::from_secs(600);
 pub(super) struct ClientCertificateSource {
     endpoint: TokenEndpoint,
     certificate: ClientCertificate,
-    /// What the certificate holds, unless it is a file, which is read anew each time.
+    /// What the certificate holds, unless it is a file, which is read again each time.
     loaded: Option<Arc<Signer>>,
     clock: fn() -> SystemTime,
 }
@@ -42,7 +42,7 @@ impl ClientCertificateSource {
         certificate: ClientCertificate,
         env: &ProcessEnv,
     ) -> Result<Self, Error> {
-        // Files too: what is wrong with them is told when somebody is there to read it.
+        // Files too, so that `connect` tells what is wrong with them.
         let signer = certificate.load()?;
         let loaded = (!certificate.is_file()).then(|| Arc::new(signer));
         Ok(Self { endpoint, certificate, loaded, clock: env.clock })

@@ -20,21 +20,19 @@ use zeroize::Zeroizing;
 /// A token answer is a few kilobytes.
 const USUAL_BODY: usize = 16 << 10;
 
-/// What is longer is something else.
+/// An answer that is longer is no token.
 const LARGEST_BODY: usize = 1 << 20;
 
 /// How long the endpoints on this machine, or next to it, may take to accept a connection. Away from Azure, the address
-/// of the Instance Metadata Service mostly swallows packets, and whoever waits ought to hear of it before `connect`
-/// gives up.
+/// of the Instance Metadata Service mostly swallows packets, and that has to be told before `connect` gives up.
 ///
-/// It is a fifth of `token_request_execution_timeout` by default, and of a longer one too: no constant is stricter than
-/// that.
+/// By default it is a fifth of `token_request_execution_timeout`; of a longer one it is a fifth, too.
 const LOCAL_CONNECT: Duration = Duration::from_secs(2);
 
 /// Makes requests.
 pub(super) struct Client {
     usual: reqwest::Client,
-    /// What it is made of anew for the sake of another time limit, if it asks the endpoints on this machine.
+    /// The TLS settings of a client that asks endpoints on this machine: with another time limit it is made again.
     local: Option<ClientConfig>,
 }
 
@@ -74,7 +72,7 @@ pub(super) struct Answer {
     pub(super) body: Zeroizing<Vec<u8>>,
     /// What was sent to get it: an error must not show it, however the server gives it back.
     pub(super) secret: Option<Secret>,
-    /// Who asked: what stands in the place of an id may be another secret.
+    /// The client id that was sent, in whose place there may be a secret by mistake.
     pub(super) client_id: String,
 }
 
@@ -171,7 +169,7 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         hint.into_iter().fold(error, Error::with_hint)
     };
     let mut response = request.send().await.map_err(failed)?;
-    // It grows past no token: what a vector outgrows stays in memory as it was.
+    // With room for a whole token: a vector that grows leaves a copy of it behind in memory.
     let mut body = Zeroizing::new(Vec::with_capacity(USUAL_BODY));
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > LARGEST_BODY {
@@ -213,7 +211,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stat
     std::iter::successors(Some(first), |error| behind(*error))
 }
 
-/// What an I/O error wraps is inside of it, not behind it.
+/// The cause of an error. Of an I/O error that is what it wraps, which is not its `source`.
 fn behind<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),

@@ -46,7 +46,7 @@ const REDIS_SCOPE: &str = "https://redis.azure.com/.default";
 /// Who connects: a service principal, a managed identity, a developer, or a token source of your own.
 ///
 /// Settings are checked when `connect` is called. A credential fetches and does nothing else: it neither caches nor
-/// retries, which is the token actor's business.
+/// retries: the token actor does.
 #[derive(Clone)]
 #[must_use]
 pub struct Credential {
@@ -207,11 +207,10 @@ impl Credential {
     ///
     /// IMDS is looked for during one second before it is asked, and recognized by its own answers: the header
     /// `Server: IMDS/…`, a header `x-ms-…`, or JSON in one of the forms of its errors. Whatever else answers at its
-    /// address, a proxy, Docker Desktop or another cloud, is passed over, and so is a refusal in no form of IMDS's that
-    /// follows the search. Some answers that follow it may be anybody's: a status of 500 or more, 408, 429, and 410, or
-    /// 404 with a JSON object, as IMDS answers while it is being updated. They are taken for IMDS's and end the search,
-    /// and it is asked again: it was found a moment ago, and an update or an outage must not make a service somebody
-    /// else.
+    /// address, a proxy, Docker Desktop or another cloud, is passed over, and so is a later refusal that has no form of
+    /// IMDS's. Some answers after the search may be anybody's: a status of 500 or more, 408, 429, and 410, or 404 with
+    /// a JSON object, as IMDS answers while it is being updated. They are taken for IMDS's and end the search, and it
+    /// is asked again: it was found a moment ago, and an update or an outage must not make a service somebody else.
     ///
     /// `AZURE_TOKEN_CREDENTIALS` narrows the choice: `prod` (what runs on Azure), `dev` (the tools), or one of
     /// `EnvironmentCredential`, `WorkloadIdentityCredential`, `ManagedIdentityCredential`, `AzureCliCredential`,
@@ -232,7 +231,7 @@ impl Credential {
 
     /// A credential of the Azure SDK for Rust, of `azure_identity` for example.
     ///
-    /// It is asked for the [`scope`](Self::scope) as often as a token is to be renewed; what it caches, it caches.
+    /// It is asked for the [`scope`](Self::scope) as often as a token is to be renewed, and may cache tokens itself.
     #[cfg(feature = "azure-core")]
     pub fn azure_core(credential: Arc<dyn azure_core::credentials::TokenCredential>) -> Self {
         Self::of(Kind::AzureCore(credential))
@@ -245,17 +244,17 @@ impl Credential {
     /// |---|---|
     /// | `AZURE_TOKEN_CREDENTIALS` | the [default chain](Self::default_chain), or what it names |
     /// | `AZURE_REDIS_CLIENTID`, `AZURE_REDIS_TENANTID`, `AZURE_REDIS_CLIENTSECRET` | service principal with a secret, as [Azure's Service Connector](https://learn.microsoft.com/azure/service-connector/how-to-integrate-redis-cache) sets it |
-    /// | `AZURE_REDIS_CLIENTID` | the same's user-assigned managed identity; with `AZURE_FEDERATED_TOKEN_FILE` and a tenant id, workload identity |
+    /// | `AZURE_REDIS_CLIENTID` | user-assigned managed identity, as the Service Connector sets it; with `AZURE_FEDERATED_TOKEN_FILE` and a tenant id, workload identity |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_SECRET` | service principal with a secret |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH` | service principal with a certificate: a PEM file or, with the feature `pkcs12`, a PKCS#12 file, with `AZURE_CLIENT_CERTIFICATE_PASSWORD`; its chain is sent if `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` is `1` or `true` |
     /// | `AZURE_CLIENT_ID`, `AZURE_TENANT_ID`, `AZURE_FEDERATED_TOKEN_FILE` | workload identity |
     /// | `AZURE_CLIENT_ID` | user-assigned managed identity with this client id |
     /// | none of them | system-assigned managed identity |
     ///
-    /// `AZURE_AUTHORITY_HOST` sets the [authority host](Self::authority_host) of the first three kinds, and
-    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` the address of IMDS. An empty variable counts as unset. A secret, a
-    /// certificate or a token file is no reason to look further down the table if the ids that belong to it are
-    /// missing: that is an error, or somebody else than was meant would connect.
+    /// `AZURE_AUTHORITY_HOST` sets the [authority host](Self::authority_host) of service principals and workload
+    /// identities, and `AZURE_POD_IDENTITY_AUTHORITY_HOST` the address of IMDS. An empty variable counts as unset. A
+    /// secret, a certificate or a token file is no reason to look further down the table if the ids that belong to it
+    /// are missing: that is an error, or somebody else than was meant would connect.
     ///
     /// # Errors
     ///
@@ -275,7 +274,7 @@ impl Credential {
         Ok(Self::of(Kind::Custom(source)))
     }
 
-    /// The same, with the errors of `connect`.
+    /// As [`from_env`](Self::from_env), whose errors `connect` gives.
     pub(crate) fn from_env_later() -> Self {
         Self::of(Kind::OfEnvironment)
     }

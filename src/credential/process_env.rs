@@ -18,7 +18,7 @@ pub(super) struct ProcessEnv {
 
 impl ProcessEnv {
     pub(super) fn of_process() -> Self {
-        // Variables that are not Unicode are nobody's settings here, and must not panic as `env::vars` does.
+        // Those that are not Unicode are passed over: `env::vars` would panic.
         let unicode =
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let (arc_tokens, himds) = arc_paths();

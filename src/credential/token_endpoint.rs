@@ -85,7 +85,7 @@ impl TokenEndpoint {
     }
 
     /// Exchanges an assertion for a token. One that came too late or too early, by a file that was just being renewed
-    /// or by a clock that is wrong, is made anew and exchanged at once, a single time; `fresh` is told what time it is
+    /// or by a clock that is wrong, is made again and exchanged at once, a single time; `fresh` is told what time it is
     /// by Entra ID's clock then.
     pub(super) async fn token_for_assertion<F, R>(&self, fresh: F) -> Result<AccessToken, Error>
     where

@@ -13,7 +13,7 @@ use redis::{ServerError, Value};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// It goes by itself, if it cannot be deleted.
+/// The key expires after this, in case it cannot be deleted.
 const EXPIRY_SECONDS: u32 = 60;
 
 const PINGS: usize = 100;

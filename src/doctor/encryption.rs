@@ -1,4 +1,4 @@
-//! TLS: which version, and by whom and for whom the certificate is that the server shows, or somebody on the way.
+//! TLS: which version; and who issued the certificate that is shown, by the server or by somebody on the way, for whom.
 
 mod look;
 

@@ -58,7 +58,7 @@ pub struct Doctor {
     pub access_keys: Vec<String>,
 }
 
-/// How long the whole walk may take. Somebody waits for thirty seconds, and for no more.
+/// How long the whole walk may take: a report is there within thirty seconds.
 const LIMIT: Duration = Duration::from_secs(29);
 
 /// Why the steps after a lost connection are not reached.

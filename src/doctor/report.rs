@@ -61,7 +61,7 @@ pub enum State {
     NotReached,
 }
 
-/// The word for all steps.
+/// The verdict on all steps together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -94,7 +94,7 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The word for all steps.
+    /// The verdict on all steps together.
     pub verdict: Verdict,
     /// The steps, in order, each of them once.
     pub steps: Vec<Step>,

@@ -1,9 +1,9 @@
 //! The time by which replies are kept.
 //!
-//! It is the wall clock's: the monotonic one stands still while a machine is suspended, and with it the age of what is
-//! kept would. The wall clock may be set, though. Forward, what is kept is older than it is, and is read once more.
-//! Back, it would be younger than it is: whoever asks a server for signs of life compares the two clocks, and lets go
-//! of what is kept then.
+//! It is the wall clock's: the monotonic one stands still while a machine is suspended, and what is kept would not age.
+//! The wall clock may be set, though. Set forward, it makes what is kept seem older, which is then read once more. Set
+//! back, it makes it seem younger: the task that asks a server for signs of life compares the two clocks, and drops
+//! what is kept then.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;

@@ -13,7 +13,7 @@ use std::sync::{
 const WORDS: usize = 16_384 / 64;
 
 /// A time over which one connection tells of every change of what was read over it. It ends with the connection, and
-/// whenever it is not certain any more that all of that is told; what it covered is worth nothing then.
+/// whenever it is not certain any more that all of that is told; what it covered is not served any more then.
 #[derive(Debug)]
 pub(crate) struct Coverage {
     is_lost: AtomicBool,
@@ -34,7 +34,7 @@ impl Coverage {
         })
     }
 
-    /// Another one in the place of this one, which ends: what has been told until now stays told.
+    /// Ends this one and begins the next one, which has the same moment until which all changes have been told.
     pub(crate) fn succeed(&self) -> Arc<Self> {
         self.lose();
         Arc::new(Self {
@@ -54,8 +54,8 @@ impl Coverage {
         self.is_lost.load(Acquire)
     }
 
-    /// The server has answered what was asked at this moment. Whoever asks does so once at a time; if the clock has
-    /// been set back meanwhile, it is the clock's new time that counts.
+    /// The server has answered what was asked at this moment. It is asked one question at a time; if the clock has been
+    /// set back meanwhile, its new time counts.
     pub(crate) fn told(&self, asked: Moment) {
         self.told_until.store(asked.micros(), Release);
     }
@@ -63,7 +63,7 @@ impl Coverage {
     /// Whether no change is unknown for longer than `limit`.
     #[inline]
     pub(super) fn holds(&self, now: Moment, limit: u64) -> bool {
-        // By a clock that has been set back nobody knows how long ago it was.
+        // None if the clock has been set back: how long ago it was is not known then.
         let since = now.micros().checked_sub(self.told_until.load(Acquire));
         !self.is_lost() && since.is_some_and(|since| since < limit)
     }

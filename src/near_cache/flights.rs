@@ -19,8 +19,8 @@ pub(crate) struct Came {
     pub(crate) value: Value,
     /// How long the key lives yet; none if it does not expire.
     pub(crate) life: Option<Duration>,
-    /// Whether there is no such key, and it may come to be on another server, which tells nobody here: in a cluster,
-    /// while its slot is on its way.
+    /// Whether there is no such key, and it may come to be on another server, of which this one does not tell: in a
+    /// cluster, while its slot is on its way.
     pub(crate) may_come_elsewhere: bool,
 }
 

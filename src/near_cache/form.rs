@@ -84,7 +84,7 @@ impl<'a> Read<'a> {
         if rest > 0 && matches!(KEPT[command], "GET" | "EXISTS") {
             return Self::Other;
         }
-        // There are not as many.
+        // The list is shorter.
         let command = u8::try_from(command).unwrap_or(u8::MAX);
         Self::Kept(Query { command, key, cmd: Some(cmd) })
     }

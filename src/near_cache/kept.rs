@@ -10,7 +10,7 @@ use quick_cache::Weighter;
 use redis::Value;
 use std::{mem::size_of, sync::Arc};
 
-/// So many different commands on one key: each one more copies the list, and the oldest one goes.
+/// Replies that are kept of one key, to different commands. Each new one copies the list; beyond this the oldest goes.
 const MOST: usize = 128;
 
 /// What an entry takes besides its key and its replies: the places in the cache's own tables, and of allocations.

@@ -1,5 +1,5 @@
-//! What is kept of a server's values in memory: which replies, for how long, and what makes them invalid. Without I/O:
-//! who asks, and over which connection, is the client's business.
+//! What is kept of a server's values in memory: which replies, for how long, and what makes them invalid. It does no
+//! I/O: `client/cached` asks the servers, and chooses the connection.
 
 mod clock;
 mod coverage;

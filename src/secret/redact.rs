@@ -1,4 +1,4 @@
-//! What somebody says who has seen a secret must not show it, nor a part of it, in whatever form it is given back.
+//! Hides a known secret in what is said by a server that was sent it: every part of it, in whatever form it comes back.
 
 use super::{decode::Plain, marks::Marks};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};

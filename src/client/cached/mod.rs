@@ -40,9 +40,9 @@ pub use options::CacheOptions;
 /// Replies of commands that depend on the value of one key and on nothing else: `GET`, `HGET`, `HGETALL`, `EXISTS` (of
 /// one key), `HMGET`, `HEXISTS`, `HLEN`, `HKEYS`, `HVALS`, `STRLEN`, `GETRANGE`, `GETBIT`, `BITCOUNT`, `LLEN`,
 /// `LRANGE`, `LINDEX`, `SCARD`, `SMEMBERS`, `SISMEMBER`, `SMISMEMBER`, `ZCARD`, `ZSCORE`, `ZRANGE`, `TYPE`; and `MGET`,
-/// as a `GET` of each key (and so not atomic). That a key is not there is kept, too. Errors are not. Everything else,
-/// all pipelines included, goes to the server; what it reads is dropped from memory when it is answered, as that may be
-/// older.
+/// as a `GET` of each key (and so not atomic). That a key does not exist is kept, too; errors are not. Everything else,
+/// all pipelines included, goes to the server. What is kept of the keys that it reads is dropped when it is answered,
+/// because that may be older than the answer.
 ///
 /// A read that is not in memory goes over a connection to the key's node on which Redis tells of changes (`CLIENT
 /// TRACKING`, RESP3), once, however many tasks ask for it at the same time. A key that expires is not kept longer than
@@ -60,9 +60,9 @@ pub use options::CacheOptions;
 /// key. Those of other handles, [`uncached`](Self::uncached) among them, and of commands that name no key (`SCAN`,
 /// `KEYS`, `DBSIZE`) may be ahead of it until the invalidation has come.
 ///
-/// What a handle writes it reads: keys of its own commands are dropped before they are sent and once they are answered.
-/// Of scripts, those are the keys that are declared; a script without keys, even one that only reads, `FLUSHALL` and
-/// `FLUSHDB` drop all.
+/// A handle reads what it writes: the keys of its own commands are dropped before they are sent and once they are
+/// answered. The keys of a script are those that it declares; a script without keys, even one that only reads,
+/// `FLUSHALL` and `FLUSHDB` drop all.
 ///
 /// # When Redis does not tell
 ///
@@ -204,7 +204,7 @@ impl CachedRedis {
         let tracker = self.tracker(&node)?;
         let session = tracker.session()?;
         if let Some(slot) = slot {
-            // Before the read is sent: if the node has not the slot any more at the next sign of life, it counts.
+            // Before the read is sent, so that the next sign of life finds out if the node has lost the slot.
             session.coverage.note_slot(slot.index());
         }
         let is_well = !session.link.is_silent() && self.store().holds(&session.coverage);

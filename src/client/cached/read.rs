@@ -47,7 +47,7 @@ impl Future for Reading<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let reading = self.get_mut();
         if let State::New(_) = reading.state {
-            // Whoever only reads from memory would never let go of its thread otherwise.
+            // Otherwise a task that only reads from memory would never let others run.
             ready!(pin!(consume_budget()).poll(cx));
         }
         let mut missed = match std::mem::replace(&mut reading.state, State::Done) {
@@ -109,7 +109,7 @@ impl CachedRedis {
         let missing: Vec<_> = (0..keys.len()).filter(|at| values[*at].is_none()).collect();
         let flights: Option<Vec<_>> = missing.iter().map(|at| self.fetch(Query::get(keys[*at]))).collect();
         let Some(flights) = flights else {
-            // Together; what has been sent by then is answered for nobody.
+            // All keys in one command; nobody waits for the reads that have been sent already.
             return self.pass(cmd).await;
         };
         for (at, value) in missing.iter().zip(join_all(flights).await) {
@@ -117,7 +117,7 @@ impl CachedRedis {
         }
         for (key, value) in keys.iter().zip(&mut values) {
             if value.is_none() {
-                // Alone an `MGET`, because that has a nil for what is no string.
+                // An `MGET` all the same, because it answers nil where the value is no string.
                 let mut one = redis::cmd("MGET");
                 one.arg(*key);
                 *value = match self.go_around(&one, key, Some(deadline)).await? {
@@ -129,8 +129,8 @@ impl CachedRedis {
         Ok(Value::Array(values.into_iter().map(Option::unwrap_or_default).collect()))
     }
 
-    /// As any other read, if need be by this deadline. What is kept of the key, or is just being read, may be older
-    /// than what comes: so that nobody reads that after this, it is forgotten.
+    /// Sends it as any other read, by `deadline` if there is one. What is kept of the key, or is just being read, may
+    /// be older than this reply: it is forgotten, so that nobody reads it after this.
     async fn go_around(&mut self, cmd: &Cmd, key: &[u8], deadline: Option<Instant>) -> RedisResult<Value> {
         let Self { redis, cache, .. } = self;
         let manager = Arc::clone(&redis.manager);
@@ -158,7 +158,7 @@ impl CachedRedis {
             }
             let mut pipeline = redis::pipe();
             pipeline.add_command(query.to_cmd()).cmd("PTTL").arg(query.key);
-            // The other half is for another connection.
+            // Half of it, so that the rest is left for another connection.
             let deadline = Some(Instant::now() + core.command_timeout / 2);
             let access = if link.is_open() { Access::Open } else { Access::Reauthenticating };
             let Some((reply, _)) = link.pipeline(access, &pipeline, (0, 2), deadline, false) else {
@@ -193,7 +193,7 @@ fn came(outcome: Outcome, shared: &Shared, tracker: &Tracker) -> Option<(Came, b
     let (life, is_missing) = match life {
         Value::Int(-2) => (None, true),
         Value::Int(left) => (u64::try_from(left).ok().map(Duration::from_millis), false),
-        // Who may not ask for it has the options' alone.
+        // A user who may not ask for it has the limit of `CacheOptions::ttl` alone.
         _ => (None, false),
     };
     Some((Came { value, life, may_come_elsewhere: false }, is_missing))

@@ -6,8 +6,8 @@ use crate::{
 };
 use redis::Value;
 
-/// What a node has answered that was asked at some moment: it has told of all changes until then that it knows of. On a
-/// cluster it says which slots it has: what has moved to another node changes there, of which this one does not tell.
+/// A node's answer to what it was asked at some moment. Before it, the node has told of all changes until then that it
+/// knows of. On a cluster the answer says which slots it has: of changes to keys that have moved away it does not tell.
 pub(super) struct Sign {
     pub(super) asked: Both,
     pub(super) slots: Option<SlotSet>,
@@ -37,7 +37,7 @@ impl Sign {
     }
 }
 
-/// What a node's `CLUSTER INFO` says under this name. One that may not be asked says nothing.
+/// What a node's `CLUSTER INFO` says under this name; none if the user may not ask for it.
 fn field<'a>(info: &'a Value, name: &str) -> Option<&'a str> {
     let text = match info {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,

@@ -105,7 +105,7 @@ pub(super) struct Invalidations {
 }
 
 impl Invalidations {
-    /// It keeps neither of them alive: it lives as long as somebody holds the link.
+    /// Weak, because the link holds it: it keeps neither of them.
     pub(super) fn new(store: &Arc<Store>, tracker: &Arc<Tracker>) -> Arc<Self> {
         Arc::new(Self { store: Arc::downgrade(store), tracker: Arc::downgrade(tracker) })
     }

@@ -26,8 +26,8 @@ const LINK_WITHIN: Duration = Duration::from_secs(30);
 /// A node that does not want to tell of changes is asked again after so long: it may have been replaced by another one.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Answers to one sign of life are waited for so long, as long as the connection lives. A silent one is found out by
-/// its keeper before that; while a token is validated, the server has a reason to be silent.
+/// How long the answer is waited for that counts as a sign of life. The keeper finds out a silent connection before
+/// that; while a token is validated, the server has a reason to be silent.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A node is asked for a sign of life so many times within `max_staleness`, and no more often than that.
@@ -38,10 +38,10 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
 const FIRST_DELAY: Duration = Duration::from_millis(20);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
-/// A connection that has lived for so long was a good one.
+/// After a connection that has lasted for so long, the delays begin with the shortest one again.
 const LASTING: Duration = Duration::from_secs(1);
 
-/// Why no more is told.
+/// Why a session is over.
 enum End {
     /// The connection has ended.
     Lost,
@@ -155,7 +155,7 @@ impl Task<'_> {
         };
         self.tracker.begin(link, Coverage::from(sign.asked.wall));
         if is_down(link) {
-            // Its end may have come before there was anything to end.
+            // It may have ended before the session began, when there was nothing for its end to stop.
             return End::Lost;
         }
         if self.tracker.set_status(true, None) {
@@ -212,7 +212,7 @@ impl Task<'_> {
         }
         let asked = self.shared.store.moment();
         if self.core.cluster().is_none() {
-            // Whatever it answers, it has.
+            // Any answer is a sign of life.
             return answer(link, &redis::cmd("PING")).await.map(|_| Sign { asked, slots: None, epoch: None });
         }
         let mut info = redis::cmd("CLUSTER");

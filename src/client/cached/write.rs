@@ -7,7 +7,7 @@ use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
 /// What some commands are about.
 enum About<'a> {
     Keys(Vec<&'a [u8]>),
-    /// Nobody can say.
+    /// Any keys: which ones is not known.
     All,
 }
 
@@ -38,9 +38,9 @@ impl<'a> About<'a> {
 }
 
 /// Commands that go past the memory. What they write is forgotten before they are sent, and once more at their end:
-/// what has been read meanwhile may be older. Their end is also that nobody waits for it any more. What they read is
-/// forgotten at their end: what is in memory may be older than what they have been answered, as its invalidation comes
-/// over another connection.
+/// what has been read meanwhile may be older. A future that is dropped is an end, too. What they read is forgotten at
+/// their end: what is in memory may be older than what they have been answered, as its invalidation comes over another
+/// connection.
 struct Passing<'a> {
     written: About<'a>,
     read: About<'a>,
@@ -91,7 +91,7 @@ impl CachedRedis {
 
 fn passed<'a, T: Send + 'a>(passing: Passing<'a>, sent: RedisFuture<'a, T>) -> RedisFuture<'a, T> {
     if passing.is_nothing() {
-        // Its end is of no interest.
+        // There is nothing to forget at its end.
         return sent;
     }
     Box::pin(async move {

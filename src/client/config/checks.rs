@@ -7,7 +7,7 @@ use std::time::Duration;
 /// More links than this in one process are a mistake: Azure's largest caches take fewer connections per client.
 const LARGEST_POOL: usize = 10_000;
 
-/// Each client of a cluster asks as often.
+/// Each client of a cluster asks at this interval, and all of them together load the servers.
 const SHORTEST_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Config {

@@ -10,8 +10,8 @@ use std::time::SystemTime;
 pub enum Delivery {
     /// A message.
     Message(Msg),
-    /// Messages may have been missed, here in the order of what comes: what is before it was published before its end,
-    /// and what is after it after its beginning.
+    /// Messages may have been missed at this place in the stream. Those that come before it were published before its
+    /// end, those that come after it after its beginning.
     #[non_exhaustive]
     Gap {
         /// What was subscribed to, by the consumer of this stream, and not heard of meanwhile.

@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What the channels begin with over which a client of ours finds the same moment in two links.
+/// What the channels begin with over which marks are sent. A mark that comes over two links is the same moment in both.
 pub(super) const MARKER: &[u8] = b"__entra-redis:handover:";
 
 /// Which link of which line something has come over.
@@ -36,7 +36,7 @@ pub(super) enum Phase {
     Over,
 }
 
-/// One link's share.
+/// One link of a line, and what it is subscribed to.
 pub(super) struct Feed {
     pub(super) id: u64,
     pub(super) phase: Phase,
@@ -48,7 +48,7 @@ pub(super) struct Feed {
     pub(super) leaving: TopicSet,
     /// What the server refuses to end, and why.
     pub(super) unending: TopicMap<RedisError>,
-    /// The lines's task keeps it.
+    /// The line's task holds it.
     pub(super) link: Weak<Link>,
 }
 
@@ -88,8 +88,8 @@ impl Feed {
         }
     }
 
-    /// Whether what comes over it reaches the consumers, now or after what comes before it. What another link of its
-    /// line stands for does not.
+    /// Whether what comes over it reaches the consumers, now or after what comes before it. It does not while another
+    /// link of its line delivers the same.
     pub(super) fn counts(&self) -> bool {
         matches!(self.phase, Phase::Holding | Phase::Live)
     }
@@ -111,12 +111,12 @@ impl Feed {
     }
 }
 
-/// What somebody has to do about a push.
+/// What is to be done after a push, without the lock.
 #[derive(Default)]
 pub(super) struct Upshot {
-    /// Who has something to read.
+    /// Those of the consumers that have something to read.
     pub(super) wakers: Vec<Waker>,
-    /// A subscription has ended that nobody has ended here: its slot has moved.
+    /// The server has ended a subscription by itself: its slot has moved.
     pub(super) has_moved: bool,
 }
 
@@ -201,7 +201,7 @@ impl State {
 
     /// A mark has come: of two links of a line the old one counts before it, and the new one after it.
     fn marked(&mut self, at: At, marker: &[u8], mark: &[u8], wakers: &mut Vec<Waker>) {
-        // One of an earlier attempt may be late.
+        // A mark of an earlier attempt may come late.
         let is_it = |line: &&mut Line| line.marker == marker && line.mark.as_deref() == Some(mark);
         let Some(line) = self.lines.get_mut(&at.line).filter(is_it) else {
             return;

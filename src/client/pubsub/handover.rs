@@ -65,7 +65,7 @@ impl Successor {
         lease
     }
 
-    /// It has not come to be one: another one is opened a little later.
+    /// The next link has not come, or is of no use: another one is opened a little later.
     pub(super) fn fail(&mut self) {
         (self.at, self.dialing) = (Some(Instant::now() + AGAIN), None);
     }

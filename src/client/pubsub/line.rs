@@ -25,7 +25,7 @@ use tokio::{
 /// A link that nothing is wanted of is kept for so long.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// No new link has come, for a reason that may go away without a sign.
+/// How long to wait when no new link has come: the reason may go away without a sign.
 const NO_LINK: Duration = Duration::from_millis(250);
 
 pub(super) struct LineTask {

@@ -47,13 +47,13 @@ impl Shared {
         let Some(line) = state.lines.get_mut(&at.line) else { return };
         let Some(place) = line.feeds.iter().position(|feed| feed.id == at.feed) else { return };
         if line.feeds[place].phase == Phase::Holding && lost.is_some() {
-            // What has come has come.
+            // The consumers get what has come until now.
             line.feeds[place].phase = Phase::Live;
             state.catch_up(at, &mut wakers);
         }
         let Some(line) = state.lines.get_mut(&at.line) else { return };
         let feed = line.feeds.remove(place);
-        // Of each of them it has to be seen whether it is as it should be.
+        // The line's task compares each of them with what is wanted.
         line.dirty.extend(line.wanted.topics().chain(feed.confirmed.topics()));
         line.bell.notify_one();
         if let Some((from, reason)) = lost {

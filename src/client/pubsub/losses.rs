@@ -98,7 +98,7 @@ impl State {
             }
         }
         if lost.is_none() && !before.is_empty() && before.iter().all(|line| lines.contains(line)) {
-            // Of a further node nobody has heard before.
+            // From a further node nothing has come before.
             lost = Some(entry.lose(Instant::now(), GapReason::Moved));
         }
         // Where it is told: at the lines that are new, which have to be waited for; if there are none, at any of those

@@ -1,4 +1,8 @@
 //! Subscriptions that outlive tokens, connections and nodes.
+//!
+//! A *topic* is a channel, a pattern or a sharded channel. A *consumer* wants some topics, and has a *mailbox* that its
+//! stream reads from. A *line* is what is subscribed to at one node, over one link; a *feed* is one link of it, of
+//! which there are two while one takes over from the other.
 
 mod delivery;
 #[cfg(test)]
@@ -45,8 +49,8 @@ impl PubSubs {
 impl EntraRedis {
     /// Subscriptions of one consumer, none at first. No connection is opened before the first one.
     ///
-    /// The error is the `redis` crate's, as that of the calls that follow is: what is written for that crate's `PubSub`
-    /// goes on compiling but for its items, which are [`Delivery`]s.
+    /// The error is the `redis` crate's, as those of [`PubSub`] are: code for that crate's `PubSub` compiles unchanged,
+    /// except that the items are [`Delivery`]s.
     ///
     /// # Errors
     ///
@@ -95,8 +99,8 @@ impl EntraRedis {
 ///
 /// # What is guaranteed
 ///
-/// Redis sends each message at most once, and keeps none for those who are away. What this adds is that nobody is away
-/// unawares:
+/// Redis sends each message at most once, and keeps none for those who are away. What this adds is that a consumer is
+/// told when it may have been away:
 ///
 /// - **Messages of one channel come in the order in which they were published, and none twice**, except as said of
 ///   RESP2 and of clusters.
@@ -118,15 +122,15 @@ impl EntraRedis {
 ///
 /// # A slow consumer
 ///
-/// holds up nobody: beyond [`pubsub_buffer`](crate::Config::pubsub_buffer) waiting messages new ones are dropped, and a
-/// gap with the reason [`SlowConsumer`](GapReason::SlowConsumer) says how many, of which channels.
+/// A slow consumer holds up nobody: beyond [`pubsub_buffer`](crate::Config::pubsub_buffer) waiting messages new ones
+/// are dropped, and a gap with the reason [`SlowConsumer`](GapReason::SlowConsumer) says how many, of which channels.
 ///
 /// # On a cluster
 ///
 /// Channels and patterns are subscribed to at any node, and at another one when that goes. Nodes pass such messages on
 /// to each other, one a little later than the other, so that behind the gap that tells of the other node, messages of
-/// its time may come again. What Redis drops on that way, as it does while a node stands still, nobody can tell.
-/// Sharded channels (`ssubscribe`) have neither: they are at the node of their slot, and follow it. Keyspace
+/// its time may come again. What Redis drops on that way, as it does while a node stands still, nobody can tell. None
+/// of this is so with sharded channels (`ssubscribe`): they are at the node of their slot, and follow it. Keyspace
 /// notifications, by channels and patterns that begin with `__keyspace@` or `__keyevent@` (`__key*__:*` does, `*` does
 /// not), are subscribed to at all primaries, new ones included: each tells of its own keys alone. One that comes or
 /// goes is a gap.

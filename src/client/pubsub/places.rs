@@ -19,7 +19,7 @@ pub(super) struct Places {
 
 impl Places {
     /// Puts topics that have no place, and, if the cluster has changed, all of them, at the lines where they belong;
-    /// `start` is given lines that are new. Whether there are any left for which nobody is known.
+    /// `start` is given lines that are new. True if there are topics left for which no node is known.
     pub(super) fn look(
         &mut self,
         core: &Core,
@@ -46,12 +46,12 @@ impl Places {
                 Some(Routing::Single(node)) => vec![line(node)],
                 Some(Routing::Cluster(cluster)) => self.nodes(cluster, &topic).iter().map(&mut line).collect(),
             };
-            // One of them, whatever has become of the home node: the copies of nobody would count otherwise.
+            // Another one if the home node is none of them: otherwise no node's copies would count.
             let ordinary = topic.is_of_each_node().then(|| {
                 let home = self.home.as_ref().map(&mut line).filter(|home| lines.contains(home));
                 home.or_else(|| lines.first().copied())
             });
-            // While there is none, one that has a place keeps it.
+            // While there is no node for it, a topic that has a place keeps it.
             if lines.is_empty() || !shared.state().place(&topic, &lines, ordinary.flatten()) {
                 rest.push(topic);
             }
@@ -79,7 +79,7 @@ impl Places {
         self.layout = map.fingerprint();
         if !stays
             && let Some(node) = cluster.any_node()
-            // While none takes commands, the one that it was is as good as another.
+            // While no node takes commands, the home node stays what it was.
             && (node.takes_commands() || !self.home.as_ref().is_some_and(is_member))
         {
             has_changed |= !self.home.as_ref().is_some_and(|home| Arc::ptr_eq(home, &node));

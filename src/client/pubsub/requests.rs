@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Names in one command, at most: the server does nothing else while it reads one.
 const MOST_NAMES: usize = 1_000;
 
-/// Which way.
+/// Whether topics are subscribed to or unsubscribed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Subscribe,

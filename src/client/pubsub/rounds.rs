@@ -16,7 +16,7 @@ use redis::{Cmd, PushKind, ServerError, Value};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What nobody serves here any more is tried again after this, unless it is found elsewhere.
+/// A topic that this node does not serve any more is tried again after this, unless it is put elsewhere.
 const AGAIN_MOVED: Duration = Duration::from_millis(100);
 
 /// What the server refuses is tried again after this.
@@ -112,7 +112,7 @@ impl LineTask {
                 biased;
                 answer = &mut reply => return match answer.outcome {
                     Outcome::Answered(value) => Ok(value),
-                    // What is not confirmed in time is as good as lost: nobody knows what comes over this link.
+                    // Without a confirmation the link is given up: what it is subscribed to is not known.
                     _ => Err(Lost),
                 },
                 () = changed => {}

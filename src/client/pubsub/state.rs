@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 pub(super) struct State {
     pub(super) consumers: HashMap<u64, Consumer>,
     pub(super) entries: TopicMap<Entry>,
-    /// What has no place yet.
+    /// Topics that are at no line yet.
     pub(super) unplaced: Vec<Topic>,
     pub(super) lines: HashMap<u64, Line>,
     /// Messages that a line holds back at most.
@@ -45,7 +45,7 @@ pub(super) struct Claim {
     is_told: bool,
 }
 
-/// What somebody wants.
+/// A topic that consumers want.
 #[derive(Default)]
 pub(super) struct Entry {
     pub(super) consumers: Vec<(u64, Arc<Mailbox>)>,
@@ -65,19 +65,19 @@ pub(super) struct Line {
     /// Rung when there is something to do for the line's task.
     pub(super) bell: Arc<Notify>,
     pub(super) wanted: TopicSet,
-    /// What may not be as it is wanted.
+    /// Topics for which the server may have something else than is wanted: the line's task looks at them.
     pub(super) dirty: HashSet<Topic>,
-    /// What has been missed here.
+    /// Topics of which something was missed here, which is not told yet.
     pub(super) missing: HashSet<Topic>,
     /// The link; and while it is being replaced, the next one.
     pub(super) feeds: Vec<Feed>,
     /// Messages that come after something that is not told yet.
     pub(super) held: VecDeque<Held>,
-    /// What there was no room for behind those.
+    /// Topics whose messages had no room behind those.
     pub(super) spilled: HashMap<Topic, Lost>,
     /// A channel of its own, over which it finds the same moment in two links.
     pub(super) marker: Vec<u8>,
-    /// What is sent over that at the moment.
+    /// The mark that is under way over that channel.
     pub(super) mark: Option<Vec<u8>>,
 }
 
@@ -130,8 +130,8 @@ impl State {
         claim.is_some_and(|claim| claim.number == number)
     }
 
-    /// A call that has joined does not wait any more. If nobody has been told, and nobody waits, that the topic is in
-    /// force, the consumer does not have it.
+    /// A call that has joined does not wait any more. The consumer loses the topic if no call has told that it is in
+    /// force, and none waits for that.
     pub(super) fn end_wait(&mut self, consumer: u64, topic: &Topic, number: u64, is_told: bool) {
         if self.has_claim(consumer, topic, number)
             && let Some(claim) = self.consumers.get_mut(&consumer).and_then(|consumer| consumer.topics.get_mut(topic))

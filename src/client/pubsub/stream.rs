@@ -29,7 +29,7 @@ pub(super) fn open(hub: Arc<Hub>) -> (PubSubSink, PubSubStream) {
 
 /// The part of a [`PubSub`](super::PubSub) that subscribes. Clones of it are for the same stream.
 ///
-/// It keeps nothing up: without the stream its calls fail.
+/// It does not keep the subscriptions up: once the stream is dropped its calls fail.
 #[derive(Clone)]
 pub struct PubSubSink {
     hub: Weak<Hub>,
@@ -204,7 +204,7 @@ impl PubSubSink {
     }
 }
 
-/// Waits until there is no valid token while it is not known yet where commands go: nobody else tells then.
+/// Waits until there is no valid token while it is not known yet where commands go: there is no line then to tell it.
 async fn without_token(core: &Core) -> Error {
     loop {
         let changed = core.availability.changed();

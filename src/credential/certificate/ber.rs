@@ -34,14 +34,14 @@ enum Content<'a> {
 /// What an OCTET STRING of the type `data` holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inside {
-    /// It stays as it is: a MAC counts its bytes.
+    /// It stays as it is: a MAC covers its bytes.
     AsItIs,
     /// BER in its turn, down to so many of them, one in another.
     Ber(u32),
 }
 
 impl Inside {
-    /// What is hidden in bytes does not count for what is nested: a file must not use up the stack.
+    /// For what is one level deeper. [`DEEPEST`] does not bound BER within bytes, and a file must not use up the stack.
     fn deeper(self) -> Self {
         match self {
             Self::AsItIs | Self::Ber(0) => Self::AsItIs,

@@ -18,7 +18,7 @@ const UNREAD: [(&[u8], &str); 12] = [
     (b"\x2a\x83\x08\x8c\x9a\x4b\x3d\x01\x01\x01\x04", "CAMELLIA-256-CBC"),
 ];
 
-/// Contents hold contents, which hold keys; nothing is deeper than that, and a file must not use up the stack.
+/// Contents hold contents, which hold keys. Nothing is deeper, and the bound keeps a file from using up the stack.
 const DEEPEST: u32 = 4;
 
 /// The first of them that these contents name.

@@ -6,7 +6,7 @@ use crate::secret::Secret;
 use aws_lc_rs::{digest, hmac};
 use zeroize::Zeroizing;
 
-/// Files have some thousands; more would keep whoever opens one busy for minutes.
+/// Files have some thousands; many more than this would take minutes.
 const MOST_ITERATIONS: u32 = 1_000_000;
 
 pub(super) enum Verdict {

@@ -49,7 +49,7 @@ pub(super) fn read(bytes: &[u8], password: &Secret) -> Result<Parts, Error> {
         mac::Verdict::None => "that cannot be read; its password may be another one",
         mac::Verdict::Unknown => "with a MAC of a kind that is not known here",
     };
-    // Its MAC has been seen to: what it counts may be BER now.
+    // Its MAC has been checked: what the MAC covers may become DER now.
     let checked = matches!(verdict, mac::Verdict::Right | mac::Verdict::NoPassword | mac::Verdict::None);
     let plain = without_mac(&whole);
     match Pkcs12Archive::from_pkcs12(&plain, password.expose()) {
@@ -69,7 +69,7 @@ fn parts(archive: &Pkcs12Archive) -> Result<Parts, Error> {
     Ok((certificates, key.into()))
 }
 
-/// The bytes that the MAC counts, of
+/// The bytes that the MAC covers, of
 /// `PFX ::= SEQUENCE { version, authSafe SEQUENCE { type, [0] OCTET STRING }, macData }`.
 fn contents(whole: &Element<'_>) -> Option<Zeroizing<Vec<u8>>> {
     let [version, safe, ..] = whole.parts() else {
@@ -103,7 +103,7 @@ fn of_base64(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     (decoded.first() == Some(&ber::SEQUENCE)).then_some(decoded)
 }
 
-/// That this is something else, and what, if that can be told.
+/// The error of bytes that are no PKCS#12, with what they are if that can be told.
 fn is_not(bytes: &[u8], element: Option<&Element<'_>>) -> Error {
     let tags =
         element.map(|element| element.parts().iter().map(|part| part.tag).collect::<Vec<_>>()).unwrap_or_default();

@@ -15,7 +15,7 @@ pub(in crate::credential) static TOOL: Tool = Tool {
     login: "az login",
     hint_install: "install the Azure CLI (https://aka.ms/azure-cli), or use another credential",
     hint_login: "run `az login`",
-    // The last two are for Python: what it prints is UTF-8 on every machine, and warnings of its own are nobody's.
+    // The last two are for Python: it prints UTF-8 on every machine, and no warnings of its own.
     environment: &[
         ("NO_COLOR", "1"),
         ("AZURE_CORE_NO_COLOR", "true"),

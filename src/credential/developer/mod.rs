@@ -86,7 +86,7 @@ impl DeveloperSource {
             Finished { code: Some(127), .. } => Err(unavailable("is not installed", self.tool.hint_install)),
             Finished { code: Some(0), output, .. } => self.read(&output),
             Finished { output, complaint, .. } if mentions(&output, login) || mentions(&complaint, login) => {
-                // Nobody is signed in any more for a reason, then.
+                // The number says why the sign-in is not valid any more.
                 let aadsts =
                     [&complaint, &output].into_iter().find_map(|said| aadsts_in(&String::from_utf8_lossy(said)));
                 let reason = aadsts.map_or_else(String::new, |code| format!(" (AADSTS{code})"));
@@ -155,7 +155,7 @@ fn telling_line(complaint: &str, tokens: &[Secret]) -> String {
     let line = error.unwrap_or(complaint);
     let known = secret::jwts_in(complaint);
     let line = Secret::scrub_all(tokens.iter().chain(&known), line);
-    // Blanked before it is cut: of what is cut, nobody knows any more what it was.
+    // Blanked before it is cut: a part of a secret may not be recognized.
     first_line(&secret::scrub_unknown(first_full_line(&line)))
 }
 

@@ -83,7 +83,7 @@ impl ImdsSource {
             // There is an IMDS, and something stands before it for now.
             return self.stranger(answer, &what).with_transient(true);
         }
-        // Whoever stands before it may fail together with it.
+        // A proxy before it may fail together with it.
         let passes = matches!(answer.status, 408 | 429) || answer.status >= 500;
         if passes && (self.found.load(Relaxed) || !self.look_first) {
             return self.stranger(answer, &what).with_transient(true);

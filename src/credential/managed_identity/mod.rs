@@ -27,7 +27,7 @@ use std::{fmt, sync::Arc};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ManagedIdentity {
-    /// The one that lives and dies with the machine or the service.
+    /// The one that belongs to the machine or the service, and is deleted with it.
     SystemAssigned,
     /// A user-assigned one, by its client id.
     UserAssignedClientId(String),

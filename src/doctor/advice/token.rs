@@ -69,7 +69,7 @@ impl Advice {
             Cause::NoCredential => self.again(&[("--credential", "az")]),
             Cause::TooManyRequests => "sleep 60 && ".to_owned() + &self.again(&[]),
             Cause::ClockOff => SET_CLOCK.to_owned(),
-            // Whoever cannot be reached, or is somebody else.
+            // The identity provider cannot be reached, or something else answers in its place.
             _ => "curl --silent --show-error --head https://login.microsoftonline.com/common/discovery/instance"
                 .to_owned(),
         }

@@ -1,4 +1,4 @@
-//! A look at whoever does not let TLS succeed: its certificate, or what it speaks instead.
+//! What is seen of a server with which TLS fails: its certificate, or what it speaks instead.
 
 use super::shake;
 use crate::{
@@ -24,10 +24,10 @@ use tokio::{
     time::timeout,
 };
 
-/// How long whoever does not speak TLS may take to say what it speaks.
+/// How long a server that does not speak TLS may take to answer.
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the server says to somebody who comes without TLS; nothing if it says nothing of Redis's.
+/// What the server says to a client without TLS; none if that is no reply of Redis's.
 pub(super) async fn plain_text(address: SocketAddr) -> Option<String> {
     let probe = async {
         let mut tcp = open_tcp(address).await.ok()?;
