@@ -13,7 +13,7 @@
 //!
 //! A position that does not fit is remembered: one with a larger cursor of the node, and one that goes on after the
 //! owners of slots have changed. The last [`REMEMBERED`] of them are; a cursor older than that is an error, which says
-//! to begin anew.
+//! to begin again.
 //!
 //! # What is promised
 //!
@@ -21,9 +21,10 @@
 //! be returned several times. This holds while slots get other owners, by failover or by resharding: at a position all
 //! slots below it are done, and when the owners have changed since, all nodes that own slots from there on are scanned
 //! from their beginning. (A node's own cursor means nothing to another node, nor to a replica that takes its place.) At
-//! the end of its turn a node is asked which slots it has: of those that have moved away nobody else may have told. It
-//! does not hold for keys that move from a node whose turn is yet to come to one whose turn is over, in a slot that
-//! still has its old owner at the end of that one's turn. Of changes the 12 bits of the fingerprint miss one in 4,096.
+//! the end of its turn a node is asked which slots it has, as nobody else may have told of those that have moved away.
+//!
+//! The promise does not hold for keys that move from a node whose turn is yet to come to one whose turn is over, if the
+//! slot still had its old owner when that turn ended. And the 12 bits of the fingerprint miss one change in 4,096.
 
 use super::{map::SlotMap, slot::Slot};
 use redis::{ErrorKind, RedisError, RedisResult};

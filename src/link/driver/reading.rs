@@ -34,14 +34,14 @@ const SHARE: usize = 64;
 /// halves they did 1.1 times as many `GET`s of 64 bytes, 1.2 times as many `SET`s of 1 KiB and 1.6 times as many
 /// pipelines of ten, and 64 tasks 1.9 times as many `GET`s, on two cores shared with the server (`make bench-peers
 /// QUICK="--quick --workloads get,set,pipeline --runtimes ct --tasks 16"`). It costs more, smaller writes: a `GET` took
-/// 1.15 times the CPU time, and where client and server are kept on one core, there were fewer. On a cluster, whose other
-/// nodes have something to do meanwhile, 256 tasks did 0.7 times as many `GET`s with such shares (`--cluster 3`): there
-/// it is `SHARE`.
+/// 1.15 times the CPU time, and where client and server are kept on one core, there were fewer. On a cluster, whose
+/// other nodes have something to do meanwhile, 256 tasks did 0.7 times as many `GET`s with such shares (`--cluster 3`):
+/// there it is `SHARE`.
 const SMALLEST_SHARE: usize = 8;
 
 /// How many are completed in one go on many threads: few enough for the driver's own thread to be through with their
-/// callers before another one has woken up to take half of them away. On two cores shared with the server, 256 tasks did
-/// 1.15 to 1.25 as much as with `SHARE`; other numbers of cores were not measured
+/// callers before another one has woken up to take half of them away. On two cores shared with the server, 256 tasks
+/// did 1.15 to 1.25 times as much as with `SHARE`; other numbers of cores were not measured
 /// (`make bench-peers QUICK="--quick --runtimes mt --tasks 256"`).
 const SHARE_OF_MANY: usize = 32;
 
