@@ -16,7 +16,7 @@ pub(crate) mod target {
     pub(crate) const CACHE: &str = "entra_redis::cache";
 }
 
-/// How something ended for which there is a span, as that one's `outcome` has it.
+/// The value of a span's field `outcome`.
 pub(crate) fn outcome<T>(result: &Result<T, Error>) -> &'static str {
     match result {
         Ok(_) => "ok",
@@ -28,7 +28,7 @@ pub(crate) fn outcome<T>(result: &Result<T, Error>) -> &'static str {
     }
 }
 
-/// Tells `tracing`: what an event is called, with spaces, is its message.
+/// Tells `tracing`. The message is the event's name, with spaces.
 pub(crate) fn event(pool: &str, event: &Event) {
     use target::{CACHE, LINK, TOKEN};
     use tracing::{debug, error, info, warn};

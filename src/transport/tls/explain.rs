@@ -10,8 +10,8 @@ const CLIENT_CERTIFICATE: &str = "set `Tls::client_cert_file` and `Tls::client_k
                                   server trusts, and its key";
 const OLD_SERVER: &str = "the server must speak TLS 1.2 or 1.3, with a cipher suite of today";
 
-/// Why a connection ended that the server ended for want of a client certificate: with TLS 1.3 that comes after the
-/// handshake.
+/// Why a connection ended whose server wants another client certificate, or one at all: with TLS 1.3 it says so after
+/// the handshake.
 const CERTIFICATE_WANTED: &str = "the server wants a client certificate";
 const CERTIFICATE_REFUSED: &str = "the server refuses the client certificate";
 
