@@ -13,7 +13,7 @@
 //!
 //! A position that does not fit is remembered: one with a larger cursor of the node, and one that goes on after the
 //! owners of slots have changed. The last [`REMEMBERED`] of them are; a cursor older than that is an error, which says
-//! to begin anew.
+//! to begin again.
 //!
 //! # What is promised
 //!

@@ -45,12 +45,12 @@ pub(crate) struct Watch {
     shared: Shared,
     knowledge: Knowledge,
     pace: Pace,
-    /// The nodes that `MOVED` named last: they know best.
+    /// The nodes that `MOVED` has named since the last question, in that order: they know best.
     named: Vec<NodeAddress>,
     outage: Outage,
 }
 
-/// Without the watch nobody learns where slots are.
+/// When dropped, has commands refused: without the watch nobody learns where slots are.
 struct CloseAtEnd(Arc<Availability>);
 
 impl Drop for CloseAtEnd {
@@ -184,7 +184,7 @@ impl Watch {
         self.shared.availability.announce();
     }
 
-    /// Asks nodes until one answers. It owns all that it needs, so that news are taken in meanwhile.
+    /// Asks nodes until one answers. The future borrows nothing, so that news are taken in meanwhile.
     fn ask_nodes(&mut self) -> BoxFuture<'static, Option<Answered>> {
         let nodes = self.in_order(&self.cluster.map());
         self.named.clear();
@@ -244,7 +244,7 @@ async fn first_answer(nodes: Vec<(NodeAddress, Arc<Link>)>) -> Option<Answered> 
     }
 }
 
-/// The end of what is under way, which is taken out then; never, if nothing is.
+/// Waits for what is under way, and takes it out when it has ended; waits for ever if nothing is.
 async fn ready<T>(under_way: &mut Option<BoxFuture<'static, T>>) -> T {
     let answer = match under_way {
         Some(future) => future.await,

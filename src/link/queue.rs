@@ -30,7 +30,7 @@ pub(crate) struct Queue {
     ended: AtomicBool,
     /// Commands without a complete reply, those that nobody waits for any more included.
     commands: AtomicUsize,
-    /// The same of the link's own `AUTH` and `PING`.
+    /// The same of the link's own requests, such as `AUTH` and `PING`.
     own: AtomicUsize,
     /// A large reply is on its way.
     congested: AtomicBool,
@@ -224,8 +224,8 @@ impl Queue {
         self.congested.load(SeqCst)
     }
 
-    /// Commands queued since the connection began, without those that were given back; the link's own `AUTH` and `PING`
-    /// are none.
+    /// Commands queued since the connection began, without those that were given back and without the link's own
+    /// requests.
     pub(crate) fn commands_queued(&self) -> u64 {
         self.queued.load(SeqCst)
     }
@@ -239,7 +239,7 @@ impl Queue {
         unanswered == 0 || queued.saturating_sub(unanswered) >= count
     }
 
-    /// Whether an `AUTH` or `PING` of the link's own is unanswered.
+    /// Whether a request of the link's own, such as `AUTH` or `PING`, is unanswered.
     pub(super) fn has_own(&self) -> bool {
         self.own.load(SeqCst) > 0
     }
@@ -266,8 +266,7 @@ impl Queue {
         }
     }
 
-    /// Waits until no command is in flight. An `AUTH` that is never answered keeps
-    /// nobody waiting.
+    /// Waits until no command is in flight. An `AUTH` that is never answered keeps nobody waiting.
     pub(crate) async fn drained(&self) {
         self.departures.until(|| self.commands.load(SeqCst) == 0).await;
     }

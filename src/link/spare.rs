@@ -31,7 +31,7 @@ impl Spare {
                     self.0.push(slot);
                 }
             } else if spent.len() < SPARE_SLOTS {
-                // Its caller has not run yet. Those behind it hardly will have.
+                // Its caller has not run yet, and most likely those of the ones behind it have not either.
                 spent.push_front(slot);
                 return;
             }

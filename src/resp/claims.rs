@@ -3,14 +3,14 @@
 use redis::{ServerError, ServerErrorKind};
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
-/// What Redis answers to those whom it does not know.
+/// The code of Redis's error on a connection that is not authenticated.
 pub(crate) const NOAUTH: &str = "NOAUTH";
 
-/// What a replica answers to those who write.
+/// The code of a replica's error to a write.
 pub(crate) const READONLY: &str = "READONLY";
 
-/// That a connection has lost its authentication, that its server is no primary, or not the one of some slot. A script
-/// can say the same of itself, so that a claim is verified before the connection goes.
+/// What errors claim: that the connection has lost its authentication, that its server is no primary, or not the owner
+/// of some slot. A script can make up such an error, so a claim is verified before the connection is given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claims(u8);
 

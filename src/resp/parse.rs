@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         Ok(pairs)
     }
 
-    /// Room for `count` elements, but for no more than there are bytes: a server's word alone allocates nothing.
+    /// Room for `count` elements, but for no more than the bytes here can hold: a size alone allocates nothing.
     fn plausible(&self, count: usize) -> usize {
         const SHORTEST_ELEMENT: usize = 3;
         count.min((self.buf.len() - self.at) / SHORTEST_ELEMENT)

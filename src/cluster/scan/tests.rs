@@ -189,7 +189,7 @@ proptest! {
     }
 }
 
-/// A turn that begins anew at the very beginning must not look like the end, whatever the map's fingerprint is.
+/// The cursor for a turn that begins once more at slot 0 must not look like the end, whatever the map's fingerprint is.
 #[test]
 fn a_position_is_never_the_end() {
     let mut positions = Positions::default();

@@ -1,4 +1,4 @@
-//! How callers learn of the end of their requests: first everything is as they will find it, then they are told.
+//! How callers learn of the end of their requests: first all counts and permits are right, then they are told.
 
 use super::Driver;
 use crate::{
@@ -51,8 +51,7 @@ impl<S> Driver<S> {
         self.tell(entry, outcome, false);
     }
 
-    /// The permit of a command that goes over another link, and takes it along: others would have taken it
-    /// before.
+    /// The permit of a command that will go over another link, which keeps it: otherwise others might take it first.
     fn place_of(&mut self, entry: &Entry) -> Option<Permit> {
         if !entry.permitted || entry.slot.is_none() {
             return None;
@@ -69,7 +68,7 @@ impl<S> Drop for Driver<S> {
         for entry in &entries {
             self.through.add(entry);
         }
-        // Those of them that end when they are written have their callers here.
+        // The slots of those that end when they are written are here.
         let quiet = std::mem::take(&mut self.quiet);
         let usual = Instant::now() + self.patience;
         for mut entry in entries.into_iter().chain(quiet) {

@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(())
     }
 
-    /// What came has let on what waited for it: sends that. True if there may be `more` to read.
+    /// A reply has come that requests had to wait for (see `fence`): sends these. True if there may be `more` to read.
     #[cold]
     fn send_behind_fence(&mut self, now: Instant, cx: &mut Context<'_>, more: bool) -> Result<bool, Reason> {
         self.send_or_break(now, cx);

@@ -172,7 +172,7 @@ async fn who_waits_is_woken_when_what_he_waits_for_is_answered() {
     assert_eq!(queue.departures.awaited(), 0);
 }
 
-/// The woken one must not find what he was woken for undone.
+/// The end of one of the link's own requests wakes nobody.
 #[test]
 fn only_departures_of_commands_ring() {
     let queue = queue();

@@ -321,7 +321,7 @@ async fn dropping_the_wire_ends_every_request() {
     }
 }
 
-/// As TLS does: an error swallows the count of what had gone before it in the same call.
+/// As with TLS: a write that fails does not tell how much had gone before in the same call.
 struct Breaks {
     left: usize,
     gone: Arc<std::sync::Mutex<Vec<u8>>>,

@@ -414,7 +414,7 @@ async fn the_keeper_is_told_once_of_what_errors_say_of_a_link() {
     assert!(!told(&it), "it knows");
 }
 
-/// Deadlines are kept to the moment, and nobody is doubted for a late reply that nobody waits for.
+/// Deadlines are kept to the millisecond.
 #[tokio::test(start_paused = true)]
 async fn a_request_ends_at_its_deadline_and_its_link_is_doubted_after_a_second_of_silence() {
     let mut it = ByHand::new();
