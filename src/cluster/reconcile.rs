@@ -27,7 +27,7 @@ pub(crate) const ABSENCES: u32 = 2;
 
 /// An answer, and who gave it when.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct TopologyAnswer<'a> {
     pub(crate) topology: &'a Topology,
     pub(crate) by: &'a NodeAddress,
     pub(crate) at: Instant,
@@ -72,7 +72,7 @@ impl Knowledge {
     }
 
     /// Weighs an answer against the map and all that is known.
-    pub(crate) fn judge<N>(&mut self, map: &SlotMap<N>, answer: Answer<'_>) -> Judged {
+    pub(crate) fn judge<N>(&mut self, map: &SlotMap<N>, answer: TopologyAnswer<'_>) -> Judged {
         let is_gap_believed = self.is_gap_believed(map, answer);
         self.hints.retain(|slot, hint| {
             let is_fresh = answer.at.saturating_duration_since(hint.at) < HINT_LIFE;
@@ -95,7 +95,7 @@ impl Knowledge {
 
     /// Whether it is believed that slots have no owner any more that have one in the map, and none in the answer.
     /// Remembers the first answer of that kind.
-    fn is_gap_believed<N>(&mut self, map: &SlotMap<N>, answer: Answer<'_>) -> bool {
+    fn is_gap_believed<N>(&mut self, map: &SlotMap<N>, answer: TopologyAnswer<'_>) -> bool {
         let has_gap = Slot::all().any(|slot| map.owner(slot).is_some() && answer.topology.owner(slot).is_none());
         if !has_gap {
             self.gap = None;

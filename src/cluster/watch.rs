@@ -9,7 +9,7 @@ use super::{
     ask::{ask, ask_anew},
     outage::Outage,
     pace::Pace,
-    reconcile::{Answer, Knowledge},
+    reconcile::{Knowledge, TopologyAnswer},
     router::{Cluster, Map},
     topology::Topology,
 };
@@ -159,7 +159,7 @@ impl Watch {
         for member in map.members().iter().filter(|member| member.node.is_unreachable()) {
             self.knowledge.unreachable(&member.address);
         }
-        let judged = self.knowledge.judge(&**map, Answer { topology: &topology, by: &by, at: Instant::now() });
+        let judged = self.knowledge.judge(&**map, TopologyAnswer { topology: &topology, by: &by, at: Instant::now() });
         if judged.doubtful {
             self.pace.request();
         }

@@ -6,7 +6,7 @@ use super::{
     condition::Access,
     handshake,
     push::PushReceiver,
-    reply::{Outcome, Reply},
+    reply::{Outcome, PendingReply},
     wire::Queued,
 };
 use crate::{error::Error, lock::lock, resp::claims::READONLY, token::Current};
@@ -148,7 +148,7 @@ impl Link {
     }
 }
 
-async fn outcome(reply: Option<Reply>) -> Outcome {
+async fn outcome(reply: Option<PendingReply>) -> Outcome {
     match reply {
         Some(reply) => reply.await.outcome,
         None => Outcome::Unsent(None),

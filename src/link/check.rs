@@ -1,7 +1,7 @@
 //! Whether a connection that is up is of use.
 
 use super::{reply::Outcome, wire::Wire};
-use crate::resp::claims::{Claims, NOAUTH, READONLY};
+use crate::resp::claims::{LinkClaims, NOAUTH, READONLY};
 use redis::Value;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ enum Role {
 
 /// Sends `PING`, and waits for `limit` at most; if it is claimed to be a replica, asks for its role, within `limit`
 /// again. The error is why the connection is of no use.
-pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Result<(), &'static str> {
+pub(super) async fn check(wire: &Wire, claims: LinkClaims, limit: Duration) -> Result<(), &'static str> {
     let asked = Instant::now();
     verdict(&wire.own(&redis::cmd("PING"), asked + limit).await, wire, asked)?;
     if !claims.is_read_only() {

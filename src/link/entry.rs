@@ -1,6 +1,6 @@
 //! Requests between a link's queue and its driver.
 
-use super::reply::{Expect, Slot};
+use super::reply::{Expect, ReplyCell};
 use crate::sync::Arc;
 use std::collections::VecDeque;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ pub(super) struct Entry {
     pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     /// None once its caller has been told how it ended.
-    pub(super) slot: Option<Arc<Slot>>,
+    pub(super) cell: Option<Arc<ReplyCell>>,
     /// Ends with the writing of its last byte.
     pub(super) quiet: bool,
     /// It is a caller's command, none of the link's own requests.
@@ -70,6 +70,6 @@ pub(super) enum Taken {
 pub(super) struct Outstanding {
     pub(super) bytes: Vec<u8>,
     pub(super) entries: VecDeque<Entry>,
-    /// Slots that have been filled, and that their callers may still be about to empty.
-    pub(super) spent: VecDeque<Arc<Slot>>,
+    /// Cells that have been filled, and that their callers may still be about to empty.
+    pub(super) spent: VecDeque<Arc<ReplyCell>>,
 }

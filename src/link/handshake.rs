@@ -3,7 +3,7 @@
 use super::{
     condition::Access,
     driver::GARBAGE,
-    reply::{Outcome, Reply},
+    reply::{Outcome, PendingReply},
     setup::Setup,
     wire::Wire,
 };
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 /// Sends `HELLO 3 AUTH …` (or `AUTH …` for RESP2), the library's name and, if the topology is to be asked for, that
 /// question, with RESP3 in one round trip. Returns the pending reply to the question, if it was sent.
-pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) -> Result<Option<Reply>, Error> {
+pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) -> Result<Option<PendingReply>, Error> {
     let hello = if setup.protocol == ProtocolVersion::RESP2 {
         auth_command(current)
     } else {
@@ -126,7 +126,7 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Resu
         | Outcome::Aborted(_)
         | Outcome::Written => io::Error::from(io::ErrorKind::BrokenPipe).into(),
     };
-    Err(refusal(&error, current))
+    Err(auth_error(&error, current))
 }
 
 /// `AUTH` with the token. Never log a [`Cmd`]: its `Debug` shows the arguments.
@@ -144,7 +144,7 @@ const QUOTED_ARGUMENTS: &str = ", with args beginning with";
 const LONGEST_REPLY: usize = 400;
 
 /// What Redis's refusal of `HELLO` or `AUTH` means.
-fn refusal(error: &RedisError, current: &Current) -> Error {
+fn auth_error(error: &RedisError, current: &Current) -> Error {
     let Some(code) = error.code() else {
         return no_answer(error);
     };

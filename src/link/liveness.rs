@@ -1,6 +1,6 @@
 //! When a link's server last gave a sign of life, and until when the link may be used.
 
-use crate::resp::claims::{Claims, Pending};
+use crate::resp::claims::{LinkClaims, Pending};
 use std::{
     sync::atomic::{
         AtomicBool, AtomicU64,
@@ -128,7 +128,7 @@ impl Liveness {
     }
 
     /// Takes note of what errors claim about the connection; true if there was no claim yet that is not verified.
-    pub(crate) fn claim(&self, claims: Claims) -> bool {
+    pub(crate) fn claim(&self, claims: LinkClaims) -> bool {
         self.claims.add(claims)
     }
 
@@ -137,7 +137,7 @@ impl Liveness {
         self.claims.are_there()
     }
 
-    pub(crate) fn take_claims(&self) -> Claims {
+    pub(crate) fn take_claims(&self) -> LinkClaims {
         self.claims.take()
     }
 

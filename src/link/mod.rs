@@ -44,7 +44,7 @@ pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Refused, is_for_good};
 pub(crate) use push::PushReceiver;
 pub(crate) use queue::Queue;
-pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
+pub(crate) use reply::{Completion, LARGE, Outcome, PendingReply};
 pub(crate) use setup::Setup;
 pub(crate) use wire::Queued;
 
@@ -55,7 +55,7 @@ pub(crate) struct Link {
     node: Arc<str>,
     wire: Wire,
     /// The pending reply to the question for the topology, if that went with the first `AUTH`.
-    slots: Mutex<Option<Reply>>,
+    slots: Mutex<Option<PendingReply>>,
     authenticated: Mutex<Authenticated>,
     /// Notified at the end of each `AUTH` with a new token.
     reauthenticated: Notify,
@@ -269,7 +269,7 @@ impl Link {
 
     /// Asks who has which slots, whatever condition the link is in; if the question went with the first `AUTH`, the
     /// reply is that one's. Whoever waits for it does not keep the connection open.
-    pub(crate) fn ask_for_slots(&self, deadline: Instant) -> Option<Reply> {
+    pub(crate) fn ask_for_slots(&self, deadline: Instant) -> Option<PendingReply> {
         let asked = lock(&self.slots).take();
         asked.or_else(|| {
             let (reply, _) = self.wire.command(Access::Own, &handshake::slots_command(), Some(deadline), false)?;

@@ -4,7 +4,7 @@ use super::{
     condition::{Access, Condition, OPEN, REAUTHENTICATING, code},
     departures::Departures,
     entry::{Entry, NewRequest, Outstanding, Taken, Through},
-    reply::Reply,
+    reply::PendingReply,
     spare::Spare,
 };
 use crate::{
@@ -81,7 +81,7 @@ impl Queue {
         access: Access,
         request: NewRequest,
         encode: impl FnOnce(&mut Vec<u8>),
-    ) -> Option<(Reply, usize)> {
+    ) -> Option<(PendingReply, usize)> {
         let mut guard = lock(&self.inner);
         let inner = &mut *guard;
         let admitted = match access {
@@ -98,13 +98,13 @@ impl Queue {
         let len = inner.bytes.len() - before;
         let begins = inner.offset;
         inner.offset += len as u64;
-        let slot = inner.spare.take();
+        let cell = inner.spare.take();
         let NewRequest { deadline, expect, quiet, alone } = request;
-        let reply = Reply(Arc::clone(&slot));
+        let reply = PendingReply(Arc::clone(&cell));
         let counted = access != Access::Own;
         let permitted = counted && access != Access::Alone;
-        let (ends, slot) = (inner.offset, Some(slot));
-        inner.entries.push(Entry { begins, ends, deadline, expect, slot, quiet, counted, alone, permitted });
+        let (ends, cell) = (inner.offset, Some(cell));
+        inner.entries.push(Entry { begins, ends, deadline, expect, cell, quiet, counted, alone, permitted });
         if counted {
             // In this order, so that nobody takes a command that is just being queued for an answered one.
             self.commands.fetch_add(1, SeqCst);

@@ -60,39 +60,39 @@ impl Outcome {
 pub(crate) const LARGE: usize = 32 << 10;
 
 /// An outcome, and what its request needs to know to try again.
-pub(crate) struct Answer {
+pub(crate) struct Completion {
     pub(crate) outcome: Outcome,
     /// Whether it took many bytes on the wire, a pipeline's replies together.
     pub(crate) large: bool,
     pub(crate) deadline: Instant,
 }
 
-/// Where the driver puts the outcome of one request. Slots are used again and again, so that a request allocates none.
+/// Where the driver puts the outcome of one request. Cells are used again and again, so that a request allocates none.
 #[derive(Default)]
-pub(super) struct Slot(Mutex<Filling>);
+pub(super) struct ReplyCell(Mutex<Filling>);
 
-/// What is in a slot: nothing, who waits for the answer, or the answer.
+/// What is in a cell: nothing, who waits for the answer, or the answer.
 #[derive(Default)]
 struct Filling {
-    answer: Option<Answer>,
+    answer: Option<Completion>,
     waker: Option<Waker>,
 }
 
-impl Slot {
-    /// Fills the slot; returns whom to wake.
+impl ReplyCell {
+    /// Fills the cell; returns whom to wake.
     #[must_use]
     #[expect(clippy::inline_always, reason = "an answer is large, and is moved once more with each call")]
     #[inline(always)]
-    pub(super) fn fill(&self, answer: Answer) -> Option<Waker> {
+    pub(super) fn fill(&self, answer: Completion) -> Option<Waker> {
         let mut filling = lock(&self.0);
         filling.answer = Some(answer);
         filling.waker.take()
     }
 
-    /// Makes the slot ready for another request, if nobody else holds it any more.
+    /// Makes the cell ready for another request, if nobody else holds it any more.
     #[inline]
-    pub(super) fn reset(slot: &mut Arc<Self>) -> bool {
-        let Some(alone) = Arc::get_mut(slot) else {
+    pub(super) fn reset(cell: &mut Arc<Self>) -> bool {
+        let Some(alone) = Arc::get_mut(cell) else {
             return false;
         };
         let filling = alone.0.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -106,14 +106,14 @@ impl Slot {
 
 /// The end of one request: always comes, by the request's deadline at the latest. Dropping it leaves nothing behind.
 #[must_use]
-pub(crate) struct Reply(pub(super) Arc<Slot>);
+pub(crate) struct PendingReply(pub(super) Arc<ReplyCell>);
 
-impl Future for Reply {
-    type Output = Answer;
+impl Future for PendingReply {
+    type Output = Completion;
 
     #[expect(clippy::inline_always, reason = "an answer is large, and is moved once more with each call")]
     #[inline(always)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Completion> {
         let mut filling = lock(&self.0.0);
         if let Some(answer) = filling.answer.take() {
             return Poll::Ready(answer);

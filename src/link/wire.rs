@@ -16,7 +16,7 @@ use super::{
     multi::Multi,
     push::Pushes,
     queue::Queue,
-    reply::{Expect, Gather, Outcome, Reply},
+    reply::{Expect, Gather, Outcome, PendingReply},
 };
 use crate::{admission::Admission, resp::pack};
 use redis::{Arg, Cmd, Pipeline, PushKind};
@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 /// What was queued: its reply to come, and how many bytes it has.
-pub(crate) type Queued = (Reply, usize);
+pub(crate) type Queued = (PendingReply, usize);
 
 /// What a connection is told when it begins.
 pub(super) struct WireContext {
@@ -156,7 +156,7 @@ impl Wire {
     }
 
     /// Queues the link's own `AUTH`, whatever condition the link is in. Nothing else is in flight beside it.
-    pub(super) fn auth(&self, cmd: &Cmd, deadline: Instant) -> Option<Reply> {
+    pub(super) fn auth(&self, cmd: &Cmd, deadline: Instant) -> Option<PendingReply> {
         let order = NewRequest { deadline: Some(deadline), expect: Expect::One, quiet: false, alone: true };
         self.queue.push(Access::Own, order, |bytes| pack::pack(cmd, bytes)).map(|(reply, _)| reply)
     }

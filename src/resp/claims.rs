@@ -12,9 +12,9 @@ pub(crate) const READONLY: &str = "READONLY";
 /// What errors claim: that the connection has lost its authentication, that its server is no primary, or not the owner
 /// of some slot. A script can make up such an error, so a claim is verified before the connection is given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Claims(u8);
+pub(crate) struct LinkClaims(u8);
 
-impl Claims {
+impl LinkClaims {
     const UNAUTHENTICATED: u8 = 1;
     const READ_ONLY: u8 = 2;
     const ELSEWHERE: u8 = 4;
@@ -48,7 +48,7 @@ pub(crate) struct Pending(AtomicU8);
 
 impl Pending {
     /// Takes note of them; true if there were none before.
-    pub(crate) fn add(&self, claims: Claims) -> bool {
+    pub(crate) fn add(&self, claims: LinkClaims) -> bool {
         self.0.fetch_or(claims.0, SeqCst) == 0
     }
 
@@ -56,7 +56,7 @@ impl Pending {
         self.0.load(SeqCst) != 0
     }
 
-    pub(crate) fn take(&self) -> Claims {
-        Claims(self.0.swap(0, SeqCst))
+    pub(crate) fn take(&self) -> LinkClaims {
+        LinkClaims(self.0.swap(0, SeqCst))
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Hints {
 
 /// The claims this crate reads. It is not the token's audience, so there is nothing for it to verify.
 #[derive(Deserialize)]
-struct Claims {
+struct TokenClaims {
     exp: Option<f64>,
     oid: Option<String>,
     // Whatever is odd about these is no reason to refuse a token.
@@ -103,7 +103,7 @@ impl AccessToken {
             return Err(malformed("the token is empty"));
         }
         // The source is left out: it may quote what it could not read.
-        let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(secret.expose())
+        let claims: TokenClaims = jsonwebtoken::dangerous::insecure_decode_claims(secret.expose())
             .map_err(|_| malformed("the token is not a JWT"))?;
         let issued = claims.iat.as_f64().and_then(wall_time);
         let lifetime = lifetime(claims.exp.and_then(wall_time), issued, hints, SystemTime::now())

@@ -33,7 +33,7 @@ impl World {
 
     fn answer(&mut self, by: &str, ranges: &[(u16, u16, &str)]) -> Judged {
         let (topology, by) = (topology(ranges), address(by));
-        let judged = self.knowledge.judge(&self.map, Answer { topology: &topology, by: &by, at: self.now });
+        let judged = self.knowledge.judge(&self.map, TopologyAnswer { topology: &topology, by: &by, at: self.now });
         self.map = self.map.rebuilt(&judged.topology, &judged.gone, |_| ());
         judged
     }

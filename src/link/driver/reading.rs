@@ -8,7 +8,7 @@ use crate::{
     },
     observe::trace::target,
     resp::{
-        claims::Claims,
+        claims::LinkClaims,
         line::{Garbage, Stop},
         parse::parse_with_claims,
         scan::Scan,
@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Err(Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
             }
         }
-        let mut claims = Claims::default();
+        let mut claims = LinkClaims::default();
         let parsed = parse_with_claims(bytes, &mut claims);
         if !claims.is_empty() && self.liveness.claim(claims) {
             self.keeper.notify_one();

@@ -38,15 +38,15 @@ pub(in crate::link) fn context_with(admission: Arc<Admission>, record: usize) ->
     }
 }
 
-pub(in crate::link) fn get(wire: &Wire, key: &str) -> Reply {
+pub(in crate::link) fn get(wire: &Wire, key: &str) -> PendingReply {
     send(wire, redis::cmd("GET").arg(key))
 }
 
-pub(in crate::link) fn send(wire: &Wire, cmd: &Cmd) -> Reply {
+pub(in crate::link) fn send(wire: &Wire, cmd: &Cmd) -> PendingReply {
     wire.command(Access::Open, cmd, None, false).expect("the link is open").0
 }
 
-pub(in crate::link) async fn answered(reply: Reply) -> Value {
+pub(in crate::link) async fn answered(reply: PendingReply) -> Value {
     match timeout(10 * SECOND, reply).await.expect("an outcome").outcome {
         Outcome::Answered(value) => value,
         other => panic!("{other:?}"),

@@ -8,7 +8,7 @@ use crate::{
         entry::NewRequest,
         liveness::Liveness,
         queue::{LARGEST_IDLE_BUFFER, Queue},
-        reply::{Expect, LARGE, Outcome, Reply},
+        reply::{Expect, LARGE, Outcome, PendingReply},
         wire::{
             WireContext,
             tests::{HOUR, SECOND, context},
@@ -147,12 +147,12 @@ impl ByHand {
         self.wakes.0.swap(0, SeqCst)
     }
 
-    fn push(&self, access: Access, bytes: &[u8], alone: bool) -> Reply {
+    fn push(&self, access: Access, bytes: &[u8], alone: bool) -> PendingReply {
         let request = NewRequest { deadline: None, expect: Expect::One, quiet: false, alone };
         self.queue.push(access, request, |queued| queued.extend_from_slice(bytes)).expect("it is open").0
     }
 
-    fn send(&self, bytes: &[u8]) -> Reply {
+    fn send(&self, bytes: &[u8]) -> PendingReply {
         self.push(Access::Open, bytes, false)
     }
 
