@@ -147,7 +147,7 @@ fn next_slot<N>(position: Position, map: &SlotMap<N>) -> Option<Slot> {
 
 #[cold]
 fn unknown() -> RedisError {
-    let detail = "it is too old, or of another client: begin anew with the cursor 0".to_owned();
+    let detail = "it is too old, or of another client: begin again with the cursor 0".to_owned();
     (ErrorKind::Client, "the SCAN cursor is not known here", detail).into()
 }
 

@@ -243,7 +243,7 @@ fn is_refusal(error: &RedisError) -> bool {
 
 #[cold]
 fn cannot_go_on(profile: Profile, why: &str) -> RedisError {
-    let detail = format!("{why}: begin {} anew with the cursor 0", profile.full_name());
+    let detail = format!("{why}: begin {} again with the cursor 0", profile.full_name());
     (ErrorKind::Client, "the iteration cannot go on", detail).into()
 }
 

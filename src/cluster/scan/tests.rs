@@ -89,7 +89,7 @@ fn a_remembered_cursor_can_be_used_again_until_it_is_forgotten() {
     assert!(positions.resume(first, &map).is_ok());
     let newest = scan(&mut positions, &map, 0, &[u64::MAX]).1;
     let error = positions.resume(first, &map).unwrap_err();
-    assert!(error.to_string().contains("begin anew"), "{error}");
+    assert!(error.to_string().contains("begin again"), "{error}");
     assert!(positions.resume(last, &map).is_ok() && positions.resume(newest, &map).is_ok());
     assert_eq!(positions.remembered.len(), REMEMBERED);
     // One that is not given out yet, and one of another process.
