@@ -105,7 +105,7 @@ pub(super) struct Leased {
     pub(super) lease: Lease,
 }
 
-impl<'a> Blocking<'a> {
+impl Blocking<'_> {
     pub(super) async fn run(&self) -> RedisResult<Value> {
         tokio::select! {
             biased;
@@ -154,3 +154,6 @@ impl<'a> Blocking<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! A link that a caller has alone: where it leads, and how long it is waited for.
 
+#[cfg(test)]
+pub(super) mod lonely;
 mod search;
 
 use super::{core::Core, record::failed, texts::not_sent_in_time};

@@ -225,3 +225,6 @@ fn is_current(core: &Core, link: &Link) -> bool {
     let newest = core.tokens.live().map_or(0, |current| current.generation);
     link.generation() >= newest && !link.is_validating()
 }
+
+#[cfg(test)]
+mod tests;

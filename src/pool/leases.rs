@@ -12,7 +12,7 @@ use crate::{link::Link, lock::lock};
 use futures_util::future::BoxFuture;
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -108,7 +108,7 @@ impl State {
 
     /// A link to be closed for somebody who has no ticket and for whom none is on its way back; one on which nothing is
     /// under way, and so closes soonest, if there is such.
-    fn to_close(&mut self) -> Option<Idle> {
+    fn take_to_close(&mut self) -> Option<Idle> {
         let lack_tickets = self.waiting.iter().filter(|waiting| waiting.admit.is_some()).count();
         if self.idle.is_empty() || self.closing >= lack_tickets {
             return None;
@@ -230,9 +230,7 @@ impl Leases {
         } else {
             let (admit, ticket) = oneshot::channel();
             state.waiting.push(Waiting { number, pool: pool_of, give, admit: Some(admit) });
-            let to_close = state.to_close();
-            drop(state);
-            to_close.map(Idle::close);
+            Self::make_room(state);
             Opening::Wanted(ticket)
         };
         Offer::Wait(Waiter::new(self, pool, number, returned, opening))
@@ -252,9 +250,16 @@ impl Leases {
             return;
         }
         state.idle.push(Idle { link, pool, since: Instant::now() });
-        let to_close = state.to_close();
+        Self::make_room(state);
+    }
+
+    /// Closes a link that waits for its next user, if somebody is to have its ticket.
+    fn make_room(mut state: MutexGuard<'_, State>) {
+        let idle = state.take_to_close();
         drop(state);
-        to_close.map(Idle::close);
+        if let Some(idle) = idle {
+            idle.close();
+        }
     }
 
     /// Closes what has waited in this pool for too long.
