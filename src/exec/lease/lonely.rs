@@ -23,7 +23,7 @@ pub(in crate::exec) struct Lonely {
     pub(in crate::exec) core: Core,
     pub(in crate::exec) node: Arc<Node>,
     pub(in crate::exec) roster: Roster,
-    _far: Vec<DuplexStream>,
+    servers: Vec<DuplexStream>,
 }
 
 pub(in crate::exec) const ANYWHERE: Place = Place::Owner(None);
@@ -36,12 +36,12 @@ impl Lonely {
         let (pool, roster) = Pool::new(1, Arc::clone(&core.availability), Arc::clone(&core.leases));
         let node = Node::without_keeper(NodeAddress::new("lonely", 1), pool);
         core.routing = Found::known(Routing::Single(Arc::clone(&node)));
-        Self { core, node, roster, _far: Vec::new() }
+        Self { core, node, roster, servers: Vec::new() }
     }
 
     pub(in crate::exec) fn link(&mut self, id: u64) -> Arc<Link> {
         let (near, far) = duplex(1 << 10);
-        self._far.push(far);
+        self.servers.push(far);
         Arc::new(Link::over(id, near, Admission::new(8), HOUR))
     }
 

@@ -155,7 +155,9 @@ fn idle<const COUNT: usize>(leases: &Arc<Leases>, pool: &Arc<Pool>) -> [(Arc<Lin
         let (link, far) = link(at as u64 + 1);
         (link, far, Ticket(Arc::clone(leases)))
     });
-    ready.iter().for_each(|(link, ..)| leased(leases, pool, link).give_back());
+    for (link, ..) in &ready {
+        leased(leases, pool, link).give_back();
+    }
     ready
 }
 
