@@ -3,7 +3,13 @@
 use super::{HOUR, blocked, start};
 use common::{SECOND, cmd, eventually, within};
 use redis::{AsyncCommands, Value};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 /// No other connection can be opened, as at a server's `maxclients`; one that is given back is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,14 +41,18 @@ async fn whoever_takes_it_again_and_again_is_not_before_the_others() {
     let (azure, redis) = start(HOUR, |config| config.command_timeout(20 * SECOND)).await;
     drop(redis.dedicated().await.unwrap());
     azure.redis_front().refuse_connections(true);
-    let user = redis.clone();
+    let (user, times) = (redis.clone(), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&times);
     let again_and_again = tokio::spawn(async move {
         loop {
             let mut con = user.dedicated().await.unwrap();
             let _: Value = cmd("PING").query_async(&mut con).await.unwrap();
+            counted.fetch_add(1, SeqCst);
         }
     });
     for _ in 0..5 {
+        let before = times.load(SeqCst);
+        eventually("it takes it", 5 * SECOND, async || (times.load(SeqCst) > before).then_some(())).await;
         let mut con = within("a turn", 5 * SECOND, redis.dedicated()).await.unwrap();
         let _: Value = cmd("PING").query_async(&mut con).await.unwrap();
     }

@@ -86,9 +86,12 @@ async fn a_search_without_success_lets_those_pass_who_wait_for_a_turn() {
 async fn who_does_not_know_where_to_go_keeps_no_turn() {
     let mut ground = Ground::quiet();
     ground.core.leases = Leases::new(1);
-    let core = &ground.core;
-    core.cluster().unwrap().hand_out(&[]);
+    let (core, cluster) = (&ground.core, ground.core.cluster().unwrap());
     let mut lost = pin!(core.lease(&Place::Owner(Some(Slot::MIN)), Instant::now() + HOUR));
+    assert!(futures_util::poll!(&mut lost).is_pending());
+    assert!(core.leases.turn().now_or_never().is_none(), "it waits for its node");
+    cluster.hand_out(&[]);
+    core.availability.announce();
     assert!(futures_util::poll!(&mut lost).is_pending());
     assert!(core.leases.turn().now_or_never().is_some());
 }
