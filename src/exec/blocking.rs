@@ -242,7 +242,6 @@ impl<'a> Blocking<'a> {
                     let has_left = matches!(&self.place, Place::Node(node) if node.pool().has_ended());
                     let now = Instant::now();
                     if !is_timeout || are_in_use && now >= patience || has_left || now >= deadline {
-                        self.core.admission.note_unserved();
                         return Err(failed(self.core, error));
                     }
                 }

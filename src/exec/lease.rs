@@ -159,7 +159,6 @@ impl Core {
                 return Err(error.for_want_of_a_token());
             }
             if self.timers.timeout_at(deadline, changed).await.is_none() {
-                self.admission.note_unserved();
                 return Err(self.no_lease(place, false));
             }
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cluster::node::Node,
-    error::{Error, ErrorKind, Stage},
+    error::Error,
     link::{Condition, Link, Outcome, PushReceiver, Queued, SILENCE},
     pool::Lease,
 };
@@ -58,12 +58,8 @@ impl Session {
     pub(crate) async fn open(core: &Core, memory: &mut Memory, place: &Place, gone: Option<Gone>) -> RedisResult<Self> {
         let deadline = Instant::now() + core.command_timeout;
         core.in_order(memory, deadline).await.map_err(|error| failed(core, error))?;
-        let (node, lease) = core.lease(place, deadline).await.map_err(|NoLease { error, .. }| {
-            if error.kind() == ErrorKind::Timeout(Stage::Command) {
-                core.admission.note_unserved();
-            }
-            failed(core, error)
-        })?;
+        let leased = core.lease(place, deadline).await;
+        let (node, lease) = leased.map_err(|NoLease { error, .. }| failed(core, error))?;
         let (state, replies) = (State::default(), Reply::On);
         Ok(Self { lease: Some(lease), node, state, replies, limit: None, gone, multi_asks: false })
     }

@@ -11,7 +11,7 @@ async fn whoever_waits_when_the_runtime_ends_is_told_so() {
     let (timers, end) = Timers::of(Handle::current());
     ground.core.timers = timers;
     drop(end);
-    assert!(!ground.core.is_closed());
+    assert!(!ground.core.availability.is_closed());
     for place in [Place::Owner(None), Place::Owner(Some(Slot::MIN))] {
         let none = ground.core.lease(&place, Instant::now() + HOUR).await.err().expect("nobody opens a link");
         assert_eq!(none.error.kind(), ErrorKind::Closed, "{}", none.error);
