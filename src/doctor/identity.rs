@@ -43,9 +43,9 @@ pub(super) struct Identity {
     pub(super) clock_ahead: Option<f64>,
 }
 
-/// Claims that nothing but the doctor reads.
+/// ShownClaims that nothing but the doctor reads.
 #[derive(Default, Deserialize)]
-struct Claims {
+struct ShownClaims {
     #[serde(default)]
     appid: Value,
     #[serde(default)]
@@ -56,7 +56,7 @@ struct Claims {
 
 impl Identity {
     fn new(token: AccessToken) -> Self {
-        let claims: Claims =
+        let claims: ShownClaims =
             jsonwebtoken::dangerous::insecure_decode_claims(token.secret().expose()).unwrap_or_default();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let app_id = text(&claims.appid).or_else(|| text(&claims.azp));

@@ -39,7 +39,7 @@ impl Failure {
 pub(crate) struct Operations;
 
 impl Operations {
-    /// For nobody who looks.
+    /// For tests and benches.
     #[cfg(any(test, feature = "bench-api"))]
     pub(crate) fn unlabelled() -> Self {
         Self
