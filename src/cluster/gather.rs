@@ -50,14 +50,12 @@ pub(crate) fn gather(aggregate: Aggregate, replies: Vec<PartialReply<'_>>) -> Re
         Aggregate::FirstNonEmpty => first_non_empty(replies),
         Aggregate::ByNode => by_node(replies),
         Aggregate::Arrays => arrays(replies),
-        Aggregate::AllSucceeded
-        | Aggregate::Sum
-        | Aggregate::Min
-        | Aggregate::And
-        | Aggregate::Maps => match succeeded(replies) {
-            Ok(values) => combined(aggregate, values),
-            Err(failure) => failure,
-        },
+        Aggregate::AllSucceeded | Aggregate::Sum | Aggregate::Min | Aggregate::And | Aggregate::Maps => {
+            match succeeded(replies) {
+                Ok(values) => combined(aggregate, values),
+                Err(failure) => failure,
+            }
+        }
     }
 }
 

@@ -43,12 +43,7 @@ impl<'a> Course<'a> {
 
     /// What the reply says that came over this link. If the request is to be sent again, what is to be done before that
     /// is done, and the time waited for.
-    pub(super) async fn judge<R: Request>(
-        &mut self,
-        request: &R,
-        reply: &RedisResult<R::Reply>,
-        link: u64,
-    ) -> Verdict {
+    pub(super) async fn judge<R: Request>(&mut self, request: &R, reply: &RedisResult<R::Reply>, link: u64) -> Verdict {
         let is_part = matches!(self.way, Way::Part { .. });
         if let Some(redirects) = self.redirects.as_mut().filter(|_| !is_part)
             && let Some(redirect) = redirects.of(request, reply, link, &self.way)

@@ -90,7 +90,8 @@ impl SlowPath<'_> {
         loop {
             let attempt = match first.take() {
                 Some(first) => first,
-                None => match self.send(&request, deadline, std::mem::take(&mut waits), turn, course.way.clone()).await {
+                None => match self.send(&request, deadline, std::mem::take(&mut waits), turn, course.way.clone()).await
+                {
                     Ok(sent) => self.answered(&request, sent).await,
                     Err(error) => {
                         timer::let_others_run().await;

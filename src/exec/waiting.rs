@@ -218,3 +218,6 @@ impl Core {
         error.after(self.tokens.late().or_else(last_error))
     }
 }
+
+#[cfg(test)]
+mod tests;

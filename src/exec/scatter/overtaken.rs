@@ -81,3 +81,6 @@ impl<'p> Later<'p> {
 fn empties(unit: &Unit<'_>) -> bool {
     matches!(unit.profile.full_name(), "FLUSHALL" | "FLUSHDB")
 }
+
+#[cfg(test)]
+mod tests;

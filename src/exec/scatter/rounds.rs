@@ -3,8 +3,8 @@
 use super::{
     groups::{Group, Loaded, Pending, in_order, together},
     overtaken::overtaken,
-    progress::Progress,
     plan::{Plan, To, Unit},
+    progress::Progress,
 };
 use crate::{
     cluster::{
