@@ -2,7 +2,8 @@
 //! together again.
 //!
 //! A pipeline's commands for one node are sent in one piece and in their order. Between nodes there is no order but
-//! that of the pipeline's keys: all commands on one key go to the same node.
+//! that of the pipeline's keys: all commands on one key go to the same node, and what that refuses is not sent again
+//! behind what it has run on the same key (`overtaken`).
 
 mod assembly;
 #[cfg(test)]
