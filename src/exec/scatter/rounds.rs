@@ -1,7 +1,7 @@
 //! Sends units to their nodes, and those that are refused again, until each has its outcome.
 
 use super::{
-    groups::{Group, Loaded, Pending, in_order, together},
+    groups::{Group, Loaded, Pending, has_its_keys, in_order, together},
     overtaken::overtaken,
     plan::{Plan, To, Unit},
     progress::Progress,
@@ -213,12 +213,9 @@ impl<'a> Rounds<'a> {
 
     /// Takes those out of what is to be sent again that would run after something which belongs behind them.
     fn leave_out_overtaken(&self, plan: &Plan<'_>, refused: &mut Vec<(Pending, Redirect)>, progress: &mut Progress) {
-        // Of one that is not known and was sent to another slot nobody knows the keys: it goes behind the others.
-        let has_its_keys = |(pending, redirect): &&(Pending, Redirect)| match (redirect, &plan.units[pending.unit].to) {
-            (Redirect::Moved { slot, .. } | Redirect::Ask { slot, .. }, To::Slot(own)) => slot == own,
-            _ => true,
-        };
-        let again = refused.iter().filter(has_its_keys).map(|(pending, _)| pending.unit).collect();
+        // One with other keys than it was taken to have goes behind the others.
+        let is_known = |(pending, redirect): &&(Pending, Redirect)| has_its_keys(&plan.units[pending.unit], redirect);
+        let again = refused.iter().filter(is_known).map(|(pending, _)| pending.unit).collect();
         let overtaken = overtaken(plan, &again, &progress.have_run, &self.cluster.map());
         refused.retain(|(pending, _)| !overtaken.contains(&pending.unit));
         progress.overtaken.extend(overtaken);
