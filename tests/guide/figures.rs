@@ -43,8 +43,8 @@ fn the_tables_are_those_of_the_last_run() {
 /// Our throughput in this workload of `throughput.json`, divided by that of the best other client.
 fn to_best_peer(results: &Value, workload: &str, runtime: &str, tasks: &str) -> f64 {
     let runs = results["runs"].as_array().unwrap();
-    let is_one =
-        |run: &&Value| run["workload"] == workload && run["runtime"] == runtime && run["tasks"].to_string() == tasks;
+    let tasks: u64 = tasks.parse().unwrap();
+    let is_one = |run: &&Value| run["workload"] == workload && run["runtime"] == runtime && run["tasks"] == tasks;
     let per_second = |run: &Value| run["medians"]["per_second"].as_f64().unwrap();
     let ours = runs.iter().filter(is_one).find(|run| run["client"] == "entra-redis").map(per_second).unwrap();
     let peers = runs.iter().filter(is_one).filter(|run| !run["client"].as_str().unwrap().starts_with("entra-redis"));
