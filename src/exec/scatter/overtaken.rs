@@ -1,21 +1,29 @@
 //! What a node has refused and must not be sent again: something behind it has run, on one of its keys.
 
 use super::plan::{Plan, To, Unit};
-use crate::cluster::{router::Map, slot::Slot};
+use crate::{
+    cluster::{node::Node, router::Map, slot::Slot},
+    exec::core::Way,
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 /// Those of the `refused` units that would run after a later one on the same key, of those that `have_run`, or may
-/// have; unless both only read. `map` is the one by which they would be sent now.
-pub(super) fn overtaken(plan: &Plan<'_>, refused: &HashSet<usize>, have_run: &[bool], map: &Map) -> HashSet<usize> {
+/// have; unless both only read. They would be sent on these ways, by this map.
+pub(super) fn overtaken(
+    plan: &Plan<'_>,
+    refused: &HashMap<usize, &Way>,
+    have_run: &[bool],
+    map: &Map,
+) -> HashSet<usize> {
     let mut overtaken = HashSet::new();
     let mut later = Later { plan, map, keys: HashMap::new(), slots: HashSet::new(), emptied: Vec::new() };
-    let first = refused.iter().min().copied().unwrap_or(plan.units.len());
+    let first = refused.keys().min().copied().unwrap_or(plan.units.len());
     for (index, unit) in plan.units.iter().enumerate().skip(first).rev() {
-        if refused.contains(&index) {
-            if later.concerns(unit) {
+        if let Some(way) = refused.get(&index) {
+            if later.concerns(unit, way) {
                 overtaken.insert(index);
             }
         } else if have_run[index] {
@@ -52,22 +60,33 @@ impl<'p> Later<'p> {
         }
     }
 
-    /// Whether this unit, if it ran now, would run after one on the same key that belongs behind it.
-    fn concerns(&self, unit: &Unit<'_>) -> bool {
+    /// Whether this unit, if it ran now on this way, would run after one on the same key that belongs behind it.
+    fn concerns(&self, unit: &Unit<'_>, way: &Way) -> bool {
         match unit.to {
             To::Slot(slot) => {
                 let changes = !unit.profile.only_reads();
                 let comes_late = |key| self.keys.get(key).is_some_and(|changed| changes || *changed);
-                unit.profile.keys(&unit.cmd).any(comes_late)
-                    || self.emptied.iter().any(|emptied| self.reaches(emptied, slot))
+                let place = match way {
+                    Way::Owner => self.map.get(slot),
+                    Way::Redirected { to, .. } | Way::Part { to, .. } => Some(to),
+                };
+                unit.profile.keys(&unit.cmd).any(comes_late) || place.is_some_and(|place| self.is_emptied(place))
             }
             To::Primary { .. } => empties(unit) && self.slots.iter().any(|slot| self.reaches(unit, *slot)),
             To::Node(_) | To::Any => false,
         }
     }
 
-    /// Whether a unit for a whole node is about this slot: that node had it when everything was taken apart, or the one
-    /// has it that the unit goes to now.
+    /// Whether a unit has emptied this node.
+    fn is_emptied(&self, place: &Arc<Node>) -> bool {
+        self.emptied.iter().any(|unit| {
+            let is_for_it = matches!(&unit.to, To::Primary { node, .. } if Arc::ptr_eq(node, place));
+            is_for_it || unit.to.primary(self.map).is_some_and(|now| Arc::ptr_eq(now, place))
+        })
+    }
+
+    /// Whether a unit for a whole node would take keys of this slot away: that node had it when everything was taken
+    /// apart, and whoever takes its place has it; or the one has it that the unit goes to now.
     fn reaches(&self, unit: &Unit<'_>, slot: Slot) -> bool {
         let To::Primary { node, .. } = &unit.to else {
             return false;

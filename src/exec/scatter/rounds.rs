@@ -215,7 +215,7 @@ impl<'a> Rounds<'a> {
     fn leave_out_overtaken(&self, plan: &Plan<'_>, refused: &mut Vec<(Pending, Redirect)>, progress: &mut Progress) {
         // One with other keys than it was taken to have goes behind the others.
         let is_known = |(pending, redirect): &&(Pending, Redirect)| has_its_keys(&plan.units[pending.unit], redirect);
-        let again = refused.iter().filter(is_known).map(|(pending, _)| pending.unit).collect();
+        let again = refused.iter().filter(is_known).map(|(pending, _)| (pending.unit, &pending.way)).collect();
         let overtaken = overtaken(plan, &again, &progress.have_run, &self.cluster.map());
         refused.retain(|(pending, _)| !overtaken.contains(&pending.unit));
         progress.overtaken.extend(overtaken);

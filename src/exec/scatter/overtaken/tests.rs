@@ -137,11 +137,31 @@ async fn a_node_that_takes_a_place_is_not_emptied_after_later_writes_to_what_it_
     let is_overtaken = |written: &str| {
         let runs = |unit: &Unit<'_>| unit.cmd.args_iter().nth(1) == Some(redis::Arg::Simple(written.as_bytes()));
         let have_run: Vec<_> = plan.units.iter().map(runs).collect();
-        !overtaken(&plan, &HashSet::from([flush]), &have_run, &ground.cluster.map()).is_empty()
+        !overtaken(&plan, &HashMap::from([(flush, &Way::Owner)]), &have_run, &ground.cluster.map()).is_empty()
     };
     assert_eq!(["a", "b", "c"].map(is_overtaken), [true, false, false]);
     ground.cluster.hand_out(&[(0..=5460, Arc::clone(&first)), (5461..=10_922, second), (10_923..=16_383, first)]);
     assert_eq!(["a", "b", "c"].map(is_overtaken), [true, true, false]);
+}
+
+/// Where a key is that has moved, nothing has been emptied behind it, unless that node was emptied, too.
+#[tokio::test]
+async fn what_goes_to_a_node_that_was_not_emptied_is_sent_there() {
+    let ground = Ground::quiet();
+    let commands = ["SET a 1", "FLUSHALL"].map(cmd);
+    let plan = ground.plan(&commands);
+    let [first, second] = [0, 1].map(|node| Way::Redirected { to: Arc::clone(&ground.nodes[node]), asking: false });
+    let flushes = |node: usize| -> Vec<_> {
+        let of =
+            |unit: &Unit<'_>| matches!(&unit.to, To::Primary { node: to, .. } if Arc::ptr_eq(to, &ground.nodes[node]));
+        plan.units.iter().map(of).collect()
+    };
+    for (way, emptied, is_overtaken) in
+        [(&first, 0, true), (&first, 2, false), (&second, 1, true), (&Way::Owner, 2, true), (&Way::Owner, 0, false)]
+    {
+        let overtaken = overtaken(&plan, &HashMap::from([(0, way)]), &flushes(emptied), &ground.cluster.map());
+        assert_eq!(!overtaken.is_empty(), is_overtaken, "{emptied}");
+    }
 }
 
 /// Commands of a pipeline, by their kind and the numbers of two keys.
