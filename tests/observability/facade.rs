@@ -203,6 +203,8 @@ async fn whatever_its_caller_gives_up_counts_as_cancelled() {
     LazyLock::force(&PROMETHEUS);
     let emulator = start(Emulator::builder().cluster(3)).await;
     let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap();
+    let cluster = emulator.cluster().expect("a cluster was asked for");
+    (0..3).for_each(|node| cluster.front(node).unwrap().freeze());
     let port = emulator.port().to_string();
     let (mut delete, mut scan, mut two) = (redis::cmd("DEL"), redis::cmd("HSCAN"), redis::pipe());
     delete.arg(&["a", "b", "c"]);
