@@ -1,7 +1,7 @@
 //! How many commands are under way, how many may be, and how they ended.
 
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Stage},
     sync::{Arc, AtomicU64, AtomicUsize, Notify},
 };
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -195,11 +195,6 @@ impl Admission {
         Waiting(self)
     }
 
-    /// Counts a command that waited in vain.
-    pub(crate) fn note_unserved(&self) {
-        self.unserved.fetch_add(1, Relaxed);
-    }
-
     pub(crate) fn note_lost(&self) {
         self.lost.fetch_add(1, Relaxed);
     }
@@ -208,10 +203,15 @@ impl Admission {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// Counts a command that failed with `error`.
+    /// Counts a command that failed with `error`; one that was not sent until its deadline has waited in vain.
     pub(crate) fn note_failure(&self, error: &Error) {
         let counter = match error.kind() {
-            ErrorKind::Timeout(crate::error::Stage::Command) => &self.timed_out,
+            ErrorKind::Timeout(Stage::Command) => {
+                if !error.may_have_run() {
+                    self.unserved.fetch_add(1, Relaxed);
+                }
+                &self.timed_out
+            }
             ErrorKind::Overloaded => &self.overloaded,
             ErrorKind::Closed => &self.closed,
             // Their connection is gone, and they were not sent.
@@ -233,7 +233,7 @@ impl Admission {
              was not sent",
             self.most
         );
-        Error::new(ErrorKind::Overloaded, text)
+        Error::new(ErrorKind::Overloaded, text).with_transient(false)
     }
 
     pub(crate) fn stats(&self) -> CommandStats {

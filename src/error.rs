@@ -94,6 +94,7 @@ impl Error {
                 | ErrorKind::Timeout(_)
                 | ErrorKind::Server
                 | ErrorKind::TokenEndpoint
+                | ErrorKind::Overloaded
                 | ErrorKind::Interrupted
                 | ErrorKind::Conflict
         );
@@ -130,7 +131,7 @@ impl Error {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
     }
 
-    /// Says whether the same request may well succeed soon; by default timeouts and errors of
+    /// Says whether the same request may well succeed soon; by default timeouts, overload, conflicts, and errors of
     /// connections, servers and token endpoints are transient.
     #[must_use]
     pub fn with_transient(self, transient: bool) -> Self {
@@ -159,6 +160,17 @@ impl Error {
     /// Whether the command with this error may have run.
     pub(crate) fn may_have_run(&self) -> bool {
         !self.0.not_run
+    }
+
+    /// The same error, of what has been tried until then, with the `source` of the last attempt's failure.
+    pub(crate) fn after(self, source: Option<Self>) -> Self {
+        match source {
+            Some(source) => {
+                let message = format!("{self}; the last attempt: {source}");
+                self.with_message(message).with_source(source)
+            }
+            None => self,
+        }
     }
 
     /// The same error with another message.

@@ -133,24 +133,34 @@ fn each_event_of_a_command_is_counted_in_its_own_place() {
     admission.note_sent(2);
     admission.note_sent(7);
     (0..8).for_each(|_| admission.note_retry());
-    (0..7).for_each(|_| admission.note_unserved());
     (0..6).for_each(|_| admission.note_lost());
     (0..5).for_each(|_| admission.note_refused());
     for (times, kind) in [
-        (4, ErrorKind::Timeout(Stage::Command)),
+        (8, ErrorKind::Timeout(Stage::Command)),
         (3, ErrorKind::Overloaded),
         (2, ErrorKind::Closed),
         (1, ErrorKind::CredentialRejected),
     ] {
         (0..times).for_each(|_| admission.note_failure(&Error::new(kind, "x")));
     }
+    // Part of those that came too late.
+    let unsent = Error::new(ErrorKind::Timeout(Stage::Command), "x").not_run();
+    (0..7).for_each(|_| admission.note_failure(&unsent));
     let waiting = [admission.wait(), admission.wait(), admission.wait()];
-    let failed = FailedCommands { timed_out: 4, lost: 6, unauthenticated: 1, overloaded: 3, closed: 2, refused: 5 };
-    assert_eq!(failed.total(), 21);
+    let failed = FailedCommands { timed_out: 15, lost: 6, unauthenticated: 1, overloaded: 3, closed: 2, refused: 5 };
+    assert_eq!(failed.total(), 32);
     let stats = CommandStats { sent: 9, in_flight: 1, waiting: 3, retried: 8, unserved: 7, failed };
     assert_eq!(admission.stats(), stats);
     drop(waiting);
     assert_eq!(admission.stats().waiting, 0);
+}
+
+/// There may be room in a moment; for more parts than there may ever be there will be none.
+#[test]
+fn that_there_is_no_room_passes_and_that_there_is_never_room_does_not() {
+    let admission = Admission::new(2);
+    assert!(admission.overloaded().is_transient());
+    assert!(!admission.too_many(3).is_transient());
 }
 
 #[test]

@@ -50,15 +50,12 @@ pub(crate) fn gather(aggregate: Aggregate, replies: Vec<PartialReply<'_>>) -> Re
         Aggregate::FirstNonEmpty => first_non_empty(replies),
         Aggregate::ByNode => by_node(replies),
         Aggregate::Arrays => arrays(replies),
-        Aggregate::AllSucceeded
-        | Aggregate::Sum
-        | Aggregate::Min
-        | Aggregate::Max
-        | Aggregate::And
-        | Aggregate::Maps => match succeeded(replies) {
-            Ok(values) => combined(aggregate, values),
-            Err(failure) => failure,
-        },
+        Aggregate::AllSucceeded | Aggregate::Sum | Aggregate::Min | Aggregate::And | Aggregate::Maps => {
+            match succeeded(replies) {
+                Ok(values) => combined(aggregate, values),
+                Err(failure) => failure,
+            }
+        }
     }
 }
 
@@ -86,7 +83,6 @@ fn combined(aggregate: Aggregate, values: Vec<Value>) -> RedisResult<Value> {
     match aggregate {
         Aggregate::Sum => numbers(i64::checked_add),
         Aggregate::Min => numbers(|a, b| Some(a.min(b))),
-        Aggregate::Max => numbers(|a, b| Some(a.max(b))),
         Aggregate::And => and(&values),
         Aggregate::Maps => maps(values),
         _ => Ok(values.into_iter().next().unwrap_or_default()),

@@ -88,10 +88,8 @@ impl Partial {
         if let Some(error) = Error::from_redis(cause) {
             return error.clone().with_message(format!("{}; {self}", error.message())).into();
         }
-        if let Ok(error) = ServerError::try_from(cause.clone())
-            && let Some(error) = self.explained(&error)
-        {
-            return error.into();
+        if let Ok(error) = ServerError::try_from(cause.clone()) {
+            return with_note(error, self).into();
         }
         let what = match self.of {
             Of::Keys => "a write over several slots failed in part",
@@ -99,15 +97,16 @@ impl Partial {
         };
         (cause.kind(), what, format!("{cause}; {self}")).into()
     }
+}
 
-    fn explained(&self, error: &ServerError) -> Option<ServerError> {
-        let details = error.details().map(|details| format!("{details}; ")).unwrap_or_default();
-        let details = format!("{details}{self}").replace(['\r', '\n'], " ");
-        // Only the redis crate makes such an error, out of a line.
-        match redis::parse_redis_value(format!("-{} {details}\r\n", error.code()).as_bytes()) {
-            Ok(Value::ServerError(error)) => Some(error),
-            _ => None,
-        }
+/// Redis's error with a note behind its words.
+pub(crate) fn with_note(error: ServerError, note: impl fmt::Display) -> ServerError {
+    let details = error.details().map(|details| format!("{details}; ")).unwrap_or_default();
+    let details = format!("{details}{note}").replace(['\r', '\n'], " ");
+    // Only the redis crate makes such an error, out of a line.
+    match redis::parse_redis_value(format!("-{} {details}\r\n", error.code()).as_bytes()) {
+        Ok(Value::ServerError(noted)) => noted,
+        _ => error,
     }
 }
 

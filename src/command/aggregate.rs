@@ -13,9 +13,6 @@ pub(crate) enum Aggregate {
     Sum,
     /// The smallest of numbers.
     Min,
-    /// The largest of numbers.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no command wants it so far"))]
-    Max,
     /// Of lists of numbers that are true or false, one list: true where all are.
     And,
     /// One list of all elements, node by node. Of a command in parts, the elements in the order of its keys.

@@ -1,5 +1,6 @@
 //! The cursor of a command that iterates, and of its reply.
 
+use super::timeout::replaced;
 use redis::{Arg, Cmd, Value};
 
 /// The cursor that a command has at this place, whether it is an argument or the iterator of the redis crate counts it.
@@ -59,15 +60,8 @@ fn number(text: &[u8]) -> Option<u64> {
 
 /// The same command with another cursor, for one node.
 pub(crate) fn with_cursor(cmd: &Cmd, at: usize, cursor: u64) -> Cmd {
-    let mut node = Cmd::new();
-    for (index, argument) in cmd.args_iter().enumerate() {
-        match argument {
-            _ if index == at => _ = node.arg(cursor),
-            Arg::Simple(argument) => _ = node.arg(argument),
-            // Only one argument can be a cursor of the redis crate's.
-            _ => {}
-        }
-    }
+    // Only one argument can be a cursor of the redis crate's: the one that is replaced.
+    let mut node = replaced(cmd, |place| (place == at).then_some(cursor));
     node.set_no_response(cmd.is_no_response());
     node
 }

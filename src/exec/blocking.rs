@@ -1,7 +1,7 @@
 //! The way of a command that blocks: over a link that nobody else uses meanwhile, after its slot's owner, for as long
 //! as it wants to wait.
 
-mod course;
+mod slice_loop;
 
 use super::{
     call::Call,
@@ -21,8 +21,8 @@ use crate::{
     link::SILENCE,
     pool::Lease,
 };
-use course::Course;
 use redis::{Cmd, RedisResult, Value};
+use slice_loop::SliceLoop;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -71,7 +71,7 @@ async fn run(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: Profile) -> R
 async fn ask(core: &Core, memory: &mut Memory, request: CommandRequest<'_>, deadline: Instant) -> RedisResult<Value> {
     let place = Place::Owner(request.slot());
     loop {
-        core.until_up(&place, deadline).await.map_err(|error| core.unserved(error))?;
+        core.until_up(&place, deadline).await.map_err(|error| failed(core, error))?;
         match core.timers.timeout_at(deadline, Call::new(core, &mut *memory, request)).await {
             // The link that was there is gone again.
             Some(Err(error))
@@ -111,7 +111,7 @@ impl Blocking<'_> {
             biased;
             // Dropped, what is under way closes its link.
             () = self.core.availability.until_closed() => Err(failed(self.core, Error::closed())),
-            result = Course::new(self).follow() => result,
+            result = SliceLoop::new(self).follow() => result,
         }
     }
 

@@ -166,7 +166,7 @@ impl<R: Request> Drop for Call<'_, R> {
 pub(super) fn leave_behind<R: Request>(core: &Core, memory: &mut Memory, request: &R, link: u64) {
     if !request.only_reads() {
         // A link that is not known any more has ended, and with it the request.
-        if let Some((node, link)) = core.any_link(link) {
+        if let Some((node, link)) = core.carrier(request, link) {
             memory.leave_behind(&node, &link);
         }
     }

@@ -190,14 +190,26 @@ impl Core {
         }
     }
 
-    /// The link of this number, if it is still in use.
-    pub(super) fn link(&self, id: u64) -> Option<Arc<Link>> {
-        self.find(|node| node.pool().link(id))
+    /// The link of this number, if it is still in use; and its node.
+    pub(super) fn link(&self, id: u64) -> Option<(Arc<Node>, Arc<Link>)> {
+        self.find(|node| node.pool().link(id).map(|link| (Arc::clone(node), link)))
     }
 
     /// The link of this number, if its connection has not ended, in use or not; and its node.
     pub(super) fn any_link(&self, id: u64) -> Option<(Arc<Node>, Arc<Link>)> {
         self.find(|node| node.pool().any_link(id).map(|link| (Arc::clone(node), link)))
+    }
+
+    /// The link of this number, which has carried the request, if its connection has not ended; and its node.
+    pub(super) fn carrier<R: Request>(&self, request: &R, id: u64) -> Option<(Arc<Node>, Arc<Link>)> {
+        // Nearly always it leads to the slot's owner; the list of all nodes is copied to be looked through.
+        let owner = || {
+            let slot = request.slot().or_else(|| request.leaning())?;
+            let owner = Arc::clone(self.cluster()?.map().get(slot)?);
+            let link = owner.pool().any_link(id)?;
+            Some((owner, link))
+        };
+        owner().or_else(|| self.any_link(id))
     }
 
     fn find<T>(&self, find: impl Fn(&Arc<Node>) -> Option<T>) -> Option<T> {
@@ -207,18 +219,11 @@ impl Core {
         }
     }
 
-    /// Has the keepers look at their links.
-    pub(super) fn wake_keepers(&self) {
-        match self.routing.get() {
-            Some(Routing::Single(node)) => node.pool().wake_keeper(),
-            Some(Routing::Cluster(cluster)) => cluster.nodes.all().iter().for_each(|node| node.pool().wake_keeper()),
-            None => {}
-        }
-    }
-
-    /// Whether commands are refused: after `shutdown`, or because nobody opens links any more.
+    /// Whether commands are refused: after `shutdown`, or because nobody opens links any more; so it is from the moment
+    /// on at which the runtime of `connect` stops its timers, before everything else of it has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.availability.is_closed()
+            || self.timers.have_ended()
             || matches!(self.routing.get(), Some(Routing::Single(node)) if node.pool().has_ended())
     }
 

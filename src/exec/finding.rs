@@ -3,6 +3,7 @@
 use super::{
     core::Core,
     record::{Record, failed},
+    texts::not_sent_in_time,
 };
 use crate::{
     command::Operation,
@@ -57,7 +58,7 @@ impl Core {
             let changed = self.availability.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if self.is_closed() || self.timers.have_ended() {
+            if self.is_closed() {
                 return Err(Error::closed());
             }
             if self.is_found() {
@@ -67,15 +68,11 @@ impl Core {
                 return Err(error.for_want_of_a_token());
             }
             if self.timers.timeout_at(deadline, changed).await.is_none() {
-                self.admission.note_unserved();
+                if self.is_closed() {
+                    return Err(Error::closed());
+                }
                 let text = "no connection to Redis has come up yet; the command was not sent";
-                let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
-                return Err(match self.routing.last_error() {
-                    Some(source) => Error::new(error.kind(), format!("{error}; the last attempt: {source}"))
-                        .not_run()
-                        .with_source(source),
-                    None => error,
-                });
+                return Err(not_sent_in_time(text, self.routing.last_error()));
             }
         }
     }

@@ -22,16 +22,18 @@
 use super::{
     core::Core,
     order::Memory,
+    record::Record,
     request::{CommandRequest, PipelineRequest, Request},
-    scatter::recorded,
     slow_path::SlowPath,
 };
-use crate::command::{Operation, Profile, cursor};
+use crate::{
+    command::{Operation, Profile, cursor},
+    link::is_for_good,
+};
 use futures_util::future::BoxFuture;
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    slice::from_ref,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 use tokio::time::Instant;
@@ -43,20 +45,38 @@ const PROCESS_SHIFT: u32 = 40;
 const PROCESS_MASK: u64 = (1 << 19) - 1;
 const CURSOR_MASK: u64 = (1 << PROCESS_SHIFT) - 1;
 
-/// Whether cursors tell which server they are of. They do not if the server does not say who it is, refuses
-/// transactions, or gives cursors that leave no room.
+/// The commands of which a step is sent. Each is only given cursors of its own.
+const NAMES: [&str; 4] = ["HSCAN", "SCAN", "SSCAN", "ZSCAN"];
+
+/// Whether cursors tell which server they are of.
 #[derive(Default)]
 pub(crate) struct SignedCursors {
+    /// The server does not say who it is, or refuses transactions.
     are_impossible: AtomicBool,
+    /// The server's cursors leave no room, for each of [`NAMES`].
+    are_too_large: [AtomicBool; NAMES.len()],
 }
 
 impl SignedCursors {
-    fn are_possible(&self) -> bool {
-        !self.are_impossible.load(Relaxed)
+    fn are_possible(&self, profile: Profile) -> bool {
+        let are_too_large = self.too_large(profile).is_none_or(|are| are.load(Relaxed));
+        !are_too_large && !self.are_impossible.load(Relaxed)
     }
 
     fn give_up(&self) {
         self.are_impossible.store(true, Relaxed);
+    }
+
+    /// Gives up those of this command.
+    fn give_up_of(&self, profile: Profile) {
+        if let Some(are) = self.too_large(profile) {
+            are.store(true, Relaxed);
+        }
+    }
+
+    fn too_large(&self, profile: Profile) -> Option<&AtomicBool> {
+        let place = NAMES.iter().position(|name| *name == profile.full_name())?;
+        self.are_too_large.get(place)
     }
 }
 
@@ -95,8 +115,8 @@ pub(crate) async fn step(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: P
     let mut steps = Steps { core, memory, cmd, profile };
     let work = async {
         let given = profile.cursor().and_then(|at| cursor::cursor_of(cmd, at));
-        match given.filter(|_| core.signed_cursors.are_possible() && !cmd.is_no_response()) {
-            Some(0) => steps.first().await,
+        match given.filter(|_| core.signed_cursors.are_possible(profile) && !cmd.is_no_response()) {
+            Some(0) => steps.first(deadline).await,
             Some(given) => match Signed::read(given) {
                 Some(signed) => core.within(deadline, steps.next(signed)).await,
                 None => steps.alone().await,
@@ -104,7 +124,10 @@ pub(crate) async fn step(core: &Core, memory: &mut Memory, cmd: &Cmd, profile: P
             None => steps.alone().await,
         }
     };
-    recorded(core, Operation::Command(profile), work, from_ref).await
+    let mut record = Record::of(core, Operation::Command(profile));
+    let result = work.await;
+    record.end(&result);
+    result
 }
 
 struct Steps<'a> {
@@ -121,13 +144,15 @@ impl Steps<'_> {
         send(self.core, self.memory, request).await
     }
 
-    /// The first step. If it is not the only one, it is made once more, together with the question who answers.
-    async fn first(&mut self) -> RedisResult<Value> {
+    /// The first step. If it is not the only one, it is made once more, together with the question who answers; for
+    /// both there is the time until `deadline`.
+    async fn first(&mut self, deadline: Instant) -> RedisResult<Value> {
         let reply = self.alone().await?;
         if matches!(cursor::answered(&reply), None | Some(0)) {
             return Ok(reply);
         }
-        match self.with_process(0).await {
+        let core = self.core;
+        match core.within(deadline, self.with_process(0)).await {
             Ok(StepReply { process: Some(process), reply }) => Ok(self.signed(reply, 0, process)),
             Ok(StepReply { process: None, reply }) => {
                 self.core.signed_cursors.give_up();
@@ -180,7 +205,7 @@ impl Steps<'_> {
             }
             // Cursors of such servers could be taken for signed ones.
             Some(1..) => {
-                self.core.signed_cursors.give_up();
+                self.core.signed_cursors.give_up_of(self.profile);
                 reply
             }
             _ => reply,
@@ -237,8 +262,8 @@ fn process_of(info: &Value) -> Option<u64> {
 
 /// Whether the server has refused it for what it is, and not for the state that the server is in.
 fn is_refusal(error: &RedisError) -> bool {
-    use ServerErrorKind::{ExecAbort, NoPerm, ResponseError};
-    matches!(error.kind(), ErrorKind::Server(ResponseError | ExecAbort | NoPerm))
+    let errors = error.clone().into_server_errors().unwrap_or_default();
+    !errors.is_empty() && errors.iter().all(|(_, error)| is_for_good(error))
 }
 
 #[cold]

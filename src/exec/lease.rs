@@ -4,13 +4,12 @@
 pub(super) mod lonely;
 mod search;
 
-use super::{core::Core, record::failed, texts::not_sent_in_time};
+use super::{core::Core, texts::not_sent_in_time};
 use crate::{
     cluster::{node::Node, nodes::unserved, router::Seeker, routing::Routing, slot::Slot},
     error::{Error, ErrorKind, Stage},
     pool::Lease,
 };
-use redis::RedisError;
 use search::Found;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -89,14 +88,6 @@ impl Core {
                 Found::Nothing => changed.await,
             }
         }
-    }
-
-    /// The error of what has failed for want of a link of its own, counted.
-    pub(super) fn unserved(&self, error: Error) -> RedisError {
-        if is_late(&error) {
-            self.admission.note_unserved();
-        }
-        failed(self, error)
     }
 
     /// Whether a shared link to the place is up.

@@ -4,6 +4,7 @@ pub(crate) mod again;
 pub(crate) mod blocking;
 pub(crate) mod call;
 pub(crate) mod core;
+mod course;
 mod exec_abort;
 mod finding;
 pub(crate) mod iteration;

@@ -62,10 +62,9 @@ impl Core {
             }
         };
         self.timers.timeout_at(deadline, turn).await.unwrap_or_else(|| {
-            if self.is_closed() || self.timers.have_ended() {
+            if self.is_closed() {
                 return Err(Error::closed());
             }
-            self.admission.note_unserved();
             let unsent = unsent(was_sent);
             let text =
                 format!("too many commands were in flight (`max_in_flight`) until this one's deadline; {unsent}");

@@ -1,4 +1,4 @@
-//! What is counted of a command that has a link alone: how long it took, and how it ended.
+//! What is counted of a command whose end no link sees: how long it took, and how it ended.
 
 use super::core::Core;
 use crate::{

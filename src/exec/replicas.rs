@@ -142,7 +142,7 @@ impl Question<'_> {
         let mut is_let_in = false;
         loop {
             let leased = self.blocking.lease(&Way::Owner, std::mem::replace(&mut is_let_in, true)).await;
-            let Leased { node, lease } = leased.map_err(|error| core.unserved(error))?;
+            let Leased { node, lease } = leased.map_err(|error| failed(core, error))?;
             let end = self.count(&lease).await;
             let remedy = match &end {
                 End::Answered(Value::ServerError(error)) => retry::remedy(error),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// A command or a pipeline on its way to a link, as often as it takes.
 pub(crate) trait Request: Copy + Send + Sync + Unpin {
     /// What its caller gets.
-    type Reply: Send;
+    type Reply: Send + Sync;
 
     /// Queues it on `link`, with the command timeout if there is no `deadline`; none if that does not take it now.
     ///

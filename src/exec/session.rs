@@ -68,7 +68,7 @@ impl Session {
     pub(crate) async fn open(core: &Core, memory: &mut Memory, place: &Place, gone: Option<Gone>) -> RedisResult<Self> {
         let deadline = Instant::now() + core.command_timeout;
         core.in_order(memory, deadline).await.map_err(|error| failed(core, error))?;
-        let (node, lease) = core.lease(place, deadline).await.map_err(|none| core.unserved(none.error))?;
+        let (node, lease) = core.lease(place, deadline).await.map_err(|none| failed(core, none.error))?;
         let (state, replies) = (State::default(), ReplyMode::On);
         Ok(Self { lease: Some(lease), node, state, replies, limit: None, gone, multi_asks: false })
     }

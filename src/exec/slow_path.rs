@@ -3,16 +3,18 @@
 use super::{
     call::{Attempt, leave_behind},
     core::{Core, Way},
+    course::{Course, Verdict},
     order::Memory,
-    redirects::Redirects,
+    record::failed,
     request::Request,
-    retry::{self, Remedy, Retries},
+    retry::{Remedy, Retries},
+    texts::server,
     waiting::{Sent, Turn, is_strayed},
 };
 use crate::{
     cluster::redirect::explain_moved_error,
     error::{Error, ErrorKind, Stage},
-    link::{Link, NOAUTH, Outcome, READONLY, Refused, SILENCE},
+    link::{Outcome, Refused, SILENCE},
     observe::metrics::Stopwatch,
     timer,
 };
@@ -50,6 +52,15 @@ impl<R: Request> Drop for Underway<'_, '_, R> {
     }
 }
 
+/// What an attempt comes to.
+enum After<T> {
+    /// Redis has answered this, or nothing was asked of it.
+    Reply(RedisResult<T>),
+    Failure(RedisError),
+    /// It is sent again: it has not run, or may run twice.
+    Again(Turn),
+}
+
 impl SlowPath<'_> {
     /// Sends a request, again if need be, until it has its reply or its deadline.
     ///
@@ -71,106 +82,96 @@ impl SlowPath<'_> {
         request: R,
         mut first: Option<Attempt>,
         mut turn: Turn,
-        mut way: Way,
+        way: Way,
         deadline: Instant,
     ) -> RedisResult<R::Reply> {
-        let mut retries = Retries::new(deadline, &self.core.timers);
-        let mut redirects = self.core.cluster().map(|cluster| Redirects::new(self.core, cluster, deadline));
+        let mut course = Course::new(self.core, way, deadline);
         let mut waits = first.is_none();
         let mut refused = None;
         loop {
-            let Attempt { link, queued, answer, large } = match first.take() {
+            let attempt = match first.take() {
                 Some(first) => first,
-                None => match self
-                    .send(
-                        &request,
-                        deadline,
-                        std::mem::take(&mut waits),
-                        std::mem::replace(&mut turn, Turn::Again),
-                        way.clone(),
-                    )
-                    .await
+                None => match self.send(&request, deadline, std::mem::take(&mut waits), turn, course.way.clone()).await
                 {
                     Ok(sent) => self.answered(&request, sent).await,
                     Err(error) => {
                         timer::let_others_run().await;
-                        // Whoever has taken it apart sends it to another node: it has not failed yet.
-                        let error = if is_strayed(&error) { error.into() } else { self.failed(error) };
-                        // That Redis refused it says more than that no link has come up since.
-                        return refused.take().filter(|_| error.is_timeout()).unwrap_or(Err(error));
+                        return self.given_up(error, refused);
                     }
                 },
             };
+            let (link, large) = (attempt.link, attempt.large);
             self.link = Some(link);
-            let reply = match answer.outcome {
-                Outcome::Answered(value) => Ok(request.reply(value)),
-                Outcome::Aborted(refused) => request.aborted(self.explained(refused)).await,
-                Outcome::Unreadable(place, problem) => return Err(unreadable(place, problem)),
-                Outcome::Unsent(place) => {
-                    turn = Turn::Unsent(place);
-                    self.core.admission.note_retry();
-                    continue;
-                }
-                Outcome::HeldBack(place) => {
-                    turn = Turn::Unsent(place);
-                    continue;
-                }
-                Outcome::Lost(reason, node) => {
-                    self.retire(link, reason);
-                    // What broke one connection may have broken the others: after the delay that is known.
-                    let may = self.core.retry_reads && request.only_reads() && retries.once_more();
-                    if may && retries.allow(Remedy::Later).await {
+            match self.outcome(&request, attempt, &mut course.retries).await {
+                After::Reply(reply) => match course.judge(&request, &reply, link).await {
+                    Verdict::Again => {
                         self.core.admission.note_retry();
-                        continue;
+                        (turn, refused) = (Turn::Again, Some(reply));
                     }
-                    return Err(self.lost(&node, reason));
-                }
-                Outcome::TimedOut => {
-                    self.leave_behind(&request, link);
-                    return Err(self.failed(self.timed_out(link, queued, "the command may have run")));
-                }
-                Outcome::TimedOutHeldBack => {
-                    return Err(self.failed(self.timed_out(link, queued, "the transaction was not sent").not_run()));
-                }
-                Outcome::Written => {
-                    self.leave_behind(&request, link);
-                    Ok(request.reply(Value::Nil))
-                }
-            };
-            if let (Some(redirects), Way::Owner | Way::Redirected { .. }) = (&mut redirects, &way)
-                && let Some(redirect) = redirects.of(&request, &reply, link, &way)
-            {
-                way = redirects.heed(&redirect, Some(link));
-                if !redirects.allow(&redirect).await {
-                    return reply;
-                }
-                refused = Some(reply);
+                    Verdict::Refused => return reply,
+                    Verdict::Accepted => {
+                        self.memory.expects_large = large;
+                        return if self.core.cluster().is_none() { request.explain_moved(reply) } else { reply };
+                    }
+                },
+                After::Failure(error) => return Err(error),
+                After::Again(next) => turn = next,
+            }
+        }
+    }
+
+    /// The error of a request that is sent no more. If Redis has refused it before, that says more than that no link
+    /// has come up since.
+    fn given_up<T>(&self, error: Error, refused: Option<RedisResult<T>>) -> RedisResult<T> {
+        match refused {
+            Some(refused) if error.kind() == ErrorKind::Timeout(Stage::Command) => refused,
+            // Whoever has taken it apart sends it to another node: it has not failed yet.
+            _ if is_strayed(&error) => Err(error.into()),
+            _ => Err(failed(self.core, error)),
+        }
+    }
+
+    /// What an attempt comes to, but for what Redis's answer says.
+    async fn outcome<R: Request>(
+        &mut self,
+        request: &R,
+        attempt: Attempt,
+        retries: &mut Retries<'_>,
+    ) -> After<R::Reply> {
+        let Attempt { link, queued, answer, .. } = attempt;
+        match answer.outcome {
+            Outcome::Answered(value) => After::Reply(Ok(request.reply(value))),
+            Outcome::Aborted(refused) => After::Reply(request.aborted(self.explained(refused)).await),
+            Outcome::Unreadable(place, problem) => After::Failure(unreadable(place, problem)),
+            Outcome::Unsent(place) => {
                 self.core.admission.note_retry();
-                continue;
+                After::Again(Turn::Unsent(place))
             }
-            let remedy = request.refusal(&reply).and_then(|error| retry::remedy(&error));
-            let remedy = match way {
-                // The rest is up to whoever has taken it apart.
-                Way::Part { .. } => remedy.filter(|remedy| *remedy == Remedy::Elsewhere),
-                Way::Owner | Way::Redirected { .. } => {
-                    way = Way::Owner;
-                    remedy
+            Outcome::HeldBack(place) => After::Again(Turn::Unsent(place)),
+            // The end of a connection takes its link out of use, and has the keeper look.
+            Outcome::Lost(reason, node) => {
+                // What broke one connection may have broken the others: after the delay that is known.
+                let may = self.core.retry_reads && request.only_reads() && retries.once_more();
+                if may && retries.allow(Remedy::Later).await {
+                    self.core.admission.note_retry();
+                    return After::Again(Turn::Again);
                 }
-            };
-            let Some(remedy) = remedy else {
-                self.memory.expects_large = large;
-                return if redirects.is_none() { request.explain_moved(reply) } else { reply };
-            };
-            match remedy {
-                Remedy::Elsewhere => self.retire(link, NOAUTH),
-                Remedy::Reconnect => self.reconnect(link),
-                Remedy::Later => {}
+                After::Failure(lost(self.core, &server(self.core, Some(&node)), reason))
             }
-            if !retries.allow(remedy).await {
-                return reply;
+            Outcome::TimedOut => {
+                self.leave_behind(request, link);
+                After::Failure(failed(self.core, self.timed_out(link, queued, "the command may have run")))
             }
-            refused = Some(reply);
-            self.core.admission.note_retry();
+            Outcome::TimedOutHeldBack => {
+                let error = self.timed_out(link, queued, "the transaction was not sent");
+                // It had its connection, and is not among those that waited for one in vain.
+                self.core.admission.note_failure(&error);
+                After::Failure(error.not_run().into())
+            }
+            Outcome::Written => {
+                self.leave_behind(request, link);
+                After::Reply(Ok(request.reply(Value::Nil)))
+            }
         }
     }
 
@@ -220,46 +221,13 @@ impl SlowPath<'_> {
         leave_behind(self.core, self.memory, request, link);
     }
 
-    /// Counts a command that failed with this error.
-    fn failed(&self, error: Error) -> RedisError {
-        self.core.admission.note_failure(&error);
-        error.into()
-    }
-
-    /// Replaces a link whose server turns out to be no primary; not a young one, which may just have been opened for
-    /// that reason.
-    fn reconnect(&self, link: u64) {
-        let settled = |link: &Link| link.age() >= SILENCE;
-        if self.core.link(link).is_some_and(|link| settled(&link)) {
-            self.retire(link, READONLY);
-        }
-    }
-
-    fn retire(&self, link: u64, reason: &'static str) {
-        if let Some(link) = self.core.link(link) {
-            link.retire(reason);
-        }
-        self.core.wake_keepers();
-    }
-
-    /// Whom a link leads to, in words.
-    fn server(&self, node: Option<&str>) -> String {
-        // On a single endpoint there is no other.
-        let node = node.filter(|_| self.core.cluster().is_some());
-        node.map_or_else(|| "Redis".to_owned(), |node| format!("Redis at {node}"))
-    }
-
-    fn lost(&self, node: &str, reason: &'static str) -> RedisError {
-        lost(self.core, &self.server(Some(node)), reason)
-    }
-
     /// A link is judged by what it has done since it was given the command, which may have been just before the
     /// deadline.
     fn timed_out(&self, link: u64, queued: Instant, so: &str) -> Error {
         let limit = self.core.command_timeout;
         let carrier = self.core.any_link(link);
-        let server = self.server(carrier.as_ref().map(|(_, link)| &**link.node()));
-        if let Some(link) = self.core.link(link)
+        let server = server(self.core, carrier.as_ref().map(|(_, link)| link.node()));
+        if let Some((node, link)) = self.core.link(link)
             && link.silent_since(queued)
         {
             if queued.elapsed() >= SILENCE {
@@ -267,7 +235,7 @@ impl SlowPath<'_> {
             } else {
                 link.suspect();
             }
-            self.core.wake_keepers();
+            node.pool().wake_keeper();
         }
         Error::new(
             ErrorKind::Timeout(Stage::Command),

@@ -12,9 +12,5 @@ pub(super) fn server(core: &Core, node: Option<impl Display>) -> String {
 
 /// The error of what was not sent in time, as `text` says, with the reason why it could not be, if that is known.
 pub(super) fn not_sent_in_time(text: impl Into<String>, reason: Option<Error>) -> Error {
-    let (kind, text) = (ErrorKind::Timeout(Stage::Command), text.into());
-    match reason {
-        Some(source) => Error::new(kind, format!("{text}; the last attempt: {source}")).not_run().with_source(source),
-        None => Error::new(kind, text).not_run(),
-    }
+    Error::new(ErrorKind::Timeout(Stage::Command), text.into()).not_run().after(reason)
 }

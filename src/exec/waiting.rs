@@ -3,7 +3,9 @@
 use super::{
     core::{Core, Way},
     order::Memory,
+    record::failed,
     request::Request,
+    texts::not_sent_in_time,
 };
 use crate::{
     admission::{Overload, Permit},
@@ -120,9 +122,7 @@ impl Core {
             if let Some(error) = self.tokens.dead() {
                 return Err(error.for_want_of_a_token());
             }
-            if seeker.is_none() {
-                seeker = self.seeker(request.slot());
-            }
+            seeker = self.sought(request.slot(), seeker);
             if memory.unanswered.is_empty() {
                 if self.timers.timeout_at(deadline, changed).await.is_none() {
                     return Err(self.no_link(request, &way, was_sent));
@@ -156,14 +156,16 @@ impl Core {
             }
             // Nobody is told when a link is given up.
             _ = self.timers.timeout_at(deadline.min(now + RECHECK), memory.settled()).await;
-            if self.is_closed() || self.timers.have_ended() {
+            if self.is_closed() {
                 return Err(Error::closed());
             }
         }
     }
 
     fn not_in_order(&self, was_sent: bool) -> Error {
-        self.admission.note_unserved();
+        if self.is_closed() {
+            return Error::closed();
+        }
         let unsent = unsent(was_sent);
         let text = format!(
             "an earlier command of the same handle, for which nobody waits, has no answer yet, and this one may not \
@@ -182,38 +184,40 @@ impl Core {
 
     /// Has the topology asked for if nobody serves the slot, again and again for as long as this is held.
     pub(super) fn seeker(&self, slot: Option<Slot>) -> Option<Seeker<'_>> {
+        self.sought(slot, None)
+    }
+
+    /// The same for somebody who has `held` one, and lets go of it once the slot has an owner.
+    fn sought<'a>(&'a self, slot: Option<Slot>, held: Option<Seeker<'a>>) -> Option<Seeker<'a>> {
         let (cluster, slot) = (self.cluster()?, slot?);
-        cluster.map().get(slot).is_none().then(|| cluster.seek_owner())
+        let is_served = cluster.map().get(slot).is_some();
+        if is_served { None } else { held.or_else(|| Some(cluster.seek_owner())) }
     }
 
     /// The error of what has [strayed](has_strayed) until its deadline.
     #[cold]
     pub(super) fn strayed_till_the_end(&self) -> RedisError {
-        self.admission.note_unserved();
+        if self.is_closed() {
+            return failed(self, Error::closed());
+        }
         let text = "the node that was to get it has left the cluster, and no other one took it within the command's \
                     deadline; it was not sent";
-        let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
-        self.admission.note_failure(&error);
-        error.into()
+        failed(self, Error::new(ErrorKind::Timeout(Stage::Command), text).not_run())
     }
 
     fn no_link<R: Request>(&self, request: &R, way: &Way, was_sent: bool) -> Error {
-        if self.is_closed() || self.timers.have_ended() {
+        if self.is_closed() {
             return Error::closed();
         }
-        self.admission.note_unserved();
         let unsent = unsent(was_sent);
         let text = format!("no connection to Redis came up within the command's deadline; {unsent}");
-        let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
         let last_error = || match way {
             Way::Owner => self.last_error(request),
             Way::Redirected { to, .. } | Way::Part { to, .. } => to.pool().last_error(),
         };
-        match self.tokens.late().or_else(last_error) {
-            Some(source) => {
-                Error::new(error.kind(), format!("{error}; the last attempt: {source}")).not_run().with_source(source)
-            }
-            None => error,
-        }
+        not_sent_in_time(text, self.tokens.late().or_else(last_error))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,7 @@ async fn slots_are_resharded_under_load_without_asking() {
 }
 
 /// A slot half-way: `{foo}a` has moved, `{foo}b` has not.
-async fn half_way(builder: EmulatorBuilder) -> (common::Azure, Cluster, EntraRedis, Migration) {
+pub(super) async fn half_way(builder: EmulatorBuilder) -> (common::Azure, Cluster, EntraRedis, Migration) {
     let (emulator, cluster, mut redis) = start(builder.token_lifetime(HOUR).cluster(3), |config| config).await;
     let _: () = redis.mset(&[("{foo}a", 1), ("{foo}b", 2)]).await.unwrap();
     let to = (owner(&cluster, FOO).await + 1) % 3;

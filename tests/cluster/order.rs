@@ -3,7 +3,7 @@
 use super::*;
 use common::{SECOND, within};
 use futures_util::poll;
-use redis::{AsyncCommands, Cmd, cmd};
+use redis::{AsyncCommands, Cmd, Pipeline, RedisResult, Value, aio::ConnectionLike, cmd};
 use std::time::Instant;
 
 async fn quietly(redis: &mut EntraRedis, mut cmd: Cmd) {
@@ -104,4 +104,49 @@ async fn parts_that_nobody_waits_for_are_done() {
     }
     quietly(&mut redis, cmd("DEL").arg(&keys).clone()).await;
     assert_eq!(redis.exists::<_, usize>(&keys).await.unwrap(), 0);
+}
+
+/// The replies of a pipeline that is sent while the first key of a slot has moved and the second one has not. The slot
+/// is whole again when the pipeline is through, or has been refused several times.
+async fn while_a_slot_moves(pipeline: Pipeline) -> (Vec<Value>, EntraRedis, impl Sized) {
+    let (emulator, cluster, redis, migration) = migration::half_way(Emulator::builder()).await;
+    let before = redis.manager().stats().commands.retried;
+    let mut sender = redis.clone();
+    let sent: tokio::task::JoinHandle<RedisResult<_>> =
+        tokio::spawn(async move { sender.req_packed_commands(&pipeline, 0, pipeline.len()).await });
+    common::eventually("it is through, or has been tried several times", 10 * SECOND, async || {
+        let tries = redis.manager().stats().commands.retried - before;
+        (sent.is_finished() || tries > 3).then_some(())
+    })
+    .await;
+    migration.finish().await.unwrap();
+    (sent.await.unwrap().unwrap(), redis, (emulator, cluster))
+}
+
+/// What needs both keys is refused, and what comes behind it needs the one that is still there: that has run by then.
+#[tokio::test]
+async fn what_is_refused_in_a_pipeline_does_not_run_after_a_later_command_on_its_key() {
+    let mut pipeline = redis::pipe();
+    pipeline.mset(&[("{foo}a", 3), ("{foo}b", 3)]).set("{foo}b", 4).get("{foo}b").set("elsewhere", 5);
+    let (replies, mut redis, _keep) = while_a_slot_moves(pipeline).await;
+    let Value::ServerError(error) = &replies[0] else {
+        panic!("it was not refused: {replies:?}");
+    };
+    assert_eq!(error.code(), "TRYAGAIN");
+    assert!(error.details().unwrap().contains("it was not sent again: a later command of the pipeline"), "{error:?}");
+    assert_eq!(replies[1..], [Value::Okay, Value::BulkString(b"4".to_vec()), Value::Okay]);
+    assert_eq!(redis.mget::<_, [i64; 3]>(&["{foo}a", "{foo}b", "elsewhere"]).await.unwrap(), [1, 4, 5]);
+    idle(&redis).await;
+}
+
+/// What comes behind it needs the key that has moved, and is sent there.
+#[tokio::test]
+async fn what_is_refused_in_a_pipeline_runs_before_later_commands_that_are_refused_too() {
+    let mut pipeline = redis::pipe();
+    pipeline.mset(&[("{foo}a", 3), ("{foo}b", 3)]).incr("{foo}a", 1).mget(&["{foo}b", "{foo}a"]).incr("{foo}a", 1);
+    let (replies, mut redis, _keep) = while_a_slot_moves(pipeline).await;
+    let both = Value::Array([b"3", b"4"].map(|number| Value::BulkString(number.to_vec())).to_vec());
+    assert_eq!(replies, [Value::Okay, Value::Int(4), both, Value::Int(5)]);
+    assert_eq!(redis.mget::<_, [i64; 2]>(&["{foo}a", "{foo}b"]).await.unwrap(), [5, 3]);
+    idle(&redis).await;
 }

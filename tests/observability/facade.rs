@@ -197,6 +197,35 @@ async fn commands_are_timed_by_their_names_and_by_how_they_ended() {
     assert!(waited > 0.0 && waited < 5.0, "{waited} s");
 }
 
+/// Also what goes to several nodes, or in several steps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_its_caller_gives_up_counts_as_cancelled() {
+    LazyLock::force(&PROMETHEUS);
+    let emulator = start(Emulator::builder().cluster(3)).await;
+    let redis = EntraRedis::connect(emulator.host(), emulator.port(), emulator.config()).await.unwrap();
+    let cluster = emulator.cluster().expect("a cluster was asked for");
+    (0..3).for_each(|node| cluster.front(node).unwrap().freeze());
+    let port = emulator.port().to_string();
+    let (mut delete, mut scan, mut two) = (redis::cmd("DEL"), redis::cmd("HSCAN"), redis::pipe());
+    delete.arg(&["a", "b", "c"]);
+    scan.arg("hash").arg(0);
+    two.get("a").get("b");
+    for (name, cmd) in [("DEL", &delete), ("DBSIZE", &redis::cmd("DBSIZE")), ("HSCAN", &scan)] {
+        let mut con = redis.clone();
+        assert!(futures_util::poll!(Box::pin(cmd.query_async::<redis::Value>(&mut con))).is_pending());
+        is_cancelled(&port, name);
+    }
+    let mut con = redis.clone();
+    assert!(futures_util::poll!(Box::pin(two.query_async::<redis::Value>(&mut con))).is_pending());
+    is_cancelled(&port, "PIPELINE");
+}
+
+/// One command of this name has been given up.
+fn is_cancelled(port: &str, name: &str) {
+    let labels = [("server_port", port), ("db_operation_name", name), ("error_type", "cancelled")];
+    assert_eq!(value("db.client.operation.duration_count", &labels), Some(1.0), "{name}");
+}
+
 /// Neither by `shutdown` nor by the last drop may a gauge be left that says that there are connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_ended_shows_no_connections_and_has_told_its_last_figures() {

@@ -34,8 +34,8 @@ impl fmt::Debug for Hub {
 impl Hub {
     /// The hub of a connection manager, which all its streams share.
     pub(super) fn of(manager: &Arc<ConnectionManager>) -> Result<Arc<Self>, Error> {
-        let timers = &manager.core().timers;
-        if manager.core().is_closed() || timers.have_ended() {
+        let core = manager.core();
+        if core.is_closed() {
             return Err(Error::closed());
         }
         let mut current = lock(&manager.pubsub.hub);
@@ -46,7 +46,7 @@ impl Hub {
         }
         let shared = Arc::new(Shared::new(manager.pubsub.buffer));
         let director = direct(Arc::clone(manager), Arc::clone(&shared));
-        let director = manager.connections.spawn_on(director, timers.runtime()).abort_handle();
+        let director = manager.connections.spawn_on(director, core.timers.runtime()).abort_handle();
         let hub = Arc::new(Self { manager: Arc::clone(manager), shared, director });
         *current = Arc::downgrade(&hub);
         Ok(hub)

@@ -182,7 +182,7 @@ impl PubSubSink {
         if let Some(result) = core.timers.timeout_at(deadline, work).await {
             return result;
         }
-        if core.is_closed() || core.timers.have_ended() {
+        if core.is_closed() {
             return Err(Error::closed().into());
         }
         let kind = ErrorKind::Timeout(Stage::Command);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    exec::scatter::ground::Ground,
+    exec::{record::failed, scatter::ground::Ground},
     pool::{
         Leases,
         fixture::{HOUR, ordered},
@@ -117,9 +117,9 @@ async fn a_link_that_has_broken_before_it_was_taken_is_none() {
 #[tokio::test]
 async fn unserved_is_only_what_has_waited_until_its_end() {
     let core = Ground::quiet().core;
-    _ = core.unserved(Error::closed());
+    _ = failed(&core, Error::closed());
     assert_eq!(core.admission.stats().unserved, 0);
-    _ = core.unserved(Error::new(ErrorKind::Timeout(Stage::Command), "late"));
+    _ = failed(&core, Error::new(ErrorKind::Timeout(Stage::Command), "late"));
     assert_eq!(core.admission.stats().unserved, 1);
 }
 
@@ -131,7 +131,7 @@ async fn whoever_waits_when_the_runtime_ends_is_told_so() {
     let (timers, end) = Timers::of(Handle::current());
     ground.core.timers = timers;
     drop(end);
-    assert!(!ground.core.is_closed());
+    assert!(!ground.core.availability.is_closed());
     for place in [Place::Owner(None), Place::Owner(Some(Slot::MIN))] {
         let none = ground.core.lease(&place, Instant::now() + HOUR).await.err().expect("nobody opens a link");
         assert_eq!(none.error.kind(), ErrorKind::Closed, "{}", none.error);

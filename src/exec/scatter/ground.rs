@@ -1,5 +1,6 @@
 //! A cluster in memory for the unit tests: three nodes with a link each, whose servers answer by a script.
 
+use super::{plan::Plan, rounds::Rounds};
 use crate::{
     admission::Overload,
     cluster::{
@@ -11,7 +12,7 @@ use crate::{
         routing::{Found, Routing},
         split::Layout,
     },
-    exec::{core::Core, iteration::SignedCursors},
+    exec::{core::Core, iteration::SignedCursors, order::Memory},
     link::Link,
     lock::lock,
     observe::metrics::Operations,
@@ -22,7 +23,7 @@ use crate::{
     resp::parse::parse,
     timer::Timers,
 };
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisResult, Value};
 use std::{
     ops::RangeInclusive,
     sync::{Arc, Mutex},
@@ -31,6 +32,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     runtime::Handle,
+    time::Instant,
 };
 use tokio_util::task::TaskTracker;
 
@@ -47,8 +49,8 @@ type SentCommands = Arc<Mutex<Vec<(usize, String)>>>;
 
 pub(in crate::exec) struct Ground {
     pub(in crate::exec) core: Core,
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) nodes: Vec<Arc<Node>>,
+    pub(in crate::exec) cluster: Arc<Cluster>,
+    pub(in crate::exec) nodes: Vec<Arc<Node>>,
     said: SentCommands,
 }
 
@@ -58,7 +60,7 @@ pub(super) fn address(node: usize) -> NodeAddress {
 }
 
 /// A command, whose words are parted by single spaces.
-pub(super) fn cmd(line: &str) -> Cmd {
+pub(in crate::exec) fn cmd(line: &str) -> Cmd {
     let mut words = line.split(' ');
     let mut cmd = redis::cmd(words.next().unwrap());
     words.for_each(|word| _ = cmd.arg(word));
@@ -78,7 +80,7 @@ impl Ground {
 
     /// `most` commands may be in flight; a command has `patience`. A node answers its number and the words of a command
     /// with the line that `answer` gives.
-    pub(super) fn new(
+    pub(in crate::exec) fn new(
         most: usize,
         patience: Duration,
         answer: impl Fn(usize, &str) -> String + Send + Sync + 'static,
@@ -119,6 +121,19 @@ impl Ground {
             signed_cursors: SignedCursors::default(),
         };
         Self { core, cluster, nodes, said }
+    }
+
+    /// What these commands are for this cluster.
+    pub(super) fn plan<'a>(&self, commands: &'a [Cmd]) -> Plan<'a> {
+        Plan::of(&commands.iter().collect::<Vec<_>>(), &self.cluster).unwrap()
+    }
+
+    /// The outcomes of its units, which have so much time.
+    pub(super) async fn outcomes(&self, plan: &Plan<'_>, limit: Duration) -> RedisResult<Vec<RedisResult<Value>>> {
+        let mut memory = Memory::default();
+        let outcomes = Rounds::new(&self.core, &self.cluster, &mut memory, Instant::now() + limit).run(plan).await?;
+        assert!(memory.unanswered.is_empty(), "all of it was waited for");
+        Ok(outcomes)
     }
 
     /// The commands that a node has been sent, in order.

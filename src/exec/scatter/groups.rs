@@ -82,17 +82,26 @@ impl<'p> Loaded<'p> {
 }
 
 /// What was refused, in order. Units of one slot go the way of the first one of them: none overtakes another.
-pub(super) fn in_order(units: &[Unit<'_>], refused: Vec<(Pending, Redirect)>) -> Vec<Pending> {
-    let mut refused: Vec<_> = refused.into_iter().map(|(pending, _)| pending).collect();
-    refused.sort_unstable_by_key(|pending| pending.unit);
+pub(super) fn in_order(units: &[Unit<'_>], mut refused: Vec<(Pending, Redirect)>) -> Vec<Pending> {
+    refused.sort_unstable_by_key(|(pending, _)| pending.unit);
     let mut ways: HashMap<Slot, Way> = HashMap::new();
-    for pending in &mut refused {
-        // Of commands that are not known the slot is a guess, which may be wrong for each in another way.
-        if let To::Slot(slot) = units[pending.unit].to
-            && !units[pending.unit].profile.guesses_keys()
+    let in_turn = |(mut pending, redirect): (Pending, Redirect)| {
+        let unit = &units[pending.unit];
+        if let To::Slot(slot) = unit.to
+            && has_its_keys(unit, &redirect)
         {
             pending.way = ways.entry(slot).or_insert_with(|| pending.way.clone()).clone();
         }
+        pending
+    };
+    refused.into_iter().map(in_turn).collect()
+}
+
+/// Whether a unit that was refused has the keys that it is taken to have. Of a command that is not known they are a
+/// guess, and the node that has not got its keys names their slot.
+pub(super) fn has_its_keys(unit: &Unit<'_>, redirect: &Redirect) -> bool {
+    match (redirect, &unit.to) {
+        (Redirect::Moved { slot, .. } | Redirect::Ask { slot, .. }, To::Slot(own)) => slot == own,
+        _ => true,
     }
-    refused
 }

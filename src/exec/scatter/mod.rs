@@ -2,16 +2,19 @@
 //! together again.
 //!
 //! A pipeline's commands for one node are sent in one piece and in their order. Between nodes there is no order but
-//! that of the pipeline's keys: all commands on one key go to the same node.
+//! that of the pipeline's keys: all commands on one key go to the same node, and what that refuses is not sent again
+//! behind what it has run on the same key (`overtaken`).
 
 mod assembly;
 #[cfg(test)]
 pub(super) mod ground;
 mod groups;
+mod overtaken;
 mod plan;
+mod progress;
 mod rounds;
 
-use super::{core::Core, order::Memory, waiting::has_strayed};
+use super::{core::Core, order::Memory, record::Record, waiting::has_strayed};
 use crate::{
     cluster::{
         cross_slot::{KeyPlace, one_slot},
@@ -21,7 +24,6 @@ use crate::{
     },
     command::{Operation, Profile, fan_out::FanOut, profile},
     error::Error,
-    observe::metrics::{Failure, Stopwatch},
 };
 use plan::Plan;
 use redis::{Cmd, Pipeline, RedisResult, Value};
@@ -64,7 +66,10 @@ pub(crate) async fn command(core: &Core, cluster: &Cluster, memory: &mut Memory,
             }
         }
     };
-    recorded(core, Operation::Command(profile), work, from_ref).await
+    let mut record = Record::of(core, Operation::Command(profile));
+    let result = work.await;
+    record.end(&result);
+    result
 }
 
 /// Sends a pipeline that is no transaction; of the replies, `count` after the first `offset`.
@@ -94,34 +99,14 @@ pub(crate) async fn pipeline(
         }
         Ok(results.into_iter().flatten().skip(offset).take(count).collect())
     };
-    recorded(core, Operation::Pipeline, work, Vec::as_slice).await
+    let mut record = Record::of(core, Operation::Pipeline);
+    let result = work.await;
+    record.end_with(result.as_ref().map(Vec::as_slice));
+    result
 }
 
 fn is_error(value: &Value) -> bool {
     matches!(value, Value::ServerError(_))
-}
-
-/// Does the work, and records how long it took and how it ended; the first of its replies that is an error counts.
-pub(super) async fn recorded<T>(
-    core: &Core,
-    operation: Operation,
-    work: impl Future<Output = RedisResult<T>>,
-    replies: impl Fn(&T) -> &[Value],
-) -> RedisResult<T> {
-    let mut stopwatch = Stopwatch::default();
-    stopwatch.start();
-    let result = work.await;
-    if let Some(took) = stopwatch.stop() {
-        let failure = match &result {
-            Ok(reply) => replies(reply).iter().find_map(|value| match value {
-                Value::ServerError(error) => Some(Failure::of_answer(error)),
-                _ => None,
-            }),
-            Err(error) => Some(Failure::of_error(error)),
-        };
-        core.operations.record(operation, took, failure);
-    }
-    result
 }
 
 /// Whether all keys of a transaction are in one slot.

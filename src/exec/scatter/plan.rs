@@ -6,7 +6,7 @@ use crate::{
         gather::no_node,
         map::Member,
         node::Node,
-        router::Cluster,
+        router::{Cluster, Map},
         slot::Slot,
         split::{Layout, Part, Split, split},
     },
@@ -32,6 +32,18 @@ pub(super) enum To {
     Any,
 }
 
+impl To {
+    /// The primary that it is by this map; none if it is for no primary, or nobody has taken the place of that one.
+    pub(super) fn primary<'m>(&'m self, map: &'m Map) -> Option<&'m Arc<Node>> {
+        let Self::Primary { node, lowest } = self else {
+            return None;
+        };
+        let is_primary = map.primaries().iter().any(|member| Arc::ptr_eq(&member.node, node));
+        // Whoever has taken its place has its slots.
+        if is_primary { Some(node) } else { map.get(*lowest) }
+    }
+}
+
 /// One command for one node.
 pub(super) struct Unit<'a> {
     pub(super) cmd: Cow<'a, Cmd>,
@@ -41,6 +53,8 @@ pub(super) struct Unit<'a> {
 
 /// The units of some commands, and what becomes of their replies.
 pub(super) struct Plan<'a> {
+    /// Who had which slots when they were taken apart.
+    pub(super) map: Arc<Map>,
     pub(super) units: Vec<Unit<'a>>,
     /// The units of each `SCRIPT LOAD`, and of each `FUNCTION LOAD` that may run twice: the one with `REPLACE`.
     pub(super) loads: Vec<Range<usize>>,
@@ -54,6 +68,7 @@ impl<'a> Plan<'a> {
     /// A `SCAN` cursor that is not known.
     pub(super) fn of(commands: &[&'a Cmd], cluster: &Cluster) -> RedisResult<Self> {
         let mut plan = Self {
+            map: Arc::clone(&cluster.map()),
             units: Vec::with_capacity(commands.len()),
             loads: Vec::new(),
             commands: Vec::with_capacity(commands.len()),
@@ -83,7 +98,7 @@ impl<'a> Plan<'a> {
                     }
                 }
             }
-            FanOut::Primaries(gather) => Ok(self.all_primaries(cmd, profile, gather, cluster)),
+            FanOut::Primaries(gather) => Ok(self.all_primaries(cmd, profile, gather)),
             FanOut::Scan(1) => self.scan(cmd, profile, cluster),
             FanOut::One | FanOut::Cursor(_) | FanOut::Slot(_) | FanOut::Scan(_) => {
                 Ok(self.one(cmd, profile, slot_of(cmd, profile)))
@@ -101,8 +116,8 @@ impl<'a> Plan<'a> {
         Assembly::One(self.unit(Cow::Borrowed(cmd), profile, slot.map_or(To::Any, To::Slot)))
     }
 
-    fn all_primaries(&mut self, cmd: &'a Cmd, profile: Profile, gather: Aggregate, cluster: &Cluster) -> Assembly {
-        let map = cluster.map();
+    fn all_primaries(&mut self, cmd: &'a Cmd, profile: Profile, gather: Aggregate) -> Assembly {
+        let map = Arc::clone(&self.map);
         let share = |member: &Member<Arc<Node>>| {
             let to = To::Primary { node: Arc::clone(&member.node), lowest: member.lowest()? };
             Some((self.unit(answered(cmd), profile, to), member.address.clone()))
@@ -126,7 +141,7 @@ impl<'a> Plan<'a> {
         let Some(given) = cursor::cursor_of(cmd, 1) else {
             return Ok(self.one(cmd, profile, None));
         };
-        let map = cluster.map();
+        let map = Arc::clone(&self.map);
         let Some(position) = lock(&cluster.positions).resume(given, &map)? else {
             if map.primaries().is_empty() {
                 return Err(no_node());
@@ -138,7 +153,7 @@ impl<'a> Plan<'a> {
         let node = map.get(position.slot).map(Arc::clone);
         let to = node.clone().map_or(To::Slot(position.slot), To::Node);
         let unit = self.unit(Cow::Owned(cursor::with_cursor(cmd, 1, position.cursor)), profile, to);
-        Ok(Assembly::Scan { unit, node, position, map: Arc::clone(&map) })
+        Ok(Assembly::Scan { unit, node, position, map })
     }
 
     /// The replies to the commands, made from the outcomes of the units.

@@ -1,8 +1,10 @@
 //! Sends units to their nodes, and those that are refused again, until each has its outcome.
 
 use super::{
-    groups::{Group, Loaded, Pending, in_order, together},
+    groups::{Group, Loaded, Pending, has_its_keys, in_order, together},
+    overtaken::overtaken,
     plan::{Plan, To, Unit},
+    progress::Progress,
 };
 use crate::{
     cluster::{
@@ -14,6 +16,7 @@ use crate::{
     exec::{
         core::{Core, Way},
         order::Memory,
+        record::failed,
         redirects::Redirects,
         request::{CommandRequest, PipelineRequest, leaning_of, slot_by},
         retry::{Remedy, remedy},
@@ -22,7 +25,7 @@ use crate::{
     },
 };
 use futures_util::future::join_all;
-use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -67,15 +70,15 @@ impl<'a> Rounds<'a> {
     pub(super) async fn run(mut self, plan: &Plan<'_>) -> RedisResult<Vec<RedisResult<Value>>> {
         let units = &plan.units;
         let pending = (0..units.len()).map(|unit| Pending { unit, way: Way::Owner }).collect();
-        let mut groups = self.groups(units, pending).await.map_err(|error| self.unserved(error))?;
+        let mut groups = self.groups(units, pending).await.map_err(|error| failed(self.core, error))?;
         let mut loaded = Loaded::by(plan);
         loaded.complete(&mut groups);
-        let permits = self.core.permits(groups.len(), self.deadline).await.map_err(|error| self.failed(error))?;
+        let permits = self.core.permits(groups.len(), self.deadline).await.map_err(|error| failed(self.core, error))?;
         let turns = permits.into_iter().map(|permit| Turn::Unsent(Some(permit))).collect();
         let answered = self.send(plan, &groups, turns).await;
 
-        let mut outcomes: Vec<_> = units.iter().map(|_| Ok(Value::Nil)).collect();
-        let mut pending = self.settle(plan, groups, answered, &mut outcomes).await;
+        let mut progress = Progress::of(units.len());
+        let mut pending = self.settle(plan, groups, answered, &mut progress).await;
         while !pending.is_empty() {
             let Ok(mut groups) = self.groups(units, pending).await else {
                 break;
@@ -87,8 +90,9 @@ impl<'a> Rounds<'a> {
             };
             let turns = groups.iter().map(again).collect();
             let answered = self.send(plan, &groups, turns).await;
-            pending = self.settle(plan, groups, answered, &mut outcomes).await;
+            pending = self.settle(plan, groups, answered, &mut progress).await;
         }
+        let mut outcomes = progress.outcomes();
         // What was refused keeps that as its outcome if nobody has served it in time. Whoever asks for one node alone
         // knows what to do when it is gone.
         let has_strayed = |(unit, outcome): &(&Unit<'_>, &mut RedisResult<Value>)| {
@@ -96,23 +100,10 @@ impl<'a> Rounds<'a> {
         };
         let mut strayed = units.iter().zip(&mut outcomes).filter(has_strayed).peekable();
         if strayed.peek().is_some() {
-            let error =
-                if self.core.is_closed() { self.failed(Error::closed()) } else { self.core.strayed_till_the_end() };
+            let error = self.core.strayed_till_the_end();
             strayed.for_each(|(_, outcome)| *outcome = Err(error.clone()));
         }
         Ok(outcomes)
-    }
-
-    fn unserved(&self, error: Error) -> RedisError {
-        if matches!(error.kind(), ErrorKind::Timeout(_)) {
-            self.core.admission.note_unserved();
-        }
-        self.failed(error)
-    }
-
-    fn failed(&self, error: Error) -> RedisError {
-        self.core.admission.note_failure(&error);
-        error.into()
     }
 
     /// Waits until each unit has a node, and puts those of the same node together.
@@ -133,6 +124,9 @@ impl<'a> Rounds<'a> {
             drop(map);
             seeker.get_or_insert_with(|| self.cluster.seek_owner());
             if self.core.timers.timeout_at(self.deadline, changed).await.is_none() {
+                if self.core.is_closed() {
+                    return Err(Error::closed());
+                }
                 let text =
                     "no node of the cluster served the slot of a key within the command's deadline; it was not sent";
                 return Err(Error::new(ErrorKind::Timeout(Stage::Command), text).not_run());
@@ -145,11 +139,7 @@ impl<'a> Rounds<'a> {
         let node = match (way, &unit.to) {
             (Way::Redirected { to, asking } | Way::Part { to, asking }, _) => return Some((Arc::clone(to), *asking)),
             (Way::Owner, To::Node(node)) => Arc::clone(node),
-            (Way::Owner, To::Primary { node, lowest }) => {
-                let is_primary = map.primaries().iter().any(|member| Arc::ptr_eq(&member.node, node));
-                // Whoever has taken its place has its slots.
-                if is_primary { Arc::clone(node) } else { Arc::clone(map.get(*lowest)?) }
-            }
+            (Way::Owner, to @ To::Primary { .. }) => Arc::clone(to.primary(map)?),
             (Way::Owner, To::Slot(slot)) => Arc::clone(map.get(*slot)?),
             (Way::Owner, To::Any) => self.cluster.any_node_for(leaning_of(&unit.cmd, unit.profile))?,
         };
@@ -193,7 +183,7 @@ impl<'a> Rounds<'a> {
         plan: &Plan<'_>,
         groups: Vec<Group>,
         answered: Vec<Answered>,
-        outcomes: &mut [RedisResult<Value>],
+        progress: &mut Progress,
     ) -> Vec<Pending> {
         let units = &plan.units;
         let mut refused: Vec<(Pending, Redirect)> = Vec::new();
@@ -204,25 +194,31 @@ impl<'a> Rounds<'a> {
                 Err(error) => vec![Err(error); group.pending.len()],
             };
             for (Pending { unit, .. }, outcome) in group.pending.iter().zip(values) {
+                let redirect = self.to_send_again(&units[*unit], &group.node, group.asking, &outcome);
+                progress.note(*unit, outcome, redirect.is_some());
                 // A command alone has followed its redirects already.
-                if is_part
-                    && let Some(redirect) = self.to_send_again(&units[*unit], &group.node, group.asking, &outcome)
-                {
+                if is_part && let Some(redirect) = redirect {
                     let way = self.redirects.heed(&redirect, link);
                     refused.push((Pending { unit: *unit, way }, redirect));
                 }
-                // That Redis has refused it says more than that it could not be sent again since.
-                let has_word = matches!(outcomes[*unit], Ok(Value::ServerError(_)));
-                if !has_word || !outcome.as_ref().is_err_and(is_unsent) {
-                    outcomes[*unit] = outcome;
-                }
             }
         }
+        self.leave_out_overtaken(plan, &mut refused, progress);
         // One that is to be sent later decides for all of them.
         let Some((_, redirect)) = refused.iter().max_by_key(|(_, redirect)| redirect.target().is_none()) else {
             return Vec::new();
         };
         if self.redirects.allow(redirect).await { in_order(units, refused) } else { Vec::new() }
+    }
+
+    /// Takes those out of what is to be sent again that would run after something which belongs behind them.
+    fn leave_out_overtaken(&self, plan: &Plan<'_>, refused: &mut Vec<(Pending, Redirect)>, progress: &mut Progress) {
+        // One with other keys than it was taken to have goes behind the others.
+        let is_known = |(pending, redirect): &&(Pending, Redirect)| has_its_keys(&plan.units[pending.unit], redirect);
+        let again = refused.iter().filter(is_known).map(|(pending, _)| (pending.unit, &pending.way)).collect();
+        let overtaken = overtaken(plan, &again, &progress.have_run, &self.cluster.map());
+        refused.retain(|(pending, _)| !overtaken.contains(&pending.unit));
+        progress.overtaken.extend(overtaken);
     }
 
     /// Why a unit of several is to be sent again, if it is: its node has refused it, or it was sent to none. In either
@@ -254,11 +250,6 @@ impl<'a> Rounds<'a> {
             Remedy::Elsewhere => None,
         }
     }
-}
-
-/// Whether it was not sent, because there was no node for it, or no time left.
-fn is_unsent(error: &RedisError) -> bool {
-    has_strayed(error) || (error.is_timeout() && !Error::leaves_open(error))
 }
 
 #[cfg(test)]

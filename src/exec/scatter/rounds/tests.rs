@@ -11,15 +11,13 @@ use std::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Nothing takes so long but what waits for its deadline, on a clock that is paused.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The outcomes of these commands' units.
 async fn run(ground: &Ground, lines: &[&str]) -> RedisResult<Vec<RedisResult<Value>>> {
     let commands: Vec<Cmd> = lines.iter().map(|line| cmd(line)).collect();
-    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster)?;
-    let mut memory = Memory::default();
-    let deadline = Instant::now() + ground.core.command_timeout;
-    let outcomes = Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan).await?;
-    assert!(memory.unanswered.is_empty(), "all of it was waited for");
-    Ok(outcomes)
+    ground.outcomes(&ground.plan(&commands), PATIENCE).await
 }
 
 fn values<T: FromRedisValue>(outcomes: RedisResult<Vec<RedisResult<Value>>>) -> Vec<T> {
@@ -34,7 +32,7 @@ fn echo(words: &str) -> String {
 
 #[tokio::test]
 async fn each_node_gets_its_units_in_order_and_the_outcomes_are_in_that_of_the_units() {
-    let ground = Ground::new(64, SECOND, |_, words| echo(words));
+    let ground = Ground::new(64, PATIENCE, |_, words| echo(words));
     let lines = ["SET a 1", "SET b 1", "SET a 2", "SET c 1", "SET bar 1", "SET a 3"];
     assert_eq!(values::<String>(run(&ground, &lines).await), lines);
     assert_eq!(ground.said(0), ["SET b 1", "SET bar 1"]);
@@ -46,7 +44,7 @@ async fn each_node_gets_its_units_in_order_and_the_outcomes_are_in_that_of_the_u
 /// The slot of `a` has gone to the first node.
 #[tokio::test]
 async fn what_is_refused_goes_to_where_it_is_sent_together_and_in_order() {
-    let ground = Ground::new(64, SECOND, |node, words| match node {
+    let ground = Ground::new(64, PATIENCE, |node, words| match node {
         2 if words.contains('a') => format!("-MOVED 15495 {}", address(0)),
         _ => echo(words),
     });
@@ -60,7 +58,7 @@ async fn what_is_refused_goes_to_where_it_is_sent_together_and_in_order() {
 /// them; of the keys, `a` is the third node's, `c` the second one's and `b` the first one's.
 #[tokio::test]
 async fn what_is_not_known_goes_to_where_the_node_says_that_its_key_is() {
-    let ground = Ground::new(64, SECOND, |node, words| match (node, words.chars().last()) {
+    let ground = Ground::new(64, PATIENCE, |node, words| match (node, words.chars().last()) {
         (0 | 1, Some('a')) => format!("-MOVED 15495 {}", address(2)),
         (0 | 2, Some('c')) => format!("-MOVED 7365 {}", address(1)),
         (1 | 2, Some('b')) => format!("-MOVED 3300 {}", address(0)),
@@ -77,7 +75,7 @@ async fn what_is_not_known_goes_to_where_the_node_says_that_its_key_is() {
 /// The slot of `a` is on its way to the second node, and that of `foo` is there.
 #[tokio::test]
 async fn asking_is_sent_before_what_is_asked_for_and_nothing_else() {
-    let ground = Ground::new(64, SECOND, |node, words| match (node, words) {
+    let ground = Ground::new(64, PATIENCE, |node, words| match (node, words) {
         (2, "SET {a}new 1" | "SET {a}new 2") => format!("-ASK 15495 {}", address(1)),
         (2, "SET foo 1") => format!("-MOVED 12182 {}", address(1)),
         (_, "ASKING") => "+OK".to_owned(),
@@ -93,7 +91,7 @@ async fn asking_is_sent_before_what_is_asked_for_and_nothing_else() {
 /// The second one would be sent to the old owner again, and overtaken by nobody there.
 #[tokio::test]
 async fn commands_on_one_slot_that_are_refused_in_different_words_go_one_way() {
-    let ground = Ground::new(64, 10 * SECOND, |node, words| match (node, words) {
+    let ground = Ground::new(64, PATIENCE, |node, words| match (node, words) {
         (2, "SET {a}1 1") => format!("-ASK 15495 {}", address(1)),
         (2, "MSET {a}1 2 {a}2 2") => "-TRYAGAIN Multiple keys request during rehashing of slot".to_owned(),
         (_, "ASKING") => "+OK".to_owned(),
@@ -108,7 +106,7 @@ async fn commands_on_one_slot_that_are_refused_in_different_words_go_one_way() {
 #[tokio::test]
 async fn what_is_not_ready_is_sent_again_and_the_rest_is_not() {
     let tries = AtomicUsize::new(0);
-    let ground = Ground::new(64, 10 * SECOND, move |_, words| match words {
+    let ground = Ground::new(64, PATIENCE, move |_, words| match words {
         "MGET {a}1 {a}2" if tries.fetch_add(1, SeqCst) < 3 => {
             "-TRYAGAIN Multiple keys request during rehashing of slot".to_owned()
         }
@@ -123,7 +121,7 @@ async fn what_is_not_ready_is_sent_again_and_the_rest_is_not() {
 
 #[tokio::test]
 async fn an_error_that_is_an_answer_is_one() {
-    let ground = Ground::new(64, SECOND, |node, words| match node {
+    let ground = Ground::new(64, PATIENCE, |node, words| match node {
         1 => "-WRONGTYPE Operation against a key holding the wrong kind of value".to_owned(),
         // A script's error, of another slot than that of its key.
         2 => format!("-MOVED 1 {}", address(0)),
@@ -140,7 +138,7 @@ async fn an_error_that_is_an_answer_is_one() {
 
 #[tokio::test]
 async fn without_room_for_all_parts_none_is_sent() {
-    let ground = Ground::new(2, SECOND, |_, words| echo(words));
+    let ground = Ground::new(2, PATIENCE, |_, words| echo(words));
     let error = run(&ground, &["SET a 1", "SET b 1", "SET c 1"]).await.unwrap_err();
     assert_eq!(Error::kind_of(&error), Some(ErrorKind::Overloaded), "{error}");
     assert_eq!((0..3).map(|node| ground.said(node).len()).sum::<usize>(), 0);
@@ -148,14 +146,12 @@ async fn without_room_for_all_parts_none_is_sent() {
 }
 
 /// A link that breaks takes its own units with it, whose outcome nobody knows, and leaves the others alone.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_link_that_breaks_fails_its_own_units() {
-    let ground = Ground::new(64, SECOND, |_, words| echo(words));
+    let ground = Ground::new(64, PATIENCE, |_, words| echo(words));
     let commands = ["SET a 1", "SET b 1", "SET c 1"].map(cmd);
-    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
-    let mut memory = Memory::default();
-    let deadline = Instant::now() + SECOND;
-    let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
+    let plan = ground.plan(&commands);
+    let mut run = Box::pin(ground.outcomes(&plan, SECOND));
     assert!(futures_util::poll!(&mut run).is_pending());
     // Before its driver has written anything.
     ground.nodes[1].pool().clear();
@@ -169,7 +165,7 @@ async fn a_link_that_breaks_fails_its_own_units() {
 /// The node that has the slots of `a` and `foo` by what the third one says cannot be reached.
 #[tokio::test(start_paused = true)]
 async fn that_a_node_has_refused_it_is_the_outcome_if_it_could_not_be_sent_since() {
-    let ground = Ground::new(64, SECOND, |node, words| match node {
+    let ground = Ground::new(64, PATIENCE, |node, words| match node {
         2 => format!("-MOVED {} 127.0.0.1:1", if words.contains("foo") { 12182 } else { 15495 }),
         _ => echo(words),
     });
@@ -188,10 +184,9 @@ async fn what_no_node_takes_until_the_deadline_has_its_error() {
     let ground = Ground::quiet();
     ground.nodes[2].pool().clear();
     let commands = ["SET a 1", "SET foo 1"].map(cmd);
-    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
-    let mut memory = Memory::default();
+    let plan = ground.plan(&commands);
     let deadline = Instant::now() + SECOND;
-    let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
+    let mut run = Box::pin(ground.outcomes(&plan, SECOND));
     assert!(futures_util::poll!(&mut run).is_pending());
     ground.cluster.hand_out(&[]);
     ground.core.availability.announce();
@@ -208,14 +203,12 @@ async fn what_no_node_takes_until_the_deadline_has_its_error() {
 /// The slot of `a` has no owner when the pipeline is taken apart.
 #[tokio::test]
 async fn a_node_that_becomes_an_owner_meanwhile_gets_the_pipelines_script_first() {
-    let ground = Ground::new(64, SECOND, |_, words| echo(words));
+    let ground = Ground::new(64, PATIENCE, |_, words| echo(words));
     let owned: Vec<_> = OWNED.into_iter().zip(ground.nodes.iter().cloned()).collect();
     ground.cluster.hand_out(&owned[..2]);
     let commands = ["SCRIPT LOAD script", "EVALSHA hash 1 a", "FLUSHALL"].map(cmd);
-    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
-    let mut memory = Memory::default();
-    let deadline = Instant::now() + SECOND;
-    let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
+    let plan = ground.plan(&commands);
+    let mut run = Box::pin(ground.outcomes(&plan, PATIENCE));
     assert!(futures_util::poll!(&mut run).is_pending(), "nobody has its slot");
     ground.cluster.hand_out(&owned);
     ground.core.availability.announce();
@@ -228,18 +221,16 @@ async fn a_node_that_becomes_an_owner_meanwhile_gets_the_pipelines_script_first(
 /// One that is sent the load itself anyway.
 #[tokio::test]
 async fn a_node_is_not_sent_a_load_twice() {
-    let ground = Ground::new(64, SECOND, |_, words| echo(words));
+    let ground = Ground::new(64, PATIENCE, |_, words| echo(words));
     let owned: Vec<_> = OWNED.into_iter().zip(ground.nodes.iter().cloned()).collect();
     ground
         .cluster
         .hand_out(&[(0..=10_922, Arc::clone(&ground.nodes[0])), (10_923..=16_383, Arc::clone(&ground.nodes[1]))]);
     let commands = ["SCRIPT LOAD script", "EVALSHA hash 1 a"].map(cmd);
-    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
+    let plan = ground.plan(&commands);
     // The third node takes the place of the second one.
     ground.cluster.hand_out(&[(0..=10_922, Arc::clone(&ground.nodes[0])), owned[2].clone()]);
-    let mut memory = Memory::default();
-    let deadline = Instant::now() + SECOND;
-    Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan).await.unwrap();
+    ground.outcomes(&plan, PATIENCE).await.unwrap();
     assert_eq!(ground.said(2), ["SCRIPT LOAD script", "EVALSHA hash 1 a"]);
 }
 
@@ -248,10 +239,9 @@ async fn what_has_no_node_when_everything_ends_says_so() {
     let ground = Ground::quiet();
     ground.nodes[2].pool().clear();
     let commands = ["SET a 1", "SET foo 1"].map(cmd);
-    let plan = Plan::of(&commands.iter().collect::<Vec<_>>(), &ground.cluster).unwrap();
-    let mut memory = Memory::default();
+    let plan = ground.plan(&commands);
     let deadline = Instant::now() + SECOND;
-    let mut run = Box::pin(Rounds::new(&ground.core, &ground.cluster, &mut memory, deadline).run(&plan));
+    let mut run = Box::pin(ground.outcomes(&plan, SECOND));
     assert!(futures_util::poll!(&mut run).is_pending());
     ground.cluster.hand_out(&[]);
     ground.core.availability.announce();

@@ -6,6 +6,7 @@ use crate::{
     exec::{
         core::Way,
         lease::is_late,
+        record::failed,
         redirects::Redirects,
         request::Request as _,
         retry::{self, Remedy, Retries},
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 const UNBLOCKED: &str = "force unblock from blocking operation, instance state changed";
 
 /// A command that blocks, on its way from slice to slice.
-pub(super) struct Course<'b, 'a> {
+pub(super) struct SliceLoop<'b, 'a> {
     blocking: &'b Blocking<'a>,
     way: Way,
     /// The link of the last slice, if the next one goes over it.
@@ -37,7 +38,7 @@ pub(super) struct Course<'b, 'a> {
     redirects: Option<Redirects<'a>>,
 }
 
-impl<'b, 'a> Course<'b, 'a> {
+impl<'b, 'a> SliceLoop<'b, 'a> {
     pub(super) fn new(blocking: &'b Blocking<'a>) -> Self {
         let (retries, redirects) = budgets(blocking);
         Self { blocking, way: Way::Owner, kept: None, is_let_in: false, refused: None, retries, redirects }
@@ -83,7 +84,7 @@ impl<'b, 'a> Course<'b, 'a> {
                 // That Redis refused it says more than that no link has come up since.
                 Err(match self.refused.take().filter(|_| is_late(&error)) {
                     Some(refusal) => Ok(refusal),
-                    None => Err(self.blocking.core.unserved(error)),
+                    None => Err(failed(self.blocking.core, error)),
                 })
             }
         }
