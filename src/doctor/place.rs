@@ -1,15 +1,20 @@
 //! Where the cache is, by the options and the environment.
 
-use super::{cause::Cause, environment::is_host, report::Finding};
+use super::{
+    cause::Cause,
+    environment::{is_host, named},
+    report::Finding,
+};
 use crate::{
     client::target::{Target, usual_port},
     error::Error,
     ids::UserName,
 };
 use redis::ProtocolVersion;
+use std::fmt;
 
 /// A host and a port, and what is wrong with how they were given.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Place {
     /// The host, or what stands in its place.
     pub host: Option<String>,
@@ -79,6 +84,10 @@ impl Place {
             Finding::failed(Cause::PortMalformed, detail, format!("export REDIS_PORT={port}"))
         } else if of_url.host.is_some() {
             Finding::failed(Cause::SettingsContradict, error.to_string(), "unset REDIS_URL")
+        } else if let Ok(target) = Target::of_variables(|name| get(name).filter(|_| name != "REDIS_PORT")) {
+            // The host has a port of its own.
+            let problem = Finding::failed(Cause::SettingsContradict, error.to_string(), "unset REDIS_PORT");
+            return Self { host: Some(target.host), port: target.port, problem: Some(problem), ..Self::default() };
         } else {
             // That there is no host, or what is wrong with it, is told with it.
             return place;
@@ -113,6 +122,14 @@ impl Place {
     }
 }
 
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The host alone: what stands in its place may be a connection string with a key.
+        let host = self.host.as_deref().map(named);
+        f.debug_struct("Place").field("host", &host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +151,8 @@ mod tests {
         assert_eq!(found(&[("REDIS_HOST", "a:7")]), at("a", 7));
         let both = found(&[("REDIS_URL", "rediss://b"), ("REDIS_HOST", "a")]);
         assert_eq!(both, (Some("a".to_owned()), 10_000, Some("settings_contradict")));
+        let ports = found(&[("REDIS_HOST", "a:7"), ("REDIS_PORT", "8")]);
+        assert_eq!(ports, (Some("a".to_owned()), 7, Some("settings_contradict")));
         for (name, value, cause) in [
             ("REDIS_URL", "rediss://me:key@a:7", "access_key_given"),
             ("REDIS_URL", "redis://a:6379", "url_without_tls"),
@@ -148,5 +167,7 @@ mod tests {
         // `--host "$HOST"` without such a variable.
         let place = Place::find(Some(" "), None, |_| None);
         assert_eq!((place.host.as_deref(), place.port), (None, 10_000));
+        let place = Place::find(Some("cache:6380,password=hunter2"), None, |_| None);
+        assert!(!format!("{place:?}").contains("hunter2"));
     }
 }
