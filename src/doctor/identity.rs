@@ -8,14 +8,17 @@ use super::{
 };
 use crate::{
     credential::Credential,
-    error::{Error, ErrorKind, Stage},
+    error::{Error, ErrorKind, FILE_MISSING, Stage},
     ids::UserName,
-    token::{AccessToken, RequestLimit},
+    token::{AccessToken, RequestLimit, TokenSource},
 };
 use serde::Deserialize;
 use serde_json::Value;
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout_at},
+};
 
 /// How long there may be no token: the default of `token_request_execution_timeout`.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -84,8 +87,8 @@ pub(super) async fn look(doctor: &Doctor, advice: &Advice) -> (Finding, Option<I
 
 /// Asks until there is a token, as long as what goes wrong may pass.
 async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
-    let source = credential.token_source()?;
     let end = Instant::now() + PATIENCE;
+    let source = source_of(credential, end).await?;
     let mut last = Error::new(ErrorKind::Timeout(Stage::Token), format!("no token within {PATIENCE:?}"));
     loop {
         let request = RequestLimit::new(PATIENCE, PATIENCE).known_to(source.fetch());
@@ -99,6 +102,18 @@ async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
             return Err(last);
         }
         sleep(pause).await;
+    }
+}
+
+/// What the credential describes, with the certificate's file, which may hang.
+async fn source_of(credential: &Credential, end: Instant) -> Result<Arc<dyn TokenSource>, Error> {
+    let own = credential.clone();
+    match timeout_at(end, spawn_blocking(move || own.token_source())).await {
+        Ok(read) => read.unwrap_or_else(|error| Err(Error::config("credential", error))),
+        Err(_) => {
+            let text = format!("the file of the certificate has not been read within {PATIENCE:?}");
+            Err(Error::new(ErrorKind::CredentialUnavailable, text).with_hint(FILE_MISSING))
+        }
     }
 }
 

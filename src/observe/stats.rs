@@ -167,6 +167,8 @@ pub struct CacheStats {
     pub max_bytes: u64,
     /// For each node, whether it tells of changes: what is read from one that does not is not kept.
     pub tracking: Vec<TrackingStats>,
+    /// Whether nothing is to be kept, by the settings, so that no node is asked.
+    pub(crate) keeps_nothing: bool,
 }
 
 impl CacheStats {
@@ -179,10 +181,11 @@ impl CacheStats {
         }
     }
 
-    /// Whether all nodes tell of changes that have been asked to.
+    /// Whether all nodes tell of changes that are to: none of them, if the settings of the cache are such that nothing
+    /// is kept.
     #[must_use]
     pub fn is_tracking(&self) -> bool {
-        !self.tracking.is_empty() && self.tracking.iter().all(|node| node.on)
+        (self.keeps_nothing || !self.tracking.is_empty()) && self.tracking.iter().all(|node| node.on)
     }
 }
 

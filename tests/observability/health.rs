@@ -25,11 +25,11 @@ async fn until_healthy(redis: &EntraRedis) {
 }
 
 async fn until_degraded(redis: &EntraRedis) -> String {
-    until(redis, "degraded", |health| matches!(health, Health::Degraded(_)), true).await.to_string()
+    until(redis, "degraded", |health| matches!(health, Health::Degraded { .. }), true).await.to_string()
 }
 
 async fn until_down(redis: &EntraRedis) -> String {
-    until(redis, "down", |health| matches!(health, Health::Down(_)), false).await.to_string()
+    until(redis, "down", |health| matches!(health, Health::Down { .. }), false).await.to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

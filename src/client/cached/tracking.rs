@@ -30,9 +30,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// that; while a token is validated, the server has a reason to be silent.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// A node is asked for a sign of life so many times within `max_staleness`, and no more often than that.
+/// A node is asked for a sign of life so many times within `max_staleness`, and no more often than that: on a cluster
+/// each one is two commands, one of which has a long answer, and every client of the cluster asks every node.
 const SIGNS: u32 = 4;
-const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
 
 /// The delays between attempts, while connections come and go.
 const FIRST_DELAY: Duration = Duration::from_millis(20);
