@@ -98,7 +98,7 @@ fuzz:
 fuzz-smoke:
 	cargo run --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- smoke --seconds 2
 
-# Models of admission, reply slots and queues in every order of their threads' steps with so many interruptions a run, by
+# Models of admission, reply cells and queues in every order of their threads' steps with so many interruptions a run, by
 # default two; CONTRIBUTING.md says how to search further. Not captured, because a model that fails may abort.
 loom:
 	cargo test --manifest-path loom/Cargo.toml --target-dir $(TARGET_DIR) --test models -- --nocapture

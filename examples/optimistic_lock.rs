@@ -1,6 +1,6 @@
 //! Many buyers of the same few things, none of which is sold twice: `cargo run --example optimistic_lock`.
 //!
-//! A transaction reads the stock, decides, and writes; if somebody else has changed it meanwhile, it decides anew.
+//! A transaction reads the stock, decides, and writes; if somebody else has changed it meanwhile, it decides again.
 //!
 //! It runs on the emulator, in this process and with nothing installed, whose tokens live so short that they are
 //! renewed each second; or, with `REDIS_HOST` set, on a cache of yours, by the variables of `EntraRedis::from_env`.

@@ -2,7 +2,7 @@
 
 use crate::{
     resp::{
-        claims::Claims,
+        claims::LinkClaims,
         line::{Garbage, Stop},
         parse::parse_with_claims,
         scan::Scan,
@@ -23,7 +23,7 @@ pub mod emulator {
 
 /// What there is at the start of some bytes.
 #[derive(Debug)]
-pub enum Reply {
+pub enum ParsedReply {
     /// A reply of so many bytes.
     Whole(Value, usize),
     /// A sound frame of so many bytes that holds what has no value.
@@ -36,12 +36,12 @@ pub enum Reply {
 
 /// The reply at the start of `bytes`.
 #[must_use]
-pub fn reply(bytes: &[u8]) -> Reply {
-    match parse_with_claims(bytes, &mut Claims::default()) {
-        Ok((value, len)) => Reply::Whole(value, len),
-        Err(Stop::Unreadable { len, .. }) => Reply::Unreadable(len),
-        Err(Stop::Incomplete) => Reply::Incomplete,
-        Err(Stop::Garbage(_)) => Reply::Garbage,
+pub fn reply(bytes: &[u8]) -> ParsedReply {
+    match parse_with_claims(bytes, &mut LinkClaims::default()) {
+        Ok((value, len)) => ParsedReply::Whole(value, len),
+        Err(Stop::Unreadable { len, .. }) => ParsedReply::Unreadable(len),
+        Err(Stop::Incomplete) => ParsedReply::Incomplete,
+        Err(Stop::Garbage(_)) => ParsedReply::Garbage,
     }
 }
 

@@ -34,7 +34,7 @@ impl Refused {
     }
 }
 
-/// Asks over a link that is up. Waiting for the answer keeps its connection open no longer than anybody else does.
+/// Asks over a link that is up. What this returns does not keep the connection open.
 pub(super) fn ask(
     link: &Link,
     name: &NodeAddress,

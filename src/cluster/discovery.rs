@@ -105,7 +105,7 @@ impl Discovery {
         }
     }
 
-    /// The same as often as it takes, so that what is [`found`](Self::found) is there then.
+    /// As [`start`](Self::start), again and again until it succeeds; what it finds is put into [`found`](Self::found).
     pub(crate) async fn start_some_time(self) -> Option<Watch> {
         let found = self.found.clone();
         let mut backoff = Backoff::new(&RetryPolicy::new().delay(FIRST_DELAY).max_delay(LONGEST_DELAY));
@@ -139,7 +139,7 @@ impl Discovery {
             changed.as_mut().enable();
             let asked = Instant::now();
             if let Some(link) = seed.open_link() {
-                // What went with the first `AUTH` has as long as that.
+                // A question that went with the first `AUTH` gets no longer than others.
                 match timeout_at(asked + ANSWER_WITHIN, ask(&link, name, ANSWER_WITHIN)).await {
                     Err(_) => link.suspect(),
                     Ok(Err(Refused::Silent(error))) => {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// The reply of one node to its share.
 #[derive(Debug)]
-pub(crate) struct Reply<'a> {
+pub(crate) struct PartialReply<'a> {
     pub(crate) about: About<'a>,
     pub(crate) outcome: RedisResult<Value>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn no_node() -> RedisError {
 /// # Errors
 ///
 /// That of a share, or that there was none, or that the replies are not what they are put together from.
-pub(crate) fn gather(aggregate: Aggregate, replies: Vec<Reply<'_>>) -> RedisResult<Value> {
+pub(crate) fn gather(aggregate: Aggregate, replies: Vec<PartialReply<'_>>) -> RedisResult<Value> {
     if replies.is_empty() {
         return Err(no_node());
     }
@@ -67,8 +67,8 @@ fn is_success(outcome: &RedisResult<Value>) -> bool {
 }
 
 /// The values of all, or the first one that is an error.
-fn succeeded(replies: Vec<Reply<'_>>) -> Result<Vec<Value>, RedisResult<Value>> {
-    let value = |reply: Reply<'_>| match reply.outcome {
+fn succeeded(replies: Vec<PartialReply<'_>>) -> Result<Vec<Value>, RedisResult<Value>> {
+    let value = |reply: PartialReply<'_>| match reply.outcome {
         Ok(Value::ServerError(_)) | Err(_) => Err(reply.outcome),
         Ok(value) => Ok(value),
     };
@@ -93,7 +93,7 @@ fn combined(aggregate: Aggregate, values: Vec<Value>) -> RedisResult<Value> {
     }
 }
 
-fn first_success(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
+fn first_success(replies: Vec<PartialReply<'_>>) -> RedisResult<Value> {
     let mut last = Ok(Value::Nil);
     for reply in replies {
         last = reply.outcome;
@@ -104,7 +104,7 @@ fn first_success(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
     last
 }
 
-fn first_non_empty(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
+fn first_non_empty(replies: Vec<PartialReply<'_>>) -> RedisResult<Value> {
     let mut failure = None;
     for reply in replies {
         match reply.outcome {
@@ -117,8 +117,8 @@ fn first_non_empty(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
     failure.unwrap_or(Ok(Value::Nil))
 }
 
-fn by_node(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
-    let pair = |reply: Reply<'_>| {
+fn by_node(replies: Vec<PartialReply<'_>>) -> RedisResult<Value> {
+    let pair = |reply: PartialReply<'_>| {
         let value = match reply.outcome {
             Err(error) => Value::ServerError(error.try_into()?),
             Ok(value) => value,
@@ -131,7 +131,7 @@ fn by_node(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
     replies.into_iter().map(pair).collect::<RedisResult<_>>().map(Value::Map)
 }
 
-fn arrays(replies: Vec<Reply<'_>>) -> RedisResult<Value> {
+fn arrays(replies: Vec<PartialReply<'_>>) -> RedisResult<Value> {
     let keys: Option<Vec<&[usize]>> = replies.iter().map(|reply| reply.about.keys()).collect();
     let values = match succeeded(replies) {
         Ok(values) => values,

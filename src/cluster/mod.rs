@@ -1,11 +1,14 @@
 //! Many nodes behind one handle: which node owns a key's slot, how that is learned, and how one request becomes
 //! several.
 //!
-//! - `node`: an address, its links and their keeper; a single endpoint is one node;
-//! - `slot`: the slot of a key; `address`: the name of a node;
-//! - `topology`: the answer to `CLUSTER SLOTS`; `reconcile`: what of it is believed; `map`: the snapshot that commands
-//!   read;
-//! - `redirect`: answers that send a command elsewhere; `pace`: when the topology is asked for;
+//! - `discovery`: whether it is a cluster, found out at `connect`; `routing`: what was found;
+//! - `node`: an address, its links and their keeper; a single endpoint is one node; `nodes`: those that there are;
+//! - `slot`: the slot of a key; `address`: the name of a node; `endpoint`: where that is dialled;
+//! - `router`: the cluster as commands see it; `map`: the snapshot that they read; `watch`: the task that keeps that
+//!   right;
+//! - `ask`: the question for the topology; `pace`, `outage`: when nodes, and the configured name, are asked;
+//! - `topology`: the answer to `CLUSTER SLOTS`; `reconcile`: what of it is believed;
+//! - `redirect`: answers that send a command elsewhere;
 //! - `split`: one command or pipeline in parts; `cross_slot`: those that may not be; `gather`: the replies of several
 //!   nodes as one; `partial`: a write that some of its keys have seen; `scan`: one cursor over all nodes.
 

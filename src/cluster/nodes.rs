@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 /// Links that a node has by default.
 pub(crate) const LINKS_OF_A_NODE: usize = 2;
 
-/// Nodes that only a redirect has named may be in no topology for so long.
+/// How long a node that only a redirect has named is kept while no topology names it.
 const KEPT_UNLISTED: Duration = Duration::from_secs(10);
 
 /// Where to look if a node does not answer, though the cache's own port does.
@@ -57,7 +57,7 @@ struct State {
 
 struct Known {
     node: Arc<Node>,
-    /// One that only a redirect has named stays until then, unless the topology names it too; none once it has.
+    /// One that only a redirect has named is kept until then; none once the topology has named it too.
     unlisted_until: Option<Instant>,
 }
 
@@ -110,19 +110,20 @@ impl Nodes {
         lock(&self.state).known.values().map(|known| Arc::clone(&known.node)).collect()
     }
 
-    /// All, and those that are gone and have something in flight yet.
+    /// All, and those that are gone and still have something in flight.
     pub(crate) fn with_leaving(&self) -> Vec<Arc<Node>> {
         let state = lock(&self.state);
         let known = state.known.values().map(|known| &known.node);
         known.chain(state.leaving.iter().map(|leaving| &leaving.node)).map(Arc::clone).collect()
     }
 
-    /// Those that are gone and have something in flight yet.
+    /// Those that are gone and still have something in flight.
     pub(crate) fn leaving(&self) -> Vec<Arc<Node>> {
         lock(&self.state).leaving.iter().map(|leaving| Arc::clone(&leaving.node)).collect()
     }
 
-    /// Forgets nodes that the topology names no more: no new commands for them. What is in flight may be answered yet.
+    /// Forgets nodes that the topology names no more: no new commands go to them, and what is in flight may still be
+    /// answered.
     pub(super) fn forget(&self, is_listed: impl Fn(&NodeAddress) -> bool) {
         let now = Instant::now();
         let mut state = lock(&self.state);

@@ -5,7 +5,7 @@ use crate::retry::{Backoff, RetryPolicy};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
-/// A node without links for so long may be gone, though others list it yet.
+/// A node without links for so long may be gone, though others still list it.
 const DEAD_AFTER: Duration = Duration::from_secs(2);
 
 /// The bounds of the delays between questions: while no node answers, the name is the only way; while one node of
@@ -58,7 +58,7 @@ impl Outage {
         if has_answered {
             self.while_lost.reset();
         } else if !self.is_lost {
-            // What it was asked before was about something else.
+            // The delay after earlier questions, which were about single nodes, does not count.
             self.next = now;
         }
         self.is_lost = !has_answered;

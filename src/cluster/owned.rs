@@ -1,4 +1,4 @@
-//! Which slots one node has, by the map and by its own word.
+//! Which slots one node has, by the map and by its own answer.
 
 use super::{
     ask::ask,

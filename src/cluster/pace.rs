@@ -30,7 +30,7 @@ pub(crate) struct Pace {
     gap: Duration,
     /// From when on the next one may start; none before the first one.
     earliest: Option<Instant>,
-    /// From when on requests count as new ones, which begin with the shortest gap again.
+    /// If there is no request until then, the next ones begin with the shortest gap again.
     quiet: Option<Instant>,
     periodic: Instant,
     is_wanted: bool,
@@ -51,7 +51,7 @@ impl Pace {
         }
     }
 
-    /// Something wants to know the topology anew: `MOVED`, a lost link, an answer that is in doubt.
+    /// The topology may have changed: `MOVED`, a lost link, an answer that is in doubt.
     ///
     /// A request that comes while a refresh runs is for the next one: its answer may be older than the request.
     pub(crate) fn request(&mut self) {

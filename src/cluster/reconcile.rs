@@ -2,9 +2,9 @@
 //!
 //! A node answers as it sees the cluster, and nodes learn of changes one after the other. Four rules:
 //!
-//! 1. A `MOVED` that came a moment ago is newer than the answer of a node that has not heard of it. For [`HINT_LIFE`]
-//!    its word stands, unless the answer comes from the very node that it named, which knows best what it owns itself,
-//!    or that node cannot be reached: a node that lags may name a primary that has died.
+//! 1. A `MOVED` that came a moment ago is newer than the answer of a node that has not heard of it. It outweighs such
+//!    answers for [`HINT_LIFE`], unless the answer comes from the very node that it named, which knows best what it
+//!    owns, or that node cannot be reached: whoever sent `MOVED` may lag, and name a primary that has died.
 //! 2. A slot that has no owner in the answer keeps the one that it had, until another node says the same, or this one
 //!    still says so after [`GAP_LIFE`]: a node that has just been reset or has just joined knows nobody. To keep an
 //!    owner too long costs nothing: it answers `MOVED` or `CLUSTERDOWN` itself.
@@ -27,7 +27,7 @@ pub(crate) const ABSENCES: u32 = 2;
 
 /// An answer, and who gave it when.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct TopologyAnswer<'a> {
     pub(crate) topology: &'a Topology,
     pub(crate) by: &'a NodeAddress,
     pub(crate) at: Instant,
@@ -54,9 +54,9 @@ struct Hint {
 #[derive(Debug, Default)]
 pub(crate) struct Knowledge {
     hints: HashMap<Slot, Hint>,
-    /// The first answer of a row of them in which slots had no owner that have one in the map.
+    /// Who gave the first of the last answers in a row that name no owner for slots that have one in the map, and when.
     gap: Option<(NodeAddress, Instant)>,
-    /// In how many answers nodes of the map have owned nothing.
+    /// In how many of the last answers in a row nodes of the map have owned nothing.
     absent: HashMap<NodeAddress, u32>,
 }
 
@@ -72,7 +72,7 @@ impl Knowledge {
     }
 
     /// Weighs an answer against the map and all that is known.
-    pub(crate) fn judge<N>(&mut self, map: &SlotMap<N>, answer: Answer<'_>) -> Judged {
+    pub(crate) fn judge<N>(&mut self, map: &SlotMap<N>, answer: TopologyAnswer<'_>) -> Judged {
         let is_gap_believed = self.is_gap_believed(map, answer);
         self.hints.retain(|slot, hint| {
             let is_fresh = answer.at.saturating_duration_since(hint.at) < HINT_LIFE;
@@ -93,9 +93,9 @@ impl Knowledge {
         Judged { topology, gone, doubtful }
     }
 
-    /// Whether slots that have an owner in the map, and none in the answer, have lost it. Remembers the first answer
-    /// of that kind.
-    fn is_gap_believed<N>(&mut self, map: &SlotMap<N>, answer: Answer<'_>) -> bool {
+    /// Whether it is believed that slots have no owner any more that have one in the map, and none in the answer.
+    /// Remembers the first answer of that kind.
+    fn is_gap_believed<N>(&mut self, map: &SlotMap<N>, answer: TopologyAnswer<'_>) -> bool {
         let has_gap = Slot::all().any(|slot| map.owner(slot).is_some() && answer.topology.owner(slot).is_none());
         if !has_gap {
             self.gap = None;

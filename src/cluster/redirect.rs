@@ -33,8 +33,8 @@ pub(crate) struct Sent<'a> {
     pub(crate) to: &'a NodeAddress,
 }
 
-/// Redis's own words. What a script calls never gets one of these errors (it gets one with the code `ERR`), so a script
-/// that answers with exactly these words makes them up.
+/// The texts of Redis's own errors. A command that a script calls never fails with these codes (but with `ERR`), so an
+/// error with one of them and another text is the script's own.
 const TRY_AGAIN: &str = "Multiple keys request during rehashing of slot";
 const CROSS_SLOT: &str = "Keys in request don't hash to the same slot";
 const CLUSTER_DOWN: [&str; 3] =

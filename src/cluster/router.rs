@@ -27,7 +27,7 @@ pub(crate) struct Cluster {
     /// Where scans over all nodes stand.
     pub(crate) positions: Mutex<Positions>,
     news: Mutex<News>,
-    /// Rung when there are news for the watch.
+    /// Notified when there are news for the watch.
     bell: Notify,
     /// Those who wait for somebody to serve a slot.
     seekers: AtomicUsize,
@@ -127,8 +127,8 @@ impl Cluster {
         self.map.store(Arc::new(map));
     }
 
-    /// Asks a node whether it still has all slots that are its by `map`; what it has lost is news. One that does not
-    /// answer has lost none.
+    /// Asks a node whether it still has all slots that `map` says are its, and notes those that it has lost as moved. A
+    /// node that does not answer counts as having lost none.
     pub(crate) async fn has_lost_slots(&self, node: &Node, map: &Map, deadline: Instant) -> bool {
         let limit = ANSWER_WITHIN.min(deadline.saturating_duration_since(Instant::now()));
         // The link is not kept: whoever waits here may not be polled for long.

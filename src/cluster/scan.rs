@@ -13,7 +13,7 @@
 //!
 //! A position that does not fit is remembered: one with a larger cursor of the node, and one that goes on after the
 //! owners of slots have changed. The last [`REMEMBERED`] of them are; a cursor older than that is an error, which says
-//! to begin anew.
+//! to begin again.
 //!
 //! # What is promised
 //!
@@ -147,7 +147,7 @@ fn next_slot<N>(position: Position, map: &SlotMap<N>) -> Option<Slot> {
 
 #[cold]
 fn unknown() -> RedisError {
-    let detail = "it is too old, or of another client: begin anew with the cursor 0".to_owned();
+    let detail = "it is too old, or of another client: begin again with the cursor 0".to_owned();
     (ErrorKind::Client, "the SCAN cursor is not known here", detail).into()
 }
 

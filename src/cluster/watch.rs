@@ -9,7 +9,7 @@ use super::{
     ask::{ask, ask_anew},
     outage::Outage,
     pace::Pace,
-    reconcile::{Answer, Knowledge},
+    reconcile::{Knowledge, TopologyAnswer},
     router::{Cluster, Map},
     topology::Topology,
 };
@@ -45,12 +45,12 @@ pub(crate) struct Watch {
     shared: Shared,
     knowledge: Knowledge,
     pace: Pace,
-    /// The nodes that `MOVED` named last: they know best.
+    /// The nodes that `MOVED` has named since the last question, in that order: they know best.
     named: Vec<NodeAddress>,
     outage: Outage,
 }
 
-/// Without the watch nobody learns where slots are.
+/// When dropped, has commands refused: without the watch nobody learns where slots are.
 struct CloseAtEnd(Arc<Availability>);
 
 impl Drop for CloseAtEnd {
@@ -159,7 +159,7 @@ impl Watch {
         for member in map.members().iter().filter(|member| member.node.is_unreachable()) {
             self.knowledge.unreachable(&member.address);
         }
-        let judged = self.knowledge.judge(&**map, Answer { topology: &topology, by: &by, at: Instant::now() });
+        let judged = self.knowledge.judge(&**map, TopologyAnswer { topology: &topology, by: &by, at: Instant::now() });
         if judged.doubtful {
             self.pace.request();
         }
@@ -184,7 +184,7 @@ impl Watch {
         self.shared.availability.announce();
     }
 
-    /// Asks nodes until one answers. It owns all that it needs, so that news are taken in meanwhile.
+    /// Asks nodes until one answers. The future borrows nothing, so that news are taken in meanwhile.
     fn ask_nodes(&mut self) -> BoxFuture<'static, Option<Answered>> {
         let nodes = self.in_order(&self.cluster.map());
         self.named.clear();
@@ -244,7 +244,7 @@ async fn first_answer(nodes: Vec<(NodeAddress, Arc<Link>)>) -> Option<Answered> 
     }
 }
 
-/// The end of what is under way, which is taken out then; never, if nothing is.
+/// Waits for what is under way, and takes it out when it has ended; waits for ever if nothing is.
 async fn ready<T>(under_way: &mut Option<BoxFuture<'static, T>>) -> T {
     let answer = match under_way {
         Some(future) => future.await,

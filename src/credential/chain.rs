@@ -28,7 +28,7 @@ pub(super) struct ChainSource {
 }
 
 /// What one member said.
-struct Said {
+struct MemberFailure {
     name: &'static str,
     error: Error,
     /// Whether there was something to authenticate with, or should have been.
@@ -81,9 +81,9 @@ impl Member {
         }
     }
 
-    fn said(&self, error: Error) -> Said {
+    fn said(&self, error: Error) -> MemberFailure {
         let available = self.source.is_ok() && error.kind() != ErrorKind::CredentialUnavailable;
-        Said { name: self.name, error, tried: self.described || available }
+        MemberFailure { name: self.name, error, tried: self.described || available }
     }
 }
 
@@ -94,7 +94,7 @@ impl TokenSource for ChainSource {
 }
 
 /// One error that tells what each one said, in order, and is of the kind that matters.
-fn summary(said: &[Said]) -> Error {
+fn summary(said: &[MemberFailure]) -> Error {
     let list: Vec<_> = said.iter().map(|said| format!("{}: {}", said.name, said.error.message())).collect();
     let message = format!("no credential of the default chain gave a token: {}", list.join("; "));
     let error = match said.iter().rev().find(|said| said.tried) {

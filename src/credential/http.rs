@@ -55,7 +55,7 @@ impl Client {
 
 /// An answer, read whole.
 #[cfg_attr(test, derive(Default))]
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
     /// The server's clock, from its `Date` header.
@@ -76,7 +76,7 @@ pub(super) struct Answer {
     pub(super) client_id: String,
 }
 
-impl Answer {
+impl HttpAnswer {
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -147,11 +147,11 @@ fn made(tls: ClientConfig, local: Option<Duration>) -> Result<reqwest::Client, E
 }
 
 /// Sends the request and reads its answer, whatever its status, in the time that the token request has.
-pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<Answer, Error> {
+pub(super) async fn send(request: RequestBuilder, endpoint: &str) -> Result<HttpAnswer, Error> {
     token::in_time(endpoint, exchange(request, endpoint)).await?
 }
 
-async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Error> {
+async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<HttpAnswer, Error> {
     let failed = |source: reqwest::Error| {
         let source = source.without_url();
         // The only time limit that a client of ours has.
@@ -183,7 +183,7 @@ async fn exchange(request: RequestBuilder, endpoint: &str) -> Result<Answer, Err
         body.extend_from_slice(&chunk);
     }
     let date = header_text(&response, &header::DATE).and_then(|text| httpdate::parse_http_date(text).ok());
-    Ok(Answer {
+    Ok(HttpAnswer {
         status: response.status().as_u16(),
         retry_after: header_text(&response, &header::RETRY_AFTER)
             .and_then(|text| retry_after(text, date.unwrap_or_else(SystemTime::now))),

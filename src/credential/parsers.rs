@@ -4,7 +4,7 @@ use super::{
     certificate::ClientCertificate,
     developer::{DeveloperSource, Tool, azd, azure_cli},
     expiry,
-    http::{self, Answer},
+    http::{self, HttpAnswer},
     managed_identity::{arc, recognition},
     process_env::ProcessEnv,
     token_response::{self, Issuer},
@@ -16,8 +16,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-fn answered(status: u16, body: &[u8], secret: Option<&Secret>) -> Answer {
-    Answer {
+fn answered(status: u16, body: &[u8], secret: Option<&Secret>) -> HttpAnswer {
+    HttpAnswer {
         status,
         retry_after: None,
         date: None,
@@ -54,7 +54,7 @@ pub fn told(status: u16, body: &[u8]) -> String {
 /// Whether an answer with this `Server` header, or one with a header of Microsoft's, is from IMDS; whether it is JSON.
 #[must_use]
 pub fn imds(status: u16, server: Option<&str>, is_microsofts: bool, body: &[u8]) -> (bool, bool) {
-    let answer = Answer { server: server.map(str::to_owned), is_microsofts, ..answered(status, body, None) };
+    let answer = HttpAnswer { server: server.map(str::to_owned), is_microsofts, ..answered(status, body, None) };
     (recognition::is_imds(&answer), recognition::is_json(&answer))
 }
 

@@ -30,13 +30,13 @@ pub(super) async fn within<T>(limit: Duration, request: impl Future<Output = Res
     bounded.await.unwrap_or_else(|_| Err(limit_known.over("nobody")))
 }
 
-pub(super) struct Reply {
+pub(super) struct HttpReply {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
 }
 
-impl Reply {
+impl HttpReply {
     pub(super) fn json(status: u16, body: &Value) -> Self {
         Self { status, headers: Vec::new(), body: body.to_string() }
     }
@@ -50,7 +50,7 @@ impl Reply {
 /// Gives one reply to each request, in order, and notes the requests.
 pub(super) struct Server {
     url: String,
-    replies: Arc<Mutex<VecDeque<Reply>>>,
+    replies: Arc<Mutex<VecDeque<HttpReply>>>,
     seen: Arc<Mutex<Vec<Value>>>,
     task: JoinHandle<()>,
 }
@@ -69,7 +69,7 @@ impl Server {
         &self.url
     }
 
-    pub(super) fn reply(&self, reply: Reply) {
+    pub(super) fn reply(&self, reply: HttpReply) {
         lock(&self.replies).push_back(reply);
     }
 
@@ -85,13 +85,13 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, replies: Arc<Mutex<VecDeque<Reply>>>, seen: Arc<Mutex<Vec<Value>>>) {
+async fn serve(listener: TcpListener, replies: Arc<Mutex<VecDeque<HttpReply>>>, seen: Arc<Mutex<Vec<Value>>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let request = read(&mut stream).await;
         lock(&seen).push(request);
         let reply = lock(&replies).pop_front();
         let reply =
-            reply.unwrap_or_else(|| Reply::json(599, &json!({"error": "nothing was scripted for this request"})));
+            reply.unwrap_or_else(|| HttpReply::json(599, &json!({"error": "nothing was scripted for this request"})));
         let mut lines = vec![format!("HTTP/1.1 {} Scripted", reply.status), "Connection: close".to_owned()];
         lines.push(format!("Content-Length: {}", reply.body.len()));
         lines.extend(reply.headers.iter().map(|(name, value)| format!("{name}: {value}")));

@@ -6,7 +6,7 @@ mod chain_cases;
 
 use super::{
     certificate::tests::pair,
-    test_server::{Reply, Server, jwt},
+    test_server::{HttpReply, Server, jwt},
     *,
 };
 use crate::error::ErrorKind;
@@ -157,18 +157,18 @@ async fn fetch(credential: Credential, server: &Server) -> Result<crate::token::
     credential.authority_host(server.url()).resolve_in(&nowhere()).unwrap().fetch().await
 }
 
-fn too_late() -> Reply {
+fn too_late() -> HttpReply {
     let body = json!({
         "error": "invalid_client", "error_codes": [700_024], "correlation_id": "c-1",
         "error_description": "AADSTS700024: Client assertion is not within its valid time range.",
     });
-    Reply::json(401, &body)
+    HttpReply::json(401, &body)
 }
 
 #[tokio::test]
 async fn a_secret_is_sent_as_a_form() {
     let server = Server::start().await;
-    server.reply(Reply::token());
+    server.reply(HttpReply::token());
     let token = fetch(Credential::service_principal("app", "s&=é", "contoso.com"), &server).await.unwrap();
     assert_eq!((token.source(), token.username()), (Some("service-principal-secret"), Some("me")));
     assert_eq!((token.audience(), token.tenant_id()), (Some("https://redis.azure.com"), Some("the-tenant")));
@@ -184,8 +184,8 @@ async fn a_secret_is_sent_as_a_form() {
 #[tokio::test]
 async fn a_server_that_quotes_the_secret_or_redirects_gets_nowhere() {
     let server = Server::start().await;
-    server.reply(Reply::json(401, &json!({"error": "invalid_client", "error_description": "not s3cr3t"})));
-    server.reply(Reply {
+    server.reply(HttpReply::json(401, &json!({"error": "invalid_client", "error_description": "not s3cr3t"})));
+    server.reply(HttpReply {
         status: 307,
         headers: vec![("Location".to_owned(), format!("{}/elsewhere", server.url()))],
         body: String::new(),
@@ -209,7 +209,7 @@ async fn an_assertion_that_comes_too_late_is_made_anew_once() {
     };
     let credential = Credential::client_assertion("app", assertion, "t");
     server.reply(too_late());
-    server.reply(Reply::token());
+    server.reply(HttpReply::token());
     let token = fetch(credential.clone(), &server).await.unwrap();
     assert_eq!(token.source(), Some("client-assertion"));
     let sent: Vec<_> = server.seen().iter().map(|seen| seen["form"]["client_assertion"].clone()).collect();
@@ -236,13 +236,13 @@ async fn a_certificate_signs_each_request_anew() {
     let credential = Credential::client_certificate("app", ClientCertificate::pem_file(&path), "t");
     let source = credential.authority_host(server.url()).resolve_in(&nowhere()).unwrap();
     for _ in 0..2 {
-        server.reply(Reply::token());
+        server.reply(HttpReply::token());
         assert_eq!(source.fetch().await.unwrap().source(), Some("service-principal-certificate"));
     }
     // The certificate is renewed on disk.
     let (cert, key) = pair();
     write(&cert, &key);
-    server.reply(Reply::token());
+    server.reply(HttpReply::token());
     source.fetch().await.unwrap();
     let seen = server.seen();
     let header = |index: usize| {
@@ -272,7 +272,7 @@ async fn a_token_file_is_read_at_every_exchange() {
     }
     for content in ["first\n", " second "] {
         fs::write(&path, content).unwrap();
-        server.reply(Reply::token());
+        server.reply(HttpReply::token());
         assert_eq!(fetch(credential.clone(), &server).await.unwrap().source(), Some("workload-identity"));
     }
     let sent: Vec<_> = server.seen().iter().map(|seen| seen["form"]["client_assertion"].clone()).collect();
@@ -285,8 +285,8 @@ async fn a_managed_identity_is_the_assertion_of_an_app() {
     let assertion = jwt();
     let identity = ManagedIdentity::UserAssignedClientId("mine".to_owned());
     for (cloud, suffix) in [(Cloud::Public, ""), (Cloud::UsGovernment, "USGov"), (Cloud::China, "China")] {
-        server.reply(Reply::json(200, &json!({"access_token": assertion, "expires_in": "3599"})));
-        server.reply(Reply::token());
+        server.reply(HttpReply::json(200, &json!({"access_token": assertion, "expires_in": "3599"})));
+        server.reply(HttpReply::token());
         let credential = Credential::federated_managed_identity("app", identity.clone(), "other-tenant");
         let credential = credential.imds_host(server.url()).cloud(cloud);
         let token = fetch(credential, &server).await.unwrap();
@@ -298,7 +298,7 @@ async fn a_managed_identity_is_the_assertion_of_an_app() {
         assert_eq!(exchanged["path"], "/other-tenant/oauth2/v2.0/token");
         assert_eq!(exchanged["form"]["client_assertion"], assertion.as_str());
     }
-    server.reply(Reply::json(400, &json!({"error": "invalid_request", "error_description": "Identity not found"})));
+    server.reply(HttpReply::json(400, &json!({"error": "invalid_request", "error_description": "Identity not found"})));
     let credential = Credential::federated_managed_identity("app", identity, "t").imds_host(server.url());
     let error = fetch(credential, &server).await.unwrap_err();
     assert_eq!((error.kind(), error.hint()), (ErrorKind::CredentialUnavailable, Some(hints::IDENTITY_NOT_ASSIGNED)));
@@ -315,7 +315,10 @@ async fn the_audience_of_an_exchange_is_that_of_the_authoritys_cloud() {
         ("https://login.microsoftonline.com/login.microsoftonline.us", ""),
     ] {
         // The exchange itself, which would go there, does not take place.
-        server.reply(Reply::json(400, &json!({"error": "invalid_request", "error_description": "Identity not found"})));
+        server.reply(HttpReply::json(
+            400,
+            &json!({"error": "invalid_request", "error_description": "Identity not found"}),
+        ));
         let identity = ManagedIdentity::UserAssignedClientId("mine".to_owned());
         let credential = Credential::federated_managed_identity("app", identity, "t").imds_host(server.url());
         let source = credential.authority_host(host).resolve_in(&nowhere()).unwrap();

@@ -3,7 +3,7 @@
 use super::{
     authority::{Authority, without_query},
     hints,
-    http::{self, Answer, Client, Proxy},
+    http::{self, Client, HttpAnswer, Proxy},
     token_response::{self, Issuer},
 };
 use crate::{error::Error, secret::Secret, token::AccessToken};
@@ -104,7 +104,7 @@ impl TokenEndpoint {
         }
     }
 
-    fn token(&self, answer: &Answer) -> Result<AccessToken, Error> {
+    fn token(&self, answer: &HttpAnswer) -> Result<AccessToken, Error> {
         let token = token_response::token(answer, self.url(), Issuer::Entra).map_err(|error| match error.aadsts() {
             Some(UNKNOWN_APP) if is_padded(&self.client_id) => error.with_hint(hints::PADDED_CLIENT_ID),
             _ => error,
@@ -112,7 +112,7 @@ impl TokenEndpoint {
         Ok(token.sourced_from(self.source))
     }
 
-    async fn request(&self, proof: Proof<'_>) -> Result<Answer, Error> {
+    async fn request(&self, proof: Proof<'_>) -> Result<HttpAnswer, Error> {
         let mut form = vec![
             ("client_id", self.client_id.as_str()),
             ("scope", self.scope.as_str()),

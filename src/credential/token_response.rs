@@ -1,6 +1,6 @@
 //! Token answers and errors of Microsoft's endpoints.
 
-use super::{aadsts, expiry, hints, http::Answer};
+use super::{aadsts, expiry, hints, http::HttpAnswer};
 use crate::{
     error::{Error, ErrorKind},
     secret,
@@ -43,15 +43,15 @@ struct TokenAnswer {
 
 /// What a refusal says, in whichever of the documented forms: Entra's and IMDS's `error` and `error_description`,
 /// IMDS's `ErrorCode` and `ExceptionMessage`, App Service's `message`, the others' `error: {code, message}`.
-struct Said {
+struct RefusalText {
     code: Option<String>,
     text: Option<String>,
     aadsts: Option<u32>,
     correlation_id: Option<String>,
 }
 
-impl Said {
-    fn read(answer: &Answer) -> Self {
+impl RefusalText {
+    fn read(answer: &HttpAnswer) -> Self {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         // What was sent is blanked after parsing: JSON has other ways to write it.
         let text = |value: &Value| {
@@ -76,7 +76,7 @@ impl Said {
         }
     }
 
-    fn in_short(&self, answer: &Answer) -> String {
+    fn in_short(&self, answer: &HttpAnswer) -> String {
         match (&self.text, &self.code) {
             (Some(text), _) => first_line(text),
             (None, Some(code)) => first_line(code),
@@ -96,9 +96,9 @@ impl Said {
 }
 
 /// Makes a token of a successful answer, and a typed error of any other.
-pub(super) fn token(answer: &Answer, endpoint: &str, issuer: Issuer) -> Result<AccessToken, Error> {
+pub(super) fn token(answer: &HttpAnswer, endpoint: &str, issuer: Issuer) -> Result<AccessToken, Error> {
     if !answer.is_success() {
-        return Err(refusal(answer, endpoint, issuer));
+        return Err(provider_error(answer, endpoint, issuer));
     }
     // The source is left out: it may quote the body, and with it a token.
     let parsed: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| {
@@ -116,21 +116,21 @@ pub(super) fn token(answer: &Answer, endpoint: &str, issuer: Issuer) -> Result<A
 }
 
 /// What an answer says that is no token, whoever gave it.
-pub(super) fn told(answer: &Answer) -> String {
-    Said::read(answer).in_short(answer)
+pub(super) fn told(answer: &HttpAnswer) -> String {
+    RefusalText::read(answer).in_short(answer)
 }
 
 /// The first line of a refusal in plain text, in which proxies give their reasons. It may quote what somebody else
 /// sent.
-fn plain_text(answer: &Answer) -> Option<String> {
+fn plain_text(answer: &HttpAnswer) -> Option<String> {
     let plain = str::from_utf8(&answer.body).ok().filter(|plain| !plain.trim_start().starts_with(['{', '[']))?;
     let line = first_line(&secret::scrub_unknown(&answer.scrub(plain)));
     (!answer.is_success() && !line.is_empty()).then_some(line)
 }
 
 /// A typed error for an answer that is not a success.
-fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
-    let said = Said::read(answer);
+fn provider_error(answer: &HttpAnswer, endpoint: &str, issuer: Issuer) -> Error {
+    let said = RefusalText::read(answer);
     let transient = is_transient(answer.status, &said, issuer);
     let unassigned = issuer != Issuer::Entra && !transient && said.is_not_assigned();
     let kind = match answer.status {
@@ -161,7 +161,7 @@ fn refusal(answer: &Answer, endpoint: &str, issuer: Issuer) -> Error {
 }
 
 /// How long the endpoint wants to be left alone, by what it says or by what is known of it.
-fn retry_after(answer: &Answer, said: &Said, issuer: Issuer) -> Option<Duration> {
+fn retry_after(answer: &HttpAnswer, said: &RefusalText, issuer: Issuer) -> Option<Duration> {
     if said.aadsts == Some(CLIENT_LOOP) {
         return Some(answer.retry_after.unwrap_or_default().max(AFTER_A_LOOP));
     }
@@ -169,7 +169,7 @@ fn retry_after(answer: &Answer, said: &Said, issuer: Issuer) -> Option<Duration>
 }
 
 /// The classes of Entra's error codes, see <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
-fn is_transient(status: u16, said: &Said, issuer: Issuer) -> bool {
+fn is_transient(status: u16, said: &RefusalText, issuer: Issuer) -> bool {
     let code = matches!(said.aadsts, Some(50033 | CLIENT_LOOP | 90006 | 90012 | 90024 | 90033 | 90055 | 90090));
     let for_now = matches!(status, 408 | 429) || status >= 500 || is_updating(status, issuer);
     code || for_now || said.code.as_deref() == Some("temporarily_unavailable")

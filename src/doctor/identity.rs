@@ -48,7 +48,7 @@ pub(super) struct Identity {
 
 /// Claims that nothing but the doctor reads.
 #[derive(Default, Deserialize)]
-struct Claims {
+struct ShownClaims {
     #[serde(default)]
     appid: Value,
     #[serde(default)]
@@ -59,7 +59,7 @@ struct Claims {
 
 impl Identity {
     fn new(token: AccessToken) -> Self {
-        let claims: Claims =
+        let claims: ShownClaims =
             jsonwebtoken::dangerous::insecure_decode_claims(token.secret().expose()).unwrap_or_default();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let app_id = text(&claims.appid).or_else(|| text(&claims.azp));

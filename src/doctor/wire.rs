@@ -1,7 +1,7 @@
 //! Requests over one connection, one after the other.
 
 use crate::{
-    resp::{claims::Claims, line::Stop, pack::pack, parse::parse_with_claims},
+    resp::{claims::LinkClaims, line::Stop, pack::pack, parse::parse_with_claims},
     transport::tcp::Stream,
 };
 use redis::{Cmd, Value};
@@ -79,7 +79,7 @@ async fn exchange(stream: &mut Stream, received: &mut Vec<u8>, cmd: &Cmd) -> Res
     stream.write_all(&bytes).await.map_err(lost)?;
     stream.flush().await.map_err(lost)?;
     loop {
-        match parse_with_claims(received, &mut Claims::default()) {
+        match parse_with_claims(received, &mut LinkClaims::default()) {
             Ok((value, len)) => {
                 received.drain(..len);
                 // A push answers nothing.

@@ -136,7 +136,7 @@ impl TokenClaims {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Claims {
+struct IssuedClaims {
     aud: String,
     iss: String,
     iat: u64,
@@ -188,7 +188,7 @@ impl Signer {
             end.as_secs().saturating_add(u64::from(end.subsec_nanos() > 0))
         };
         let subject = claims.oid.clone().unwrap_or_else(|| OBJECT_ID.to_owned());
-        let body = Claims {
+        let body = IssuedClaims {
             aud: claims.audience.clone(),
             iss: ISSUER.to_owned(),
             iat: now.as_secs(),
@@ -227,7 +227,7 @@ impl Signer {
         let mut rules = Validation::new(Algorithm::ES256);
         rules.leeway = 0;
         rules.set_audience(&[RESOURCE]);
-        let claims = decode::<Claims>(token, &self.decoding, &rules).map_err(|_| Refused)?.claims;
+        let claims = decode::<IssuedClaims>(token, &self.decoding, &rules).map_err(|_| Refused)?.claims;
         let expiry = UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp.ok_or(Refused)?)).ok_or(Refused)?;
         let ours = claims.oid.is_some_and(|oid| oid.as_bytes() == user);
         if ours && expiry > SystemTime::now() { Ok(expiry) } else { Err(Refused) }

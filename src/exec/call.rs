@@ -2,7 +2,7 @@
 
 use super::{core::Core, order::Memory, request::Request, slow_path::SlowPath, waiting::Sent};
 use crate::{
-    link::{Answer, Outcome},
+    link::{Completion, Outcome},
     observe::metrics::{Failure, Stopwatch},
 };
 use futures_util::future::BoxFuture;
@@ -39,7 +39,7 @@ pub(super) struct Attempt {
     pub(super) link: u64,
     /// When it was given to the link, at the latest.
     pub(super) queued: Instant,
-    pub(super) answer: Answer,
+    pub(super) answer: Completion,
     /// Whether the request, or what came, was large.
     pub(super) large: bool,
 }
@@ -100,7 +100,7 @@ impl<'a, R: Request + 'a> Call<'a, R> {
                     return Poll::Ready(Ok(self.request.reply(value)));
                 }
                 outcome => {
-                    if let Some(written) = self.settle(link, Answer { outcome, ..answer }, large) {
+                    if let Some(written) = self.settle(link, Completion { outcome, ..answer }, large) {
                         return Poll::Ready(Ok(written));
                     }
                 }
@@ -111,7 +111,7 @@ impl<'a, R: Request + 'a> Call<'a, R> {
 
     /// Goes on from an answer that is no reply for its caller: none if the slow path sees to it.
     #[cold]
-    fn settle(&mut self, link: u64, answer: Answer, large: bool) -> Option<R::Reply> {
+    fn settle(&mut self, link: u64, answer: Completion, large: bool) -> Option<R::Reply> {
         let memory = self.memory.as_deref_mut()?;
         if let Outcome::Written = answer.outcome {
             memory.expects_large = large;

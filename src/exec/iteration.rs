@@ -83,7 +83,7 @@ impl Signed {
 }
 
 /// What a process has answered.
-struct Answer {
+struct StepReply {
     /// None if it does not say who it is.
     process: Option<u64>,
     reply: Value,
@@ -128,8 +128,8 @@ impl Steps<'_> {
             return Ok(reply);
         }
         match self.with_process(0).await {
-            Ok(Answer { process: Some(process), reply }) => Ok(self.signed(reply, 0, process)),
-            Ok(Answer { process: None, reply }) => {
+            Ok(StepReply { process: Some(process), reply }) => Ok(self.signed(reply, 0, process)),
+            Ok(StepReply { process: None, reply }) => {
                 self.core.signed_cursors.give_up();
                 Ok(reply)
             }
@@ -164,7 +164,7 @@ impl Steps<'_> {
             let why = format!("another server than before has answered {times} times");
             return Err(cannot_go_on(self.profile, &why));
         }
-        let Answer { process, reply } = self.with_process(0).await?;
+        let StepReply { process, reply } = self.with_process(0).await?;
         Ok(match process {
             Some(process) => self.signed(reply, restarts + 1, process),
             None => reply,
@@ -188,7 +188,7 @@ impl Steps<'_> {
     }
 
     /// Makes the step with this cursor, and asks who answers.
-    async fn with_process(&mut self, cursor: u64) -> RedisResult<Answer> {
+    async fn with_process(&mut self, cursor: u64) -> RedisResult<StepReply> {
         let at = self.profile.cursor().unwrap_or_default();
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.atomic().add_command(cursor::with_cursor(self.cmd, at, cursor)).cmd("INFO").arg("server");
@@ -198,9 +198,9 @@ impl Steps<'_> {
             Some(Value::Array(parts)) => {
                 let mut parts = parts.into_iter();
                 let reply = parts.next().unwrap_or(Value::Nil);
-                Ok(Answer { process: parts.next().as_ref().and_then(process_of), reply })
+                Ok(StepReply { process: parts.next().as_ref().and_then(process_of), reply })
             }
-            other => Ok(Answer { process: None, reply: other.unwrap_or(Value::Nil) }),
+            other => Ok(StepReply { process: None, reply: other.unwrap_or(Value::Nil) }),
         }
     }
 }
@@ -243,7 +243,7 @@ fn is_refusal(error: &RedisError) -> bool {
 
 #[cold]
 fn cannot_go_on(profile: Profile, why: &str) -> RedisError {
-    let detail = format!("{why}: begin {} anew with the cursor 0", profile.full_name());
+    let detail = format!("{why}: begin {} again with the cursor 0", profile.full_name());
     (ErrorKind::Client, "the iteration cannot go on", detail).into()
 }
 

@@ -11,7 +11,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 /// Which kind of link somebody wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum LeaseKind {
     /// One of the `max_leased`.
     Leased,
     /// One for what Redis sends without being asked.
@@ -38,19 +38,19 @@ impl Core {
     /// A link to `place` for one user alone, which is up, and the node that it leads to; it is waited for until
     /// `deadline`.
     pub(crate) async fn lease(&self, place: &Place, deadline: Instant) -> Result<(Arc<Node>, Lease), NoLease> {
-        self.wait_for_lease(place, Wish::Leased, deadline).await
+        self.wait_for_lease(place, LeaseKind::Leased, deadline).await
     }
 
     /// A link to `place` for what Redis sends without being asked. It is closed when it is dropped.
     pub(crate) async fn subscriber(&self, place: &Place, deadline: Instant) -> Result<Lease, Error> {
-        let lease = self.wait_for_lease(place, Wish::Subscriber, deadline).await;
+        let lease = self.wait_for_lease(place, LeaseKind::Subscriber, deadline).await;
         lease.map(|(_, lease)| lease).map_err(|none| none.error)
     }
 
     async fn wait_for_lease(
         &self,
         place: &Place,
-        wish: Wish,
+        wish: LeaseKind,
         deadline: Instant,
     ) -> Result<(Arc<Node>, Lease), NoLease> {
         let mut are_in_use = false;
@@ -58,7 +58,12 @@ impl Core {
         lease.unwrap_or_else(|| Err(self.no_lease(place, are_in_use))).map_err(|error| NoLease { error, are_in_use })
     }
 
-    async fn find_lease(&self, place: &Place, wish: Wish, are_in_use: &mut bool) -> Result<(Arc<Node>, Lease), Error> {
+    async fn find_lease(
+        &self,
+        place: &Place,
+        wish: LeaseKind,
+        are_in_use: &mut bool,
+    ) -> Result<(Arc<Node>, Lease), Error> {
         /// A link that is being opened, and the node that it leads to.
         struct Ordered {
             node: Arc<Node>,
@@ -80,7 +85,7 @@ impl Core {
             if let Some(error) = self.tokens.dead() {
                 return Err(error.for_want_of_a_token());
             }
-            if wish == Wish::Leased && turn.is_none() {
+            if wish == LeaseKind::Leased && turn.is_none() {
                 *are_in_use = true;
                 tokio::select! {
                     biased;
@@ -104,8 +109,8 @@ impl Core {
                     let returned = self.leases.changed();
                     tokio::pin!(returned);
                     let lease = match wish {
-                        Wish::Subscriber => node.pool().order_subscriber(),
-                        Wish::Leased => {
+                        LeaseKind::Subscriber => node.pool().order_subscriber(),
+                        LeaseKind::Leased => {
                             returned.as_mut().enable();
                             match self.leases.offer(node.pool()) {
                                 Offer::Link(lease) => return Ok((node, lease.begin().in_turn(turn))),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        gather::{About, Reply, gather, no_node},
+        gather::{About, PartialReply, gather, no_node},
         map::SlotMap,
         node::Node,
         redirect::{Redirect, Sent},
@@ -76,7 +76,7 @@ pub(super) async fn wait(core: &Core, cmd: &Cmd, profile: Profile, slices: &Slic
             }
             let answers = primaries.iter().map(async |(address, node, slot)| {
                 let question = question(Place::Node(Arc::clone(node)), mark_in(*slot));
-                Reply { about: About::Node(address), outcome: question.ask().await }
+                PartialReply { about: About::Node(address), outcome: question.ask().await }
             });
             let answers = join_all(answers).await;
             let of_slots = primaries.iter().zip(&answers).find_map(|((_, node, slot), answer)| {
@@ -209,14 +209,4 @@ impl Question<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mark_is_in_the_slot_that_it_is_for() {
-        for number in [0, 1, 12_182, 16_383] {
-            let slot = Slot::new(number).unwrap();
-            assert_eq!(Slot::of(mark_in(slot).as_bytes()), slot);
-        }
-    }
-}
+mod tests;

@@ -23,7 +23,7 @@ use crate::{
 use redis::{Cmd, RedisResult, Value};
 use state::State;
 use std::{sync::Arc, time::Duration};
-use step::{Reply, Step};
+use step::{ReplyMode, Step};
 use tokio::time::Instant;
 
 pub(crate) use asking::Gone;
@@ -37,7 +37,7 @@ pub(crate) struct Session {
     lease: Option<Lease>,
     node: Arc<Node>,
     state: State,
-    replies: Reply,
+    replies: ReplyMode,
     /// How long each command may take, if its caller has said so.
     limit: Option<Duration>,
     /// What its node serves of a slot that it is just taking over.
@@ -64,7 +64,7 @@ impl Session {
             }
             failed(core, error)
         })?;
-        let (state, replies) = (State::default(), Reply::On);
+        let (state, replies) = (State::default(), ReplyMode::On);
         Ok(Self { lease: Some(lease), node, state, replies, limit: None, gone, multi_asks: false })
     }
 

@@ -6,7 +6,7 @@
 use super::core::Core;
 use crate::{
     command::timeout::Blocks,
-    link::{Answer, Condition, Link, Outcome},
+    link::{Completion, Condition, Link, Outcome},
     pool::Lease,
 };
 use redis::{Cmd, Value};
@@ -115,7 +115,7 @@ impl<'a> Slices<'a> {
         let Some((reply, _)) = queued else {
             return End::Unsent;
         };
-        let Answer { outcome, .. } = reply.await;
+        let Completion { outcome, .. } = reply.await;
         match outcome {
             Outcome::Answered(value) => {
                 let is_early = now.elapsed() + EARLY < length;

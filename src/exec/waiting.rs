@@ -9,7 +9,7 @@ use crate::{
     admission::{Overload, Permit},
     cluster::{node::Node, router::Seeker, slot::Slot},
     error::{Error, ErrorKind, Stage},
-    link::{LARGE, Link, Queued, Reply},
+    link::{LARGE, Link, PendingReply, Queued},
 };
 use redis::RedisError;
 use std::{sync::Arc, time::Duration};
@@ -50,7 +50,7 @@ pub(super) fn unsent(was_sent: bool) -> &'static str {
 
 /// A request on its way.
 pub(crate) struct Sent {
-    pub(crate) reply: Reply,
+    pub(crate) reply: PendingReply,
     /// The number of the link that carries it.
     pub(super) link: u64,
     /// Whether it has many bytes.

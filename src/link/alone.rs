@@ -6,7 +6,7 @@ use super::{
     condition::Access,
     handshake,
     push::PushReceiver,
-    reply::{Outcome, Reply},
+    reply::{Outcome, PendingReply},
     wire::Queued,
 };
 use crate::{error::Error, lock::lock, resp::claims::READONLY, token::Current};
@@ -22,8 +22,8 @@ impl Link {
         self.wire.command(Access::Alone, cmd, deadline, false)
     }
 
-    /// The same of one that changes what is subscribed to, whose name has one word, and which is answered by pushes of
-    /// this kind, one for each of its channels, or by an error.
+    /// The same for a command that changes subscriptions, whose name must be one word. Redis answers it with a push of
+    /// this `kind` for each of its channels, or with an error.
     pub(crate) fn subscription_alone(&self, cmd: &Cmd, kind: PushKind, deadline: Option<Instant>) -> Option<Queued> {
         self.touch();
         self.wire.subscription(cmd, kind, deadline)
@@ -35,8 +35,9 @@ impl Link {
         self.wire.command(Access::Alone, cmd, deadline, true)
     }
 
-    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty, of whose replies `kept.1`
-    /// are kept after the first `kept.0`. `asking` lets it be served by a node that is just taking over its slot.
+    /// As [`command_alone`](Self::command_alone), for a pipeline, which must not be empty. Of its replies the first
+    /// `kept.0` are passed over, and the next `kept.1` are kept. `asking` lets it be served by a node that is just
+    /// taking over its slot.
     pub(crate) fn pipeline_alone(
         &self,
         pipeline: &Pipeline,
@@ -64,8 +65,8 @@ impl Link {
         *lock(&self.held) = false;
     }
 
-    /// Notes that Redis will not answer until `moment`, because a command of its user's blocks. Its silence is no
-    /// reason to doubt it until then.
+    /// Notes that Redis will not answer until `moment`, because a command of the user blocks. Until then its silence is
+    /// no reason to doubt it.
     pub(crate) fn block_until(&self, moment: Instant) {
         self.wire.liveness.block_until(moment);
     }
@@ -80,13 +81,13 @@ impl Link {
         self.wire.pushes.hand_to(receiver);
     }
 
-    /// Whether Redis takes no `AUTH` on it: over RESP2, once somebody wants what it sends without being asked. It lives
-    /// as long as its token then.
+    /// Whether Redis takes no `AUTH` on it: over RESP2, once it has a receiver of pushes. Such a link ends with its
+    /// token.
     pub(crate) fn refuses_auth(&self) -> bool {
         self.wire.pushes.may_be_arrays()
     }
 
-    /// Whether Redis sends something without being asked that can be told from a reply: over RESP3.
+    /// Whether pushes can be told from replies: over RESP3.
     pub(crate) fn tells_pushes_apart(&self) -> bool {
         self.wire.pushes.are_told_apart()
     }
@@ -123,7 +124,7 @@ impl Link {
         })
     }
 
-    /// Finds out within `limit` whether Redis is still there and knows whom it talks to, unless the link is held.
+    /// Finds out within `limit` whether Redis still answers and still knows the user, unless the link is held.
     pub(crate) fn check_unheld(
         self: &Arc<Self>,
         limit: Duration,
@@ -147,7 +148,7 @@ impl Link {
     }
 }
 
-async fn outcome(reply: Option<Reply>) -> Outcome {
+async fn outcome(reply: Option<PendingReply>) -> Outcome {
     match reply {
         Some(reply) => reply.await.outcome,
         None => Outcome::Unsent(None),

@@ -1,28 +1,28 @@
 //! Whether a connection that is up is of use.
 
 use super::{reply::Outcome, wire::Wire};
-use crate::resp::claims::{Claims, NOAUTH, READONLY};
+use crate::resp::claims::{LinkClaims, NOAUTH, READONLY};
 use redis::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Why a link goes that does not speak.
+/// Why a link is given up that does not answer.
 const SILENT: &str = "PING was not answered";
 
-/// What a server is to those who write.
+/// A server's part in replication: only a primary takes writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Primary,
     Replica,
-    /// Its answer does not say: it may not be asked, or does not know the question.
+    /// Its answer does not say: the user may not ask it, or it does not know the command.
     Unsaid,
     /// It has not answered.
     Unanswered,
 }
 
-/// Asks the server, and waits for `limit` at most, and as long again for its role; the reason if the connection is of
-/// no use.
-pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Result<(), &'static str> {
+/// Sends `PING`, and waits for `limit` at most; if it is claimed to be a replica, asks for its role, within `limit`
+/// again. The error is why the connection is of no use.
+pub(super) async fn check(wire: &Wire, claims: LinkClaims, limit: Duration) -> Result<(), &'static str> {
     let asked = Instant::now();
     verdict(&wire.own(&redis::cmd("PING"), asked + limit).await, wire, asked)?;
     if !claims.is_read_only() {
@@ -30,23 +30,23 @@ pub(super) async fn check(wire: &Wire, claims: Claims, limit: Duration) -> Resul
     }
     match ask_for_role(wire, Instant::now() + limit).await {
         Role::Primary => Ok(()),
-        // The error that it has answered stands if it may not be asked.
+        // If it does not say, its error `READONLY` is believed.
         Role::Replica | Role::Unsaid => Err(READONLY),
         Role::Unanswered => {
-            // Asked again at the next look: a primary that is slow is no replica.
+            // It is asked again at the next look: it may be a primary that is slow.
             wire.liveness.claim(claims);
             Ok(())
         }
     }
 }
 
-/// What the end of a `PING` means that was sent when it was `asked`.
+/// What the outcome of a `PING` means that was sent at `asked`.
 pub(super) fn verdict(outcome: &Outcome, wire: &Wire, asked: Instant) -> Result<(), &'static str> {
     match outcome {
         Outcome::Answered(Value::ServerError(error)) if error.code() == NOAUTH => Err(NOAUTH),
         // Errors are signs of life, too.
         Outcome::Answered(_) | Outcome::Unreadable(..) => Ok(()),
-        // Behind a large reply its answer may come late: whoever sends that is there.
+        // The answer may come late, behind a large reply: a server that sends that one is alive.
         Outcome::TimedOut if !wire.liveness.silent_since(asked) => Ok(()),
         _ => Err(SILENT),
     }
@@ -71,7 +71,7 @@ fn role(answer: &Outcome) -> Role {
         _ => return Role::Unanswered,
     };
     let name = match value {
-        // ROLE: the name comes first. HELLO in RESP2: names and values by turns.
+        // ROLE: the name comes first. HELLO in RESP2: names and values alternate.
         Value::Array(values) => {
             let after = values.iter().position(|value| text(value) == Some(b"role".as_slice())).map_or(0, |at| at + 1);
             values.get(after)

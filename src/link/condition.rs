@@ -20,11 +20,11 @@ pub(crate) enum Access {
     Reauthenticating,
     /// Commands of the only user of a link, unless it is down. Behind an `AUTH` they come in their order.
     Alone,
-    /// The link's own `AUTH` and `PING`, while there is a connection.
+    /// The link's own requests (`AUTH`, `PING`, `CLUSTER SLOTS` and the like), while there is a connection.
     Own,
 }
 
-/// Why a link goes whose token has died.
+/// Why a link is given up whose token has expired.
 pub(crate) const EXPIRED: &str = "its token has expired";
 
 pub(super) const OPEN: u8 = 0;

@@ -1,5 +1,5 @@
-//! What Redis says of subscriptions: the confirmations that a request of them waits for, and, in RESP2, what is one of
-//! them and what is a message.
+//! What Redis says about subscriptions: the confirmations that a `SUBSCRIBE` or the like waits for; and, in RESP2,
+//! which arrays are confirmations or messages.
 
 use redis::{Arg, Cmd, PushKind, Value};
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ pub(crate) struct Confirmations {
 }
 
 impl Confirmations {
-    /// Those that `cmd`, whose name has one word, is answered with.
+    /// Those that `cmd` is answered with, whose name must be one word.
     pub(super) fn of(cmd: &Cmd, kind: PushKind) -> Self {
         let names = cmd.args_iter().skip(1).filter_map(|arg| match arg {
             Arg::Simple(name) => Some(name.to_vec()),
@@ -37,7 +37,8 @@ pub(super) fn is_confirmation(kind: &PushKind) -> bool {
     matches!(kind, Subscribe | Unsubscribe | PSubscribe | PUnsubscribe | SSubscribe | SUnsubscribe)
 }
 
-/// As a push what a subscriber gets in RESP2 as an array, and would get as a push in RESP3; anything else as it is.
+/// Makes a push of an array that RESP3 would have sent as one, a message or a confirmation; anything else stays as it
+/// is.
 pub(super) fn from_resp2(value: Value) -> Value {
     let kind = match &value {
         Value::Array(items) => match items.first() {

@@ -4,7 +4,7 @@ use crate::sync::{AtomicUsize, Notify};
 use std::sync::atomic::Ordering::SeqCst;
 
 pub(super) struct Departures {
-    /// Rung whenever commands are through for which somebody waits.
+    /// Notified whenever commands are through, if anybody waits.
     departed: Notify,
     watchers: AtomicUsize,
 }
@@ -14,7 +14,7 @@ impl Departures {
         Self { departed: Notify::new(), watchers: AtomicUsize::new(0) }
     }
 
-    /// Has those who wait look: commands are through.
+    /// Commands are through: has those who wait look again.
     pub(super) fn tell(&self) {
         if self.watchers.load(SeqCst) > 0 {
             self.departed.notify_waiters();
@@ -27,7 +27,7 @@ impl Departures {
         self.watchers.load(SeqCst)
     }
 
-    /// Looks whenever commands are through.
+    /// Waits until `is_so` is true; it is called whenever commands are through.
     pub(super) async fn until(&self, is_so: impl Fn() -> bool) {
         let _watching = Watching::new(&self.watchers);
         loop {

@@ -1,6 +1,6 @@
 //! Requests between a link's queue and its driver.
 
-use super::reply::{Expect, Slot};
+use super::reply::{Expect, ReplyCell};
 use crate::sync::Arc;
 use std::collections::VecDeque;
 use tokio::time::Instant;
@@ -11,14 +11,15 @@ pub(super) struct Entry {
     /// Where its bytes begin and end, counted from the connection's first.
     pub(super) begins: u64,
     pub(super) ends: u64,
-    /// None until the driver has seen it: one look at the clock does for all that it takes at once.
+    /// None is the command timeout, from when the driver takes the request: it looks at the clock once for all that it
+    /// takes together.
     pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     /// None once its caller has been told how it ended.
-    pub(super) slot: Option<Arc<Slot>>,
+    pub(super) cell: Option<Arc<ReplyCell>>,
     /// Ends with the writing of its last byte.
     pub(super) quiet: bool,
-    /// Somebody's command.
+    /// It is a caller's command, none of the link's own requests.
     pub(super) counted: bool,
     /// Nothing else may be under way with it.
     pub(super) alone: bool,
@@ -29,7 +30,7 @@ pub(super) struct Entry {
 /// Requests that are through.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Through {
-    /// The link's own `AUTH` and `PING`.
+    /// The link's own requests, such as `AUTH` and `PING`.
     pub(super) own: usize,
     pub(super) commands: usize,
     /// Permits that the commands give back.
@@ -47,7 +48,7 @@ impl Through {
 
 /// A request to be queued.
 pub(super) struct NewRequest {
-    /// None: the command timeout from now.
+    /// None: the command timeout, from when the driver takes it.
     pub(super) deadline: Option<Instant>,
     pub(super) expect: Expect,
     pub(super) quiet: bool,
@@ -69,6 +70,6 @@ pub(super) enum Taken {
 pub(super) struct Outstanding {
     pub(super) bytes: Vec<u8>,
     pub(super) entries: VecDeque<Entry>,
-    /// Slots that have been filled, and that their callers may still be about to empty.
-    pub(super) spent: VecDeque<Arc<Slot>>,
+    /// Cells that have been filled, and that their callers may still be about to empty.
+    pub(super) spent: VecDeque<Arc<ReplyCell>>,
 }

@@ -1,9 +1,9 @@
-//! The first words on a connection, and the later `AUTH`s.
+//! What is sent first on a connection, and the later `AUTH`s.
 
 use super::{
     condition::Access,
     driver::GARBAGE,
-    reply::{Outcome, Reply},
+    reply::{Outcome, PendingReply},
     setup::Setup,
     wire::Wire,
 };
@@ -16,9 +16,9 @@ use redis::{Cmd, ErrorKind as RedisErrorKind, ProtocolVersion, RedisError};
 use std::{fmt, io, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::Instant;
 
-/// `HELLO 3 AUTH …` (or `AUTH …` for RESP2) and the library's name, in one round trip; and for the topology, if that is
-/// to be asked for, whose reply is to come.
-pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) -> Result<Option<Reply>, Error> {
+/// Sends `HELLO 3 AUTH …` (or `AUTH …` for RESP2), the library's name and, if the topology is to be asked for, that
+/// question, with RESP3 in one round trip. Returns the pending reply to the question, if it was sent.
+pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) -> Result<Option<PendingReply>, Error> {
     let hello = if setup.protocol == ProtocolVersion::RESP2 {
         auth_command(current)
     } else {
@@ -28,7 +28,8 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
         hello
     };
     let deadline = Instant::now() + setup.auth_timeout;
-    // HELLO comes first in what the server reads, so that it is answered whatever follows; AUTH travels alone.
+    // HELLO comes first in what the server reads, so that it is answered whatever follows; AUTH travels alone, see
+    // `driver/fence.rs`.
     let answer = if setup.protocol == ProtocolVersion::RESP2 {
         wire.auth(&hello, deadline)
     } else {
@@ -99,7 +100,7 @@ impl fmt::Display for Limit {
 
 const PLAINTEXT: &str = "does this port speak TLS? Then leave out `Tls::dangerously_unencrypted`";
 
-/// What the end of a `HELLO` or `AUTH` means, which was waited for up to `limit`.
+/// What the outcome of a `HELLO` or `AUTH` means, which was waited for up to `limit`.
 pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Result<(), Error> {
     let error = match outcome {
         Outcome::Answered(value) => match value.extract_error() {
@@ -125,7 +126,7 @@ pub(super) fn verdict(outcome: Outcome, current: &Current, limit: Limit) -> Resu
         | Outcome::Aborted(_)
         | Outcome::Written => io::Error::from(io::ErrorKind::BrokenPipe).into(),
     };
-    Err(refusal(&error, current))
+    Err(auth_error(&error, current))
 }
 
 /// `AUTH` with the token. Never log a [`Cmd`]: its `Debug` shows the arguments.
@@ -136,14 +137,14 @@ pub(super) fn auth_command(current: &Current) -> Cmd {
     auth
 }
 
-/// Redis names the command it does not know, and then quotes its arguments: the user name and the token, cut.
+/// An error about an unknown command quotes the arguments behind these words: the user name and a part of the token.
 const QUOTED_ARGUMENTS: &str = ", with args beginning with";
 
-/// No reply to an authentication has more to say than this.
+/// How many characters of a server's error are shown.
 const LONGEST_REPLY: usize = 400;
 
 /// What Redis's refusal of `HELLO` or `AUTH` means.
-fn refusal(error: &RedisError, current: &Current) -> Error {
+fn auth_error(error: &RedisError, current: &Current) -> Error {
     let Some(code) = error.code() else {
         return no_answer(error);
     };
@@ -171,7 +172,7 @@ fn no_answer(error: &RedisError) -> Error {
     if error.is_io_error() {
         return Error::new(ErrorKind::Connect, "the connection broke during authentication").with_source(error.clone());
     }
-    // Not an answer of Redis at all; its text is left out, it may be anything.
+    // Its text is left out: it is no answer of Redis, and may be anything.
     Error::new(ErrorKind::Connect, "the server does not speak the Redis protocol")
 }
 

@@ -1,6 +1,6 @@
 //! When a link's server last gave a sign of life, and until when the link may be used.
 
-use crate::resp::claims::{Claims, Pending};
+use crate::resp::claims::{LinkClaims, Pending};
 use std::{
     sync::atomic::{
         AtomicBool, AtomicU64,
@@ -15,14 +15,14 @@ use tokio::time::Instant;
 pub(crate) struct Liveness {
     began: Instant,
     last_sign: AtomicU64,
-    /// Somebody wants to know whether it still speaks.
+    /// Somebody wants to know whether the server still answers.
     suspect: AtomicBool,
-    /// It has left requests without a sign of life for too long.
+    /// Requests have waited for too long without a sign of life.
     silent: AtomicBool,
     claims: Pending,
     /// When the link's token dies, in the same milliseconds.
     expires: AtomicU64,
-    /// Until then the server may be silent: a command blocks it for that connection; in the same milliseconds.
+    /// Until then the server may be silent, because a command blocks the connection; in the same milliseconds.
     blocked_until: AtomicU64,
     /// A new token is being validated: the server may be silent meanwhile, and the old one's end is not the link's.
     validating: AtomicBool,
@@ -97,8 +97,8 @@ impl Liveness {
         now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(SeqCst))
     }
 
-    /// Notes that a new token is being validated, until the answer is dropped: after [`expires_at`](Self::expires_at),
-    /// if it was accepted.
+    /// Notes that a new token is being validated, until what this returns is dropped. If the token was accepted,
+    /// [`expires_at`](Self::expires_at) is called before that.
     pub(crate) fn validate(&self) -> Validating<'_> {
         self.validating.store(true, SeqCst);
         Validating(&self.validating)
@@ -127,20 +127,21 @@ impl Liveness {
         self.silent.load(Relaxed)
     }
 
-    /// Takes note of what errors say of the connection; true if nothing else has been said that is not looked into yet.
-    pub(crate) fn claim(&self, claims: Claims) -> bool {
+    /// Takes note of what errors claim about the connection; true if there was no claim yet that is not verified.
+    pub(crate) fn claim(&self, claims: LinkClaims) -> bool {
         self.claims.add(claims)
     }
 
-    /// Whether something is said of the connection that is to be verified.
+    /// Whether something is claimed about the connection that is not verified.
     pub(crate) fn has_claims(&self) -> bool {
         self.claims.are_there()
     }
 
-    pub(crate) fn take_claims(&self) -> Claims {
+    pub(crate) fn take_claims(&self) -> LinkClaims {
         self.claims.take()
     }
 
+    /// Notes a sign of life, which ends every doubt.
     pub(super) fn beat(&self) {
         // Milliseconds of uptime fit for 584 million years.
         #[allow(clippy::cast_possible_truncation)]

@@ -44,7 +44,7 @@ pub(crate) use driver::SILENCE;
 pub(crate) use multi::{Refused, is_for_good};
 pub(crate) use push::PushReceiver;
 pub(crate) use queue::Queue;
-pub(crate) use reply::{Answer, LARGE, Outcome, Reply};
+pub(crate) use reply::{Completion, LARGE, Outcome, PendingReply};
 pub(crate) use setup::Setup;
 pub(crate) use wire::Queued;
 
@@ -54,12 +54,12 @@ pub(crate) struct Link {
     /// The address of the server, as it is shown.
     node: Arc<str>,
     wire: Wire,
-    /// The reply to come to a question for the topology that went with the first `AUTH`.
-    slots: Mutex<Option<Reply>>,
+    /// The pending reply to the question for the topology, if that went with the first `AUTH`.
+    slots: Mutex<Option<PendingReply>>,
     authenticated: Mutex<Authenticated>,
-    /// Rung at the end of each `AUTH` with a new token.
+    /// Notified at the end of each `AUTH` with a new token.
     reauthenticated: Notify,
-    /// Whether its only user wants nothing to come between its commands.
+    /// Whether its only user holds it, so that neither `AUTH` nor `PING` comes between that user's commands.
     held: Mutex<bool>,
     last_used: AtomicU64,
     reauths: AtomicU64,
@@ -75,7 +75,8 @@ impl Link {
         self.wire.command(access, cmd, deadline, asking)
     }
 
-    /// Queues a pipeline, which must not be empty, of whose replies `kept.1` are kept after the first `kept.0`.
+    /// Queues a pipeline, which must not be empty. Of its replies the first `kept.0` are passed over, and the next
+    /// `kept.1` are kept.
     pub(crate) fn pipeline(
         &self,
         access: Access,
@@ -92,7 +93,8 @@ impl Link {
         self.wire.multi.must_be_asked_for(would_block)
     }
 
-    /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
+    /// Sends `MULTI` and `DISCARD` in place of a transaction, to find out whether `MULTI` may be used. The transaction
+    /// itself is not sent.
     pub(crate) fn ask_for_multi(&self, access: Access, deadline: Option<Instant>) -> Option<Queued> {
         self.wire.ask_for_multi(access, deadline)
     }
@@ -183,7 +185,7 @@ impl Link {
         self.wire.queue.is_congested()
     }
 
-    /// Whether it has left requests without a sign of life for too long.
+    /// Whether requests have waited on it for too long without a sign of life.
     pub(crate) fn is_silent(&self) -> bool {
         self.wire.liveness.is_silent()
     }
@@ -208,7 +210,8 @@ impl Link {
         self.wire.queue.has_answered(count)
     }
 
-    /// Between its callers and its connection. Holding it keeps nothing open: a connection ends with its link.
+    /// The queue between its callers and its connection. Whoever holds the queue does not keep the connection open,
+    /// which ends with the link.
     pub(crate) fn queue(&self) -> &Arc<Queue> {
         &self.wire.queue
     }
@@ -251,22 +254,22 @@ impl Link {
         self.last_used.store(self.wire.liveness.now().as_millis() as u64, Relaxed);
     }
 
-    /// Whether an error has said something of this link that [`check`](Self::check) has not looked into.
+    /// Whether an error has claimed something about this link that [`check`](Self::check) has not verified.
     pub(crate) fn has_claims(&self) -> bool {
         self.wire.liveness.has_claims()
     }
 
-    /// Finds out within `limit` whether Redis is still there and knows whom it talks to; and, if something has answered
-    /// as a replica does, within the same time once more whether it is a primary. Otherwise, the reason why not.
+    /// Finds out within `limit` whether Redis still answers and still knows the user; if a command was answered
+    /// `READONLY`, also whether it is a primary, within `limit` again. The error is why the link is of no use.
     pub(crate) async fn check(&self, limit: Duration) -> Result<(), &'static str> {
         self.touch();
         let claims = self.wire.liveness.take_claims();
         check::check(&self.wire, claims, limit).await
     }
 
-    /// Asks who has which slots, in whatever condition the link is; or gives the reply to come if it has been asked.
-    /// The reply keeps nothing open.
-    pub(crate) fn ask_for_slots(&self, deadline: Instant) -> Option<Reply> {
+    /// Asks who has which slots, whatever condition the link is in; if the question went with the first `AUTH`, the
+    /// reply is that one's. Whoever waits for it does not keep the connection open.
+    pub(crate) fn ask_for_slots(&self, deadline: Instant) -> Option<PendingReply> {
         let asked = lock(&self.slots).take();
         asked.or_else(|| {
             let (reply, _) = self.wire.command(Access::Own, &handshake::slots_command(), Some(deadline), false)?;
@@ -274,7 +277,7 @@ impl Link {
         })
     }
 
-    /// Whether Redis has given no sign of life since `moment`, for no good reason.
+    /// Whether Redis has given no sign of life since `moment`, and is not validating a token either.
     pub(crate) fn silent_since(&self, moment: Instant) -> bool {
         self.wire.liveness.silent_since(moment) && !self.is_validating()
     }

@@ -21,7 +21,7 @@ impl Multi {
         match self.0.load(Relaxed) {
             ALLOWED => false,
             REFUSED => true,
-            // Without MULTI it would block for everybody.
+            // If MULTI were refused, the command would block the link for everybody.
             _ => would_block(),
         }
     }
@@ -39,7 +39,8 @@ impl Multi {
     }
 }
 
-/// Whether Redis refuses `MULTI` for what it is, and not for the state that the connection or the server is in.
+/// Whether Redis refuses `MULTI` as such (the user may not use it, or the server does not know it), and not because of
+/// the state that the connection or the server is in.
 pub(crate) fn is_for_good(error: &ServerError) -> bool {
     matches!(error.code(), "NOPERM" | "ERR")
 }

@@ -6,7 +6,7 @@ use redis::{ProtocolVersion, PushKind, Value};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Gets the pushes of a connection. Both functions are called on the connection's task, which waits for them: they must
-/// neither block nor panic. The end of a connection that has ended before anybody wanted its pushes is told at once.
+/// neither block nor panic. If the connection has ended before there is a receiver, `end` is called when it is set.
 pub(crate) trait PushReceiver: Send + Sync {
     /// A push, in its place among the replies: what was answered before it came before it.
     fn receive(&self, kind: PushKind, data: Vec<Value>);
@@ -22,7 +22,7 @@ pub(super) struct Pushes {
     receiver: OnceLock<Arc<dyn PushReceiver>>,
     /// Locked whenever this or the receiver changes, so that one of the two finds the other.
     has_ended: Mutex<bool>,
-    /// In RESP2 they are arrays, and as long as there can be any, there is no `AUTH`.
+    /// Over RESP2 pushes are arrays, and a connection that may get some takes no `AUTH`.
     are_arrays: bool,
 }
 
@@ -60,7 +60,7 @@ impl Pushes {
     }
 }
 
-/// The connection's end of it: with this, the pushes end.
+/// Held by the connection: when it is dropped, the receiver is told that there will be no more pushes.
 pub(super) struct Source(pub(super) Arc<Pushes>);
 
 impl Drop for Source {

@@ -4,7 +4,7 @@ use super::{
     condition::{Access, Condition, OPEN, REAUTHENTICATING, code},
     departures::Departures,
     entry::{Entry, NewRequest, Outstanding, Taken, Through},
-    reply::Reply,
+    reply::PendingReply,
     spare::Spare,
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(crate) struct Queue {
     ended: AtomicBool,
     /// Commands without a complete reply, those that nobody waits for any more included.
     commands: AtomicUsize,
-    /// The same of the link's own `AUTH` and `PING`.
+    /// The same of the link's own requests, such as `AUTH` and `PING`.
     own: AtomicUsize,
     /// A large reply is on its way.
     congested: AtomicBool,
@@ -81,7 +81,7 @@ impl Queue {
         access: Access,
         request: NewRequest,
         encode: impl FnOnce(&mut Vec<u8>),
-    ) -> Option<(Reply, usize)> {
+    ) -> Option<(PendingReply, usize)> {
         let mut guard = lock(&self.inner);
         let inner = &mut *guard;
         let admitted = match access {
@@ -98,13 +98,13 @@ impl Queue {
         let len = inner.bytes.len() - before;
         let begins = inner.offset;
         inner.offset += len as u64;
-        let slot = inner.spare.take();
+        let cell = inner.spare.take();
         let NewRequest { deadline, expect, quiet, alone } = request;
-        let reply = Reply(Arc::clone(&slot));
+        let reply = PendingReply(Arc::clone(&cell));
         let counted = access != Access::Own;
         let permitted = counted && access != Access::Alone;
-        let (ends, slot) = (inner.offset, Some(slot));
-        inner.entries.push(Entry { begins, ends, deadline, expect, slot, quiet, counted, alone, permitted });
+        let (ends, cell) = (inner.offset, Some(cell));
+        inner.entries.push(Entry { begins, ends, deadline, expect, cell, quiet, counted, alone, permitted });
         if counted {
             // In this order, so that nobody takes a command that is just being queued for an answered one.
             self.commands.fetch_add(1, SeqCst);
@@ -224,8 +224,8 @@ impl Queue {
         self.congested.load(SeqCst)
     }
 
-    /// Commands queued since the connection began, without those that were given back; the link's own `AUTH` and `PING`
-    /// are none.
+    /// Commands queued since the connection began, without those that were given back and without the link's own
+    /// requests.
     pub(crate) fn commands_queued(&self) -> u64 {
         self.queued.load(SeqCst)
     }
@@ -239,7 +239,7 @@ impl Queue {
         unanswered == 0 || queued.saturating_sub(unanswered) >= count
     }
 
-    /// Whether an `AUTH` or `PING` of the link's own is unanswered.
+    /// Whether a request of the link's own, such as `AUTH` or `PING`, is unanswered.
     pub(super) fn has_own(&self) -> bool {
         self.own.load(SeqCst) > 0
     }
@@ -266,8 +266,7 @@ impl Queue {
         }
     }
 
-    /// Waits until no command is in flight. An `AUTH` that is never answered keeps
-    /// nobody waiting.
+    /// Waits until no command is in flight. An `AUTH` that is never answered keeps nobody waiting.
     pub(crate) async fn drained(&self) {
         self.departures.until(|| self.commands.load(SeqCst) == 0).await;
     }

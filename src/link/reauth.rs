@@ -32,7 +32,7 @@ impl Authenticated {
     }
 }
 
-/// Tells those who wait for the end of an `AUTH`, when all else of it is done.
+/// Tells those who wait for the end of an `AUTH`: when it is dropped, once everything else is done.
 struct Ring<'a>(&'a Notify);
 
 impl Drop for Ring<'_> {
@@ -55,15 +55,15 @@ impl Link {
     /// Sends `AUTH` with a new token, and waits for its answer for `limit` at most, and as long as the old token lives.
     ///
     /// A server may take seconds to validate a token, and everything sent behind the `AUTH` would wait for it: if there
-    /// are other links, traffic should have been diverted from this one. If there is no answer in time,
-    /// [`ErrorKind::Timeout`], it stays there: what follows would wait behind the `AUTH`.
+    /// are other links, traffic should have been diverted from this one. If there is no answer in time
+    /// ([`ErrorKind::Timeout`]), it stays diverted: what follows would wait behind the `AUTH`.
     pub(crate) async fn reauthenticate(&self, current: &Current, limit: Duration) -> Result<(), Error> {
         let began = Instant::now();
         let limit = self.auth_limit(limit);
         let deadline = began + limit.duration();
         if self.condition() == Condition::Reauthenticating {
-            // Commands that were let in before must reach the socket before the AUTH does. One that is still unanswered
-            // at half-time is left to itself: the AUTH needs the other half.
+            // Commands that were let in before must reach the socket before the AUTH does. After half of the time they
+            // are not waited for any longer: the AUTH needs the other half.
             _ = timeout_at(began + limit.duration() / 2, self.drained()).await;
         }
         let auth = handshake::auth_command(current);

@@ -26,12 +26,13 @@ pub(crate) enum Outcome {
     Written,
     /// Redis refused a transaction, or commands of it while they were being queued.
     Aborted(Refused),
-    /// The reply came, and holds what has no value: it, or the one of a pipeline's at this place.
+    /// The reply came in a sound frame and cannot be read: it, or of a pipeline's replies the one at this place.
     Unreadable(Option<usize>, Problem),
     /// Not a byte of the request left this process: the connection went down. With the permit that it keeps,
     /// if it does.
     Unsent(Option<Permit>),
-    /// The same of a transaction ahead of which it was asked for `MULTI`: it may be used, or the connection went down.
+    /// The same of a transaction that was held back to ask for `MULTI` first: it may be used now, or the connection
+    /// went down.
     HeldBack(Option<Permit>),
     /// The connection went down with the request on its way, for this reason; and the address of the server, as it is
     /// shown: when this is read, the link may be gone.
@@ -59,39 +60,39 @@ impl Outcome {
 pub(crate) const LARGE: usize = 32 << 10;
 
 /// An outcome, and what its request needs to know to try again.
-pub(crate) struct Answer {
+pub(crate) struct Completion {
     pub(crate) outcome: Outcome,
     /// Whether it took many bytes on the wire, a pipeline's replies together.
     pub(crate) large: bool,
     pub(crate) deadline: Instant,
 }
 
-/// Where the driver puts the outcome of one request. Slots are used again and again, so that a request allocates none.
+/// Where the driver puts the outcome of one request. Cells are used again and again, so that a request allocates none.
 #[derive(Default)]
-pub(super) struct Slot(Mutex<Filling>);
+pub(super) struct ReplyCell(Mutex<Filling>);
 
-/// What is in a slot: nothing, who waits for the answer, or the answer.
+/// What is in a cell: nothing, who waits for the answer, or the answer.
 #[derive(Default)]
 struct Filling {
-    answer: Option<Answer>,
+    answer: Option<Completion>,
     waker: Option<Waker>,
 }
 
-impl Slot {
-    /// Fills the slot; returns whom to wake.
+impl ReplyCell {
+    /// Fills the cell; returns whom to wake.
     #[must_use]
     #[expect(clippy::inline_always, reason = "an answer is large, and is moved once more with each call")]
     #[inline(always)]
-    pub(super) fn fill(&self, answer: Answer) -> Option<Waker> {
+    pub(super) fn fill(&self, answer: Completion) -> Option<Waker> {
         let mut filling = lock(&self.0);
         filling.answer = Some(answer);
         filling.waker.take()
     }
 
-    /// Makes the slot ready for another request, if nobody else holds it any more.
+    /// Makes the cell ready for another request, if nobody else holds it any more.
     #[inline]
-    pub(super) fn reset(slot: &mut Arc<Self>) -> bool {
-        let Some(alone) = Arc::get_mut(slot) else {
+    pub(super) fn reset(cell: &mut Arc<Self>) -> bool {
+        let Some(alone) = Arc::get_mut(cell) else {
             return false;
         };
         let filling = alone.0.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -105,14 +106,14 @@ impl Slot {
 
 /// The end of one request: always comes, by the request's deadline at the latest. Dropping it leaves nothing behind.
 #[must_use]
-pub(crate) struct Reply(pub(super) Arc<Slot>);
+pub(crate) struct PendingReply(pub(super) Arc<ReplyCell>);
 
-impl Future for Reply {
-    type Output = Answer;
+impl Future for PendingReply {
+    type Output = Completion;
 
     #[expect(clippy::inline_always, reason = "an answer is large, and is moved once more with each call")]
     #[inline(always)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Completion> {
         let mut filling = lock(&self.0.0);
         if let Some(answer) = filling.answer.take() {
             return Poll::Ready(answer);
@@ -173,7 +174,7 @@ impl Asking {
 pub(super) struct Gather {
     /// Of a transaction: where the reply to `MULTI` is noted.
     multi: Option<Arc<Multi>>,
-    /// Whether the commands are between `MULTI` and the end.
+    /// Of a transaction: whether its commands were sent, and not only the question for `MULTI`.
     sent: bool,
     /// Where `ASKING` was sent, whose replies are not part of it.
     asking: Asking,
@@ -189,7 +190,7 @@ pub(super) struct Gather {
     bytes: usize,
     kept: Vec<Value>,
     refused: Vec<(usize, ServerError)>,
-    /// The first one of those kept that holds what has no value.
+    /// The first one of those kept that cannot be read.
     unreadable: Option<(usize, Problem)>,
 }
 
@@ -218,14 +219,14 @@ impl Gather {
         Self { single: true, ..Self::new(None, 1, 0, 1).behind_asking() }
     }
 
-    /// The same, behind `ASKING`; each command of it, if it is no transaction. What that one is answered is passed
-    /// over: a server that does not know it answers the rest as if it had not been sent.
+    /// The same behind `ASKING`: a transaction as a whole, otherwise each command behind one of its own. The replies to
+    /// `ASKING` are passed over: a server that does not know it answers the rest as if it had not been sent.
     pub(super) fn behind_asking(self) -> Self {
         let asking = if self.multi.is_some() { Asking::Ahead } else { Asking::AheadOfEach { is_next: true } };
         Self { asking, ..self }
     }
 
-    /// Of a `MULTI` and a `DISCARD`, which a transaction sends ahead.
+    /// Of `MULTI` and `DISCARD`, which are sent to ask whether a transaction may be.
     pub(super) fn question(multi: Arc<Multi>) -> Self {
         Self { sent: false, ..Self::new(Some(multi), 2, 2, 0) }
     }
@@ -260,7 +261,7 @@ impl Gather {
             let problem = self.unreadable.map(|(_, problem)| problem);
             Outcome::of(problem.map_or_else(|| Ok(self.kept.pop().unwrap_or_default()), Err))
         } else if let Some((place, problem)) = self.unreadable {
-            // There is no value to put in its place: an error of the server's would be a word that it has not said.
+            // No value can take its place: an error of the server would be one that it has not sent.
             Outcome::Unreadable(self.multi.is_none().then_some(place), problem)
         } else {
             Outcome::Answered(Value::Array(std::mem::take(&mut self.kept)))

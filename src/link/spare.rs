@@ -1,19 +1,19 @@
-//! Slots that are used again.
+//! Cells for replies that are used again.
 
-use super::reply::Slot;
+use super::reply::ReplyCell;
 use crate::sync::Arc;
 use std::collections::VecDeque;
 
-/// Slots kept for later requests; more are in use only while more requests are in flight.
-pub(super) const SPARE_SLOTS: usize = 4096;
+/// Cells kept for later requests; more are in use only while more requests are in flight.
+pub(super) const SPARE_CELLS: usize = 4096;
 
 #[derive(Default)]
-pub(super) struct Spare(Vec<Arc<Slot>>);
+pub(super) struct Spare(Vec<Arc<ReplyCell>>);
 
 impl Spare {
     /// One for a request.
     #[inline]
-    pub(super) fn take(&mut self) -> Arc<Slot> {
+    pub(super) fn take(&mut self) -> Arc<ReplyCell> {
         self.0.pop().unwrap_or_default()
     }
 
@@ -22,17 +22,17 @@ impl Spare {
         self.0.len()
     }
 
-    /// Takes back the slots whose callers are through with them, oldest first.
+    /// Takes back the cells whose callers are through with them, oldest first.
     #[inline]
-    pub(super) fn recycle(&mut self, spent: &mut VecDeque<Arc<Slot>>) {
-        while let Some(mut slot) = spent.pop_front() {
-            if Slot::reset(&mut slot) {
-                if self.0.len() < SPARE_SLOTS {
-                    self.0.push(slot);
+    pub(super) fn recycle(&mut self, spent: &mut VecDeque<Arc<ReplyCell>>) {
+        while let Some(mut cell) = spent.pop_front() {
+            if ReplyCell::reset(&mut cell) {
+                if self.0.len() < SPARE_CELLS {
+                    self.0.push(cell);
                 }
-            } else if spent.len() < SPARE_SLOTS {
-                // Its caller has not run yet. Those behind it hardly will have.
-                spent.push_front(slot);
+            } else if spent.len() < SPARE_CELLS {
+                // Its caller has not run yet, and most likely those of the ones behind it have not either.
+                spent.push_front(cell);
                 return;
             }
         }

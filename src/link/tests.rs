@@ -28,7 +28,7 @@ fn current() -> Current {
     Current { token, generation: 3, username: crate::ids::UserName::new("tester") }
 }
 
-fn get(link: &Link, key: &str) -> Reply {
+fn get(link: &Link, key: &str) -> PendingReply {
     link.command(Access::Open, redis::cmd("GET").arg(key), None, false).expect("it is open").0
 }
 

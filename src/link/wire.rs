@@ -16,7 +16,7 @@ use super::{
     multi::Multi,
     push::Pushes,
     queue::Queue,
-    reply::{Expect, Gather, Outcome, Reply},
+    reply::{Expect, Gather, Outcome, PendingReply},
 };
 use crate::{admission::Admission, resp::pack};
 use redis::{Arg, Cmd, Pipeline, PushKind};
@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 /// What was queued: its reply to come, and how many bytes it has.
-pub(crate) type Queued = (Reply, usize);
+pub(crate) type Queued = (PendingReply, usize);
 
 /// What a connection is told when it begins.
 pub(super) struct WireContext {
@@ -114,7 +114,8 @@ impl Wire {
         })
     }
 
-    /// Queues a pipeline, which must not be empty, of whose replies `count` are kept after the first `offset`.
+    /// Queues a pipeline, which must not be empty. Of its replies the first `offset` are passed over, and the next
+    /// `count` are kept.
     pub(super) fn pipeline(
         &self,
         access: Access,
@@ -143,7 +144,7 @@ impl Wire {
         self.queue.push(Access::Alone, order, |bytes| bytes.extend_from_slice(&packed))
     }
 
-    /// Asks in a transaction's place whether `MULTI` may be used; then the transaction is as good as unsent.
+    /// Sends `MULTI` and `DISCARD` in place of a transaction, to find out whether `MULTI` may be used.
     pub(super) fn ask_for_multi(&self, access: Access, deadline: Option<Instant>) -> Option<Queued> {
         let expect = Expect::Many(Box::new(Gather::question(Arc::clone(&self.multi))));
         let order = NewRequest { deadline, expect, quiet: false, alone: false };
@@ -154,8 +155,8 @@ impl Wire {
         })
     }
 
-    /// The link's own `AUTH`, in whatever condition the link is: nothing else is under way with it.
-    pub(super) fn auth(&self, cmd: &Cmd, deadline: Instant) -> Option<Reply> {
+    /// Queues the link's own `AUTH`, whatever condition the link is in. Nothing else is in flight beside it.
+    pub(super) fn auth(&self, cmd: &Cmd, deadline: Instant) -> Option<PendingReply> {
         let order = NewRequest { deadline: Some(deadline), expect: Expect::One, quiet: false, alone: true };
         self.queue.push(Access::Own, order, |bytes| pack::pack(cmd, bytes)).map(|(reply, _)| reply)
     }
@@ -165,7 +166,7 @@ impl Wire {
         self.driver.abort();
     }
 
-    /// One of the link's own commands, sent in whatever condition the link is.
+    /// Sends one of the link's own requests, whatever condition the link is in, and waits for its end.
     pub(super) async fn own(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
         match self.command(Access::Own, cmd, Some(deadline), false) {
             Some((reply, _)) => reply.await.outcome,

@@ -9,7 +9,7 @@ pub(crate) trait Figures: Send + Sync {
     fn stats(&self) -> CacheStats;
 }
 
-/// Those that there are, and what those have counted that are gone.
+/// The caches that there are, and what those have counted that are gone.
 #[derive(Default)]
 pub(crate) struct Caches(Mutex<State>);
 

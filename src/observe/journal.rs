@@ -54,7 +54,7 @@ struct JournalInner {
 const BACKLOG: usize = 256;
 
 impl Journal {
-    /// What it tells bears the name of a pool to this server.
+    /// Everything that it tells has the name of a pool to this server.
     pub(crate) fn new(server: &str) -> Self {
         Self(Arc::new(JournalInner {
             name: Name::take(server),

@@ -1,4 +1,4 @@
-//! What the pools of this process are called, in what they tell: by their server, each by a name of its own.
+//! The names of this process's pools in events, spans and figures: the server, with a number if it has several pools.
 
 use crate::lock::lock;
 use std::{
@@ -9,7 +9,7 @@ use std::{
 /// The names in use: two pools to the same server must not overwrite each other's figures.
 static NAMES: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
 
-/// A pool's name, which no other has meanwhile.
+/// A pool's name, which no other pool has until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Name(Arc<str>);
 

@@ -22,9 +22,9 @@ pub struct Stats {
     pub links: Vec<LinkStats>,
     /// Connections that there are to be.
     pub pool_size: usize,
-    /// Those that are being opened, stand-ins for links that wait for the answer to their `AUTH` included.
+    /// Those that are being opened, standbys for links that wait for the answer to their `AUTH` included.
     pub dialing: usize,
-    /// Links that were taken out of use, and have something in flight yet.
+    /// Links that were taken out of use, and still have something in flight.
     pub draining: usize,
     /// The last error of opening a connection; none once one has been opened since.
     pub last_connect_error: Option<Error>,

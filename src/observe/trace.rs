@@ -28,7 +28,7 @@ pub(crate) fn outcome<T>(result: &Result<T, Error>) -> &'static str {
     }
 }
 
-/// Tells `tracing`: what an event is called, with spaces, is its message.
+/// Tells `tracing`. The message is the event's name, with spaces.
 pub(crate) fn event(pool: &str, event: &Event) {
     use target::{CACHE, LINK, TOKEN};
     use tracing::{debug, error, info, warn};

@@ -63,7 +63,7 @@ pub(super) struct Seat {
     pub(super) auth_began: Instant,
     /// When an `AUTH` under way has used up half of the life that the old token had left at its start.
     pub(super) auth_is_late: Option<Instant>,
-    /// A lone link waits until then for its stand-in.
+    /// A lone link waits until then for its standby.
     pub(super) alone_after: Instant,
     /// Dials wait until then.
     pub(super) dial_after: Instant,

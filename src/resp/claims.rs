@@ -3,18 +3,18 @@
 use redis::{ServerError, ServerErrorKind};
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
-/// What Redis answers to those whom it does not know.
+/// The code of Redis's error on a connection that is not authenticated.
 pub(crate) const NOAUTH: &str = "NOAUTH";
 
-/// What a replica answers to those who write.
+/// The code of a replica's error to a write.
 pub(crate) const READONLY: &str = "READONLY";
 
-/// That a connection has lost its authentication, that its server is no primary, or not the one of some slot. A script
-/// can say the same of itself, so that a claim is verified before the connection goes.
+/// What errors claim: that the connection has lost its authentication, that its server is no primary, or not the owner
+/// of some slot. A script can make up such an error, so a claim is verified before the connection is given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Claims(u8);
+pub(crate) struct LinkClaims(u8);
 
-impl Claims {
+impl LinkClaims {
     const UNAUTHENTICATED: u8 = 1;
     const READ_ONLY: u8 = 2;
     const ELSEWHERE: u8 = 4;
@@ -48,7 +48,7 @@ pub(crate) struct Pending(AtomicU8);
 
 impl Pending {
     /// Takes note of them; true if there were none before.
-    pub(crate) fn add(&self, claims: Claims) -> bool {
+    pub(crate) fn add(&self, claims: LinkClaims) -> bool {
         self.0.fetch_or(claims.0, SeqCst) == 0
     }
 
@@ -56,7 +56,7 @@ impl Pending {
         self.0.load(SeqCst) != 0
     }
 
-    pub(crate) fn take(&self) -> Claims {
-        Claims(self.0.swap(0, SeqCst))
+    pub(crate) fn take(&self) -> LinkClaims {
+        LinkClaims(self.0.swap(0, SeqCst))
     }
 }

@@ -3,8 +3,8 @@
 use redis::{Arg, Cmd, Pipeline};
 use std::io::Write;
 
-/// Appends the command as [`Cmd::write_packed_command`] does; a `GET` in 0.55 of its time, which the queue is locked
-/// for.
+/// Appends the command as [`Cmd::write_packed_command`] does, a `GET` in 0.55 of the time: the queue is locked for so
+/// long.
 ///
 /// `cargo bench -p entra-redis-benches --bench micro -- pack`
 pub(crate) fn pack(cmd: &Cmd, bytes: &mut Vec<u8>) {

@@ -8,7 +8,7 @@
 //! make it.
 
 use super::{
-    claims::Claims,
+    claims::LinkClaims,
     line::{Stop, line, number},
     scan::Scan,
 };
@@ -20,11 +20,11 @@ const DEEPEST: usize = 100;
 /// The reply at the start of `buf`, and how many bytes it takes.
 #[cfg(any(test, feature = "bench-api"))]
 pub(crate) fn parse(buf: &[u8]) -> Result<(Value, usize), Stop> {
-    parse_with_claims(buf, &mut Claims::default())
+    parse_with_claims(buf, &mut LinkClaims::default())
 }
 
 /// The same; and what the errors in it say of the connection, however deep they lie.
-pub(crate) fn parse_with_claims(buf: &[u8], claims: &mut Claims) -> Result<(Value, usize), Stop> {
+pub(crate) fn parse_with_claims(buf: &[u8], claims: &mut LinkClaims) -> Result<(Value, usize), Stop> {
     let mut reader = Reader { buf, at: 0, problem: None, claims };
     let value = reader.value(1)?;
     match reader.problem {
@@ -38,7 +38,7 @@ struct Reader<'a> {
     at: usize,
     /// The first element that has no value. It is read past, as only its request is concerned, and stands for no value.
     problem: Option<&'static str>,
-    claims: &'a mut Claims,
+    claims: &'a mut LinkClaims,
 }
 
 impl<'a> Reader<'a> {
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
             redis::parse_redis_value(frame)
         };
         if let Ok(Value::ServerError(error)) = &value {
-            self.claims.add(Claims::of(error));
+            self.claims.add(LinkClaims::of(error));
         }
         Ok(value.unwrap_or_else(|_| {
             self.unreadable(match frame.first() {
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         Ok(pairs)
     }
 
-    /// Room for `count` elements, but for no more than there are bytes: a server's word alone allocates nothing.
+    /// Room for `count` elements, but for no more than the bytes here can hold: a size alone allocates nothing.
     fn plausible(&self, count: usize) -> usize {
         const SHORTEST_ELEMENT: usize = 3;
         count.min((self.buf.len() - self.at) / SHORTEST_ELEMENT)

@@ -35,7 +35,7 @@ pub struct AccessToken {
 /// What an issuer says about a token beside the token itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hints {
-    /// Seconds the token lives from now on, by the issuer's word.
+    /// How long the token lives from now on, as the issuer says.
     pub(crate) expires_in: Option<Duration>,
     /// When the token expires, by the issuer's clock.
     pub(crate) expires_on: Option<SystemTime>,
@@ -45,7 +45,7 @@ pub(crate) struct Hints {
 
 /// The claims this crate reads. It is not the token's audience, so there is nothing for it to verify.
 #[derive(Deserialize)]
-struct Claims {
+struct TokenClaims {
     exp: Option<f64>,
     oid: Option<String>,
     // Whatever is odd about these is no reason to refuse a token.
@@ -67,7 +67,7 @@ const LAST_MOMENT: Duration = Duration::from_millis(250);
 /// Differences of clocks below this are the rounding of `Date` and the travel of the answer, not a wrong clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// What `expires_in` may differ from a date for being whole seconds.
+/// By how much `expires_in` may differ from a date because it is in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
 impl AccessToken {
@@ -103,7 +103,7 @@ impl AccessToken {
             return Err(malformed("the token is empty"));
         }
         // The source is left out: it may quote what it could not read.
-        let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(secret.expose())
+        let claims: TokenClaims = jsonwebtoken::dangerous::insecure_decode_claims(secret.expose())
             .map_err(|_| malformed("the token is not a JWT"))?;
         let issued = claims.iat.as_f64().and_then(wall_time);
         let lifetime = lifetime(claims.exp.and_then(wall_time), issued, hints, SystemTime::now())
@@ -269,14 +269,15 @@ fn lifetime(exp: Option<SystemTime>, issued: Option<SystemTime>, hints: Hints, n
         let apart = theirs.duration_since(now).unwrap_or_else(|error| error.duration());
         if apart > CLOCK_TOLERANCE { theirs } else { now }
     });
-    // One that is issued after its own end says nothing of our clock.
+    // A token that is issued after its own end says nothing about our clock.
     let from_the_future = |issued: &SystemTime| *issued > now + CLOCK_TOLERANCE && exp.is_none_or(|exp| *issued < exp);
     let clock = issuer_now.unwrap_or_else(|| issued.filter(from_the_future).unwrap_or(now));
     let until = |end: SystemTime| end.duration_since(clock).unwrap_or(Duration::ZERO);
     let by_date = [exp, hints.expires_on].into_iter().flatten().map(until).min();
     match (by_date, hints.expires_in) {
         (Some(by_date), Some(expires_in)) if issuer_now.is_none() && by_date.is_zero() => Some(expires_in),
-        // It is the same moment then, in whole seconds. Another clock than ours has whole seconds itself.
+        // Both name the same moment, `expires_in` in whole seconds. By the issuer's clock a date is no more exact: its
+        // clock is known in whole seconds only.
         (Some(by_date), Some(expires_in)) if clock == now && by_date.abs_diff(expires_in) <= ROUNDING => Some(by_date),
         (by_date, expires_in) => [by_date, expires_in].into_iter().flatten().min(),
     }

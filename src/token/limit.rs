@@ -13,12 +13,12 @@ tokio::task_local! {
 /// says who did not answer.
 const AHEAD: Duration = Duration::from_millis(20);
 
-/// The time of a request that no connection manager has made. Whoever makes it has a limit in mind that is not known
-/// here, and may have to wait for slow tools: this one is there so that nothing is waited for without end.
+/// The limit of a request that no connection manager has made. Whoever makes it may have a limit that is not known
+/// here, and may have to wait for slow tools: this one only keeps the request from waiting for ever.
 const BY_HAND: Duration = Duration::from_secs(120);
 
-/// The time of one token request. There is none below it that the settings do not know: whoever is asked may use all of
-/// it.
+/// The time limit of one token request. Whoever is asked may use all of it: no part of a request has a shorter limit,
+/// but for those that the settings name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestLimit {
     start: Instant,

@@ -18,7 +18,7 @@ use tokio::{
 /// nobody drove its runtime.
 pub(super) const STALL: Duration = Duration::from_millis(250);
 
-/// Wishes that may wait for the actor, which takes them at once.
+/// Requests that may wait for the actor, which takes them at once.
 const MOST_REQUESTS: usize = 8;
 
 /// The token in use, which number it has, and who it is for.
@@ -108,7 +108,8 @@ impl Tokens {
 
     /// Why there is no valid token, once it is certain that there is none: the last request for one failed.
     ///
-    /// While the actor is kept from making the next request nothing is certain: whoever waits lets it run.
+    /// While the actor is kept from making the next request nothing is certain, and there is no error: whoever waits on
+    /// lets it run.
     pub(crate) fn dead(&self) -> Option<Error> {
         match &*self.state.borrow() {
             State::Dead(error, _) if Instant::now() < lock(&self.plan).acts_by + STALL => Some(error.clone()),

@@ -1,4 +1,4 @@
-//! From a host name to an encrypted stream.
+//! Opens encrypted streams to one host: its addresses, TCP, TLS.
 
 use super::{
     resolve::Resolver,
@@ -31,8 +31,8 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// One to a node of the same cluster, of which the certificate is verified by `server_name`, or else by the same
-    /// name.
+    /// One to a node of the same cluster. The node's certificate is verified by `server_name`, or else by the name that
+    /// this dialer has.
     pub(crate) fn for_node(&self, host: String, port: u16, server_name: Option<&str>, hint: &'static str) -> Self {
         // The user's resolver knows names, and may well have the addresses of the cache for whatever it is asked.
         let is_address = host.parse::<IpAddr>().is_ok();
@@ -45,7 +45,8 @@ impl Dialer {
         Self { host, port, resolver, transport, connect_timeout, hint: Some(hint), misconfigured }
     }
 
-    /// Resolves the host anew (addresses change when Azure patches), and connects to the first address that answers.
+    /// Resolves the host each time (addresses change when Azure patches), and connects to the first address that
+    /// answers.
     pub(crate) async fn connect(&self) -> Result<Stream, Error> {
         // A resolver or verifier of the user's that panics must not take everything with it; what it broke is dropped.
         let connect: BoxFuture<'_, _> = Box::pin(self.try_connect());
@@ -66,7 +67,7 @@ impl Dialer {
         };
         let mut last = Failed { error: self.no_address(), reached: false };
         for (tried, address) in addresses.iter().enumerate() {
-            // An address that swallows packets must leave time for the ones after it.
+            // An address that does not answer must leave time for the ones after it.
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
             match self.connect_to(*address, Instant::now() + share).await {

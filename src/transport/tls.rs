@@ -44,7 +44,7 @@ enum Mode {
 /// TLS sessions that are kept to be resumed with one node: more than it has links.
 const SESSIONS_OF_A_NODE: usize = 32;
 
-/// TLS as `dial` needs it: everything read and checked.
+/// TLS as the dialer needs it: everything read and checked.
 #[derive(Clone)]
 pub(crate) enum Transport {
     Tls {
@@ -65,7 +65,7 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// `node_name` is no name.
+    /// `node_name` is neither a DNS name nor an IP address.
     pub(super) fn for_node(&self, node_name: Option<&str>) -> Result<Self, Error> {
         Ok(match self {
             Self::Plaintext => Self::Plaintext,

@@ -26,7 +26,7 @@ mod traffic;
 
 use common::{HOUR, owner};
 use entra_redis::{
-    Config, Credential, EntraRedis,
+    Config, EntraRedis,
     emulator::{Cluster, Emulator, EmulatorBuilder},
 };
 use redis::FromRedisValue;

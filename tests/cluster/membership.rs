@@ -123,7 +123,7 @@ async fn all_ports_change_at_once_and_the_name_leads_to_the_new_ones() {
     let recovered = traffic.success_since(changed, 10 * SECOND).await;
     eprintln!("all ports changed: all nodes up after {up:?}, first command served after {:?}", recovered - changed);
     assert!(up < 5 * SECOND, "{up:?}");
-    assert!(asked.load(SeqCst) > before, "the name was not resolved anew");
+    assert!(asked.load(SeqCst) > before, "the name was not resolved again");
     traffic.progress().await;
     for done in traffic.stop().await {
         assert!(done.error.is_none_or(|error| error.is_connection_dropped()));

@@ -141,7 +141,7 @@ async fn what_a_replica_refuses_is_sent_again_until_the_deadline_and_then_told_a
     assert!(dialed <= 30, "{dialed} links were opened");
 }
 
-/// Addresses change behind the name: it is looked up anew at every dial, and all its addresses are tried.
+/// Addresses change behind the name: it is looked up again at every dial, and all its addresses are tried.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_address_behind_the_same_name_is_found() {
     let (mut first, second) = Server::twins();

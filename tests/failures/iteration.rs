@@ -109,7 +109,7 @@ async fn without_info_cursors_are_the_servers_own() {
     assert!(signed >= 1 << 62, "{signed}");
     server.admin().await.run("ACL SETUSER tester -info").await;
     let error = step("HSCAN hash", signed).query_async::<redis::Value>(&mut con).await.unwrap_err();
-    assert!(error.to_string().contains("begin HSCAN anew with the cursor 0"), "{error}");
+    assert!(error.to_string().contains("begin HSCAN again with the cursor 0"), "{error}");
     for line in ITERATIONS {
         let half = half(&mut con, line).await;
         assert!(half.0 < 1 << 40, "{}", half.0);
@@ -145,5 +145,5 @@ async fn what_is_no_iteration_is_answered_as_it_is() {
     assert!(error.to_string().contains("syntax error"), "{error}");
     let error = step("HSCAN hash", foreign).query_async::<redis::Value>(&mut con).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Client);
-    assert!(error.to_string().contains("begin HSCAN anew with the cursor 0"), "{error}");
+    assert!(error.to_string().contains("begin HSCAN again with the cursor 0"), "{error}");
 }

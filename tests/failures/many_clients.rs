@@ -27,7 +27,7 @@ async fn their_first_dials_are_spread() {
         server.up(server.config().resolver(resolver), 1).await
     }))
     .await;
-    // Connections that have lived for a second are dialed anew without the delay that grows.
+    // Connections that have lived for a second are dialed again without the delay that grows.
     tokio::time::sleep(SECOND + SECOND / 5).await;
     dials.lock().unwrap().clear();
     let cut = Instant::now();

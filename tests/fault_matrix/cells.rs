@@ -121,13 +121,13 @@ impl Cell {
         (self.topology as u64) * 512 + (self.stage as u64) * 64 + (self.behaviour as u64) * 8 + self.moment as u64
     }
 
-    /// How many links the client keeps to each node. A lone one dials a stand-in for its re-AUTH: only so is anything
+    /// How many links the client keeps to each node. A lone one dials a standby for its re-AUTH: only so is anything
     /// dialed in a rotation.
     pub fn pool(self) -> usize {
         if self.is_lone() { 1 } else { 2 }
     }
 
-    /// Whether its one link has to be given new tokens without a stand-in.
+    /// Whether its one link has to be given new tokens without a standby.
     pub fn is_lone(self) -> bool {
         self.moment == Moment::Rotation && self.stage.is_dial()
     }
@@ -148,7 +148,7 @@ impl Cell {
 
     /// Whether no command may notice anything.
     pub fn is_invisible(self) -> bool {
-        // A lone link that finds no stand-in in time is authenticated without one.
+        // A lone link that finds no standby in time is authenticated without one.
         self.is_lone() || self.behaviour.is_harmless() && !self.cuts()
     }
 

@@ -25,7 +25,7 @@ const SLACK: Duration = Duration::from_millis(250);
 /// What `connect` may take in all: three token requests of half a second, or a dial and a HELLO of a second each.
 pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long tokens live where a lone link is to outlive them: without a stand-in, the keeper leaves a fifth of that for
+/// How long tokens live where a lone link is to outlive them: without a standby, the keeper leaves a fifth of that for
 /// the `AUTH`, which is to be enough on a busy machine.
 const LONE_LIFETIME: Duration = Duration::from_secs(4);
 

@@ -182,7 +182,7 @@ async fn recovered(ground: &Ground, redis: &EntraRedis) {
     let mut steady = 0;
     while steady < 20 {
         let stats = redis.manager().stats();
-        // Of several nodes, one is nearly always in a rotation, and may have a stand-in.
+        // Of several nodes, one is nearly always in a rotation, and may have a standby.
         let full = match ground.cell.topology {
             Topology::SingleEndpoint => {
                 stats.links.len() == pool && stats.links.iter().all(entra_redis::LinkStats::is_open)

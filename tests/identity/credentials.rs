@@ -134,7 +134,7 @@ async fn a_callers_assertion_is_asked_for_at_every_exchange() {
     assert_eq!(user_of(&emulator, credential.clone()).await, emulator.object_id());
     let source = credential.token_source().unwrap();
     assert_eq!(source.fetch().await.unwrap().source(), Some("client-assertion"));
-    // One that Entra ID calls late is made anew, once.
+    // One that Entra ID calls late is made again, once.
     emulator.identity().script([IdentityFault::AssertionExpired]);
     assert!(source.fetch().await.is_ok());
     assert_eq!((made.load(Relaxed), emulator.identity().requests()), (4, 4));

@@ -92,7 +92,7 @@ async fn under_load_and_during_a_rotation_everything_in_flight_is_answered_and_n
     for counting in &load {
         counting.progress(100).await;
     }
-    eventually("a link is aside", 10 * SECOND, async || {
+    eventually("a link is in its re-AUTH", 10 * SECOND, async || {
         redis.manager().stats().links.iter().any(|link| link.state == LinkState::Reauthenticating).then_some(())
     })
     .await;
@@ -189,7 +189,7 @@ async fn a_rotation_that_hangs_does_not_hold_it_up() {
     let config = emulator.config().command_timeout(SECOND).auth_timeout(30 * SECOND);
     let redis = emulator.up(config.token_manager(by_ratio(0.3)), 4).await;
     emulator.redis_front().script_auth(vec![AuthFault::Silent; 8]);
-    eventually("a link is aside", 10 * SECOND, async || {
+    eventually("a link is in its re-AUTH", 10 * SECOND, async || {
         redis.manager().stats().links.iter().any(|link| link.state == LinkState::Reauthenticating).then_some(())
     })
     .await;
@@ -221,7 +221,7 @@ async fn during_a_reconnect_it_ends_at_once_for_everybody() {
     assert_eq!(redis.manager().counters().dial_failures, dials, "it still dials");
 }
 
-/// A lone link's stand-in leaves when the re-AUTH is through; what was sent on it counts for `shutdown` as well.
+/// A lone link's standby leaves when the re-AUTH is through; what was sent on it counts for `shutdown` as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_on_a_link_that_has_left_is_answered_too() {
     let emulator = common::start(common::emulator(Duration::from_secs(3600))).await;
@@ -235,8 +235,8 @@ async fn what_is_on_a_link_that_has_left_is_answered_too() {
         let wished = async { while !wished(&events.recv().await.unwrap()) {} };
         within(what, 10 * SECOND, wished).await;
     };
-    until("a stand-in", |event| matches!(event, Event::LinkUp { .. })).await;
-    eventually("the other one is aside", 5 * SECOND, async || {
+    until("a standby", |event| matches!(event, Event::LinkUp { .. })).await;
+    eventually("the other one is in its re-AUTH", 5 * SECOND, async || {
         redis.manager().stats().links.iter().any(|link| link.state == LinkState::Reauthenticating).then_some(())
     })
     .await;
@@ -245,7 +245,7 @@ async fn what_is_on_a_link_that_has_left_is_answered_too() {
     let _: String = redis::cmd("CLIENT").arg(&pause).query_async(&mut redis.clone()).await.unwrap();
     let mut con = redis.clone();
     let slow = tokio::spawn(async move { con.set::<_, _, ()>("key", 1).await });
-    eventually("it is on the stand-in", SECOND, async || {
+    eventually("it is on the standby", SECOND, async || {
         redis.manager().stats().links.iter().any(|link| link.is_open() && link.in_flight == 1).then_some(())
     })
     .await;

@@ -98,7 +98,7 @@ async fn what_is_wrong_with_a_certificate_is_said_with_what_to_do() {
         all.ca.clone_from(&all.cert);
         all
     };
-    let made_anew = Certificates { ca: Certificates::for_name("localhost").ca, ..Certificates::for_name("localhost") };
+    let made_again = Certificates { ca: Certificates::for_name("localhost").ca, ..Certificates::for_name("localhost") };
     let unknown = {
         let key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new([]).unwrap();
@@ -117,7 +117,7 @@ async fn what_is_wrong_with_a_certificate_is_said_with_what_to_do() {
         (certificates(|leaf| leaf.not_before = date_time_ymd(2090, 1, 1)), "not valid yet", "clock"),
         (certificates(for_clients), "extended key usage", "serverAuth"),
         (unknown, "UnknownIssuer", "Tls::ca_file"),
-        (made_anew, "its signature does not fit", "made anew"),
+        (made_again, "its signature does not fit", "a new CA"),
     ];
     if let Some(old) = version_1() {
         cases.push((old, "it is not of X.509 version 3", "as version 3"));

@@ -1,4 +1,4 @@
-//! What somebody else changes is read anew.
+//! What somebody else changes is read again.
 
 use crate::{cached, settled, tracking, tracking_connections};
 use common::{SECOND, cmd, eventually, server::Server};

@@ -73,7 +73,7 @@ async fn a_lost_link_is_told_with_the_one_that_replaces_it() {
     assert_eq!(links(&redis), expected);
 }
 
-/// A lone link has a stand-in for its re-AUTH, which goes again, once what was sent on it is answered.
+/// A lone link has a standby for its re-AUTH, which goes again, once what was sent on it is answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stand_in_is_told_from_its_connection_to_its_end() {
     let emulator = start(Emulator::builder().token_lifetime(HOUR)).await;
@@ -82,7 +82,7 @@ async fn a_stand_in_is_told_from_its_connection_to_its_end() {
     let load = Load::start(&redis, 8);
     let mut events = redis.manager().events();
     redis.manager().refresh_token();
-    let stand_in = told(&mut events, "a stand-in", |event| match event {
+    let standby = told(&mut events, "a standby", |event| match event {
         Event::LinkUp { link, generation: 2, reconnect: false, .. } => Some(link),
         Event::TokenRefreshed { .. } => None,
         other => panic!("{other:?}"),
@@ -99,12 +99,12 @@ async fn a_stand_in_is_told_from_its_connection_to_its_end() {
         Event::LinkRetired { node, link, .. } => Some((node, link)),
         other => panic!("{other:?}"),
     });
-    assert_eq!(retired.await, (address.as_str().into(), stand_in));
+    assert_eq!(retired.await, (address.as_str().into(), standby));
     let drained = told(&mut events, "its last answer", |event| match event {
         Event::LinkDrained { link, .. } => Some(link),
         other => panic!("{other:?}"),
     });
-    assert_eq!(drained.await, stand_in);
+    assert_eq!(drained.await, standby);
     load.stop().await.assert_unharmed();
     assert_eq!(links(&redis), lone);
 }

@@ -210,7 +210,7 @@ async fn rotations_and_reconnects() {
     redis.manager().refresh_token();
     told(&mut events, "a re-AUTH fails", |event| matches!(event, Event::ReauthFailed { .. }).then_some(())).await;
     told(&mut events, "it is done", |event| matches!(event, Event::Reauthenticated { .. }).then_some(())).await;
-    told(&mut events, "the stand-in goes", |event| matches!(event, Event::LinkRetired { .. }).then_some(())).await;
+    told(&mut events, "the standby goes", |event| matches!(event, Event::LinkRetired { .. }).then_some(())).await;
     told(&mut events, "it is drained", |event| matches!(event, Event::LinkDrained { .. }).then_some(())).await;
 
     emulator.identity().script([IdentityFault::SameToken, IdentityFault::Status(503)]);

@@ -16,7 +16,6 @@ use entra_redis::{
     emulator::{EmulatorBuilder, FrontConnection},
 };
 use redis::{AsyncCommands, RedisResult};
-use std::time::Duration;
 use tokio::{sync::broadcast::Receiver, task::JoinHandle};
 
 /// The emulator, with all that is told from now on noted for the comparison with the guide. No other subscriber can be

@@ -3,7 +3,6 @@
 use super::*;
 use common::{Fixture, HOUR, eventually, server::Server};
 use redis::ProtocolVersion;
-use std::time::Duration;
 
 const NONE: &[&str] = &[];
 

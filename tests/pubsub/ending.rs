@@ -3,7 +3,6 @@
 use super::*;
 use common::{Fixture, HOUR, eventually, rotations, tasks};
 use redis::ProtocolVersion;
-use std::time::Duration;
 
 async fn the_last_consumer_dropped_ends(protocol: ProtocolVersion) {
     let (azure, redis) = Fixture::on_redis(HOUR).config(move |config| config.protocol(protocol)).up().await;

@@ -2,7 +2,6 @@
 
 use super::*;
 use common::{Fixture, HOUR};
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_consumer_misses_messages_and_is_told_how_many() {

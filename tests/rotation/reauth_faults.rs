@@ -90,7 +90,7 @@ async fn wrongpass_fetches_a_fresh_token_at_once() {
 
 /// However slowly Redis validates tokens, half of the links take commands at any moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_most_half_of_the_links_are_aside_at_once() {
+async fn at_most_half_of_the_links_are_in_their_reauth_at_once() {
     let (emulator, redis) = Fixture::on_redis(HOUR).up().await;
     emulator.redis_front().auth_delay(SECOND / 2);
     let load = Load::start(&redis, 16);
@@ -110,7 +110,7 @@ async fn at_most_half_of_the_links_are_aside_at_once() {
     })
     .await;
     assert!(fewest >= 2, "{fewest} links took commands");
-    assert!(fewest < 4, "no link was seen aside: the test proves nothing");
+    assert!(fewest < 4, "no link was seen in its re-AUTH: the test proves nothing");
     load.stop().await.assert_unharmed();
 }
 
@@ -245,7 +245,7 @@ async fn a_link_that_serves_is_not_taken_out_before_its_successor_is_up() {
     assert_eq!(fewest, 2);
 }
 
-/// While there is time, a lone link waits for its stand-in, however often that cannot connect.
+/// While there is time, a lone link waits for its standby, however often that cannot connect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_link_waits_for_its_stand_in() {
     let (emulator, redis) = Fixture::on_redis(HOUR).links(1).connect().await;
@@ -268,7 +268,7 @@ async fn a_lone_link_waits_for_its_stand_in() {
         }
     };
     within("the link re-authenticates", 20 * SECOND, told).await;
-    assert!(stood_in && refused >= 3, "{refused} refused, stand-in: {stood_in}");
+    assert!(stood_in && refused >= 3, "{refused} refused, standby: {stood_in}");
 }
 
 /// When time runs out, it does without, whenever the next attempt to get one would be due.
@@ -288,7 +288,7 @@ async fn lone_without_stand_in() -> bool {
         (counters.reauths >= 5 || counters.links_lost > 0).then_some(counters)
     };
     let counters = eventually("five re-AUTHs, or a loss", 20 * SECOND, ended).await;
-    assert!(counters.dial_failures > 0, "it has not looked for a stand-in");
+    assert!(counters.dial_failures > 0, "it has not looked for a standby");
     counters.links_lost == 0 && emulator.redis_front().stats().expired == 0
 }
 
@@ -319,7 +319,7 @@ async fn an_auth_travels_alone() {
         let (emulator, redis) = Fixture::on_redis(2 * SECOND).links(1).config(config).connect().await;
         let front = emulator.redis_front();
         front.drop_failed_auths(true);
-        // Without a stand-in, the link has its AUTHs among the commands of all tasks.
+        // Without a standby, the link has its AUTHs among the commands of all tasks.
         front.refuse_connections(true);
         let load = Load::full(&redis, 64);
         let before = redis.manager().counters().reauths;

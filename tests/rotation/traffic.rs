@@ -13,7 +13,7 @@ async fn sixty_four_tasks_notice_none_of_ten_rotations() {
     let report = load.stop().await;
     report.assert_unharmed();
 
-    // Counted at the server: the same four connections all the time, each authenticated anew in each rotation.
+    // Counted at the server: the same four connections all the time, each authenticated again in each rotation.
     let stats = emulator.redis_front().stats();
     assert_eq!((stats.accepted, stats.expired, stats.rejected), (4, 0, 0));
     for connection in emulator.redis_front().connections() {

@@ -312,6 +312,6 @@ fn a_read_that_goes_back_or_is_too_old_is_stale() {
     assert!(versions.may_be_set_back(8, |moment| moment > later), "9 is lost");
     assert_eq!(versions.floor(now + 9 * second), 8);
     assert!(!versions.may_be_set_back(6, |moment| moment > later));
-    assert!(versions.may_be_set_back(0, |_| true), "a server that was started anew knows nothing");
+    assert!(versions.may_be_set_back(0, |_| true), "a server that was started again knows nothing");
     assert_eq!(versions.floor(now + 9 * second), 0);
 }

@@ -42,7 +42,7 @@ impl Server {
         Self::start_with(&Certificates::generate()?, || Ok("port 0\n".to_owned()))
     }
 
-    /// The same with more lines in its configuration, which are made anew for each attempt.
+    /// The same with more lines in its configuration, which are made again for each attempt.
     pub fn start_with(certificates: &Certificates, lines: impl Fn() -> Outcome<String>) -> Outcome<Self> {
         // Another program may take the port before redis-server does.
         let server = (0..5).find_map(|_| lines().and_then(|lines| Self::start_once(certificates, &lines)).transpose());

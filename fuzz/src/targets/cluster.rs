@@ -2,7 +2,7 @@
 
 use entra_redis::{
     bench_api::parsers::{
-        ParsedNode, ParsedRange, ParsedRedirect, Reply, explained, node_address, redirect, reply, topology,
+        ParsedNode, ParsedRange, ParsedRedirect, ParsedReply, explained, node_address, redirect, reply, topology,
     },
     redis::{ServerErrorKind, Value, parse_redis_value},
 };
@@ -14,7 +14,7 @@ const ANSWERED_BY: &str = "10.0.0.4";
 /// read as the same again. It is the reply that the bytes are, and another one with an entry for each line: the slots,
 /// then host and port of each node.
 pub fn cluster_slots(data: &[u8]) {
-    if let Reply::Whole(value, _) = reply(data) {
+    if let ParsedReply::Whole(value, _) = reply(data) {
         read(&value, data);
     }
     let text = String::from_utf8_lossy(data);

@@ -1,6 +1,6 @@
 //! What clients send to the emulator.
 
-use entra_redis::bench_api::parsers::{Reply, emulator, reply};
+use entra_redis::bench_api::parsers::{ParsedReply, emulator, reply};
 use std::{collections::HashMap, fmt::Debug};
 
 /// However much has come: what is found lies within it, and more changes no verdict. A request is read as it was sent.
@@ -68,7 +68,7 @@ pub fn emulator_commands(data: &[u8]) {
     let mut rest = answers.as_slice();
     while !rest.is_empty() {
         match reply(rest) {
-            Reply::Whole(_, len) => rest = &rest[len..],
+            ParsedReply::Whole(_, len) => rest = &rest[len..],
             other => panic!("{other:?} at {:?}", String::from_utf8_lossy(rest)),
         }
     }

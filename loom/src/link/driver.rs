@@ -7,7 +7,7 @@ mod handing;
 use super::{
     entry::{Entry, Outstanding, Taken, Through},
     queue::Queue,
-    reply::{Answer, Outcome, Slot},
+    reply::{Completion, Outcome, ReplyCell},
 };
 use crate::{
     admission::Admission,
@@ -32,7 +32,7 @@ pub(crate) struct Driver<S> {
     quiet: Vec<Entry>,
     written: u64,
     through: Through,
-    answers: Vec<(Arc<Slot>, Answer)>,
+    answers: Vec<(Arc<ReplyCell>, Completion)>,
     wakers: Vec<Waker>,
     patience: Duration,
     reason: &'static str,

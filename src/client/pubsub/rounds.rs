@@ -10,7 +10,7 @@ use crate::{
         redirect::{Redirect, Sent},
         slot::Slot,
     },
-    link::{Outcome, Reply},
+    link::{Outcome, PendingReply},
 };
 use redis::{Cmd, PushKind, ServerError, Value};
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl LineTask {
     }
 
     /// The answer, unless the link is given up before it comes.
-    async fn answer(&self, on: &On, mut reply: Reply) -> Result<Value, Lost> {
+    async fn answer(&self, on: &On, mut reply: PendingReply) -> Result<Value, Lost> {
         loop {
             let changed = self.core().availability.changed();
             tokio::pin!(changed);

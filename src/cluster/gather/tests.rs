@@ -8,7 +8,7 @@ fn address(port: u16) -> NodeAddress {
 
 fn gathered(aggregate: Aggregate, outcomes: Vec<RedisResult<Value>>) -> RedisResult<Value> {
     let addresses: Vec<_> = (1..).take(outcomes.len()).map(address).collect();
-    let replies = addresses.iter().zip(outcomes).map(|(by, outcome)| Reply { about: About::Node(by), outcome });
+    let replies = addresses.iter().zip(outcomes).map(|(by, outcome)| PartialReply { about: About::Node(by), outcome });
     gather(aggregate, replies.collect())
 }
 
@@ -81,7 +81,7 @@ fn lists_follow_each_other_or_the_caller_s_keys() {
     assert_eq!(of(Aggregate::Arrays, &[set(1), set(2)]), Ok(Value::Set(vec![Value::Int(1), Value::Int(2)])));
     assert_eq!(of(Aggregate::Arrays, &[set(1), ints(&[2])]), Ok(ints(&[1, 2])));
     assert!(of(Aggregate::Arrays, &[Value::Nil]).is_err());
-    let part = |keys, outcome| Reply { about: About::Keys(keys), outcome };
+    let part = |keys, outcome| PartialReply { about: About::Keys(keys), outcome };
     let parts = vec![part(&[2, 0], Ok(ints(&[12, 10]))), part(&[1], Ok(ints(&[11])))];
     assert_eq!(gather(Aggregate::Arrays, parts), Ok(ints(&[10, 11, 12])));
     let parts = vec![part(&[0], Ok(ints(&[1, 2]))), part(&[1], Ok(ints(&[])))];
@@ -169,6 +169,6 @@ proptest! {
         let keys: Vec<Vec<usize>> = (0..kinds.len()).map(|n| vec![n * 2, n * 2 + 1]).collect();
         let replies = kinds.into_iter().map(value).zip(&keys);
         let about = |keys| if is_split { About::Keys(keys) } else { About::Node(&by) };
-        _ = gather(aggregate, replies.map(|(outcome, keys)| Reply { about: about(keys), outcome }).collect());
+        _ = gather(aggregate, replies.map(|(outcome, keys)| PartialReply { about: about(keys), outcome }).collect());
     }
 }

@@ -33,7 +33,7 @@ impl World {
 
     fn answer(&mut self, by: &str, ranges: &[(u16, u16, &str)]) -> Judged {
         let (topology, by) = (topology(ranges), address(by));
-        let judged = self.knowledge.judge(&self.map, Answer { topology: &topology, by: &by, at: self.now });
+        let judged = self.knowledge.judge(&self.map, TopologyAnswer { topology: &topology, by: &by, at: self.now });
         self.map = self.map.rebuilt(&judged.topology, &judged.gone, |_| ());
         judged
     }
@@ -102,7 +102,7 @@ fn a_node_that_knows_nobody_takes_no_owner_away() {
         assert!(world.answer("b", &[]).doubtful);
         assert_eq!((world.owner(5), world.owner(150)), (Some("a"), Some("b")));
     }
-    // A whole answer in between begins it anew.
+    // After a whole answer it begins from the start.
     assert!(!world.answer("a", &[(0, 99, "a"), (100, 199, "b")]).doubtful);
     assert!(world.answer("c", &[]).doubtful);
     assert_eq!(world.owner(5), Some("a"));

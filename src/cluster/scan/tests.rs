@@ -89,7 +89,7 @@ fn a_remembered_cursor_can_be_used_again_until_it_is_forgotten() {
     assert!(positions.resume(first, &map).is_ok());
     let newest = scan(&mut positions, &map, 0, &[u64::MAX]).1;
     let error = positions.resume(first, &map).unwrap_err();
-    assert!(error.to_string().contains("begin anew"), "{error}");
+    assert!(error.to_string().contains("begin again"), "{error}");
     assert!(positions.resume(last, &map).is_ok() && positions.resume(newest, &map).is_ok());
     assert_eq!(positions.remembered.len(), REMEMBERED);
     // One that is not given out yet, and one of another process.
@@ -189,7 +189,7 @@ proptest! {
     }
 }
 
-/// A turn that begins anew at the very beginning must not look like the end, whatever the map's fingerprint is.
+/// The cursor for a turn that begins once more at slot 0 must not look like the end, whatever the map's fingerprint is.
 #[test]
 fn a_position_is_never_the_end() {
     let mut positions = Positions::default();

@@ -60,7 +60,7 @@ async fn a_rejected_credential_ends_the_search() {
     assert_eq!((error.kind(), error.aadsts()), (ErrorKind::CredentialRejected, Some(7_000_215)));
     assert!(error.to_string().ends_with("A: nothing here; B: refused"), "{error}");
     assert_eq!(counts(&asked), [1, 1, 0]);
-    // Nothing was chosen: the search begins anew.
+    // Nothing was chosen: the search begins again.
     _ = chain.fetch().await;
     assert_eq!(counts(&asked), [2, 2, 0]);
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::credential::{
     Credential,
     certificate::tests::pair,
-    test_server::{Reply, Server},
+    test_server::{HttpReply, Server},
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -50,8 +50,8 @@ async fn a_wrong_clock_is_corrected_by_the_refusal() {
     let text = "AADSTS700024: Client assertion is not within its valid time range.";
     let refusal = json!({"error": "invalid_client", "error_description": text, "error_codes": [700_024]});
     let date = ("Date".to_owned(), httpdate::fmt_http_date(theirs));
-    server.reply(Reply { headers: vec![date], ..Reply::json(401, &refusal) });
-    server.reply(Reply::token());
+    server.reply(HttpReply { headers: vec![date], ..HttpReply::json(401, &refusal) });
+    server.reply(HttpReply::token());
 
     let certificate = ClientCertificate::pem(format!("{cert}{}", key.serialize_pem()));
     let credential = Credential::client_certificate("app", certificate, "tenant").authority_host(server.url());

@@ -20,13 +20,13 @@ pub(in crate::credential) static TOOL: Tool = Tool {
 };
 
 #[derive(Deserialize)]
-struct Answer {
+struct AzdToken {
     token: String,
     #[serde(default, rename = "expiresOn")]
     expires_on: Value,
 }
 
 fn read(text: &str) -> Option<Printed> {
-    let answer: Answer = output::first_json(text)?;
+    let answer: AzdToken = output::first_json(text)?;
     Some(Printed { expires_on: expiry::moment(&answer.expires_on), token: Secret::new(answer.token) })
 }

@@ -29,7 +29,7 @@ pub(in crate::credential) static TOOL: Tool = Tool {
 };
 
 #[derive(Deserialize)]
-struct Answer {
+struct CliToken {
     #[serde(rename = "accessToken")]
     access_token: String,
     #[serde(default)]
@@ -40,7 +40,7 @@ struct Answer {
 }
 
 fn read(text: &str) -> Option<Printed> {
-    let answer: Answer = output::first_json(text)?;
+    let answer: CliToken = output::first_json(text)?;
     let local = || answer.local_expires_on.as_str().and_then(expiry::local_moment);
     let expires_on = expiry::moment(&answer.expires_on).or_else(local);
     Some(Printed { token: Secret::new(answer.access_token), expires_on })

@@ -4,7 +4,7 @@ use super::ManagedIdentity;
 use crate::{
     credential::{
         authority::{base_url, without_query},
-        http::{self, Answer, Client, Proxy},
+        http::{self, Client, HttpAnswer, Proxy},
         token_response::{self, Issuer},
     },
     error::Error,
@@ -113,7 +113,7 @@ impl Endpoint {
     }
 
     /// What an answer to [`request`](Self::request) says.
-    pub(super) fn read(&self, answer: Answer) -> Result<AccessToken, Error> {
+    pub(super) fn read(&self, answer: HttpAnswer) -> Result<AccessToken, Error> {
         let answer = match &self.secret {
             Some(secret) => answer.to(secret),
             None => answer,

@@ -4,7 +4,7 @@ use super::{Request, endpoint::Endpoint, recognition};
 use crate::{
     credential::{
         hints,
-        http::{self, Answer},
+        http::{self, HttpAnswer},
         token_response::{self, Issuer},
     },
     error::{Error, ErrorKind},
@@ -70,14 +70,14 @@ impl ImdsSource {
     /// somebody else. Where it was not, a stranger is likelier, and nobody should wait out an update that is none.
     ///
     /// AKS's pod identity answers 404 in plain text until it has assigned the pod's identity, which takes a while, too.
-    fn may_be_updating(&self, answer: &Answer) -> bool {
+    fn may_be_updating(&self, answer: &HttpAnswer) -> bool {
         let is_its_form = recognition::is_json(answer) || recognition::is_plain(answer);
         let updating = answer.status == 410 || (answer.status == 404 && is_its_form);
         updating && self.found.load(Relaxed)
     }
 
     /// The error of an answer that is not IMDS's own.
-    fn strange(&self, answer: &Answer) -> Error {
+    fn strange(&self, answer: &HttpAnswer) -> Error {
         let what = format!("(HTTP status {}): {}", answer.status, token_response::told(answer));
         if self.served.load(Relaxed) {
             // There is an IMDS, and something stands before it for now.
@@ -98,7 +98,7 @@ impl ImdsSource {
         self.stranger(answer, &what).with_transient(false)
     }
 
-    fn stranger(&self, answer: &Answer, what: &str) -> Error {
+    fn stranger(&self, answer: &HttpAnswer, what: &str) -> Error {
         let message = format!("{} did not answer as the Instance Metadata Service does {what}", self.endpoint.url());
         let error = Error::new(ErrorKind::TokenEndpoint, message).with_status(answer.status).with_hint(hints::NOT_IMDS);
         wait(error, answer.retry_after)

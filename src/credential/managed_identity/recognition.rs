@@ -3,7 +3,7 @@
 //! Much else answers there: proxies, captive portals, Docker Desktop, the metadata services of other clouds. They have
 //! their own statuses and words, in any language, so it is IMDS that is recognized, and nobody else.
 
-use crate::credential::http::Answer;
+use crate::credential::http::HttpAnswer;
 use serde_json::Value;
 
 /// IMDS names itself so, with its version: `IMDS/150.870.65.1854`.
@@ -24,12 +24,12 @@ const CODES: [&str; 9] = [
 
 /// Whether IMDS gave this answer: it has a header that only Microsoft's services send, or its body has one of the known
 /// forms.
-pub(in crate::credential) fn is_imds(answer: &Answer) -> bool {
+pub(in crate::credential) fn is_imds(answer: &HttpAnswer) -> bool {
     let named = answer.server.as_deref().and_then(|server| server.get(..SERVER.len()));
     named.is_some_and(|start| start.eq_ignore_ascii_case(SERVER)) || answer.is_microsofts || has_its_form(answer)
 }
 
-fn has_its_form(answer: &Answer) -> bool {
+fn has_its_form(answer: &HttpAnswer) -> bool {
     let Ok(Value::Object(body)) = serde_json::from_slice(&answer.body) else {
         return false;
     };
@@ -45,12 +45,12 @@ fn has_its_form(answer: &Answer) -> bool {
 }
 
 /// Whether the body is a JSON object, as IMDS's always is.
-pub(in crate::credential) fn is_json(answer: &Answer) -> bool {
+pub(in crate::credential) fn is_json(answer: &HttpAnswer) -> bool {
     matches!(serde_json::from_slice(&answer.body), Ok(Value::Object(_)))
 }
 
 /// Whether the body is text without a form, as the errors of AKS's pod identity are.
-pub(super) fn is_plain(answer: &Answer) -> bool {
+pub(super) fn is_plain(answer: &HttpAnswer) -> bool {
     answer.is_plain_text && !answer.body.trim_ascii_start().starts_with(b"<")
 }
 

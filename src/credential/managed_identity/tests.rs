@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    credential::test_server::{Reply, Server},
+    credential::test_server::{HttpReply, Server},
     error::ErrorKind,
 };
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn user_assigned() -> [ManagedIdentity; 3] {
 /// and what the server saw.
 async fn fetch(variables: &[(&str, &str)], identity: &ManagedIdentity) -> (&'static str, Value) {
     let server = Server::start().await;
-    server.reply(Reply::token());
+    server.reply(HttpReply::token());
     let owned: Vec<_> = variables.iter().map(|(name, value)| (*name, value.replace("SERVER", server.url()))).collect();
     let pairs: Vec<_> = owned.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let source = request(identity).source(&ProcessEnv::of_pairs(&pairs)).unwrap();
@@ -160,7 +160,7 @@ async fn the_order_of_detection_is_the_documented_one() {
     assert_eq!(fetch(&empty, &ManagedIdentity::SystemAssigned).await.0, "imds");
 
     let server = Server::start().await;
-    server.reply(Reply::token());
+    server.reply(HttpReply::token());
     let identity = ManagedIdentity::SystemAssigned;
     let explicit = Request { imds_host: Some(server.url()), ..request(&identity) };
     let variables = [("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "s")];
@@ -172,11 +172,11 @@ async fn the_order_of_detection_is_the_documented_one() {
 async fn arc(
     tokens: &std::path::Path,
     challenge: &str,
-    replies: Vec<Reply>,
+    replies: Vec<HttpReply>,
 ) -> (Result<crate::token::AccessToken, Error>, Server) {
     let server = Server::start().await;
     let headers = vec![("WWW-Authenticate".to_owned(), format!("Basic realm={challenge}"))];
-    server.reply(Reply { status: 401, headers, body: String::new() });
+    server.reply(HttpReply { status: 401, headers, body: String::new() });
     for reply in replies {
         server.reply(reply);
     }
@@ -193,7 +193,7 @@ async fn arc_is_shown_its_own_file() {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("1.key");
     fs::write(&key, "challenge").unwrap();
-    let (token, server) = arc(dir.path(), &key.display().to_string(), vec![Reply::token()]).await;
+    let (token, server) = arc(dir.path(), &key.display().to_string(), vec![HttpReply::token()]).await;
     assert_eq!(token.unwrap().source(), Some("arc"));
     let seen = server.seen();
     assert_eq!(seen.len(), 2);
@@ -217,7 +217,7 @@ async fn arc_is_sent_no_other_file() {
     fs::write(tokens.join("s.txt"), "s3cr3t").unwrap();
     for path in ["secret.key", "tokens/../secret.key", "tokens/large.key", "tokens/s.txt"] {
         let path = dir.path().join(path);
-        let (refused, server) = arc(&tokens, &path.display().to_string(), vec![Reply::token()]).await;
+        let (refused, server) = arc(&tokens, &path.display().to_string(), vec![HttpReply::token()]).await;
         let error = refused.unwrap_err();
         assert!(error.to_string().contains("it is not read"), "{error}");
         assert_eq!(server.seen().len(), 1, "nothing may follow");
@@ -227,7 +227,7 @@ async fn arc_is_sent_no_other_file() {
 #[tokio::test]
 async fn an_endpoint_that_quotes_its_secret_has_it_blanked() {
     let server = Server::start().await;
-    server.reply(Reply::json(401, &json!({"statusCode": 401, "message": "wrong header: s3cr3t"})));
+    server.reply(HttpReply::json(401, &json!({"statusCode": 401, "message": "wrong header: s3cr3t"})));
     let endpoint = format!("{}/msi/token", server.url());
     let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "s3cr3t")];
     let source = request(&ManagedIdentity::SystemAssigned).source(&ProcessEnv::of_pairs(&variables)).unwrap();
@@ -238,7 +238,7 @@ async fn an_endpoint_that_quotes_its_secret_has_it_blanked() {
     // Nor is what the address itself may hold.
     let endpoint = format!("{endpoint}?key=s3cr3t-key#s3cr3t");
     let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "h34der")];
-    server.reply(Reply::json(401, &json!({"statusCode": 401, "message": "no"})));
+    server.reply(HttpReply::json(401, &json!({"statusCode": 401, "message": "no"})));
     let source = request(&ManagedIdentity::SystemAssigned).source(&ProcessEnv::of_pairs(&variables)).unwrap();
     let shown = format!("{:?}", source.fetch().await.unwrap_err());
     assert!(shown.contains("/msi/token refused") && !shown.contains("s3cr3t"), "{shown}");

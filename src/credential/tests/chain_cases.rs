@@ -15,7 +15,7 @@
 
 use super::super::{
     certificate::tests::pair,
-    test_server::{Reply, Server, jwt, within},
+    test_server::{HttpReply, Server, jwt, within},
     *,
 };
 use crate::token::AccessToken;
@@ -89,9 +89,9 @@ fn pem_in_json() -> String {
     format!("{cert}{}", key.serialize_pem()).replace("\r\n", "\n").replace('\n', "\\n")
 }
 
-fn reply(response: &Value) -> Reply {
+fn reply(response: &Value) -> HttpReply {
     let headers = response["headers"].as_object().into_iter().flatten();
-    Reply {
+    HttpReply {
         status: u16::try_from(response["status"].as_u64().unwrap()).unwrap(),
         headers: headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect(),
         body: match &response["body"] {

@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::time::SystemTime;
 
-fn answer(status: u16, body: &[u8]) -> Answer {
-    Answer {
+fn answer(status: u16, body: &[u8]) -> HttpAnswer {
+    HttpAnswer {
         status,
         retry_after: Some(Duration::from_secs(7)),
         date: Some(SystemTime::now()),
         body: body.to_vec().into(),
-        ..Answer::default()
+        ..HttpAnswer::default()
     }
 }
 
@@ -186,7 +186,7 @@ fn imds_is_asked_again_while_it_is_updated() {
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TokenEndpoint, true));
         assert!(!refused(Issuer::Entra, status, &body).is_transient());
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
-        let silent = Answer { retry_after: None, ..answer(status, body.to_string().as_bytes()) };
+        let silent = HttpAnswer { retry_after: None, ..answer(status, body.to_string().as_bytes()) };
         let error = token(&silent, "the endpoint", Issuer::Imds).unwrap_err();
         assert_eq!(error.retry_after(), Some(WHILE_UPDATING));
     }
@@ -197,7 +197,7 @@ fn a_client_that_is_taken_for_a_loop_pauses_for_a_minute() {
     let body = json!({"error": "invalid_grant", "error_codes": [50_196]}).to_string();
     for (asked, expected) in [(None, 60), (Some(7), 60), (Some(90), 90)] {
         let retry_after = asked.map(Duration::from_secs);
-        let looped = Answer { retry_after, ..answer(400, body.as_bytes()) };
+        let looped = HttpAnswer { retry_after, ..answer(400, body.as_bytes()) };
         let error = token(&looped, "the endpoint", Issuer::Entra).unwrap_err();
         assert!(error.is_transient());
         assert_eq!(error.retry_after(), Some(Duration::from_secs(expected)), "{asked:?}");

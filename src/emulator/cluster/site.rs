@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// A node that is removed stays until no command has come to it for so long: clients have learned from `MOVED` by then
 /// where its slots are.
-const SILENCE: Duration = Duration::from_millis(100);
+const DRAINED_AFTER: Duration = Duration::from_millis(100);
 /// But no longer than this.
 const LONGEST_DRAIN: Duration = Duration::from_secs(2);
 
@@ -76,7 +76,7 @@ impl Site {
         let commands = || self.front.stats().commands;
         let mut before = commands();
         while Instant::now() < until {
-            sleep(SILENCE).await;
+            sleep(DRAINED_AFTER).await;
             if std::mem::replace(&mut before, commands()) == before {
                 return;
             }

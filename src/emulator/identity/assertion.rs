@@ -12,7 +12,7 @@ use aws_lc_rs::{
         ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
     },
 };
-use jwt::{Claims, Header, Jwt};
+use jwt::{AssertionClaims, Header, Jwt};
 use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
     server::ParsedCertificate,
@@ -83,7 +83,7 @@ impl AppCertificates {
             let reason = "The key was found, but use of the key to verify the signature failed.";
             return Err(aadsts::refusal(700_027, reason));
         }
-        let claims: Claims = jwt.claims().ok_or_else(|| aadsts::refusal(50_027, ""))?;
+        let claims: AssertionClaims = jwt.claims().ok_or_else(|| aadsts::refusal(50_027, ""))?;
         if ![&claims.iss, &claims.sub].iter().all(|id| id.eq_ignore_ascii_case(client_id)) {
             return Err(aadsts::refusal(700_021, ""));
         }

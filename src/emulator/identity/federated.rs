@@ -17,7 +17,7 @@ const CLUSTER: &str = "https://oidc.emulator.invalid/";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:default:emulator";
 
 #[derive(Deserialize, Serialize)]
-struct Claims {
+struct ServiceAccountClaims {
     iss: String,
     sub: String,
     aud: String,
@@ -29,7 +29,7 @@ struct Claims {
 /// a lifetime of zero has expired already.
 pub(super) fn issue(signer: &Signer, lifetime: Duration) -> io::Result<String> {
     let now = since_epoch(SystemTime::now());
-    signer.jwt(&Claims {
+    signer.jwt(&ServiceAccountClaims {
         iss: CLUSTER.to_owned(),
         sub: SERVICE_ACCOUNT.to_owned(),
         aud: TOKEN_EXCHANGE[0].to_owned(),
@@ -50,7 +50,7 @@ pub(super) fn subject(issuer: &str) -> Option<&'static str> {
 /// Refuses an assertion that is not good for the application's tokens. The same one may come again: files are read
 /// often.
 pub(super) fn check(signer: &Signer, assertion: &str) -> Result<(), Refusal> {
-    let claims: Claims = signer
+    let claims: ServiceAccountClaims = signer
         .read(assertion)
         .ok_or_else(|| aadsts::refusal(50_013, "its signature does not match its issuer's key"))?;
     let now = since_epoch(SystemTime::now());

@@ -51,7 +51,7 @@ const OF_CLUSTER: &[&str] = &["HELP", "INFO", "KEYSLOT", "NODES", "SLOTS"];
 
 impl Policy {
     /// The error that the request is answered with instead of being passed on.
-    pub(super) fn refusal(self, request: &Request) -> Option<String> {
+    pub(super) fn blocked(self, request: &Request) -> Option<String> {
         if self == Self::Open {
             return None;
         }

@@ -183,7 +183,7 @@ impl Session {
         if self.resp3 || always || self.subscriptions() == 0 {
             return Ok(known);
         }
-        Err(subscriptions::refusal(&known))
+        Err(subscriptions::not_while_subscribed(&known))
     }
 
     /// Whether the keys are this node's, if it is one of a cluster.

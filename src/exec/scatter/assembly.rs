@@ -3,7 +3,7 @@
 use crate::{
     cluster::{
         address::NodeAddress,
-        gather::{About, Reply, gather},
+        gather::{About, PartialReply, gather},
         node::Node,
         partial::{Fate, Partial},
         router::{Cluster, Map},
@@ -64,17 +64,19 @@ impl Assembly {
                 Ok(cursor::with_answer(reply, next))
             }
             Self::Nodes { gather: aggregate, shares } => {
-                let replies =
-                    shares.iter().map(|(unit, by)| Reply { about: About::Node(by), outcome: take(outcomes, *unit) });
+                let replies = shares
+                    .iter()
+                    .map(|(unit, by)| PartialReply { about: About::Node(by), outcome: take(outcomes, *unit) });
                 gather(aggregate, replies.collect())
             }
             Self::Parts { gather: aggregate, layout, writes, shares } => {
                 let is_done = |share: &Share| Fate::of(&outcomes[share.unit]) == Fate::Done;
                 let has_failed = writes && !shares.iter().all(is_done);
                 let partial = has_failed.then(|| partial(&shares, outcomes, layout));
-                let replies = shares
-                    .iter()
-                    .map(|Share { unit, keys }| Reply { about: About::Keys(keys), outcome: take(outcomes, *unit) });
+                let replies = shares.iter().map(|Share { unit, keys }| PartialReply {
+                    about: About::Keys(keys),
+                    outcome: take(outcomes, *unit),
+                });
                 let result = gather(aggregate, replies.collect());
                 match partial {
                     Some(partial) => explained(&partial, result),

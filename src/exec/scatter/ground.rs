@@ -43,13 +43,13 @@ pub(super) const KEYS: Layout = Layout { first: 1, step: 1, trailing: 0 };
 pub(super) const PAIRS: Layout = Layout { first: 1, step: 2, trailing: 0 };
 
 /// Commands that a node has been sent: its number, and the words.
-type Said = Arc<Mutex<Vec<(usize, String)>>>;
+type SentCommands = Arc<Mutex<Vec<(usize, String)>>>;
 
 pub(in crate::exec) struct Ground {
     pub(in crate::exec) core: Core,
     pub(super) cluster: Arc<Cluster>,
     pub(super) nodes: Vec<Arc<Node>>,
-    said: Said,
+    said: SentCommands,
 }
 
 /// What the node of this number is called.
@@ -84,7 +84,7 @@ impl Ground {
         answer: impl Fn(usize, &str) -> String + Send + Sync + 'static,
     ) -> Self {
         let (setup, shared) = setup(most);
-        let (said, answer): (Said, Arc<_>) = (Arc::default(), Arc::new(answer));
+        let (said, answer): (SentCommands, Arc<_>) = (Arc::default(), Arc::new(answer));
         let node = |number: usize| {
             let (near, far) = duplex(1 << 16);
             let (said, answer) = (Arc::clone(&said), Arc::clone(&answer));

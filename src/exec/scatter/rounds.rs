@@ -205,7 +205,9 @@ impl<'a> Rounds<'a> {
             };
             for (Pending { unit, .. }, outcome) in group.pending.iter().zip(values) {
                 // A command alone has followed its redirects already.
-                if is_part && let Some(redirect) = self.refusal(&units[*unit], &group.node, group.asking, &outcome) {
+                if is_part
+                    && let Some(redirect) = self.to_send_again(&units[*unit], &group.node, group.asking, &outcome)
+                {
                     let way = self.redirects.heed(&redirect, link);
                     refused.push((Pending { unit: *unit, way }, redirect));
                 }
@@ -225,7 +227,13 @@ impl<'a> Rounds<'a> {
 
     /// Why a unit of several is to be sent again, if it is: its node has refused it, or it was sent to none. In either
     /// case it has not run.
-    fn refusal(&self, unit: &Unit<'_>, node: &Node, asking: bool, outcome: &RedisResult<Value>) -> Option<Redirect> {
+    fn to_send_again(
+        &self,
+        unit: &Unit<'_>,
+        node: &Node,
+        asking: bool,
+        outcome: &RedisResult<Value>,
+    ) -> Option<Redirect> {
         let error = match outcome {
             Ok(Value::ServerError(error)) => error,
             // The node's cursor means nothing to another one.

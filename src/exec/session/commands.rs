@@ -2,7 +2,7 @@
 
 use super::{
     Session,
-    step::{Reply, Step},
+    step::{ReplyMode, Step},
 };
 use crate::{
     cluster::redirect::explain_moved,
@@ -35,11 +35,11 @@ impl Session {
         let step = Step::of(what, cmd).inspect_err(|_| core.admission.note_refused())?;
         if let Step::Reply(replies) = step {
             self.replies = replies;
-            return Ok(if replies == Reply::On { Value::Okay } else { Value::Nil });
+            return Ok(if replies == ReplyMode::On { Value::Okay } else { Value::Nil });
         }
-        let is_quiet = self.replies != Reply::On || cmd.is_no_response();
-        if self.replies == Reply::SkipNext {
-            self.replies = Reply::On;
+        let is_quiet = self.replies != ReplyMode::On || cmd.is_no_response();
+        if self.replies == ReplyMode::SkipNext {
+            self.replies = ReplyMode::On;
         }
         self.check_in_multi([(cmd, step)]).map_err(|error| failed(core, error))?;
         self.prepare(core, step == Step::Watch || step == Step::Multi || step == Step::ForNext).await?;

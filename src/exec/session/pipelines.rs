@@ -2,7 +2,7 @@
 
 use super::{
     Session,
-    step::{Reply, Step},
+    step::{ReplyMode, Step},
 };
 use crate::{
     command::{Operation, guard},
@@ -39,9 +39,9 @@ impl Session {
     ) -> RedisResult<Vec<Value>> {
         let is_transaction = pipeline.is_transaction();
         let steps = Step::of_pipeline(pipeline, self.state.in_multi).inspect_err(|_| core.admission.note_refused())?;
-        let is_quiet = self.replies != Reply::On;
-        if self.replies == Reply::SkipNext {
-            self.replies = Reply::On;
+        let is_quiet = self.replies != ReplyMode::On;
+        if self.replies == ReplyMode::SkipNext {
+            self.replies = ReplyMode::On;
         }
         let is_plain = is_transaction || steps.iter().all(|step| *step == Step::Plain);
         let wanted = if is_plain { kept } else { (0, pipeline.len()) };

@@ -10,7 +10,7 @@ use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult};
 /// Which replies the caller wants (`CLIENT REPLY`). That is kept on this side, where replies are read and dropped: so
 /// none is ever taken for another one's, and an `AUTH` between the commands has its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum ReplyMode {
     On,
     Off,
     /// All but that of the next command.
@@ -31,7 +31,7 @@ pub(super) enum Step {
     Unwatch,
     /// The number of the database; none if that cannot be read.
     Select(Option<i64>),
-    Reply(Reply),
+    Reply(ReplyMode),
     /// The next command is served differently.
     ForNext,
     /// Something that is undone only by the connection's end.
@@ -102,13 +102,13 @@ fn word(cmd: &Cmd, at: usize) -> Option<&str> {
     }
 }
 
-fn reply(cmd: &Cmd) -> RedisResult<Reply> {
+fn reply(cmd: &Cmd) -> RedisResult<ReplyMode> {
     let mode = word(cmd, 2).unwrap_or_default();
     let is = |name: &str| mode.eq_ignore_ascii_case(name);
     match () {
-        () if is("ON") => Ok(Reply::On),
-        () if is("OFF") => Ok(Reply::Off),
-        () if is("SKIP") => Ok(Reply::SkipNext),
+        () if is("ON") => Ok(ReplyMode::On),
+        () if is("OFF") => Ok(ReplyMode::Off),
+        () if is("SKIP") => Ok(ReplyMode::SkipNext),
         () => Err((ErrorKind::Client, "command refused", "CLIENT REPLY takes ON, OFF or SKIP".to_owned()).into()),
     }
 }

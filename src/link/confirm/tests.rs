@@ -1,7 +1,7 @@
 use super::{from_resp2, is_confirmation};
 use crate::link::{
     push::{PushReceiver, Pushes},
-    reply::{Outcome, Reply},
+    reply::{Outcome, PendingReply},
     wire::{
         Wire, WireContext,
         tests::{answered, context, send, wire},
@@ -23,7 +23,7 @@ impl PushReceiver for Received {
 }
 
 /// Queues a command about subscriptions, and reads it at the other end.
-async fn subscription(wire: &Wire, far: &mut DuplexStream, line: &str, kind: PushKind) -> Reply {
+async fn subscription(wire: &Wire, far: &mut DuplexStream, line: &str, kind: PushKind) -> PendingReply {
     let mut words = line.split(' ');
     let mut cmd: Cmd = redis::cmd(words.next().unwrap());
     words.for_each(|word| _ = cmd.arg(word));
@@ -40,7 +40,7 @@ fn array(kind: &str, channel: &str) -> String {
     push(kind, channel).replace('>', "*")
 }
 
-fn is_waiting(reply: &mut Reply) -> bool {
+fn is_waiting(reply: &mut PendingReply) -> bool {
     use futures_util::FutureExt;
     reply.now_or_never().is_none()
 }

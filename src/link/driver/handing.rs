@@ -1,11 +1,11 @@
-//! How callers learn of the end of their requests: first everything is as they will find it, then they are told.
+//! How callers learn of the end of their requests: first all counts and permits are right, then they are told.
 
 use super::Driver;
 use crate::{
     admission::Permit,
     link::{
         entry::Entry,
-        reply::{Answer, Outcome},
+        reply::{Completion, Outcome},
     },
 };
 use std::task::Waker;
@@ -16,21 +16,21 @@ impl<S> Driver<S> {
     #[expect(clippy::inline_always, reason = "what it is given is large, and is moved once more with each call")]
     #[inline(always)]
     pub(super) fn tell(&mut self, entry: Entry, outcome: Outcome, large: bool) {
-        let Entry { slot, deadline, .. } = entry;
-        if let Some(slot) = slot {
+        let Entry { cell, deadline, .. } = entry;
+        if let Some(cell) = cell {
             let deadline = deadline.unwrap_or_else(Instant::now);
-            self.answers.push((slot, Answer { outcome, large, deadline }));
+            self.answers.push((cell, Completion { outcome, large, deadline }));
         }
     }
 
     /// Gives back the permits of what is through, and only then tells the callers: their next commands find room.
     pub(super) fn hand_over(&mut self) {
         self.queue.left(std::mem::take(&mut self.through));
-        for (slot, answer) in self.answers.drain(..) {
-            if let Some(waker) = slot.fill(answer) {
+        for (cell, answer) in self.answers.drain(..) {
+            if let Some(waker) = cell.fill(answer) {
                 self.wakers.push(waker);
             }
-            self.outstanding.spent.push_back(slot);
+            self.outstanding.spent.push_back(cell);
         }
     }
 
@@ -51,10 +51,9 @@ impl<S> Driver<S> {
         self.tell(entry, outcome, false);
     }
 
-    /// The permit of a command that goes over another link, and takes it along: others would have taken it
-    /// before.
+    /// The permit of a command that will go over another link, which keeps it: otherwise others might take it first.
     fn place_of(&mut self, entry: &Entry) -> Option<Permit> {
-        if !entry.permitted || entry.slot.is_none() {
+        if !entry.permitted || entry.cell.is_none() {
             return None;
         }
         self.through.permits = self.through.permits.checked_sub(1)?;
@@ -69,7 +68,7 @@ impl<S> Drop for Driver<S> {
         for entry in &entries {
             self.through.add(entry);
         }
-        // Those of them that end when they are written have their callers here.
+        // The cells of those that end when they are written are here.
         let quiet = std::mem::take(&mut self.quiet);
         let usual = Instant::now() + self.patience;
         for mut entry in entries.into_iter().chain(quiet) {

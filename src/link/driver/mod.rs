@@ -16,7 +16,7 @@ use super::{
     liveness::Liveness,
     push::Source,
     queue::{LARGEST_IDLE_BUFFER, Queue},
-    reply::{Answer, Expect, Outcome, Slot},
+    reply::{Completion, Expect, Outcome, ReplyCell},
     wire::WireContext,
 };
 use crate::{admission::Admission, resp::scan::Scan};
@@ -74,7 +74,7 @@ pub(super) struct Driver<S> {
     broken: Option<Reason>,
     /// Requests that are through, and the answers for their callers, who are told of them in that order.
     through: Through,
-    answers: Vec<(Arc<Slot>, Answer)>,
+    answers: Vec<(Arc<ReplyCell>, Completion)>,
     wakers: Vec<Waker>,
     /// How long a request may take that comes without a deadline.
     patience: Duration,
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(())
     }
 
-    /// What came has let on what waited for it: sends that. True if there may be `more` to read.
+    /// A reply has come that requests had to wait for (see `fence`): sends these. True if there may be `more` to read.
     #[cold]
     fn send_behind_fence(&mut self, now: Instant, cx: &mut Context<'_>, more: bool) -> Result<bool, Reason> {
         self.send_or_break(now, cx);
@@ -216,8 +216,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             self.fences.see(entry);
             if entry.quiet {
-                let slot = entry.slot.take();
-                self.quiet.push(Entry { slot, expect: Expect::One, ..*entry });
+                let cell = entry.cell.take();
+                self.quiet.push(Entry { cell, expect: Expect::One, ..*entry });
             }
         }
         self.watch_for(earliest, now);

@@ -8,7 +8,7 @@ use crate::{
     },
     observe::trace::target,
     resp::{
-        claims::Claims,
+        claims::LinkClaims,
         line::{Garbage, Stop},
         parse::parse_with_claims,
         scan::Scan,
@@ -25,23 +25,23 @@ use tokio::{
     task::coop,
 };
 
-/// Requests that are completed before their callers are let run, at most: so the server has something to do while the
-/// next ones are completed. With all of them at once, client and server would wait for each other by turns.
+/// The most requests that are completed before their callers are let run: so the server has something to do while the
+/// next ones are completed. With all of them at once, client and server would wait for each other in turns.
 const SHARE: usize = 64;
 
-/// At least; between the two it is a quarter of the requests in flight. So 16 tasks have their replies in halves. With
-/// shares of `SHARE` they had all of them at once, and the server nothing to do until all had sent again. In halves
-/// they did 1.1 times as many `GET`s of 64 bytes, 1.2 times as many `SET`s of 1 KiB and 1.6 times as many pipelines of
-/// ten, and 64 tasks 1.9 times as many `GET`s, on two cores shared with the server (`make bench-peers QUICK="--quick
-/// --workloads get,set,pipeline --runtimes ct --tasks 16"`). It costs more, smaller writes: a `GET` took 1.15 times the
-/// CPU time, and where client and server are kept on one core, there were fewer. On a cluster, whose other nodes have
-/// something to do meanwhile, 256 tasks did 0.7 times as many `GET`s with such shares (`--cluster 3`): there it is
-/// `SHARE`.
+/// The fewest; between the two it is a quarter of the requests in flight, so that 16 tasks get their replies in halves.
+/// With shares of `SHARE` they got all of them at once, and the server had nothing to do until all had sent again. In
+/// halves they did 1.1 times as many `GET`s of 64 bytes, 1.2 times as many `SET`s of 1 KiB and 1.6 times as many
+/// pipelines of ten, and 64 tasks 1.9 times as many `GET`s, on two cores shared with the server (`make bench-peers
+/// QUICK="--quick --workloads get,set,pipeline --runtimes ct --tasks 16"`). It costs more, smaller writes: a `GET` took
+/// 1.15 times the CPU time, and where client and server are kept on one core, there were fewer. On a cluster, whose
+/// other nodes have something to do meanwhile, 256 tasks did 0.7 times as many `GET`s with such shares (`--cluster 3`):
+/// there it is `SHARE`.
 const SMALLEST_SHARE: usize = 8;
 
-/// The same on many threads: few enough for the driver's own thread to be through with their callers before another one
-/// has woken up to take half of them away. On two cores shared with the server, 256 tasks did 1.15 to 1.25 as much as
-/// with `SHARE`; other numbers of cores were not measured
+/// How many are completed in one go on many threads: few enough for the driver's own thread to be through with their
+/// callers before another one has woken up to take half of them away. On two cores shared with the server, 256 tasks
+/// did 1.15 to 1.25 times as much as with `SHARE`; other numbers of cores were not measured
 /// (`make bench-peers QUICK="--quick --runtimes mt --tasks 256"`).
 const SHARE_OF_MANY: usize = 32;
 
@@ -62,7 +62,7 @@ fn is_garbage(pool: &str, problem: &'static str) -> Reason {
 
 /// One reply that has come, or a push.
 struct Came {
-    /// None if the frame is sound and what it holds is not.
+    /// The problem, if the frame is sound and what it holds cannot be read.
     value: Result<Value, Problem>,
     len: usize,
     is_push: bool,
@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
         let mut came = 0;
         loop {
-            // At most turns the first look finds nothing: there is nobody to be told then.
+            // At the first look of most turns there is nothing.
             if !self.inbox.bytes().is_empty() {
                 let more = self.replies();
                 self.wake();
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match self.inbox.fill(Pin::new(&mut self.stream), cx) {
                 Poll::Pending if coop::has_budget_remaining() => return Ok(false),
                 Poll::Pending => {
-                    // It is the task's turn that is over, whatever the stream has.
+                    // The task has used up its budget; the stream may have more.
                     cx.waker().wake_by_ref();
                     return Ok(true);
                 }
@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Err(Garbage(problem)) => return Err(is_garbage(&self.pool, problem)),
             }
         }
-        let mut claims = Claims::default();
+        let mut claims = LinkClaims::default();
         let parsed = parse_with_claims(bytes, &mut claims);
         if !claims.is_empty() && self.liveness.claim(claims) {
             self.keeper.notify_one();
@@ -198,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(true)
     }
 
-    /// Gives a reply to the first request that waits for one: what it passes by has only confirmations to wait for.
+    /// Gives a reply to the first request that waits for one: those before it wait for confirmations only.
     #[cold]
     fn complete_behind(&mut self, value: Result<Value, Problem>) -> Result<bool, Reason> {
         let at = self.outstanding.entries.iter().position(|entry| matches!(entry.expect, Expect::One));

@@ -7,7 +7,7 @@ use crate::{
     admission::Admission,
     link::{
         condition::{Access, Condition},
-        reply::{Outcome, Reply},
+        reply::{Outcome, PendingReply},
         wire::{
             Wire,
             tests::{SECOND, answered, context_with, expect, get, packed, wire},
@@ -266,7 +266,7 @@ async fn doubted(wire: &Wire, limit: Duration) -> Option<Duration> {
     Some(begin.elapsed())
 }
 
-async fn asked(wire: &Wire, far: &mut DuplexStream) -> Reply {
+async fn asked(wire: &Wire, far: &mut DuplexStream) -> PendingReply {
     let reply = get(wire, "a");
     expect(far, &["a"]).await;
     reply

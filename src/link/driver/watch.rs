@@ -3,7 +3,7 @@
 use super::Driver;
 use crate::link::{
     entry::Entry,
-    reply::{Answer, Outcome},
+    reply::{Completion, Outcome},
 };
 use std::{task::Context, time::Duration};
 use tokio::{
@@ -51,15 +51,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn expire(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         for entry in self.outstanding.entries.iter_mut().chain(&mut self.quiet) {
-            let Some(deadline) = entry.deadline.filter(|_| entry.slot.is_some()) else {
+            let Some(deadline) = entry.deadline.filter(|_| entry.cell.is_some()) else {
                 continue;
             };
             if deadline > now {
                 next = Some(next.map_or(deadline, |at| at.min(deadline)));
-            } else if let Some(slot) = entry.slot.take() {
+            } else if let Some(cell) = entry.cell.take() {
                 let is_question = entry.expect.is_question();
                 let outcome = if is_question { Outcome::TimedOutHeldBack } else { Outcome::TimedOut };
-                self.wakers.extend(slot.fill(Answer { outcome, large: false, deadline }));
+                self.wakers.extend(cell.fill(Completion { outcome, large: false, deadline }));
             }
         }
         self.wake();

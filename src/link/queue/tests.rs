@@ -1,7 +1,7 @@
 use super::{
     super::{
-        reply::{Answer, Expect, Outcome, Slot},
-        spare::SPARE_SLOTS,
+        reply::{Completion, Expect, Outcome, ReplyCell},
+        spare::SPARE_CELLS,
     },
     *,
 };
@@ -13,7 +13,7 @@ fn queue() -> Queue {
     Queue::new(Admission::new(usize::MAX))
 }
 
-fn push(queue: &Queue, access: Access, text: &str) -> Option<Reply> {
+fn push(queue: &Queue, access: Access, text: &str) -> Option<PendingReply> {
     let request = NewRequest { deadline: None, expect: Expect::One, quiet: false, alone: false };
     let (reply, len) = queue.push(access, request, |bytes| bytes.extend_from_slice(text.as_bytes()))?;
     assert_eq!(len, text.len());
@@ -29,9 +29,9 @@ fn answer(queue: &Queue, outstanding: &mut Outstanding, count: usize) {
     let mut through = Through::default();
     for entry in outstanding.entries.drain(..count) {
         through.add(&entry);
-        let slot = entry.slot.expect("somebody waits for it");
-        _ = slot.fill(Answer { outcome: Outcome::Written, large: false, deadline: Instant::now() });
-        outstanding.spent.push_back(slot);
+        let cell = entry.cell.expect("somebody waits for it");
+        _ = cell.fill(Completion { outcome: Outcome::Written, large: false, deadline: Instant::now() });
+        outstanding.spent.push_back(cell);
     }
     queue.left(through);
 }
@@ -172,7 +172,7 @@ async fn who_waits_is_woken_when_what_he_waits_for_is_answered() {
     assert_eq!(queue.departures.awaited(), 0);
 }
 
-/// The woken one must not find what he was woken for undone.
+/// The end of one of the link's own requests wakes nobody.
 #[test]
 fn only_departures_of_commands_ring() {
     let queue = queue();
@@ -217,16 +217,16 @@ fn slots_are_used_again_when_their_callers_are_through_with_them() {
 fn no_more_slots_are_kept_than_may_be_of_use() {
     let queue = queue();
     let mut outstanding = Outstanding::default();
-    let slot = || Arc::new(Slot::default());
-    outstanding.spent = (0..SPARE_SLOTS + 10).map(|_| slot()).collect();
+    let cell = || Arc::new(ReplyCell::default());
+    outstanding.spent = (0..SPARE_CELLS + 10).map(|_| cell()).collect();
     take(&queue, &mut outstanding, false);
-    assert_eq!((outstanding.spent.len(), lock(&queue.inner).spare.len()), (0, SPARE_SLOTS));
+    assert_eq!((outstanding.spent.len(), lock(&queue.inner).spare.len()), (0, SPARE_CELLS));
     // Nor are more looked at than that behind one whose caller sleeps.
-    let held = slot();
-    outstanding.spent = std::iter::once(Arc::clone(&held)).chain((0..SPARE_SLOTS).map(|_| slot())).collect();
+    let held = cell();
+    outstanding.spent = std::iter::once(Arc::clone(&held)).chain((0..SPARE_CELLS).map(|_| cell())).collect();
     take(&queue, &mut outstanding, false);
     assert_eq!(outstanding.spent.len(), 0, "its caller has it alone now");
-    outstanding.spent = std::iter::once(Arc::clone(&held)).chain((1..SPARE_SLOTS).map(|_| slot())).collect();
+    outstanding.spent = std::iter::once(Arc::clone(&held)).chain((1..SPARE_CELLS).map(|_| cell())).collect();
     take(&queue, &mut outstanding, false);
-    assert_eq!(outstanding.spent.len(), SPARE_SLOTS, "those behind it hardly will have run");
+    assert_eq!(outstanding.spent.len(), SPARE_CELLS, "those behind it hardly will have run");
 }

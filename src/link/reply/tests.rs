@@ -1,33 +1,33 @@
 use super::*;
 use futures_util::FutureExt;
 
-fn answer() -> Answer {
-    Answer { outcome: Outcome::Written, large: false, deadline: Instant::now() }
+fn answer() -> Completion {
+    Completion { outcome: Outcome::Written, large: false, deadline: Instant::now() }
 }
 
 #[test]
 fn a_slot_wakes_whoever_looked_last_and_gives_its_answer_once() {
-    let slot = Arc::new(Slot::default());
-    let mut reply = Reply(Arc::clone(&slot));
+    let cell = Arc::new(ReplyCell::default());
+    let mut reply = PendingReply(Arc::clone(&cell));
     assert!((&mut reply).now_or_never().is_none());
     let waker = futures_util::task::noop_waker();
     assert!(Pin::new(&mut reply).poll(&mut Context::from_waker(&waker)).is_pending());
-    assert!(slot.fill(answer()).expect("somebody waits").will_wake(&waker));
-    assert!(matches!((&mut reply).now_or_never(), Some(Answer { outcome: Outcome::Written, .. })));
+    assert!(cell.fill(answer()).expect("somebody waits").will_wake(&waker));
+    assert!(matches!((&mut reply).now_or_never(), Some(Completion { outcome: Outcome::Written, .. })));
     assert!((&mut reply).now_or_never().is_none(), "it has been taken");
-    let slot = Slot::default();
-    assert!(slot.fill(answer()).is_none(), "nobody has looked yet");
+    let cell = ReplyCell::default();
+    assert!(cell.fill(answer()).is_none(), "nobody has looked yet");
 }
 
 #[test]
 fn a_slot_is_used_again_when_nobody_else_has_it() {
-    let mut slot = Arc::new(Slot::default());
-    let reply = Reply(Arc::clone(&slot));
-    _ = slot.fill(answer());
-    assert!(!Slot::reset(&mut slot));
+    let mut cell = Arc::new(ReplyCell::default());
+    let reply = PendingReply(Arc::clone(&cell));
+    _ = cell.fill(answer());
+    assert!(!ReplyCell::reset(&mut cell));
     drop(reply);
-    assert!(Slot::reset(&mut slot));
-    assert!(Reply(slot).now_or_never().is_none(), "the answer of the one before is gone");
+    assert!(ReplyCell::reset(&mut cell));
+    assert!(PendingReply(cell).now_or_never().is_none(), "the answer of the one before is gone");
 }
 
 /// What comes of these replies, of which `?` is one that cannot be read, and how many bytes they are together.

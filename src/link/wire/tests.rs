@@ -38,15 +38,15 @@ pub(in crate::link) fn context_with(admission: Arc<Admission>, record: usize) ->
     }
 }
 
-pub(in crate::link) fn get(wire: &Wire, key: &str) -> Reply {
+pub(in crate::link) fn get(wire: &Wire, key: &str) -> PendingReply {
     send(wire, redis::cmd("GET").arg(key))
 }
 
-pub(in crate::link) fn send(wire: &Wire, cmd: &Cmd) -> Reply {
+pub(in crate::link) fn send(wire: &Wire, cmd: &Cmd) -> PendingReply {
     wire.command(Access::Open, cmd, None, false).expect("the link is open").0
 }
 
-pub(in crate::link) async fn answered(reply: Reply) -> Value {
+pub(in crate::link) async fn answered(reply: PendingReply) -> Value {
     match timeout(10 * SECOND, reply).await.expect("an outcome").outcome {
         Outcome::Answered(value) => value,
         other => panic!("{other:?}"),
@@ -321,7 +321,7 @@ async fn dropping_the_wire_ends_every_request() {
     }
 }
 
-/// As TLS does: an error swallows the count of what had gone before it in the same call.
+/// As with TLS: a write that fails does not tell how much had gone before in the same call.
 struct Breaks {
     left: usize,
     gone: Arc<std::sync::Mutex<Vec<u8>>>,

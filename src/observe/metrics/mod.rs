@@ -203,7 +203,8 @@ fn labels(host: &str, port: u16, pool: Arc<str>) -> Vec<Label> {
 /// Where the figures of one connection manager go.
 struct Series {
     gauges: Vec<(Gauge, Read<f64>)>,
-    /// With what has been counted so far: several managers, one after the other, may count there.
+    /// Each with the total that has been passed on: only what comes on top is added, as the recorder may go on counting
+    /// from an earlier manager of the same name.
     counters: Vec<(Counter, Read<u64>, u64)>,
     most: Gauge,
     nodes: Nodes,
@@ -249,7 +250,7 @@ impl Series {
         for (counter, read, before) in &mut self.counters {
             let total = read(stats);
             counter.increment(total.saturating_sub(*before));
-            // A cache that is just going is in no sum for a moment.
+            // While a cache is being dropped, it is in no sum for a moment, and the total is smaller.
             *before = total.max(*before);
         }
     }

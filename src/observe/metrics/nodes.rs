@@ -7,7 +7,7 @@ use std::collections::HashMap;
 const LINKS: &str = "entra_redis.node.links";
 const IN_FLIGHT: &str = "entra_redis.node.in_flight";
 
-/// What a series of a node is told by.
+/// The label that names the node.
 const NODE: &str = "entra_redis.node";
 
 pub(super) struct Nodes {

@@ -55,7 +55,7 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    /// For nobody who looks.
+    /// Without labels, for tests and benches.
     #[cfg(any(test, feature = "bench-api"))]
     pub(crate) fn unlabelled() -> Self {
         Self::new(Vec::new())

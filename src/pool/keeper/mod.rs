@@ -227,7 +227,7 @@ impl Keeper {
         {
             self.rotate(index, link, current, counts);
         } else if let Some(standby) = self.seats[index].standby.take() {
-            standby.retire("stand-in not needed any more");
+            standby.retire("standby not needed any more");
             self.take_out(std::iter::once(&standby));
             self.shared.journal.record(Event::LinkRetired { node: self.node(), link: standby.id() });
             self.let_go(standby, None, false);

@@ -41,11 +41,11 @@ impl Keeper {
         LONGEST_MARGIN.min(current.token.lifetime() / 10)
     }
 
-    /// How long a lone link with this much life left waits for its stand-in.
+    /// How long a lone link with this much life left waits for its standby.
     fn patience(&self, current: &Current, old_life: Duration) -> Duration {
         let for_auth = self.shared.options.auth_timeout.min(current.token.lifetime() / 10);
         let early = old_life.saturating_sub(Self::margin(current) + for_auth);
-        // Late in a token's life, what is left is shared between the stand-in and the AUTH, which gets twice what one
+        // Late in a token's life, what is left is shared between the standby and the AUTH, which gets twice what one
         // takes.
         early.max((old_life / 2).min(old_life.saturating_sub(self.slowest_auth() * 2)))
     }

@@ -105,7 +105,7 @@ async fn a_link_that_leaves_is_found_at_every_moment() {
     keeper.seats[0].standby = Some(standby);
     keeper.publish();
     let found = is_found(&mut keeper, 2, Keeper::reconcile);
-    assert_eq!(found, [true], "the stand-in");
+    assert_eq!(found, [true], "the standby");
     first.retire("a test");
     let found = is_found(&mut keeper, 1, Keeper::tidy);
     assert_eq!(found, [true], "the link");
@@ -122,7 +122,7 @@ async fn a_link_is_looked_after_while_it_waits_for_its_auth() {
     keeper.publish();
     keeper.reconcile();
     let seat = &keeper.seats[0];
-    assert_eq!((seat.opens_standby, seat.task), (true, Task::None), "a lone link waits for its stand-in");
+    assert_eq!((seat.opens_standby, seat.task), (true, Task::None), "a lone link waits for its standby");
     link.suspect();
     keeper.reconcile();
     assert_eq!(keeper.seats[0].task, Task::Check, "while that is being opened");

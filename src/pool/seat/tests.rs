@@ -175,7 +175,7 @@ async fn what_failed_with_one_token_is_tried_at_once_with_the_next() {
     assert_eq!((seat.reauth_after, seat.alone_after), (now, now + HOUR));
     assert!(!seat.reauth_failed_before());
     seat.reauth_failed();
-    assert!(seat.reauth_after <= now + SECOND / 10, "delays begin anew");
+    assert!(seat.reauth_after <= now + SECOND / 10, "delays begin again");
 }
 
 #[tokio::test(start_paused = true)]

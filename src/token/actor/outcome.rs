@@ -43,7 +43,7 @@ impl TokenActor {
             self.journal.record(Event::TokenUnchanged { next_refresh });
             let has_died = |current: &Arc<Current>| !current.token.is_usable();
             if self.announced() || self.current.as_ref().is_some_and(has_died) {
-                // Its issuer vouches for it once more: it died by our clock alone.
+                // Its issuer has given it out again, so that it is good: it has expired by our clock only.
                 self.publish(token, self.generation(), username);
             }
             return Ok(());
@@ -74,7 +74,7 @@ impl TokenActor {
         })
     }
 
-    /// `stalled`: this process did not run meanwhile, so that nobody knows whose fault it is.
+    /// `stalled`: this process did not run meanwhile, so that the failure may not be the identity provider's.
     pub(super) fn note_failure(&mut self, error: Error, stalled: bool) {
         self.failures = self.failures.saturating_add(1);
         let backoff = self.backoff.next_delay();
@@ -109,20 +109,21 @@ impl TokenActor {
         }
     }
 
-    /// Whether everybody knows that there is no valid token.
+    /// Whether everybody has been told that there is no valid token.
     fn announced(&self) -> bool {
         matches!(*self.state.borrow(), State::Dead(..))
     }
 
-    /// When the token in use expires whose renewal has failed, unless everybody knows that.
+    /// When the token in use expires, if its renewal has failed and nobody has been told.
     ///
-    /// One whose renewal has not failed is late at its expiry, and whoever needs one waits for the next one.
+    /// If its renewal has not failed, the next token is only late: whoever needs one waits for it.
     pub(super) fn expiry_to_announce(&self) -> Option<Instant> {
         let current = self.current.as_ref()?;
         (self.last_error.is_some() && !self.announced()).then(|| current.token.usable_until())
     }
 
-    /// Errors are nobody's business while the token in use is good; from its expiry on they are everybody's.
+    /// Tells everybody that there is no valid token, once the token in use has expired and its renewal has failed.
+    /// Until then errors are kept back.
     pub(super) fn announce_expiry(&mut self) {
         if self.expiry_to_announce().is_some_and(|end| end <= Instant::now())
             && let Some(error) = self.last_error.clone()

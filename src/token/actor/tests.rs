@@ -234,7 +234,7 @@ async fn the_loop_goes_on_after_the_attempts_are_spent() {
     assert_eq!(generation(&tokens), Some(1));
     assert!(tokens.dead().is_none(), "errors are nobody's business while the token is good");
     assert!(journal.last_token_error().is_some());
-    // The token dies: now the error is everybody's.
+    // The token expires: now everybody gets the error.
     sleep(11 * MINUTE).await;
     assert_eq!(generation(&tokens), None);
     assert!(tokens.dead().unwrap().to_string().contains("scripted failure"));
@@ -309,7 +309,7 @@ async fn a_token_that_is_late_is_waited_for_until_its_renewal_fails() {
     assert_eq!(generation(&tokens), Some(2));
 }
 
-/// Failures from before a standstill say nothing of what is to be had after it.
+/// A failure from before a standstill does not mean that there is no token to be had after it.
 #[tokio::test(start_paused = true)]
 async fn after_a_standstill_only_a_new_failure_counts() {
     let after = async |next: Act| {

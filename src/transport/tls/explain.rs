@@ -5,7 +5,7 @@ use std::io;
 
 const SPEAKS_TLS: &str = "does this port speak TLS?";
 pub(crate) const CLOCK: &str = "the server's certificate is out of date, or this machine's clock is wrong";
-const ISSUE_ANEW: &str = "the server's certificate must be issued anew";
+const ISSUE_AGAIN: &str = "the server's certificate must be issued again";
 const CLIENT_CERTIFICATE: &str = "set `Tls::client_cert_file` and `Tls::client_key_file` to a certificate that the \
                                   server trusts, and its key";
 const OLD_SERVER: &str = "the server must speak TLS 1.2 or 1.3, with a cipher suite of today";
@@ -62,7 +62,7 @@ fn certificate(problem: &Certificate) -> (Option<String>, &'static str) {
     let hint = match problem {
         Certificate::NotValidForNameContext { presented, .. } if presented.is_empty() => {
             "the certificate has no subject alternative name, and the common name counts for nothing: it must be \
-             issued anew with one (`subjectAltName`)"
+             issued again with one (`subjectAltName`)"
         }
         Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
             "the certificate is for another name: set `Tls::server_name` if that is intended"
@@ -114,16 +114,16 @@ fn rare(problem: &Certificate) -> (Option<String>, &'static str) {
             let what = "invalid peer certificate: it is signed in a way that counts as unsafe, or with such a key";
             return (Some(what.to_owned()), UNSAFE);
         }
-        _ => return (Some(format!("invalid peer certificate: {problem}")), ISSUE_ANEW),
+        _ => return (Some(format!("invalid peer certificate: {problem}")), ISSUE_AGAIN),
     };
-    (Some(format!("invalid peer certificate: {what}")), ISSUE_ANEW)
+    (Some(format!("invalid peer certificate: {what}")), ISSUE_AGAIN)
 }
 
-const OTHER_CA: &str = "a CA that was made anew under the same name is another one: set `Tls::ca_file` to the one that \
+const OTHER_CA: &str = "a new CA under the same name is another one: set `Tls::ca_file` to the one that \
                         signed the server's certificate";
-const WRONG_PURPOSE: &str = "the certificate is not for servers: it must be issued anew, with `serverAuth` among its \
+const WRONG_PURPOSE: &str = "the certificate is not for servers: it must be issued again, with `serverAuth` among its \
                              extended key usages, or without any";
-const UNSAFE: &str = "the certificate must be issued anew: with SHA-256 or better, and a key of ECDSA or of RSA with \
+const UNSAFE: &str = "the certificate must be issued again: with SHA-256 or better, and a key of ECDSA or of RSA with \
                       2,048 bits or more";
 
 /// Of problems that rustls has no variant for, and passes on as its verifier names them.
@@ -140,16 +140,16 @@ fn verifiers_own(name: &str) -> (Option<String>, &'static str) {
         ),
         "UnsupportedCertVersion" => (
             "it is not of X.509 version 3",
-            "the certificate must be issued anew as version 3, which `openssl x509` makes only with extensions, such \
+            "the certificate must be issued again as version 3, which `openssl x509` makes only with extensions, such \
              as a `subjectAltName`",
         ),
-        "UnsupportedCriticalExtension" => ("it has a critical extension that is unknown here", ISSUE_ANEW),
-        "PathLenConstraintViolated" => ("there are more CAs in its chain than one of them allows", ISSUE_ANEW),
-        "NameConstraintViolation" => ("a CA in its chain may not sign for this name", ISSUE_ANEW),
-        "MaximumPathDepthExceeded" => ("its chain is too long", ISSUE_ANEW),
-        "SignatureAlgorithmMismatch" => ("it says in two ways how it is signed", ISSUE_ANEW),
-        "InvalidSerialNumber" => ("its serial number is none that X.509 allows", ISSUE_ANEW),
-        "CertDistrusted" => ("this machine is told to distrust it", ISSUE_ANEW),
+        "UnsupportedCriticalExtension" => ("it has a critical extension that is unknown here", ISSUE_AGAIN),
+        "PathLenConstraintViolated" => ("there are more CAs in its chain than one of them allows", ISSUE_AGAIN),
+        "NameConstraintViolation" => ("a CA in its chain may not sign for this name", ISSUE_AGAIN),
+        "MaximumPathDepthExceeded" => ("its chain is too long", ISSUE_AGAIN),
+        "SignatureAlgorithmMismatch" => ("it says in two ways how it is signed", ISSUE_AGAIN),
+        "InvalidSerialNumber" => ("its serial number is none that X.509 allows", ISSUE_AGAIN),
+        "CertDistrusted" => ("this machine is told to distrust it", ISSUE_AGAIN),
         // The words of the platform's verifier for a wrong purpose.
         "EmptyEkuExtension" | "certificate had invalid extensions" => {
             return (
@@ -157,7 +157,7 @@ fn verifiers_own(name: &str) -> (Option<String>, &'static str) {
                 WRONG_PURPOSE,
             );
         }
-        _ => return (Some(format!("invalid peer certificate: {name}")), ISSUE_ANEW),
+        _ => return (Some(format!("invalid peer certificate: {name}")), ISSUE_AGAIN),
     };
     // The name can be searched for.
     (Some(format!("invalid peer certificate: {what} ({name})")), hint)

@@ -27,7 +27,7 @@ impl fmt::Debug for Pem {
 }
 
 impl Pem {
-    /// Whom it says to trust.
+    /// The CAs that it says to trust.
     pub(super) fn roots(&self) -> Result<RootCertStore, Error> {
         roots(&self.read("tls.ca")?)
     }

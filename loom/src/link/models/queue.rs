@@ -8,7 +8,7 @@ use crate::{
         condition::{Access, Condition},
         entry::NewRequest,
         queue::Queue,
-        reply::{Expect, Outcome, Reply},
+        reply::{Expect, Outcome, PendingReply},
     },
     models::check,
     sync::Arc,
@@ -39,7 +39,7 @@ impl Link {
     }
 
     /// Queues a command, with its permit.
-    fn push(&self) -> Option<Reply> {
+    fn push(&self) -> Option<PendingReply> {
         assert!(self.admission.try_acquire(), "no permit is free");
         let permit = Permit::acquired(&self.admission);
         let (reply, _) = self.push_as(Access::Open)?;
@@ -47,7 +47,7 @@ impl Link {
         Some(reply)
     }
 
-    fn push_as(&self, access: Access) -> Option<(Reply, usize)> {
+    fn push_as(&self, access: Access) -> Option<(PendingReply, usize)> {
         let deadline = Some(Instant::now());
         let request = NewRequest { deadline, expect: Expect::One, quiet: false, alone: false };
         self.queue.push(access, request, |bytes| bytes.push(b'x'))
@@ -122,7 +122,7 @@ pub fn permits_are_back_before_answers_are_seen() {
     });
 }
 
-/// The slots of two requests, whose callers may be gone, are used for a third one.
+/// The cells of two requests, whose callers may be gone, are used for a third one.
 pub fn a_slot_from_the_queue_has_no_other_ones_answer() {
     check(|| {
         let link = Link::new(3);

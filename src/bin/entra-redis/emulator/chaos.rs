@@ -14,7 +14,7 @@ use std::{
 use tokio::{process::Command, time::sleep};
 
 /// Between the faults of one place.
-const BREATH_MS: [u64; 2] = [500, 4_000];
+const BETWEEN_FAULTS_MS: [u64; 2] = [500, 4_000];
 
 /// How long these last at most.
 const LONGEST_PAUSE_MS: u64 = 1_000;
@@ -76,7 +76,7 @@ impl<'a> Chaos<'a> {
     /// Cuts connections, or lets nothing through for a while.
     async fn connections(&self, mut random: Rng) {
         loop {
-            breath(&mut random).await;
+            until_next_fault(&mut random).await;
             let fronts = self.emulator.redis_fronts();
             let open: Vec<_> = fronts.iter().flat_map(RedisFront::connections).collect();
             let Some(one) = random.choice(&open) else {
@@ -106,7 +106,7 @@ impl<'a> Chaos<'a> {
     async fn server(&self, mut random: Rng) {
         let pids = self.pids().await;
         loop {
-            breath(&mut random).await;
+            until_next_fault(&mut random).await;
             let Some(pid) = random.choice(&pids).copied() else {
                 return;
             };
@@ -139,7 +139,7 @@ impl<'a> Chaos<'a> {
             ("identity_wrong_secret", IdentityFault::WrongSecret),
         ];
         loop {
-            breath(&mut random).await;
+            until_next_fault(&mut random).await;
             let (name, fault) = faults[random.usize(..faults.len())].clone();
             let time = up_to(LONGEST_OUTAGE_MS, &mut random);
             self.note(name, format_args!("for {time:?}"));
@@ -152,7 +152,7 @@ impl<'a> Chaos<'a> {
     /// Takes its time for `AUTH`s, refuses the next one that is sent on a connection in use, or never answers it.
     async fn authentication(&self, mut random: Rng) {
         loop {
-            breath(&mut random).await;
+            until_next_fault(&mut random).await;
             let fronts = self.emulator.redis_fronts();
             let Some(front) = random.choice(&fronts) else {
                 return;
@@ -185,8 +185,8 @@ impl<'a> Chaos<'a> {
     }
 }
 
-async fn breath(random: &mut Rng) {
-    let [shortest, longest] = BREATH_MS;
+async fn until_next_fault(random: &mut Rng) {
+    let [shortest, longest] = BETWEEN_FAULTS_MS;
     sleep(Duration::from_millis(random.u64(shortest..=longest))).await;
 }
 

@@ -125,7 +125,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
     tokio::select! {
         _ = terminal::interrupted() => {}
         () = passed(options.seconds) => {}
-        () = wreak(chaos.as_ref()) => {}
+        () = cause_faults(chaos.as_ref()) => {}
     }
     if let Some(chaos) = &chaos {
         terminal::note(chaos.summary());
@@ -141,7 +141,7 @@ async fn passed(seconds: Option<u64>) {
     }
 }
 
-async fn wreak(chaos: Option<&Chaos<'_>>) {
+async fn cause_faults(chaos: Option<&Chaos<'_>>) {
     match chaos {
         Some(chaos) => chaos.run().await,
         None => pending().await,

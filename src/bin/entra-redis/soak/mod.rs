@@ -17,7 +17,7 @@ mod worker;
 use crate::{failure::Failure, settings, terminal};
 use clap::Args;
 use entra_redis::{Config, EntraRedis, ErrorKind};
-use plan::{BREATH, Plan};
+use plan::{Plan, RETRY_DELAY};
 use progress::Progress;
 use report::End;
 use servers::Servers;
@@ -111,14 +111,14 @@ Figures of the last line, which are always there, and 0 without the option:
   --transactions  transactions: what was committed. wrong_counts: counts and logs that do not agree with that, a fault
   --cached        cached_reads, cache_hits, hit_ratio. stale_reads: older than one that ended before, than what the handle
                   has written, or than max_staleness (1 s), a fault
-first_fault says what the first one was; excused counts what a server that was started anew, or has gone, explains, and
+first_fault says what the first one was; excused counts what a server that was started again, or has gone, explains, and
 first_excused says what the first of that was; workloads names what was run. commands and latencies are those of the plain load, errors those of all.";
 
 /// By then buffers have their sizes: if the process uses more memory later, its memory grows.
 const WARM_UP: Duration = Duration::from_secs(5);
 
 /// How long tasks may take to go once the handle is gone.
-const FAREWELL: Duration = Duration::from_secs(2);
+const TASKS_GONE_WITHIN: Duration = Duration::from_secs(2);
 
 impl Options {
     /// What is run, by the names of the options.
@@ -255,7 +255,7 @@ async fn connect(options: &Options, plan: &Plan) -> Result<EntraRedis, Failure> 
             Err(error) if !plan.chaos || limit.has_passed() || error.kind() == ErrorKind::Configuration => {
                 return Err(error.into());
             }
-            Err(_) => sleep(10 * BREATH).await,
+            Err(_) => sleep(10 * RETRY_DELAY).await,
         }
     }
 }
@@ -263,7 +263,7 @@ async fn connect(options: &Options, plan: &Plan) -> Result<EntraRedis, Failure> 
 /// Tasks that are still there a moment after everything has ended.
 async fn tasks_left() -> usize {
     let metrics = Handle::current().metrics();
-    let limit = Instant::now() + FAREWELL;
+    let limit = Instant::now() + TASKS_GONE_WITHIN;
     while metrics.num_alive_tasks() > 0 && Instant::now() < limit {
         sleep(Duration::from_millis(10)).await;
     }

@@ -9,10 +9,10 @@ use std::{
 use tokio::{sync::watch, time::sleep};
 
 /// Keys vanish by themselves after a run, but not within one.
-const AFTERLIFE_SECONDS: u64 = 600;
+const KEPT_SECONDS: u64 = 600;
 
 /// After an error a task waits for so long: with no token, commands fail at once, and it would use a whole core.
-pub(super) const BREATH: Duration = Duration::from_millis(10);
+pub(super) const RETRY_DELAY: Duration = Duration::from_millis(10);
 
 pub(super) struct Plan {
     pub(super) tally: Tally,
@@ -52,7 +52,7 @@ impl Plan {
             recovery: Duration::from_secs(options.recovery),
             value_size: options.value_size,
             run: fastrand::u64(..),
-            expiry_seconds: options.seconds.saturating_add(AFTERLIFE_SECONDS),
+            expiry_seconds: options.seconds.saturating_add(KEPT_SECONDS),
         }
     }
 
@@ -91,7 +91,7 @@ impl Plan {
             match self.tally.noted(command().await) {
                 Ok(value) => return Some(value),
                 Err(_) if limit.has_passed() => return None,
-                Err(_) => sleep(BREATH).await,
+                Err(_) => sleep(RETRY_DELAY).await,
             }
         }
     }

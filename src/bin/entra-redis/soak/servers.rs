@@ -1,6 +1,6 @@
 //! Which servers there are: one that was restarted, or has gone, may have lost writes that it had acknowledged.
 
-use super::plan::{BREATH, Plan};
+use super::plan::{Plan, RETRY_DELAY};
 use entra_redis::EntraRedis;
 use redis::Value;
 use std::{
@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::Mutex, time::sleep};
 
 /// A primary that comes back answers as one for a moment, before it learns that its replica has taken its place.
-const AFTERMATH: Duration = Duration::from_secs(5);
+const EXCUSED_FOR: Duration = Duration::from_secs(5);
 
 /// A replica whose primary is gone has what that had acknowledged so long before it was last seen. The stream from one
 /// to the other is behind by much less.
@@ -113,7 +113,7 @@ impl Servers {
             if !(self.plan.chaos && is_cluster) || began.elapsed() >= LATE {
                 return false;
             }
-            sleep(50 * BREATH).await;
+            sleep(50 * RETRY_DELAY).await;
         }
     }
 
@@ -138,7 +138,7 @@ impl Servers {
         if let Some(now) = names(&self.plan, &mut self.redis.clone(), seen.names.as_ref()).await {
             // It may have gone right after the last look.
             let had_until = seen.looked.checked_sub(BEHIND).unwrap_or(seen.looked);
-            let until = Instant::now() + AFTERMATH;
+            let until = Instant::now() + EXCUSED_FOR;
             for (node, before) in seen.names.take().iter().flatten() {
                 if let Some(change) = change_of(before, now.get(node), self.plan.chaos) {
                     let from = (change == Change::Gone).then_some(had_until);
@@ -187,12 +187,12 @@ async fn names(plan: &Plan, redis: &mut EntraRedis, before: Option<&Names>) -> O
                 if all || limit.has_passed() {
                     return Some(names).filter(|names| !names.is_empty());
                 }
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
             }
             // Not to everybody, perhaps.
             Err(error) if error.code().is_some() => return None,
             Err(_) if limit.has_passed() => return None,
-            Err(_) => sleep(BREATH).await,
+            Err(_) => sleep(RETRY_DELAY).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One task: it writes its own keys, reads them back, and judges what it reads.
 
 use super::{
-    plan::{BREATH, Plan},
+    plan::{Plan, RETRY_DELAY},
     register::Register,
     servers::{Loss, Servers, cover},
     tally::{Kind, histogram},
@@ -58,7 +58,7 @@ impl Worker {
             let (round, key) = (turn / KEYS, turn % KEYS);
             let succeeded = if round.is_multiple_of(2) { self.write(key, turn).await } else { self.read(key).await };
             if !succeeded {
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
             }
         }
         let recovered = self.read_all().await;
@@ -73,7 +73,7 @@ impl Worker {
                 if limit.has_passed() {
                     return false;
                 }
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
             }
         }
         true

@@ -1,8 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, body: body.as_bytes().to_vec().into(), ..Answer::default() }
+fn answer(status: u16, body: &str) -> HttpAnswer {
+    HttpAnswer { status, body: body.as_bytes().to_vec().into(), ..HttpAnswer::default() }
 }
 
 #[test]
@@ -23,11 +23,11 @@ fn its_own_answers_are_recognized() {
 #[test]
 fn a_header_is_enough() {
     for server in ["IMDS/150.870.65.1854", "imds/1"] {
-        assert!(is_imds(&Answer { server: Some(server.to_owned()), ..answer(500, "") }), "{server}");
+        assert!(is_imds(&HttpAnswer { server: Some(server.to_owned()), ..answer(500, "") }), "{server}");
     }
-    assert!(is_imds(&Answer { is_microsofts: true, ..answer(503, "<html>") }));
+    assert!(is_imds(&HttpAnswer { is_microsofts: true, ..answer(503, "<html>") }));
     for server in ["", "IMDS", "EC2ws", "Metadata Server for VM", "Microsoft-IIS/10.0", "not IMDS/1", "é"] {
-        assert!(!is_imds(&Answer { server: Some(server.to_owned()), ..answer(500, "") }), "{server}");
+        assert!(!is_imds(&HttpAnswer { server: Some(server.to_owned()), ..answer(500, "") }), "{server}");
     }
 }
 
@@ -56,14 +56,14 @@ fn html_is_not_plain_whatever_it_is_called() {
     for (is_plain_text, body, expected) in
         [(true, "no identity", true), (true, " <html>", false), (false, "no identity", false)]
     {
-        assert_eq!(is_plain(&Answer { is_plain_text, ..answer(404, body) }), expected, "{body}");
+        assert_eq!(is_plain(&HttpAnswer { is_plain_text, ..answer(404, body) }), expected, "{body}");
     }
 }
 
 proptest! {
     #[test]
     fn no_answer_is_a_reason_to_panic(status in 0_u16..1000, server in any::<String>(), body in any::<String>()) {
-        let answer = Answer { server: Some(server), ..answer(status, &body) };
+        let answer = HttpAnswer { server: Some(server), ..answer(status, &body) };
         _ = (is_imds(&answer), is_json(&answer));
     }
 }

@@ -104,7 +104,7 @@ fn chain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Vec<u8
 
 /// Times are seconds.
 #[derive(Deserialize)]
-pub(super) struct Claims {
+pub(super) struct AssertionClaims {
     pub(super) iss: String,
     pub(super) sub: String,
     pub(super) aud: OneOrMany,

@@ -31,7 +31,7 @@ fn a_managed_identity_s_token_counts_for_the_user_assigned_one_and_the_exchange_
 #[test]
 fn a_stranger_s_claims_are_refused_even_with_our_signature() {
     let signer = Signer::generate().unwrap();
-    let claims = Claims {
+    let claims = ServiceAccountClaims {
         iss: "https://stranger.invalid/".to_owned(),
         sub: SERVICE_ACCOUNT.to_owned(),
         aud: TOKEN_EXCHANGE[0].to_owned(),
@@ -40,7 +40,11 @@ fn a_stranger_s_claims_are_refused_even_with_our_signature() {
     };
     let stranger = signer.jwt(&claims).unwrap();
     assert_eq!(check(&signer, &stranger).unwrap_err().code(), Some(700_211));
-    let other = Claims { iss: CLUSTER.to_owned(), sub: "system:serviceaccount:default:other".to_owned(), ..claims };
+    let other = ServiceAccountClaims {
+        iss: CLUSTER.to_owned(),
+        sub: "system:serviceaccount:default:other".to_owned(),
+        ..claims
+    };
     let other = signer.jwt(&other).unwrap();
     assert_eq!(check(&signer, &other).unwrap_err().code(), Some(700_213));
 }

@@ -3,7 +3,7 @@ use crate::emulator::resp::parse_request;
 
 fn refusal(policy: Policy, line: &str) -> String {
     let request = parse_request(format!("{line}\r\n").as_bytes()).unwrap().unwrap();
-    policy.refusal(&request).unwrap_or_default()
+    policy.blocked(&request).unwrap_or_default()
 }
 
 #[test]

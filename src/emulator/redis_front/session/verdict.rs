@@ -63,7 +63,7 @@ impl Session {
         let error = |text: &str| Verdict::Answer(Reply::error(text));
         let is_subscriber = self.subscriber.load(Relaxed);
         // What a subscriber sends has no reply that could be told from messages: Redis refuses it.
-        if !is_subscriber && let Some(problem) = self.front.policy.refusal(request) {
+        if !is_subscriber && let Some(problem) = self.front.policy.blocked(request) {
             return Verdict::Refuse(problem);
         }
         match name {

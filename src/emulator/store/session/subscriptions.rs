@@ -17,7 +17,7 @@ use crate::{
 const SUBSCRIBED: &str = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
 
 /// What a RESP2 connection that has subscribed is told of all other commands.
-pub(super) fn refusal(known: &Known) -> Problem {
+pub(super) fn not_while_subscribed(known: &Known) -> Problem {
     format!("ERR Can't execute '{}': {SUBSCRIBED}", known.full_name).into()
 }
 

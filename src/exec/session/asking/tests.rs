@@ -4,7 +4,7 @@ use crate::{
     exec::{
         lease::Place,
         scatter::ground::Ground,
-        session::{State, step::Reply},
+        session::{State, step::ReplyMode},
     },
     link::Link,
     pool::fixture::HOUR,
@@ -16,7 +16,7 @@ use tokio::io::duplex;
 fn session(good_for: Duration, state: State) -> Session {
     let node = Ground::quiet().core.node_of(&Place::Owner(None)).unwrap();
     let gone = Some(Gone::new(redis::cmd("GET").arg("key"), Instant::now() + good_for));
-    Session { lease: None, node, state, replies: Reply::On, limit: None, gone, multi_asks: true }
+    Session { lease: None, node, state, replies: ReplyMode::On, limit: None, gone, multi_asks: true }
 }
 
 /// Whether a command on another key may come next.

@@ -2,7 +2,7 @@ use crate::{
     admission::Admission,
     link::{
         condition::Access,
-        reply::{Answer, Outcome},
+        reply::{Completion, Outcome},
         wire::{
             Wire,
             tests::{HOUR, SECOND, answered, context, context_with, expect, get, wire},
@@ -57,7 +57,7 @@ fn a_driver_that_runs_seldom_runs_all_the_same() {
             far.write_all(b":1\r\n").await.unwrap();
             far
         });
-        let ended = async |reply| timeout(10 * SECOND, reply).await.map(|answer: Answer| answer.outcome);
+        let ended = async |reply| timeout(10 * SECOND, reply).await.map(|answer: Completion| answer.outcome);
         let answered = ended(get(&wire, "a")).await;
         assert!(matches!(answered, Ok(Outcome::Answered(Value::Int(1)))), "{answered:?}");
         // Deadlines are kept, too.

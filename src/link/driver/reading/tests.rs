@@ -17,7 +17,7 @@ fn share(in_flight: usize, many_threads: bool, is_one_of_several: bool) -> usize
         ends: 0,
         deadline: None,
         expect: Expect::One,
-        slot: None,
+        cell: None,
         quiet: false,
         counted: true,
         alone: false,

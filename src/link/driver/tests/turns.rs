@@ -8,7 +8,7 @@ use crate::{
         entry::NewRequest,
         liveness::Liveness,
         queue::{LARGEST_IDLE_BUFFER, Queue},
-        reply::{Expect, LARGE, Outcome, Reply},
+        reply::{Expect, LARGE, Outcome, PendingReply},
         wire::{
             WireContext,
             tests::{HOUR, SECOND, context},
@@ -147,12 +147,12 @@ impl ByHand {
         self.wakes.0.swap(0, SeqCst)
     }
 
-    fn push(&self, access: Access, bytes: &[u8], alone: bool) -> Reply {
+    fn push(&self, access: Access, bytes: &[u8], alone: bool) -> PendingReply {
         let request = NewRequest { deadline: None, expect: Expect::One, quiet: false, alone };
         self.queue.push(access, request, |queued| queued.extend_from_slice(bytes)).expect("it is open").0
     }
 
-    fn send(&self, bytes: &[u8]) -> Reply {
+    fn send(&self, bytes: &[u8]) -> PendingReply {
         self.push(Access::Open, bytes, false)
     }
 
@@ -414,7 +414,7 @@ async fn the_keeper_is_told_once_of_what_errors_say_of_a_link() {
     assert!(!told(&it), "it knows");
 }
 
-/// Deadlines are kept to the moment, and nobody is doubted for a late reply that nobody waits for.
+/// Deadlines are kept to the millisecond.
 #[tokio::test(start_paused = true)]
 async fn a_request_ends_at_its_deadline_and_its_link_is_doubted_after_a_second_of_silence() {
     let mut it = ByHand::new();

@@ -71,12 +71,12 @@ async fn a_link_that_serves_is_replaced_after_its_successor_is_there() {
     replace(&mut keeper, 0);
     assert!(links[0].is_open() && keeper.seats[0].opens_standby && keeper.tasks.len() == 1);
     replace(&mut keeper, 1);
-    assert!(links[1].is_open() && keeper.tasks.len() == 1, "there is one stand-in at a time");
+    assert!(links[1].is_open() && keeper.tasks.len() == 1, "there is one standby at a time");
     keeper.seats[0].opens_standby = false;
     keeper.seats[0].standby = Some(link(3).0);
     replace(&mut keeper, 0);
     assert!(links[0].is_open() && keeper.tasks.len() == 1);
-    keeper.pool.keeper.notified().now_or_never().expect("it looks again, and finds the stand-in");
+    keeper.pool.keeper.notified().now_or_never().expect("it looks again, and finds the standby");
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +133,7 @@ async fn rotating(lives: &[Duration]) -> (Keeper, Vec<Arc<Link>>, Vec<DuplexStre
     (keeper, links, servers)
 }
 
-/// What is under way for a seat after a look at it: for its link, and whether a stand-in is being opened.
+/// What is under way for a seat after a look at it: for its link, and whether a standby is being opened.
 fn after_a_look(keeper: &mut Keeper, index: usize) -> (Task, bool) {
     let mut counts = keeper.counts();
     let link = Arc::clone(keeper.seats[index].link.as_ref().unwrap());
@@ -217,7 +217,7 @@ async fn nobody_waits_for_an_auth_that_is_late() {
     assert!(links[2].is_open());
     keeper.seats[2].opens_standby = false;
     keeper.seats[2].standby = Some(link(4).0);
-    assert_eq!(after_a_look(&mut keeper, 2), (Task::Reauth, false), "the stand-in serves meanwhile");
+    assert_eq!(after_a_look(&mut keeper, 2), (Task::Reauth, false), "the standby serves meanwhile");
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,7 +239,7 @@ async fn a_lone_link_has_a_stand_in_opened_for_as_long_as_it_has_time() {
     keeper.seats[0].opens_standby = false;
     assert_eq!(after_a_look(&mut keeper, 0), (Task::Reauth, false));
     assert!(links[0].is_open(), "its commands go behind the AUTH: there is no other link");
-    // With others, or with its stand-in, it does not wait.
+    // With others, or with its standby, it does not wait.
     let (mut keeper, links, _servers) = rotating(&[HOUR, HOUR]).await;
     keeper.seats[0].alone_after = Instant::now() + SECOND;
     assert_eq!(after_a_look(&mut keeper, 0), (Task::Reauth, false));

@@ -163,9 +163,9 @@ async fn an_empty_seat_is_dialed_once_and_when_it_is_time() {
     assert_eq!((keeper.seats[0].task, keeper.tasks.len(), keeper.pool.dialing()), (Task::Dial, 1, 1));
     keeper.reconcile();
     assert_eq!(keeper.tasks.len(), 1);
-    let mut stand_in = Seat::new(Purpose::Shared);
-    stand_in.opens_standby = true;
-    keeper.seats.push(stand_in);
+    let mut standby = Seat::new(Purpose::Shared);
+    standby.opens_standby = true;
+    keeper.seats.push(standby);
     keeper.reconcile();
     assert_eq!(keeper.tasks.len(), 1, "what is being opened takes the place");
 }
@@ -318,7 +318,7 @@ async fn the_keeper_wakes_for_what_is_planned_and_looks_around_otherwise() {
     keeper.seats[0].task = Task::Check;
     assert_eq!(keeper.next_wake(), now + ROUND, "the end of that is an event");
     keeper.seats[0].dial_after = soon;
-    assert_eq!(keeper.next_wake(), soon, "a stand-in may be opened whatever is under way");
+    assert_eq!(keeper.next_wake(), soon, "a standby may be opened whatever is under way");
     keeper.seats[0].dial_after = now;
     keeper.seats[0].auth_is_late = Some(soon);
     assert_eq!(keeper.next_wake(), soon);

@@ -1,7 +1,7 @@
 //! Those who wait for elements.
 
 use super::{
-    super::{counts::Figure, plan::BREATH},
+    super::{counts::Figure, plan::RETRY_DELAY},
     Queue, Stage,
 };
 use entra_redis::EntraRedis;
@@ -64,7 +64,7 @@ impl Mover {
                 }
                 Ok(None) => self.look().await,
                 Err(_) => {
-                    sleep(BREATH).await;
+                    sleep(RETRY_DELAY).await;
                     self.look().await;
                 }
             }
@@ -103,7 +103,7 @@ impl Mover {
                 }
             }
             // It is found again if it is still there.
-            Err(_) => sleep(BREATH).await,
+            Err(_) => sleep(RETRY_DELAY).await,
         }
     }
 }
@@ -170,7 +170,7 @@ impl Popper {
                 Ok(None) => {}
                 Err(kind) => {
                     self.queue.failed_pops.fetch_add(u64::from(kind.may_have_run()), Relaxed);
-                    sleep(BREATH).await;
+                    sleep(RETRY_DELAY).await;
                 }
             }
         }

@@ -7,7 +7,7 @@ mod elements;
 
 use super::{
     counts::Figure,
-    plan::{BREATH, Plan},
+    plan::{Plan, RETRY_DELAY},
     servers::{Loss, Servers, cover},
 };
 use consumers::{Mover, Popper};
@@ -109,7 +109,7 @@ impl Queue {
                     if !kind.may_have_run() {
                         self.elements().not_pushed(number);
                     }
-                    sleep(BREATH).await;
+                    sleep(RETRY_DELAY).await;
                 }
             }
             sleep(PAUSE).await;
@@ -137,7 +137,7 @@ impl Queue {
             if limit.has_passed() {
                 return false;
             }
-            sleep(10 * BREATH).await;
+            sleep(10 * RETRY_DELAY).await;
         }
     }
 

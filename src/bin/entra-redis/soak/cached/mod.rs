@@ -4,7 +4,7 @@ mod versions;
 
 use super::{
     counts::Figure,
-    plan::{BREATH, Plan},
+    plan::{Plan, RETRY_DELAY},
     servers::{Loss, Servers, cover},
 };
 use entra_redis::{CacheOptions, CachedRedis, EntraRedis};
@@ -70,7 +70,7 @@ impl Load {
             turn += 1;
             let succeeded = self.read(&mut cached, fastrand::usize(..KEYS), 0, turn.is_multiple_of(10)).await;
             if !succeeded {
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
             } else if turn.is_multiple_of(READS) {
                 sleep(READ_PAUSE).await;
             }
@@ -88,7 +88,7 @@ impl Load {
             let name = &self.names[at];
             let written = if by_cache { cached.incr(name, 1).await } else { redis.incr(name, 1).await };
             let Ok(value) = self.plan.tally.noted::<u64>(written) else {
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
                 continue;
             };
             self.key(at).written(Instant::now(), value);
@@ -141,7 +141,7 @@ pub(super) async fn run(plan: Arc<Plan>, redis: EntraRedis, servers: Servers) ->
             if limit.has_passed() {
                 return false;
             }
-            sleep(BREATH).await;
+            sleep(RETRY_DELAY).await;
         }
     }
     note(&plan, &cached);

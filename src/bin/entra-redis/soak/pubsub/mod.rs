@@ -4,7 +4,7 @@ mod heard;
 
 use super::{
     counts::Figure,
-    plan::{BREATH, Plan},
+    plan::{Plan, RETRY_DELAY},
     tally::Kind,
 };
 use crate::terminal;
@@ -181,7 +181,7 @@ impl Publisher {
                 if !is_used_up {
                     self.tell(|heard| heard.not_sent(number));
                 }
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
                 is_used_up
             }
         }

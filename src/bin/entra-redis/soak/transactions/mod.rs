@@ -5,7 +5,7 @@ mod log;
 
 use super::{
     counts::Figure,
-    plan::{BREATH, Plan},
+    plan::{Plan, RETRY_DELAY},
     servers::{Loss, Servers, cover},
 };
 use entra_redis::{EntraRedis, Error, ErrorKind};
@@ -81,7 +81,7 @@ impl Counter {
                 if kind.may_have_run() && !did_nothing {
                     self.log().perhaps_committed(task);
                 }
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
             }
         }
     }
