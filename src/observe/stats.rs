@@ -1,7 +1,7 @@
 //! What the connection manager shows of itself.
 
 use crate::{admission::CommandStats, error::Error, observe::event::Counters};
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{borrow::Cow, ops::RangeInclusive, time::Duration};
 
 /// A snapshot of what the connection manager is doing.
 #[derive(Clone, Debug)]
@@ -198,5 +198,5 @@ pub struct TrackingStats {
     /// Whether it does.
     pub on: bool,
     /// Why it does not, as far as that is known yet.
-    pub reason: Option<Arc<str>>,
+    pub reason: Option<Cow<'static, str>>,
 }

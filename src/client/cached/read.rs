@@ -96,8 +96,8 @@ impl CachedRedis {
         })
     }
 
-    /// The values of several keys, as far as they are in memory; the others are read over the connections of their nodes,
-    /// each for itself, and what does not come there, all together, as any other read.
+    /// The values of several keys, as far as they are in memory. The others are read each for itself over the
+    /// connections of their nodes; what does not come there is read all together, as any other read.
     pub(super) async fn read_several(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         consume_budget().await;
         let keys: Vec<_> =
@@ -135,8 +135,8 @@ impl CachedRedis {
         Ok(Value::Array(values.into_iter().map(Option::unwrap_or_default).collect()))
     }
 
-    /// Sends it as any other read, by `deadline` if there is one. What is kept of these keys, or is just being read, may
-    /// be older than this reply: it is forgotten, so that nobody reads it after this.
+    /// Sends it as any other read, by `deadline` if there is one. What is kept of these keys, or is just being read,
+    /// may be older than this reply: it is forgotten, so that nobody reads it after this.
     async fn go_around(&mut self, cmd: &Cmd, keys: &[&[u8]], deadline: Option<Instant>) -> RedisResult<Value> {
         let Self { redis, cache, .. } = self;
         let manager = Arc::clone(&redis.manager);

@@ -4,7 +4,7 @@
 use super::{
     Shared,
     sign::Sign,
-    tracker::{Invalidations, Tracker},
+    tracker::{Invalidations, Reason, Tracker},
 };
 use crate::{
     client::manager::ConnectionManager,
@@ -47,7 +47,7 @@ enum End {
     /// The connection has ended.
     Lost,
     /// The server does not want to.
-    Refused(Arc<str>),
+    Refused(Reason),
     /// There is no connection.
     NoLink,
 }
@@ -95,7 +95,7 @@ impl Task<'_> {
                     sleep(backoff.next_delay()).await;
                 }
                 End::Refused(reason) => {
-                    self.is_off(&reason);
+                    self.is_off(reason);
                     sleep(ASK_AGAIN).await;
                 }
             }
@@ -123,9 +123,9 @@ impl Task<'_> {
         self.shared.store.sweep();
     }
 
-    fn is_off(&self, reason: &str) {
-        let reason: Arc<str> = reason.into();
-        if self.tracker.set_status(false, Some(&reason)) {
+    fn is_off(&self, reason: impl Into<Reason>) {
+        let reason = reason.into();
+        if self.tracker.set_status(false, Some(reason.clone())) {
             let node = self.tracker.node.name().to_string().into();
             self.manager.sources.journal.record(Event::CacheUntracked { node, reason });
         }

@@ -108,7 +108,7 @@ fn what_is_wrong_is_refused_with_its_name() {
     }
 }
 
-/// Readers of TOML show the line of what is wrong while they read, so that is told later, and without what stands there.
+/// Readers of TOML show the line of what is wrong while they read: it is told later, and without what stands there.
 #[test]
 fn where_a_secret_may_stand_nothing_is_told_while_reading() {
     let principal = |more: serde_json::Value| {

@@ -168,6 +168,5 @@ fn tokens_in(output: &[u8]) -> Vec<Secret> {
     secret::jwts_in(&String::from_utf8_lossy(output))
 }
 
-#[cfg(test)]
-#[cfg(unix)]
+#[cfg(all(test, unix))]
 mod tests;
