@@ -80,7 +80,7 @@ pub(super) async fn look(doctor: &Doctor, advice: &Advice) -> (Finding, Option<I
         }
         Err(error) => {
             let cause = Cause::of_token(credential, &error);
-            (Finding::failed(cause, credential.told(&error), advice.for_token(cause)), None)
+            (Finding::failed(cause, error.to_string(), advice.for_token(cause)), None)
         }
     }
 }
