@@ -11,6 +11,7 @@ use crate::{
     ids::UserName,
 };
 use redis::ProtocolVersion;
+use reqwest::Url;
 use std::fmt;
 
 /// A host and a port, and what is wrong with how they were given.
@@ -25,29 +26,6 @@ pub struct Place {
     /// Whether a URL asks for RESP2.
     pub resp2: bool,
     pub(super) problem: Option<Finding>,
-}
-
-/// A URL, taken apart.
-struct Parts<'a> {
-    scheme: &'a str,
-    user: &'a str,
-    has_password: bool,
-    host: &'a str,
-    port: Option<u16>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(url: &'a str) -> Option<Self> {
-        let (scheme, rest) = url.trim().split_once("://")?;
-        let (authority, _) = rest.split_once(['/', '?', '#']).unwrap_or((rest, ""));
-        let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (user, has_password) = login.split_once(':').map_or((login, false), |(user, _)| (user, true));
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !place.ends_with(']') => (host, Some(port.parse().ok()?)),
-            _ => (place, None),
-        };
-        Some(Self { scheme, user, has_password, host: host.trim_matches(['[', ']']), port })
-    }
 }
 
 impl Place {
@@ -97,27 +75,29 @@ impl Place {
 
     /// Nothing of the URL is quoted but its host: it may hold a secret anywhere else.
     fn of_url(url: &str) -> Self {
-        let Some(parts) = Parts::of(url).filter(|parts| is_host(parts.host)) else {
+        let url = Url::parse(url.trim()).ok();
+        let host = url.as_ref().and_then(Url::host_str).map(|host| host.trim_matches(['[', ']']));
+        let (Some(url), Some(host)) = (&url, host.filter(|host| is_host(host))) else {
             let detail = "REDIS_URL is no URL of a cache: it should look like rediss://HOST:10000";
             let problem = Finding::failed(Cause::UrlMalformed, detail, "export REDIS_URL=rediss://<HOST>:10000");
             return Self { problem: Some(problem), ..Self::default() };
         };
-        let (host, port) = (parts.host.to_owned(), parts.port.unwrap_or_else(|| usual_port(parts.host)));
+        let (host, port) = (host.to_owned(), url.port().unwrap_or_else(|| usual_port(host)));
         let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let next = format!("export REDIS_URL=rediss://{bracketed}:{port}");
-        let problem = if parts.has_password {
+        let problem = if url.password().is_some() {
             let detail = format!(
                 "REDIS_URL holds a password for {host}, as access keys are given: with Microsoft Entra ID the password is \
                  the token, and caches have their access keys disabled by default"
             );
             Some(Finding::failed(Cause::AccessKeyGiven, detail, next))
-        } else if !matches!(parts.scheme, "rediss" | "valkeys") {
+        } else if !matches!(url.scheme(), "rediss" | "valkeys") {
             let detail = format!("REDIS_URL asks for {host} without TLS, where a token would travel in the clear");
             Some(Finding::failed(Cause::UrlWithoutTls, detail, next))
         } else {
             None
         };
-        let username = (!parts.user.is_empty()).then(|| UserName::new(parts.user));
+        let username = (!url.username().is_empty()).then(|| UserName::new(url.username()));
         Self { host: Some(host), port, username, resp2: false, problem }
     }
 }
