@@ -108,13 +108,11 @@ async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
 /// What the credential describes, with the certificate's file, which may hang.
 async fn source_of(credential: &Credential, end: Instant) -> Result<Arc<dyn TokenSource>, Error> {
     let own = credential.clone();
-    match timeout_at(end, spawn_blocking(move || own.token_source())).await {
-        Ok(read) => read.unwrap_or_else(|error| Err(Error::config("credential", error))),
-        Err(_) => {
-            let text = format!("the file of the certificate has not been read within {PATIENCE:?}");
-            Err(Error::new(ErrorKind::CredentialUnavailable, text).with_hint(FILE_MISSING))
-        }
-    }
+    let Ok(read) = timeout_at(end, spawn_blocking(move || own.token_source())).await else {
+        let text = format!("the file of the certificate has not been read within {PATIENCE:?}");
+        return Err(Error::new(ErrorKind::CredentialUnavailable, text).with_hint(FILE_MISSING));
+    };
+    read.unwrap_or_else(|error| Err(Error::config("credential", error)))
 }
 
 fn judge(identity: &Identity, doctor: &Doctor, advice: &Advice) -> Finding {

@@ -143,7 +143,7 @@ async fn try_addresses(transport: &Transport, addresses: &[SocketAddr], deadline
         match encryption::shake(transport, *address, share).await {
             Ok(_) => return Ok(()),
             Err(Some(error)) => last = format!("({error})"),
-            Err(None) => last = "does not answer".to_owned(),
+            Err(None) => last = String::from("does not answer"),
         }
     }
     Err(last)

@@ -196,9 +196,8 @@ impl Store {
             flushes: self.flushes.load(Relaxed),
             entries: self.entries.len() as u64,
             bytes: self.entries.weight(),
-            max_bytes: self.limits.max_bytes,
+            max_bytes: if self.limits.keep_nothing() { 0 } else { self.limits.max_bytes },
             tracking: Vec::new(),
-            keeps_nothing: self.limits.keep_nothing(),
         }
     }
 

@@ -33,14 +33,7 @@ impl Caches {
         state.live.retain(|cache| cache.strong_count() > 0);
         let gone = state.gone.take().unwrap_or_default();
         // What it held is gone with it.
-        state.gone = Some(CacheStats {
-            entries: 0,
-            bytes: 0,
-            max_bytes: 0,
-            tracking: Vec::new(),
-            keeps_nothing: false,
-            ..sum(gone, last)
-        });
+        state.gone = Some(CacheStats { entries: 0, bytes: 0, max_bytes: 0, tracking: Vec::new(), ..sum(gone, last) });
     }
 
     /// All together; none if there has never been one.
@@ -55,8 +48,7 @@ impl Caches {
 }
 
 fn sum(mut all: CacheStats, one: &CacheStats) -> CacheStats {
-    let CacheStats { hits, misses, invalidations, flushes, entries, bytes, max_bytes, tracking, keeps_nothing } =
-        &mut all;
+    let CacheStats { hits, misses, invalidations, flushes, entries, bytes, max_bytes, tracking } = &mut all;
     *hits += one.hits;
     *misses += one.misses;
     *invalidations += one.invalidations;
@@ -65,6 +57,5 @@ fn sum(mut all: CacheStats, one: &CacheStats) -> CacheStats {
     *bytes += one.bytes;
     *max_bytes += one.max_bytes;
     tracking.extend(one.tracking.iter().cloned());
-    *keeps_nothing |= one.keeps_nothing;
     all
 }

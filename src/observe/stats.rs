@@ -163,12 +163,10 @@ pub struct CacheStats {
     pub entries: u64,
     /// What that takes in memory, keys and bookkeeping included, as far as it can be told without asking the allocator.
     pub bytes: u64,
-    /// The most that it may take.
+    /// The most that it may take; 0 if by any of the settings nothing is kept.
     pub max_bytes: u64,
     /// For each node, whether it tells of changes: what is read from one that does not is not kept.
     pub tracking: Vec<TrackingStats>,
-    /// Whether nothing is to be kept, by the settings, so that no node is asked.
-    pub(crate) keeps_nothing: bool,
 }
 
 impl CacheStats {
@@ -181,11 +179,10 @@ impl CacheStats {
         }
     }
 
-    /// Whether all nodes tell of changes that are to: none of them, if the settings of the cache are such that nothing
-    /// is kept.
+    /// Whether all nodes tell of changes that are to; none is to if nothing is kept (`max_bytes` is 0).
     #[must_use]
     pub fn is_tracking(&self) -> bool {
-        (self.keeps_nothing || !self.tracking.is_empty()) && self.tracking.iter().all(|node| node.on)
+        (self.max_bytes == 0 || !self.tracking.is_empty()) && self.tracking.iter().all(|node| node.on)
     }
 }
 

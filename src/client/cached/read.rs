@@ -148,7 +148,9 @@ impl CachedRedis {
                 core.timers.timeout_at(deadline, sent).await.unwrap_or_else(|| Err(timed_out(core).into()))
             }
         };
-        keys.iter().for_each(|key| cache.shared.store.forget(key));
+        for key in keys {
+            cache.shared.store.forget(key);
+        }
         result
     }
 
