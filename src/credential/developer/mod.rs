@@ -168,5 +168,6 @@ fn tokens_in(output: &[u8]) -> Vec<Secret> {
     secret::jwts_in(&String::from_utf8_lossy(output))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
