@@ -106,13 +106,18 @@ fn without_tests(text: &str) -> String {
 
 /// The modules that are declared here and stand in files of their own, and whether they are tests'.
 fn declared(text: &str) -> impl Iterator<Item = (&str, bool)> {
-    let mut before = "";
+    // Whether one of the attributes that the next declaration has is that of tests.
+    let mut is_test = false;
     text.lines().filter_map(move |line| {
-        let attribute = std::mem::replace(&mut before, line);
+        if line.starts_with("#[") {
+            is_test |= is_of_tests(line);
+            return None;
+        }
+        let is_test = std::mem::take(&mut is_test);
         let declaration = line.strip_suffix(';')?;
         let (visibility, name) = declaration.split_once("mod ")?;
         let is_one = visibility.is_empty() || visibility.starts_with("pub");
-        is_one.then_some((name, is_of_tests(attribute)))
+        is_one.then_some((name, is_test))
     })
 }
 
@@ -269,7 +274,8 @@ fn imports_are_found_in_every_form() {
     let module = vec!["room".to_owned(), "file".to_owned()];
     let source = Source { path: PathBuf::new(), module, text: without_tests(text) };
     assert_eq!(listed(imported(&source)), "`a`, `e`, `g`, `i`");
-    let declarations = "mod a;\n#[cfg(test)]\nmod tests;\npub(crate) mod b;\n#[cfg(test)]\npub(super) mod c;\nmod d {";
+    let declarations = "mod a;\n#[cfg(test)]\nmod tests;\npub(crate) mod b;\n#[cfg(test)]\npub(super) mod c;\nmod d {\n\
+                        #[cfg(test)]\n#[cfg(unix)]\nmod e;\n#[cfg(unix)]\nmod f;";
     let found: Vec<_> = declared(declarations).collect();
-    assert_eq!(found, [("a", false), ("tests", true), ("b", false), ("c", true)]);
+    assert_eq!(found, [("a", false), ("tests", true), ("b", false), ("c", true), ("e", true), ("f", false)]);
 }

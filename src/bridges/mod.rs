@@ -42,7 +42,8 @@ use tokio::runtime::Handle;
 pub struct EntraCredentials(Tokens);
 
 impl EntraCredentials {
-    /// Starts fetching tokens, in a task of the current `tokio` runtime.
+    /// Starts fetching tokens, in a task of the current `tokio` runtime. The file of a certificate is read before it
+    /// returns.
     ///
     /// # Errors
     ///

@@ -35,7 +35,8 @@ pub struct ConnectionManager {
     pub(super) sources: Sources,
     #[cfg(feature = "near-cache")]
     pub(super) protocol: ProtocolVersion,
-    shutdown_timeout: Duration,
+    /// If it is not the command timeout.
+    shutdown_timeout: Option<Duration>,
     /// The token actor, and the watch of a cluster.
     background: Mutex<Tasks>,
     /// The tasks of the nodes, which end when commands are refused.
@@ -111,7 +112,7 @@ impl ConnectionManager {
         self.keepers.close();
         self.keepers.wait().await;
         let nodes = self.core.nodes();
-        let deadline = Instant::now() + self.shutdown_timeout;
+        let deadline = Instant::now() + self.shutdown_timeout.unwrap_or(self.core.command_timeout);
         let links = nodes.iter().flat_map(|node| node.pool().all_links());
         let drained = join_all(links.map(async |link| {
             link.retire("shut down");

@@ -1,26 +1,38 @@
 //! A [`Config`] read from a file of settings: what an application keeps in TOML, YAML or JSON beside its own.
 
+mod credential;
 mod reference;
+mod rest;
 mod shapes;
 #[cfg(test)]
 mod tests;
 
-use super::config::Config;
+use super::{
+    config::Config,
+    target::{Target, usual_port},
+};
 use crate::{
     admission::Overload,
     cluster::discovery::{Startup, Topology},
-    credential::{Cloud, Credential, ManagedIdentity},
+    credential::{Cloud, Credential},
     error::Error,
     ids::UserName,
 };
+use credential::Who;
 use redis::ProtocolVersion;
+use rest::{Rest, Unknown};
 use serde::{Deserialize, Deserializer, de::Error as _};
-use shapes::{CloudName, Identity, OverloadName, Protocol, StartupName, Time, TlsFiles, Tokens, TopologyName, Who};
+use shapes::{CloudName, OverloadName, Protocol, StartupName, Time, Tokens, TopologyName, Trust};
 
 /// With the feature `serde`. Fields have the names of the setters; those that are missing have their defaults, and
-/// those that are not known are refused. Durations are texts with a unit: `"5s"`, `"250ms"`, `"3min"`, `"1h 30min"`.
-/// Secrets are references, `{ env = "NAME" }` or `{ file = "path" }`, and are read when the settings are. What is wrong
-/// with them, or with the URL, is told by `connect`, because readers of settings show the line that an error is about.
+/// those that are not known are refused. What takes code (`resolver`, `node_address`, `Tls::from_rustls`) is set by the
+/// program alone, and so is `Tls::dangerously_unencrypted`. Durations are texts with a unit: `"5s"`, `"250ms"`,
+/// `"3min"`, `"1h 30min"`. Secrets are references, `{ env = "NAME" }` or `{ file = "path" }`, and are read when the
+/// settings are.
+///
+/// Readers of settings show the line that an error is about. What is wrong with a credential, a secret or the URL, and
+/// an unknown field in which a secret may stand (a text that is no duration), is therefore told by `connect`, without
+/// what stands there. What is wrong with another setting is told while reading.
 ///
 /// ```
 /// use entra_redis::Config;
@@ -41,7 +53,9 @@ use shapes::{CloudName, Identity, OverloadName, Protocol, StartupName, Time, Tls
 /// `"workload_identity"`, `{ "managed_identity": … }` with `"system_assigned"`, `{ "client_id": … }`,
 /// `{ "object_id": … }` or `{ "resource_id": … }`, and
 /// `{ "service_principal": { "client_id": …, "tenant_id": …, "client_secret": … } }` with a secret or with
-/// `certificate_file` and, if it is encrypted, `certificate_password`.
+/// `certificate_file` and, if it is encrypted, `certificate_password`; with `"send_chain": true` its chain is sent.
+/// Beside it stand its `scope`, `cloud` or `authority_host` (which counts if both are there), `imds_host` and
+/// `tenant_id`. Of `tls`, `ca_pem` and `client_cert_pem` are texts, and `client_key_pem` is a secret.
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Settings::deserialize(deserializer)?.into_config().map_err(D::Error::custom)
@@ -49,7 +63,7 @@ impl<'de> Deserialize<'de> for Config {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct Settings {
     url: Option<String>,
     host: Option<String>,
@@ -58,6 +72,8 @@ struct Settings {
     scope: Option<String>,
     authority_host: Option<String>,
     cloud: Option<CloudName>,
+    imds_host: Option<String>,
+    tenant_id: Option<String>,
     username: Option<String>,
     client_name: Option<String>,
     protocol: Option<Protocol>,
@@ -77,70 +93,114 @@ struct Settings {
     pubsub_buffer: Option<usize>,
     retry_reads: Option<bool>,
     token_manager: Tokens,
-    tls: Option<TlsFiles>,
+    tls: Option<Trust>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// What is wrong with settings.
+enum Problem {
+    /// It is told while they are read.
+    Shown(String),
+    /// It has to do with a secret: `connect` tells it.
+    Secret(Error),
+}
+
+impl From<Unknown> for Problem {
+    fn from(unknown: Unknown) -> Self {
+        if unknown.may_be_secret {
+            Self::Secret(Error::config("settings", format_args!("cannot be used: {}", unknown.told)))
+        } else {
+            Self::Shown(unknown.told)
+        }
+    }
 }
 
 impl Settings {
+    fn into_config(mut self) -> Result<Config, String> {
+        let mut problems = Vec::new();
+        for result in [self.rest.check(), self.token_manager.check(), self.tls.as_ref().map_or(Ok(()), Trust::check)] {
+            problems.extend(result.err().map(Problem::from));
+        }
+        let credential = self.credential().unwrap_or_else(|told| {
+            problems.push(Problem::Secret(Error::config("credential", format_args!("cannot be used: {told}"))));
+            Credential::from_env_later()
+        });
+        let mut config = Config::new(credential);
+        match self.target() {
+            Ok(Some(target)) => config = config.at(target),
+            Ok(None) => {}
+            Err(problem) => problems.push(problem),
+        }
+        match self.tls.take().map(Trust::into_tls) {
+            Some(Ok(tls)) => config = config.tls(tls),
+            Some(Err(told)) => {
+                problems.push(Problem::Secret(Error::config("tls", format_args!("cannot be used: {told}"))));
+            }
+            None => {}
+        }
+        // While there is one that has to do with a secret, none is told here: all may stand in one line.
+        let secret = problems.iter().find_map(|problem| match problem {
+            Problem::Secret(error) => Some(error.clone()),
+            Problem::Shown(_) => None,
+        });
+        match (secret, problems.pop()) {
+            (None, Some(Problem::Shown(told))) => Err(told),
+            (secret, _) => {
+                config.problem = secret;
+                Ok(self.apply_to(config))
+            }
+        }
+    }
+
     fn credential(&mut self) -> Result<Credential, String> {
-        let mut credential = match std::mem::take(&mut self.credential) {
-            Who::FromEnv => Credential::from_env_later(),
-            Who::DefaultChain => Credential::default_chain(),
-            Who::AzureCli => Credential::azure_cli(),
-            Who::AzureDeveloperCli => Credential::azure_developer_cli(),
-            Who::WorkloadIdentity => Credential::workload_identity(),
-            Who::ManagedIdentity(identity) => Credential::managed_identity(match identity {
-                Identity::SystemAssigned => ManagedIdentity::SystemAssigned,
-                Identity::ClientId(id) => ManagedIdentity::UserAssignedClientId(id),
-                Identity::ObjectId(id) => ManagedIdentity::UserAssignedObjectId(id),
-                Identity::ResourceId(id) => ManagedIdentity::UserAssignedResourceId(id),
-            }),
-            Who::ServicePrincipal(principal) => principal.into_credential()?,
-        };
+        let mut credential = std::mem::take(&mut self.credential).into_credential()?;
         if let Some(scope) = self.scope.take() {
             credential = credential.scope(scope);
         }
-        if let Some(host) = self.authority_host.take() {
-            credential = credential.authority_host(host);
-        }
-        Ok(match self.cloud.take() {
+        // Before the authority host, which it takes the place of.
+        credential = match self.cloud.take() {
             Some(CloudName::Public) => credential.cloud(Cloud::Public),
             Some(CloudName::UsGovernment) => credential.cloud(Cloud::UsGovernment),
             Some(CloudName::China) => credential.cloud(Cloud::China),
             None => credential,
+        };
+        if let Some(host) = self.authority_host.take() {
+            credential = credential.authority_host(host);
+        }
+        if let Some(host) = self.imds_host.take() {
+            credential = credential.imds_host(host);
+        }
+        Ok(match self.tenant_id.take() {
+            Some(tenant) => credential.tenant_id(tenant),
+            None => credential,
         })
     }
 
-    fn into_config(mut self) -> Result<Config, String> {
-        // What may have to do with a secret is told by `connect`: readers of TOML show the line of an error that is
-        // told while they read.
-        let mut problem = None;
-        let credential = self.credential().unwrap_or_else(|told| {
-            problem = Some(Error::config("credential", format_args!("cannot be used: {told}")));
-            Credential::from_env_later()
-        });
-        let mut config = match (self.url, self.host) {
-            (Some(_), Some(_)) => return Err("`url` and `host` are both there: keep one".to_owned()),
-            (Some(url), None) => match Config::from_url(&url) {
-                Ok(config) => config.credential(credential),
-                Err(error) => {
-                    problem.get_or_insert(error);
-                    Config::new(credential)
-                }
-            },
-            (None, Some(host)) => Config::new(credential).endpoint(host, self.port.take().unwrap_or(10_000)),
-            (None, None) => Config::new(credential),
-        };
-        if self.port.is_some() {
-            return Err("`port` is there without `host`: in a `url` it is part of that".to_owned());
+    /// Where the cache is, if that is there.
+    fn target(&mut self) -> Result<Option<Target>, Problem> {
+        let shown = |told: &str| Err(Problem::Shown(told.to_owned()));
+        match (self.url.take(), self.host.take(), self.port.take()) {
+            (Some(_), Some(_), _) => shown("`url` and `host` are both there: keep one"),
+            (_, None, Some(_)) => shown("`port` is there without `host`: in a `url` it is part of that"),
+            (Some(url), None, None) => Target::of_url("url", &url).map(Some).map_err(Problem::Secret),
+            (None, Some(host), port) => {
+                let port = port.unwrap_or_else(|| usual_port(&host));
+                Ok(Some(Target::new(host, port)))
+            }
+            (None, None, None) => Ok(None),
         }
-        config.problem = problem;
+    }
+
+    /// Everything else.
+    fn apply_to(self, mut config: Config) -> Config {
         config.username = self.username.map(UserName::new).or(config.username);
         config.client_name = self.client_name;
         config.pool_size = self.pool_size;
-        config = match self.protocol {
-            Some(Protocol::Resp2) => config.protocol(ProtocolVersion::RESP2),
-            Some(Protocol::Resp3) => config.protocol(ProtocolVersion::RESP3),
-            None => config,
+        config.protocol = match self.protocol {
+            Some(Protocol::Resp2) => Some(ProtocolVersion::RESP2),
+            Some(Protocol::Resp3) => Some(ProtocolVersion::RESP3),
+            None => config.protocol,
         };
         config.topology = self.topology.map_or(config.topology, |topology| match topology {
             TopologyName::Auto => Topology::Auto,
@@ -171,9 +231,6 @@ impl Settings {
             *setting = time.map_or(*setting, |time| time.0);
         }
         config.token_manager = self.token_manager.into_config();
-        Ok(match self.tls {
-            Some(files) => config.tls(files.into_tls()),
-            None => config,
-        })
+        config
     }
 }

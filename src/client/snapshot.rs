@@ -18,7 +18,7 @@ use crate::{
     pool::Availability,
     token::Tokens,
 };
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 /// Those who report.
 #[derive(Clone)]
@@ -89,38 +89,35 @@ impl Sources {
         let token_error = self.tokens.dead().or_else(|| self.journal.last_token_error());
         let connect_error =
             owners.iter().find_map(|(node, _)| node.pool().last_error()).or_else(|| self.routing.last_error());
-        let because = |error: &Option<Error>| error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-        match (&token_error, open) {
-            (_, 0) => {
-                let reason = token_error.or_else(|| self.tokens.late()).or(connect_error);
-                Health::Down(format!("no connection{}", because(&reason)))
-            }
-            (Some(error), _) => Health::Degraded(format!("the token cannot be renewed: {error}")),
-            _ => {
-                let mut problems = self.cluster_problems(&owners);
-                if open < wanted {
-                    _ = write!(problems, "{open} of {wanted} connections{}", because(&connect_error));
-                }
-                if problems.is_empty() { Health::Healthy } else { Health::Degraded(problems) }
-            }
+        let because = |error: Option<Error>| error.map_or_else(String::new, |error| format!(": {error}"));
+        if open == 0 {
+            let reason = token_error.or_else(|| self.tokens.late()).or(connect_error);
+            return Health::Down { reason: format!("no connection{}", because(reason)) };
         }
+        let mut problems = Vec::new();
+        problems.extend(token_error.map(|error| format!("the token cannot be renewed: {error}")));
+        problems.extend(self.cluster_problems(&owners));
+        if open < wanted {
+            problems.push(format!("{open} of {wanted} connections{}", because(connect_error)));
+        }
+        if problems.is_empty() { Health::Healthy } else { Health::Degraded { reason: problems.join("; ") } }
     }
 
-    /// What is wrong with the whole of a cluster, with what separates it from what follows.
-    fn cluster_problems(&self, owners: &[Owner]) -> String {
-        let mut problems = String::new();
+    /// What is wrong with the whole of a cluster.
+    fn cluster_problems(&self, owners: &[Owner]) -> Vec<String> {
+        let mut problems = Vec::new();
         let Some(Routing::Cluster(cluster)) = self.routing.get() else {
             return problems;
         };
         let covered = cluster.map().covered();
         let slots = usize::from(SLOTS);
         if covered < slots {
-            _ = write!(problems, "no node serves {} of {slots} slots; ", slots - covered);
+            problems.push(format!("no node serves {} of {slots} slots", slots - covered));
         }
         let without_links: Vec<_> =
             owners.iter().filter(|(node, _)| !node.takes_commands()).map(|(node, _)| node.name().to_string()).collect();
         if !without_links.is_empty() {
-            _ = write!(problems, "no connection to {}; ", without_links.join(", "));
+            problems.push(format!("no connection to {}", without_links.join(", ")));
         }
         problems
     }

@@ -4,6 +4,7 @@ use crate::{error::Error, ids::UserName};
 use percent_encoding::percent_decode_str;
 use redis::ProtocolVersion;
 use reqwest::Url;
+use std::fmt;
 
 /// The port of Azure Managed Redis.
 const PORT: u16 = 10_000;
@@ -36,7 +37,7 @@ pub(crate) enum Destination {
 }
 
 /// A host and a port, and what a URL says besides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -137,16 +138,33 @@ impl Target {
         let is_address = value.parse::<std::net::Ipv6Addr>().is_ok();
         let url = if is_address { format!("rediss://[{value}]") } else { format!("rediss://{value}") };
         let is_plain = is_address || value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:[]".contains(c));
-        let Ok(mut target) = Self::of_url(name, &url) else {
+        let Some(mut target) = Self::of_url(name, &url).ok().filter(|_| is_plain) else {
             return Err(Error::config(name, "must be a host name, without scheme or path"));
         };
-        if !is_plain {
-            return Err(Error::config(name, "must be a host name, without scheme or path"));
-        }
         if let Some(port) = port {
+            let has_port = !is_address && value.rsplit_once(':').is_some_and(|(_, end)| !end.ends_with(']'));
+            if has_port && target.port != port {
+                return Err(Error::config(
+                    name,
+                    "names another port than `REDIS_PORT` does: unset that, or leave it out here",
+                ));
+            }
             target.port = port;
         }
         Ok(target)
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is no host may be a connection string with a key.
+        let host = checked_host(&self.host).unwrap_or("(no host, and not shown)");
+        f.debug_struct("Target")
+            .field("host", &host)
+            .field("port", &self.port)
+            .field("username", &self.username)
+            .field("protocol", &self.protocol)
+            .finish()
     }
 }
 

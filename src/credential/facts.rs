@@ -1,10 +1,7 @@
 //! What the doctor asks of a credential: what it is, in words.
 
 use super::{App, Credential, Kind, ManagedIdentity};
-use crate::{
-    error::Error,
-    ids::{self, is_id, shown, shown_resource, shown_tenant},
-};
+use crate::ids::{is_id, shown, shown_resource, shown_tenant};
 
 /// What a credential is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,16 +77,6 @@ impl Credential {
             Kind::AzureCore(_) => Facts::named("a credential of the Azure SDK"),
             Kind::Custom(_) => Facts::named("a token source of your own"),
         }
-    }
-
-    /// What an error says, without a client id that may be a secret: Microsoft Entra ID quotes it.
-    pub(crate) fn told(&self, error: &Error) -> String {
-        let odd = match &self.kind {
-            Kind::Secret { app, .. } | Kind::Certificate { app, .. } if !is_id(&app.client_id) => &app.client_id,
-            Kind::ManagedIdentity(ManagedIdentity::UserAssignedClientId(id)) if !is_id(id) => id,
-            _ => return error.to_string(),
-        };
-        ids::scrub([], odd, &error.to_string())
     }
 }
 

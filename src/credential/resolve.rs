@@ -23,6 +23,8 @@ type Source = Result<Arc<dyn TokenSource>, Error>;
 impl Credential {
     /// Checks the settings and makes the source of tokens that they describe, as `connect` does.
     ///
+    /// The file of a certificate is read here, and whoever calls this waits for that.
+    ///
     /// For one token by hand, or to wrap the source in one of your own. Outside of a connection manager, no setting
     /// limits the time of a request: it is given up after 120 s.
     ///

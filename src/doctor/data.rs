@@ -6,12 +6,13 @@ use super::{
     cause::Cause,
     login::Session,
     report::Finding,
-    topology::{Layout, key_of},
+    topology::{Layout, is_of_one_slot, keys_of_all},
     wire::words,
 };
+use crate::cluster::{address::NodeAddress, slot::Slot};
 use redis::{ServerError, Value};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::{net::lookup_host, time::Instant};
 
 /// The key expires after this, in case it cannot be deleted.
 const EXPIRY_SECONDS: u32 = 60;
@@ -43,17 +44,25 @@ impl Outcome {
 pub(super) async fn look(doctor: &Doctor, advice: &Advice, session: &mut Session<'_>, layout: &Layout) -> Finding {
     let own = format!("{}entra-redis:doctor:{:016x}", doctor.key_prefix, fastrand::u64(..));
     let mut keys = vec![own.clone()];
-    // On a cluster, one of them is this node's.
-    if let Layout::Cluster(slots) = layout {
-        keys.extend(slots.primaries().into_iter().filter_map(|node| key_of(&own, node, slots)));
+    let is_of_one_slot = is_of_one_slot(&own);
+    if let Layout::Cluster(slots) = layout
+        && !is_of_one_slot
+    {
+        // One of them is this node's.
+        keys.extend(keys_of_all(&own, slots));
     }
-    let first = if doctor.read_only { "GET" } else { "SET" };
     for key in keys {
-        let outcome = run(session, first, &key).await;
+        let outcome = run(session, first(doctor), &key).await;
         if outcome.code() == "MOVED" {
             continue;
         }
         return with_key(doctor, advice, session, &key, outcome).await;
+    }
+    if let Layout::Cluster(slots) = layout
+        && is_of_one_slot
+        && let Some(owner) = slots.owner(Slot::of(own.as_bytes()))
+    {
+        return elsewhere(doctor, advice, session, owner, &own).await;
     }
     if matches!(layout, Layout::Unknown) {
         return Finding::not_reached(format!(
@@ -65,6 +74,22 @@ pub(super) async fn look(doctor: &Doctor, advice: &Advice, session: &mut Session
         "the node that the host name leads to has no slots of its own, and sends every key elsewhere",
         advice.show("'[provisioningState,resourceState]'"),
     )
+}
+
+/// Looks at a key over a connection to the node that it belongs to.
+async fn elsewhere(doctor: &Doctor, advice: &Advice, session: &Session<'_>, owner: &NodeAddress, key: &str) -> Finding {
+    for address in lookup_host((owner.host(), owner.port())).await.into_iter().flatten() {
+        if let Some(mut other) = session.to(address).await {
+            let outcome = run(&mut other, first(doctor), key).await;
+            return with_key(doctor, advice, &mut other, key, outcome).await;
+        }
+    }
+    Finding::not_reached(format!("{key} belongs to another node, {owner}, to which there is no connection from here"))
+}
+
+/// The first command on a key.
+fn first(doctor: &Doctor) -> &'static str {
+    if doctor.read_only { "GET" } else { "SET" }
 }
 
 async fn run(session: &mut Session<'_>, name: &str, key: &str) -> Outcome {

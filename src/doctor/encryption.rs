@@ -62,12 +62,17 @@ pub(super) enum Problem {
     Handshake { address: SocketAddr, error: Option<io::Error>, certificate: Option<Certificate> },
 }
 
-pub(super) async fn open(tls: &Tls, host: &str, address: SocketAddr, advice: &Advice) -> Result<Encrypted, Problem> {
+/// What the settings make of TLS.
+pub(super) async fn prepare(tls: &Tls, host: &str) -> Result<Transport, Problem> {
     let (tls, name) = (tls.clone(), host.to_owned());
     // It reads files, and may stand on one that hangs.
     let built = spawn_blocking(move || tls.build(&name)).await;
-    let transport = built.unwrap_or_else(|error| Err(Error::config("tls", error))).map_err(Problem::Settings)?;
-    match shake(&transport, address).await {
+    built.unwrap_or_else(|error| Err(Error::config("tls", error))).map_err(Problem::Settings)
+}
+
+pub(super) async fn open(tls: &Tls, host: &str, address: SocketAddr, advice: &Advice) -> Result<Encrypted, Problem> {
+    let transport = prepare(tls, host).await?;
+    match shake(&transport, address, HANDSHAKE_WITHIN).await {
         Ok(stream) => {
             let finding = judge(&stream, advice);
             Ok((Box::pin(stream), finding))
@@ -80,16 +85,17 @@ pub(super) async fn open(tls: &Tls, host: &str, address: SocketAddr, advice: &Ad
 }
 
 /// A connection that is verified; an error, or none if there was no answer.
-async fn shake(
+pub(super) async fn shake(
     transport: &Transport,
     address: SocketAddr,
+    limit: Duration,
 ) -> Result<TlsStream<tokio::net::TcpStream>, Option<io::Error>> {
     let Transport::Tls { config, server_name, .. } = transport else {
         return Err(Some(io::Error::other("the settings leave TLS out")));
     };
     let connector = TlsConnector::from(Arc::clone(config));
     let work = async { connector.connect(server_name.clone(), open_tcp(address).await?).await };
-    match timeout(HANDSHAKE_WITHIN, work).await {
+    match timeout(limit, work).await {
         Ok(outcome) => outcome.map_err(Some),
         Err(_) => Err(None),
     }

@@ -8,14 +8,17 @@ use super::{
 };
 use crate::{
     credential::Credential,
-    error::{Error, ErrorKind, Stage},
+    error::{Error, ErrorKind, FILE_MISSING, Stage},
     ids::UserName,
-    token::{AccessToken, RequestLimit},
+    token::{AccessToken, RequestLimit, TokenSource},
 };
 use serde::Deserialize;
 use serde_json::Value;
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout_at},
+};
 
 /// How long there may be no token: the default of `token_request_execution_timeout`.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,15 +80,15 @@ pub(super) async fn look(doctor: &Doctor, advice: &Advice) -> (Finding, Option<I
         }
         Err(error) => {
             let cause = Cause::of_token(credential, &error);
-            (Finding::failed(cause, credential.told(&error), advice.for_token(cause)), None)
+            (Finding::failed(cause, error.to_string(), advice.for_token(cause)), None)
         }
     }
 }
 
 /// Asks until there is a token, as long as what goes wrong may pass.
 async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
-    let source = credential.token_source()?;
     let end = Instant::now() + PATIENCE;
+    let source = source_of(credential, end).await?;
     let mut last = Error::new(ErrorKind::Timeout(Stage::Token), format!("no token within {PATIENCE:?}"));
     loop {
         let request = RequestLimit::new(PATIENCE, PATIENCE).known_to(source.fetch());
@@ -100,6 +103,16 @@ async fn fetch(credential: &Credential) -> Result<AccessToken, Error> {
         }
         sleep(pause).await;
     }
+}
+
+/// What the credential describes, with the certificate's file, which may hang.
+async fn source_of(credential: &Credential, end: Instant) -> Result<Arc<dyn TokenSource>, Error> {
+    let own = credential.clone();
+    let Ok(read) = timeout_at(end, spawn_blocking(move || own.token_source())).await else {
+        let text = format!("the file of the certificate has not been read within {PATIENCE:?}");
+        return Err(Error::new(ErrorKind::CredentialUnavailable, text).with_hint(FILE_MISSING));
+    };
+    read.unwrap_or_else(|error| Err(Error::config("credential", error)))
 }
 
 fn judge(identity: &Identity, doctor: &Doctor, advice: &Advice) -> Finding {

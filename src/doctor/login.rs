@@ -72,6 +72,13 @@ impl<'a> Session<'a> {
         self.is_in
     }
 
+    /// A connection to another node, which has logged in as this one did.
+    pub(super) async fn to(&self, node: SocketAddr) -> Option<Self> {
+        let Self { doctor, advice, identity, is_resp2, .. } = *self;
+        let mut other = Self { doctor, advice, identity, wire: Wire::default(), seed: node, is_resp2, is_in: true };
+        other.is_ready().await.then_some(other)
+    }
+
     async fn renew(&mut self) -> Option<()> {
         let opened = encryption::open(&self.doctor.tls, self.doctor.host(), self.seed, self.advice).await;
         self.wire = Wire::new(opened.ok()?.0);

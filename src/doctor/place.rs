@@ -1,15 +1,21 @@
 //! Where the cache is, by the options and the environment.
 
-use super::{cause::Cause, environment::is_host, report::Finding};
+use super::{
+    cause::Cause,
+    environment::{is_host, named},
+    report::Finding,
+};
 use crate::{
     client::target::{Target, usual_port},
     error::Error,
     ids::UserName,
 };
 use redis::ProtocolVersion;
+use reqwest::Url;
+use std::fmt;
 
 /// A host and a port, and what is wrong with how they were given.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Place {
     /// The host, or what stands in its place.
     pub host: Option<String>,
@@ -20,29 +26,6 @@ pub struct Place {
     /// Whether a URL asks for RESP2.
     pub resp2: bool,
     pub(super) problem: Option<Finding>,
-}
-
-/// A URL, taken apart.
-struct Parts<'a> {
-    scheme: &'a str,
-    user: &'a str,
-    has_password: bool,
-    host: &'a str,
-    port: Option<u16>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(url: &'a str) -> Option<Self> {
-        let (scheme, rest) = url.trim().split_once("://")?;
-        let (authority, _) = rest.split_once(['/', '?', '#']).unwrap_or((rest, ""));
-        let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (user, has_password) = login.split_once(':').map_or((login, false), |(user, _)| (user, true));
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !place.ends_with(']') => (host, Some(port.parse().ok()?)),
-            _ => (place, None),
-        };
-        Some(Self { scheme, user, has_password, host: host.trim_matches(['[', ']']), port })
-    }
 }
 
 impl Place {
@@ -79,6 +62,10 @@ impl Place {
             Finding::failed(Cause::PortMalformed, detail, format!("export REDIS_PORT={port}"))
         } else if of_url.host.is_some() {
             Finding::failed(Cause::SettingsContradict, error.to_string(), "unset REDIS_URL")
+        } else if let Ok(target) = Target::of_variables(|name| get(name).filter(|_| name != "REDIS_PORT")) {
+            // The host has a port of its own.
+            let problem = Finding::failed(Cause::SettingsContradict, error.to_string(), "unset REDIS_PORT");
+            return Self { host: Some(target.host), port: target.port, problem: Some(problem), ..Self::default() };
         } else {
             // That there is no host, or what is wrong with it, is told with it.
             return place;
@@ -88,28 +75,38 @@ impl Place {
 
     /// Nothing of the URL is quoted but its host: it may hold a secret anywhere else.
     fn of_url(url: &str) -> Self {
-        let Some(parts) = Parts::of(url).filter(|parts| is_host(parts.host)) else {
+        let url = Url::parse(url.trim()).ok();
+        let host = url.as_ref().and_then(Url::host_str).map(|host| host.trim_matches(['[', ']']));
+        let (Some(url), Some(host)) = (&url, host.filter(|host| is_host(host))) else {
             let detail = "REDIS_URL is no URL of a cache: it should look like rediss://HOST:10000";
             let problem = Finding::failed(Cause::UrlMalformed, detail, "export REDIS_URL=rediss://<HOST>:10000");
             return Self { problem: Some(problem), ..Self::default() };
         };
-        let (host, port) = (parts.host.to_owned(), parts.port.unwrap_or_else(|| usual_port(parts.host)));
+        let (host, port) = (host.to_owned(), url.port().unwrap_or_else(|| usual_port(host)));
         let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let next = format!("export REDIS_URL=rediss://{bracketed}:{port}");
-        let problem = if parts.has_password {
+        let problem = if url.password().is_some() {
             let detail = format!(
                 "REDIS_URL holds a password for {host}, as access keys are given: with Microsoft Entra ID the password is \
                  the token, and caches have their access keys disabled by default"
             );
             Some(Finding::failed(Cause::AccessKeyGiven, detail, next))
-        } else if !matches!(parts.scheme, "rediss" | "valkeys") {
+        } else if !matches!(url.scheme(), "rediss" | "valkeys") {
             let detail = format!("REDIS_URL asks for {host} without TLS, where a token would travel in the clear");
             Some(Finding::failed(Cause::UrlWithoutTls, detail, next))
         } else {
             None
         };
-        let username = (!parts.user.is_empty()).then(|| UserName::new(parts.user));
+        let username = (!url.username().is_empty()).then(|| UserName::new(url.username()));
         Self { host: Some(host), port, username, resp2: false, problem }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The host alone: what stands in its place may be a connection string with a key.
+        let host = self.host.as_deref().map(named);
+        f.debug_struct("Place").field("host", &host).field("port", &self.port).finish_non_exhaustive()
     }
 }
 

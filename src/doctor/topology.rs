@@ -1,16 +1,22 @@
 //! The cluster policy, and on a cluster the ports of its nodes.
 
 use super::{Doctor, advice::Advice, cause::Cause, encryption, login::Session, report::Finding, wire::words};
-use crate::cluster::{
-    address::NodeAddress,
-    discovery::Topology as Policy,
-    slot::{SLOTS, Slot},
-    topology::Topology,
+use crate::{
+    cluster::{
+        address::NodeAddress,
+        discovery::Topology as Policy,
+        slot::{SLOTS, Slot},
+        topology::Topology,
+    },
+    transport::tls::Transport,
 };
 use futures_util::{StreamExt, stream};
 use redis::Value;
-use std::time::Duration;
-use tokio::{net::lookup_host, time::timeout};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    net::lookup_host,
+    time::{Instant, timeout_at},
+};
 
 /// All of the addresses of one node, and TLS with it.
 const NODE_WITHIN: Duration = Duration::from_secs(6);
@@ -95,7 +101,11 @@ pub(super) async fn nodes(doctor: &Doctor, advice: &Advice, layout: &Layout) -> 
         Layout::Cluster(slots) => slots,
     };
     let nodes: Vec<_> = slots.primaries().into_iter().cloned().collect();
-    let tries = nodes.iter().map(|node| async move { (node, try_node(doctor, advice, node).await) });
+    let transport = match encryption::prepare(&doctor.tls, doctor.host()).await {
+        Ok(transport) => transport,
+        Err(problem) => return problem.explain(doctor, advice, None).await,
+    };
+    let tries = nodes.iter().map(async |node| (node, try_node(&transport, node).await));
     let tried: Vec<_> = stream::iter(tries).buffered(AT_ONCE).collect().await;
     let shut: Vec<_> = tried.iter().filter_map(|(node, outcome)| Some((node, outcome.as_ref().err()?))).collect();
     if shut.is_empty() {
@@ -114,27 +124,56 @@ pub(super) async fn nodes(doctor: &Doctor, advice: &Advice, layout: &Layout) -> 
     Finding::failed(Cause::NodePortsClosed, detail, advice.open_ports())
 }
 
-async fn try_node(doctor: &Doctor, advice: &Advice, node: &NodeAddress) -> Result<(), String> {
-    let host = doctor.host();
-    let work = async {
-        let addresses = lookup_host((node.host(), node.port())).await.map_err(|_| "has no address".to_owned())?;
-        let mut last = "has no address".to_owned();
-        for address in addresses {
-            match encryption::open(&doctor.tls, host, address, advice).await {
-                Ok(_) => return Ok(()),
-                Err(encryption::Problem::Handshake { error: Some(error), .. }) => last = format!("({error})"),
-                Err(_) => last = String::from("does not answer"),
-            }
-        }
-        Err(last)
+async fn try_node(transport: &Transport, node: &NodeAddress) -> Result<(), String> {
+    let deadline = Instant::now() + NODE_WITHIN;
+    let addresses: Vec<_> = match timeout_at(deadline, lookup_host((node.host(), node.port()))).await {
+        Ok(Ok(addresses)) => addresses.collect(),
+        _ => Vec::new(),
     };
-    timeout(NODE_WITHIN, work).await.unwrap_or_else(|_| Err("does not answer".to_owned()))
+    try_addresses(transport, &addresses, deadline).await
 }
 
-/// A number that makes `{prefix}…{number}` a key of one of the slots of this node.
-pub(super) fn key_of(prefix: &str, node: &NodeAddress, slots: &Topology) -> Option<String> {
+/// Whether one of them lets this machine in.
+async fn try_addresses(transport: &Transport, addresses: &[SocketAddr], deadline: Instant) -> Result<(), String> {
+    let mut last = "has no address".to_owned();
+    for (tried, address) in addresses.iter().enumerate() {
+        // One that is silent leaves time for those after it.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        match encryption::shake(transport, *address, share).await {
+            Ok(_) => return Ok(()),
+            Err(Some(error)) => last = format!("({error})"),
+            Err(None) => last = String::from("does not answer"),
+        }
+    }
+    Err(last)
+}
+
+/// Whether all keys that begin with this are in one slot: a part of it in braces is what counts of them.
+pub(super) fn is_of_one_slot(prefix: &str) -> bool {
+    let slot = |end: &str| Slot::of(format!("{prefix}{end}").as_bytes());
+    slot("") == slot("0") && slot("") == slot("1")
+}
+
+/// Of each node, a key of its own that begins with this, as far as one is found.
+pub(super) fn keys_of_all(prefix: &str, slots: &Topology) -> Vec<String> {
     /// Each one hits a node's share of the slots with that share's probability.
     const TRIES: u32 = 100_000;
-    let key = |number: u32| format!("{prefix}:{number}");
-    (0..TRIES).map(key).find(|key| slots.owner(Slot::of(key.as_bytes())) == Some(node))
+    let mut nodes = slots.primaries();
+    let mut keys = Vec::new();
+    for number in 0..TRIES {
+        if nodes.is_empty() {
+            break;
+        }
+        let key = format!("{prefix}:{number}");
+        let owner = slots.owner(Slot::of(key.as_bytes()));
+        if let Some(at) = nodes.iter().position(|node| Some(*node) == owner) {
+            nodes.swap_remove(at);
+            keys.push(key);
+        }
+    }
+    keys
 }
+
+#[cfg(test)]
+mod tests;

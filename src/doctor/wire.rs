@@ -13,6 +13,7 @@ use tokio::{
 
 /// A connection on which every request is answered before the next one is sent. Once a reply has not come it takes no
 /// more requests: one that came late would be taken for the answer to the next request.
+#[derive(Default)]
 pub(super) struct Wire {
     /// None while a request is under way, and after one that was not answered.
     stream: Option<Stream>,

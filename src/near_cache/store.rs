@@ -39,6 +39,12 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// Whether nothing is ever served from memory.
+    pub(crate) fn keep_nothing(&self) -> bool {
+        // Ages are counted in microseconds.
+        self.max_bytes == 0 || self.ttl.is_zero() || self.max_staleness.as_micros() == 0
+    }
+
     /// For how long a reply may be kept, of a key that lives for so long yet; none if not at all.
     pub(super) fn life(&self, of_key: Option<Duration>, may_come_elsewhere: bool) -> Option<Duration> {
         let life = of_key.map_or(self.ttl, |life| life.min(self.ttl));
@@ -190,7 +196,7 @@ impl Store {
             flushes: self.flushes.load(Relaxed),
             entries: self.entries.len() as u64,
             bytes: self.entries.weight(),
-            max_bytes: self.limits.max_bytes,
+            max_bytes: if self.limits.keep_nothing() { 0 } else { self.limits.max_bytes },
             tracking: Vec::new(),
         }
     }

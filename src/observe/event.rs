@@ -1,7 +1,7 @@
 //! What happens to tokens and links, and how often it has.
 
 use crate::error::Error;
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 /// Something that happened to the token, to a link or to a near cache.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub enum Event {
         /// The link's number.
         link: u64,
         /// Why.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// A link has taken the place of one that was lost.
     #[non_exhaustive]
@@ -134,7 +134,7 @@ pub enum Event {
         /// The address of the node, as in [`NodeStats::address`](crate::NodeStats::address).
         node: Arc<str>,
         /// Why.
-        reason: Arc<str>,
+        reason: Cow<'static, str>,
     },
 }
 

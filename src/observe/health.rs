@@ -12,9 +12,17 @@ pub enum Health {
     /// Every connection is up, and the token is renewed in time.
     Healthy,
     /// Commands are served, but something is wrong that may become worse.
-    Degraded(String),
+    #[non_exhaustive]
+    Degraded {
+        /// All that is wrong, in words.
+        reason: String,
+    },
     /// No command is served now; it goes on trying.
-    Down(String),
+    #[non_exhaustive]
+    Down {
+        /// Why, in words.
+        reason: String,
+    },
     /// No command is served any more: it has been shut down.
     Stopped,
 }
@@ -23,7 +31,7 @@ impl Health {
     /// Whether commands are served.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(self, Self::Healthy | Self::Degraded(_))
+        matches!(self, Self::Healthy | Self::Degraded { .. })
     }
 
     /// Whether commands are served or may be served again without a restart.
@@ -37,8 +45,8 @@ impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Healthy => f.write_str("healthy"),
-            Self::Degraded(why) => write!(f, "degraded: {why}"),
-            Self::Down(why) => write!(f, "down: {why}"),
+            Self::Degraded { reason } => write!(f, "degraded: {reason}"),
+            Self::Down { reason } => write!(f, "down: {reason}"),
             Self::Stopped => f.write_str("shut down"),
         }
     }

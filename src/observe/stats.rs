@@ -1,7 +1,7 @@
 //! What the connection manager shows of itself.
 
 use crate::{admission::CommandStats, error::Error, observe::event::Counters};
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{borrow::Cow, ops::RangeInclusive, time::Duration};
 
 /// A snapshot of what the connection manager is doing.
 #[derive(Clone, Debug)]
@@ -163,7 +163,7 @@ pub struct CacheStats {
     pub entries: u64,
     /// What that takes in memory, keys and bookkeeping included, as far as it can be told without asking the allocator.
     pub bytes: u64,
-    /// The most that it may take.
+    /// The most that it may take; 0 if by any of the settings nothing is kept.
     pub max_bytes: u64,
     /// For each node, whether it tells of changes: what is read from one that does not is not kept.
     pub tracking: Vec<TrackingStats>,
@@ -179,10 +179,10 @@ impl CacheStats {
         }
     }
 
-    /// Whether all nodes tell of changes that have been asked to.
+    /// Whether all nodes tell of changes that are to; none is to if nothing is kept (`max_bytes` is 0).
     #[must_use]
     pub fn is_tracking(&self) -> bool {
-        !self.tracking.is_empty() && self.tracking.iter().all(|node| node.on)
+        (self.max_bytes == 0 || !self.tracking.is_empty()) && self.tracking.iter().all(|node| node.on)
     }
 }
 
@@ -195,5 +195,5 @@ pub struct TrackingStats {
     /// Whether it does.
     pub on: bool,
     /// Why it does not, as far as that is known yet.
-    pub reason: Option<Arc<str>>,
+    pub reason: Option<Cow<'static, str>>,
 }

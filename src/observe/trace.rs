@@ -54,7 +54,7 @@ pub(crate) fn event(pool: &str, event: &Event) {
             info!(name: "link_up", target: LINK, pool, node = &**node, link, generation, reconnect, took_s, "link up");
         }
         Event::LinkDown { node, link, reason } => {
-            warn!(name: "link_down", target: LINK, pool, node = &**node, link, reason, "link down");
+            warn!(name: "link_down", target: LINK, pool, node = &**node, link, reason = &**reason, "link down");
         }
         Event::LinkReplaced { node, link, by } => {
             info!(name: "link_replaced", target: LINK, pool, node = &**node, link, by, "link replaced");

@@ -101,9 +101,8 @@ async fn each_node_counts_and_disturbs_its_own_connections() {
 async fn replicas_follow_their_primaries_and_send_clients_there() {
     let (emulator, cluster) = start(Emulator::builder().cluster(2).replicas(1)).await;
     let nodes = cluster.nodes().await.unwrap();
-    let roles: Vec<_> = nodes.iter().map(|node| node.role).collect();
-    let replica = |of| NodeRole::Replica { of };
-    assert_eq!(roles, [NodeRole::Primary, NodeRole::Primary, replica(0), replica(1)]);
+    let roles: Vec<_> = nodes.iter().map(|node| node.role.replica_of()).collect();
+    assert_eq!(roles, [None, None, Some(0), Some(1)]);
     let (slot, key) = FOO;
     let primary = owner(&cluster, slot).await;
     let mut client = Client::of_node(&emulator, primary).await;

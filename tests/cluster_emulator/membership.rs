@@ -1,7 +1,6 @@
 //! Nodes that are added, removed and replaced.
 
 use crate::{FOO, both, client::Client, owner, start, three};
-use entra_redis::emulator::NodeRole;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -60,11 +59,11 @@ async fn replicas_are_added_and_follow_the_heir_of_a_node_that_is_removed() {
     let (_emulator, cluster) = three().await;
     let replica = cluster.add_replica(0).await.unwrap();
     let role = |nodes: &[entra_redis::emulator::ClusterNode], index| {
-        nodes.iter().find(|node| node.index == index).unwrap().role
+        nodes.iter().find(|node| node.index == index).unwrap().role.replica_of()
     };
-    assert_eq!(role(&cluster.nodes().await.unwrap(), replica), NodeRole::Replica { of: 0 });
+    assert_eq!(role(&cluster.nodes().await.unwrap(), replica), Some(0));
     cluster.remove_node(0).await.unwrap();
-    assert_eq!(role(&cluster.nodes().await.unwrap(), replica), NodeRole::Replica { of: 1 });
+    assert_eq!(role(&cluster.nodes().await.unwrap(), replica), Some(1));
     cluster.replace_node(replica).await.unwrap();
-    assert_eq!(role(&cluster.nodes().await.unwrap(), replica + 1), NodeRole::Replica { of: 1 });
+    assert_eq!(role(&cluster.nodes().await.unwrap(), replica + 1), Some(1));
 }

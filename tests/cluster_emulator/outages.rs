@@ -2,7 +2,7 @@
 
 use crate::{FOO, client::Client, owner, start};
 use common::{SECOND, within};
-use entra_redis::emulator::{Cluster, Emulator, NodeRole};
+use entra_redis::emulator::{Cluster, Emulator};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
@@ -34,7 +34,7 @@ async fn a_replica_takes_over_from_a_primary_that_is_killed() {
 
     cluster.restart(primary).await.unwrap();
     let nodes = cluster.nodes().await.unwrap();
-    assert_eq!((nodes[primary].role, nodes[primary].is_live), (NodeRole::Replica { of: heir }, true));
+    assert_eq!((nodes[primary].role.replica_of(), nodes[primary].is_live), (Some(heir), true));
     assert!(cluster.restart(primary).await.unwrap_err().to_string().contains("runs"));
 }
 
@@ -68,7 +68,7 @@ async fn a_frozen_node_is_silent_and_another_one_takes_over() {
     assert!(!late.is_finished());
     cluster.thaw(1).await.unwrap();
     assert_eq!(within("the reply comes", 5 * SECOND, late).await.unwrap(), "PONG");
-    assert_eq!(cluster.nodes().await.unwrap()[1].role, NodeRole::Replica { of: 4 });
+    assert_eq!(cluster.nodes().await.unwrap()[1].role.replica_of(), Some(4));
 }
 
 /// Without replicas, the others serve their slots on.

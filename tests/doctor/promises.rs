@@ -80,6 +80,23 @@ async fn limits_of_the_access_policy_that_are_intended_are_well() {
     }
 }
 
+/// All keys with a part in braces are in one slot, which another node may have than the one that the host leads to.
+#[tokio::test]
+async fn a_key_prefix_with_a_hash_tag_is_well_whichever_node_has_its_slot() {
+    for read_only in [false, true] {
+        // The slots 15495, 3300 and 7365: one for each node.
+        for prefix in ["{a}:", "{b}:", "{c}:"] {
+            let mut trial = Trial::start(Emulator::builder().embedded_cluster(3)).await;
+            trial.option("--key-prefix", prefix);
+            if read_only {
+                trial.option("--read-only", "");
+            }
+            let run = in_time(trial.run()).await;
+            assert_eq!((run.code, &run.json()["verdict"]), (Some(0), &Value::from("well")), "{}", run.output);
+        }
+    }
+}
+
 #[tokio::test]
 async fn resp2_that_is_asked_for_is_well() {
     let mut trial = Trial::usual().await;
@@ -134,12 +151,23 @@ async fn whatever_hangs_there_is_a_report_within_half_a_minute() {
         trial.set("REDIS_CA_CERT", pipe);
         (trial.run().await, "unknown")
     };
+    let certificate = async {
+        let mut trial = Trial::usual().await;
+        let pipe = trial.file("pipe", "");
+        std::fs::remove_file(&pipe).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        trial.unset("AZURE_CLIENT_SECRET");
+        trial.set("AZURE_CLIENT_CERTIFICATE_PATH", pipe);
+        let run = trial.run().await;
+        assert_eq!(step(&run.json(), "token")["cause"], "certificate_file_missing", "{}", run.output);
+        (run, "broken")
+    };
     let began = Instant::now();
-    let all = Box::pin(async { tokio::join!(everything, frozen, no_end) });
+    let all = Box::pin(async { tokio::join!(everything, frozen, no_end, certificate) });
     let runs = in_time(all).await;
     let took = began.elapsed();
     assert!(took < Duration::from_secs(31), "{took:?}");
-    for (run, verdict) in [runs.0, runs.1, runs.2] {
+    for (run, verdict) in [runs.0, runs.1, runs.2, runs.3] {
         let report = run.json();
         assert_schema(&report);
         assert_eq!(report["verdict"], verdict, "{report:#}");

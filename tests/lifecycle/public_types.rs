@@ -6,6 +6,10 @@ use entra_redis::{
     LinkState, LinkStats, ManagedIdentity, NodeEndpoint, NodeStats, Overload, PubSub, PubSubSink, PubSubStream,
     RetryPolicy, Secret, Stage, Startup, Stats, Tls, TokenFailure, TokenManagerConfig, TokenStats, Topic, Topology,
     TrackingStats,
+    emulator::{
+        AuthFault, Cluster, ClusterNode, Emulator, EmulatorBuilder, ExpiresOn, FrontConnection, FrontStats, Identity,
+        IdentityFault, Migration, NodeRole, RedisFront, TokenClaims,
+    },
 };
 use std::{fmt::Debug, future::Future};
 
@@ -18,6 +22,30 @@ fn shared<T: Debug + Send + Sync + Unpin + 'static>() {}
 fn those_of_the_near_cache_too() {
     value::<entra_redis::CacheOptions>();
     value::<entra_redis::CachedRedis>();
+}
+
+#[cfg(any(feature = "fred", feature = "rustis", feature = "streaming-credentials"))]
+#[test]
+fn those_for_other_clients_too() {
+    value::<entra_redis::EntraCredentials>();
+}
+
+#[test]
+fn those_of_the_emulator_too() {
+    value::<AuthFault>();
+    value::<Cluster>();
+    value::<ClusterNode>();
+    value::<EmulatorBuilder>();
+    value::<ExpiresOn>();
+    value::<FrontConnection>();
+    value::<FrontStats>();
+    value::<Identity>();
+    value::<IdentityFault>();
+    value::<RedisFront>();
+    value::<TokenClaims>();
+    shared::<Emulator>();
+    shared::<Migration>();
+    copied::<NodeRole>();
 }
 
 fn copied<T: Copy + Debug + Eq + Send + Sync + Unpin + 'static>() {}
@@ -76,8 +104,13 @@ fn futures_of_the_handle_may_run_on_any_thread() {
     sent(&EntraRedis::from_env());
 }
 
-/// Never called: it is enough that it compiles.
-#[allow(dead_code, reason = "the bounds are what is checked")]
+#[test]
+fn futures_of_commands_and_subscriptions_may_run_on_any_thread() {
+    // Not called: it is enough that they compile.
+    let _: fn(EntraRedis) = futures_of_commands;
+    let _: fn(PubSub) = futures_of_subscriptions;
+}
+
 fn futures_of_commands(mut redis: EntraRedis) {
     let mut command = redis::cmd("GET");
     command.arg("key");
@@ -89,8 +122,6 @@ fn futures_of_commands(mut redis: EntraRedis) {
 
 fn stream<S: futures_util::Stream<Item = Delivery> + Send + Unpin>(_: S) {}
 
-/// Never called either.
-#[allow(dead_code, reason = "the bounds are what is checked")]
 fn futures_of_subscriptions(mut pubsub: PubSub) {
     sent(&pubsub.subscribe("channel"));
     sent(&pubsub.unsubscribe(&["channel"]));

@@ -161,7 +161,7 @@ fn a_renewal_that_fails_after_a_pause_fails_commands_at_once_and_heals() {
         assert!(took < SECOND, "{n}: {took:?}");
         thread::sleep(SECOND / 20);
     }
-    assert!(matches!(redis.manager().health(), Health::Down(why) if why.contains("AADSTS7000215")));
+    assert!(matches!(redis.manager().health(), Health::Down { reason, .. } if reason.contains("AADSTS7000215")));
     emulator.identity().fault_all(None);
     let began = Instant::now();
     while here.block_on(count(&redis)).is_err() {
@@ -184,7 +184,7 @@ fn a_renewal_that_is_not_answered_is_waited_for_until_the_commands_deadline() {
     let (late, took) = timed(|| here.block_on(count(&redis)));
     assert_timed_out(&late.unwrap_err(), "the next one has not been answered yet");
     assert!(took >= SECOND / 2 && took < SECOND / 2 + GRACE, "{took:?}");
-    assert!(matches!(redis.manager().health(), Health::Down(why) if why.contains("has expired")));
+    assert!(matches!(redis.manager().health(), Health::Down { reason, .. } if reason.contains("has expired")));
 }
 
 /// Nobody has read the reply that makes room until somebody drives the runtime.

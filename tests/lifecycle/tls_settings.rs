@@ -6,7 +6,9 @@ use common::{
     server::{Certificates, Server, free_port},
     within,
 };
-use entra_redis::{Config, EntraRedis, Error, ErrorKind, Tls, emulator::Emulator};
+use entra_redis::{
+    ClientCertificate, Config, Credential, EntraRedis, Error, ErrorKind, Stage, Startup, Tls, emulator::Emulator,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
 use std::{env, io, net::SocketAddr, process::Command, sync::Arc, time::Duration};
@@ -205,4 +207,49 @@ async fn a_machine_without_a_ca_store_is_told_what_to_install() {
     let output = again.env("SSL_CERT_FILE", ELSEWHERE).env("SSL_CERT_DIR", ELSEWHERE).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && shown.contains("1 passed"), "{shown}");
+}
+
+/// A pipe that nobody writes to, as a file of a mount that is gone, holds up nobody but `connect`, and that for no
+/// longer than `startup_timeout`.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_hangs_holds_connect_up_for_the_startup_timeout_alone() {
+    let emulator = common::start(Emulator::builder()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let certificate = Credential::client_certificate("id", ClientCertificate::pem_file(&pipe), "tenant.example");
+    for (credential, tls, startup) in [
+        (emulator.credential(), Tls::new().ca_file(&pipe), Startup::Wait),
+        (emulator.credential(), Tls::new().ca_file(&pipe), Startup::Lazy),
+        (certificate, emulator.tls(), Startup::Wait),
+    ] {
+        let config = emulator.config().credential(credential).tls(tls).startup(startup).startup_timeout(SECOND / 2);
+        let ends = {
+            let pipe = pipe.clone();
+            // Whoever reads is let go, so that the runtime may end.
+            move || drop(std::fs::OpenOptions::new().write(true).open(pipe).unwrap())
+        };
+        let (told, stop) = std::sync::mpsc::channel::<()>();
+        let writer = std::thread::spawn(move || {
+            _ = stop.recv_timeout(5 * SECOND);
+            ends();
+        });
+        let ticks = async {
+            for _ in 0..10 {
+                tokio::time::sleep(SECOND / 100).await;
+            }
+            std::time::Instant::now()
+        };
+        let began = std::time::Instant::now();
+        let (outcome, ticked) = tokio::join!(EntraRedis::connect(emulator.host(), emulator.port(), config), ticks);
+        let took = began.elapsed();
+        drop(told);
+        writer.join().unwrap();
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Startup), "{error}");
+        assert!(error.to_string().contains("has not been read"), "{error}");
+        assert!(took < 4 * SECOND, "{took:?}");
+        assert!(ticked < began + took, "other tasks were held up");
+    }
 }

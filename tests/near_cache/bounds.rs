@@ -1,6 +1,6 @@
 //! What the memory takes is bounded.
 
-use crate::cached;
+use crate::{cached, tracking_connections};
 use common::server::Server;
 use entra_redis::CacheOptions;
 use redis::AsyncCommands;
@@ -41,7 +41,13 @@ async fn with_no_memory_or_no_time_nothing_is_kept() {
             assert_eq!(cached.get::<_, u64>("key").await.unwrap(), turn);
         }
         assert_eq!(cached.stats().hits, 0);
+        // Nor is a node asked to tell of changes, nor for how long a key lives.
+        assert_eq!(cached.stats().tracking, []);
     }
+    let mut admin = server.admin().await;
+    assert!(tracking_connections(&mut admin).await.is_empty());
+    let asked: String = admin.ask("INFO commandstats").await;
+    assert!(!asked.contains("cmdstat_pttl") && !asked.contains("cmdstat_client|tracking"), "{asked}");
 }
 
 /// Many fields of one hash are one key's entry.

@@ -45,3 +45,27 @@ async fn nothing_that_is_kept_shows_in_what_is_printed() {
     let printed = format!("{cached:?} {:?}", redis.manager().stats());
     assert!(!printed.contains("a-secret"), "{printed}");
 }
+
+/// An `MGET` that the connections of the nodes answer is a command as any other one; one from memory is none.
+#[cfg(feature = "metrics")]
+#[tokio::test]
+async fn an_mget_that_is_read_is_recorded() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().unwrap();
+    let server = Server::start();
+    let redis = server.up(server.config(), 2).await;
+    let mut cached = cached(&redis, CacheOptions::new()).await;
+    let recorded = || {
+        let text = recorder.render();
+        let is_it = |line: &&str| line.starts_with("db_client_operation_duration_count{") && line.contains("\"MGET\"");
+        let line = text.lines().find(is_it).unwrap_or("0").to_owned();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    for _ in 0..3 {
+        let _: Vec<Option<String>> = cached.mget(&["a", "b"]).await.unwrap();
+        assert_eq!(recorded(), 1);
+    }
+    let _: () = cached.lpush("list", 1).await.unwrap();
+    // It goes on to the other connections, where it is recorded.
+    let _: Vec<Option<String>> = cached.mget(&["a", "list"]).await.unwrap();
+    assert_eq!(recorded(), 2);
+}

@@ -186,3 +186,26 @@ async fn reads_from_memory_let_other_tasks_run() {
     is_over.store(true, SeqCst);
     reads.await.unwrap();
 }
+
+/// Keys that hold no string are not kept by an `MGET`, and are read by another one: one for all of them.
+#[tokio::test]
+async fn what_an_mget_cannot_keep_it_reads_all_at_once() {
+    let server = Server::start();
+    let redis = server.up(server.config(), 2).await;
+    let mut cached = cached(&redis, CacheOptions::new()).await;
+    let _: () = cached.set("string", "value").await.unwrap();
+    let mut keys = vec!["string".to_owned()];
+    for list in 0..50 {
+        let _: () = cached.lpush(format!("list:{list}"), 1).await.unwrap();
+        keys.insert(list % 2, format!("list:{list}"));
+    }
+    let values: Vec<Option<String>> = cached.mget(&keys).await.unwrap();
+    let at = keys.iter().position(|key| key == "string").unwrap();
+    assert_eq!(values.len(), 51);
+    for (place, value) in values.iter().enumerate() {
+        assert_eq!(value.as_deref(), (place == at).then_some("value"), "{place}");
+    }
+    let mut admin = server.admin().await;
+    let stats: String = admin.ask("INFO commandstats").await;
+    assert!(stats.contains("cmdstat_mget:calls=1,"), "{stats}");
+}

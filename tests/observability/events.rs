@@ -172,3 +172,20 @@ async fn failures_are_told_with_their_reason_and_the_next_attempt() {
     .await;
     assert!(error.to_string().contains(&emulator.port().to_string()), "{error}");
 }
+
+/// However the host is written, a node has one name: in events, in statistics, and as the name of the pool.
+#[tokio::test]
+async fn a_node_has_one_name_in_events_and_in_statistics() {
+    let emulator = start(Emulator::builder()).await;
+    let redis = EntraRedis::connect("LocalHost", emulator.port(), emulator.config()).await.unwrap();
+    let mut events = redis.manager().events();
+    emulator.redis_front().connections()[0].cut();
+    let node = told(&mut events, "the loss", |event| match event {
+        Event::LinkDown { node, .. } => Some(node),
+        _ => None,
+    })
+    .await;
+    let stats = redis.manager().stats();
+    let name = format!("localhost:{}", emulator.port());
+    assert_eq!((&*node, &*stats.nodes[0].address, &*stats.pool), (&*name, &*name, &*name));
+}

@@ -1,6 +1,6 @@
 //! `health()` and `ready()`, through everything that a service may live to see.
 
-use crate::start;
+use crate::{HOUR, start};
 use common::{SECOND, eventually};
 use entra_redis::{
     EntraRedis, Health,
@@ -25,11 +25,11 @@ async fn until_healthy(redis: &EntraRedis) {
 }
 
 async fn until_degraded(redis: &EntraRedis) -> String {
-    until(redis, "degraded", |health| matches!(health, Health::Degraded(_)), true).await.to_string()
+    until(redis, "degraded", |health| matches!(health, Health::Degraded { .. }), true).await.to_string()
 }
 
 async fn until_down(redis: &EntraRedis) -> String {
-    until(redis, "down", |health| matches!(health, Health::Down(_)), false).await.to_string()
+    until(redis, "down", |health| matches!(health, Health::Down { .. }), false).await.to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,4 +79,27 @@ async fn it_falls_and_rises_with_the_token() {
     emulator.identity().fault_all(None);
     until_healthy(&redis).await;
     let _: () = redis.clone().set("key", 1).await.unwrap();
+}
+
+/// One thing that is wrong does not hide another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_is_wrong_is_told() {
+    let emulator = start(Emulator::builder().embedded_cluster(3).token_lifetime(HOUR)).await;
+    let redis = emulator.connect(emulator.config()).await;
+    until_healthy(&redis).await;
+    emulator.cluster().unwrap().kill(2).await.unwrap();
+    let without_a_node = eventually("a node is missed", 20 * SECOND, async || {
+        let health = redis.manager().health().to_string();
+        health.contains("no connection to ").then_some(health)
+    })
+    .await;
+    assert!(!without_a_node.ends_with("; "), "{without_a_node}");
+    emulator.identity().fault_all(Some(IdentityFault::WrongSecret));
+    redis.manager().refresh_token();
+    let both = eventually("the token is missed, too", 20 * SECOND, async || {
+        let health = redis.manager().health().to_string();
+        health.contains("the token cannot be renewed").then_some(health)
+    })
+    .await;
+    assert!(both.contains("AADSTS7000215") && both.contains("; no connection to "), "{both}");
 }

@@ -35,3 +35,30 @@ async fn a_slow_consumer_misses_messages_and_is_told_how_many() {
     publish(&redis, "a", "last").await;
     assert_eq!(message(&mut slow).await, "last");
 }
+
+/// A consumer that always has another message lets others run all the same.
+#[tokio::test]
+async fn a_busy_consumer_lets_other_tasks_run() {
+    let (_azure, redis) = Fixture::on_redis(HOUR).connect().await;
+    let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
+    sink.subscribe("a").await.unwrap();
+    let (mut sink, mut other) = redis.pubsub().await.unwrap().split();
+    sink.subscribe("a").await.unwrap();
+    let all = 1_000;
+    for number in 0..all {
+        publish(&redis, "a", number).await;
+    }
+    // Once the other one has them, they wait in this one's mailbox, too.
+    for _ in 0..all {
+        message(&mut other).await;
+    }
+    let task = tokio::spawn(async {});
+    for number in 0..all {
+        // Without `within`, whose timer would let others run.
+        match stream.next().await {
+            Some(Delivery::Message(msg)) => assert_eq!(msg.get_payload::<u64>().unwrap(), number),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(task.is_finished(), "it did not run while {all} messages were read");
+}

@@ -293,10 +293,10 @@ async fn lone_without_stand_in() -> bool {
 }
 
 /// Why the next link goes down.
-async fn link_down(events: &mut broadcast::Receiver<Event>) -> &'static str {
+async fn link_down(events: &mut broadcast::Receiver<Event>) -> String {
     loop {
         if let Event::LinkDown { reason, .. } = events.recv().await.unwrap() {
-            return reason;
+            return reason.into_owned();
         }
     }
 }

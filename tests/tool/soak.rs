@@ -7,7 +7,7 @@ use common::{
 };
 use entra_redis::{
     EntraRedis,
-    emulator::{Cluster, Emulator, EmulatorBuilder, NodeRole},
+    emulator::{Cluster, Emulator, EmulatorBuilder},
 };
 use redis::{AsyncCommands, FromRedisValue};
 use serde_json::Value;
@@ -75,14 +75,8 @@ async fn through_chaos_on_a_cluster_no_workload_finds_a_fault() {
 /// A replica takes the place of a primary that has died, and does not have what that has acknowledged in its last half
 /// second: the connection between the two was down.
 async fn lossy_failover(cluster: &Cluster, node: usize) {
-    let replica = cluster
-        .nodes()
-        .await
-        .unwrap()
-        .into_iter()
-        .find(|other| other.role == NodeRole::Replica { of: node })
-        .unwrap()
-        .index;
+    let replica =
+        cluster.nodes().await.unwrap().into_iter().find(|other| other.role.replica_of() == Some(node)).unwrap().index;
     let mut con = direct(cluster, replica).await;
     for (setting, value) in [("masteruser", "nobody"), ("masterauth", "nothing")] {
         let _: () = redis::cmd("CONFIG").arg("SET").arg(setting).arg(value).query_async(&mut con).await.unwrap();

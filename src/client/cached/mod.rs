@@ -45,7 +45,9 @@ pub use options::CacheOptions;
 /// because that may be older than the answer.
 ///
 /// A read that is not in memory goes over a connection to the key's node on which Redis tells of changes (`CLIENT
-/// TRACKING`, RESP3), once, however many tasks ask for it at the same time. A key that expires is not kept longer than
+/// TRACKING`, RESP3), once, however many tasks ask for it at the same time. Of an `MGET`, each key that is read there
+/// counts as one command among [`max_in_flight`](crate::Config::max_in_flight), because other tasks may wait for its
+/// value alone. A key that expires is not kept longer than
 /// it lives on the server, and nothing longer than [`CacheOptions::ttl`].
 ///
 /// # How old a value may be
@@ -177,7 +179,7 @@ impl CachedRedis {
         &self.cache.shared.store
     }
 
-    /// The tracker of a node, which begins with this if there is none; none after `shutdown`.
+    /// The tracker of a node, which begins with this if there is none; none after `shutdown`, or if nothing is kept.
     fn tracker(&self, node: &Arc<Node>) -> Option<Arc<Tracker>> {
         let shared = &self.cache.shared;
         let mut trackers = lock(&shared.trackers);
@@ -185,7 +187,7 @@ impl CachedRedis {
         if let Some(tracker) = known {
             return Some(Arc::clone(tracker));
         }
-        if self.redis.manager.core().is_closed() || node.pool().has_ended() {
+        if self.store().limits().keep_nothing() || self.redis.manager.core().is_closed() || node.pool().has_ended() {
             return None;
         }
         let tracker = Tracker::new(Arc::clone(node));

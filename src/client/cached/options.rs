@@ -26,7 +26,8 @@ impl CacheOptions {
     }
 
     /// How many bytes of memory keys, values and bookkeeping may take together; default 64 MiB. What has not been used
-    /// goes first. A value that is larger than both a 64th of that and 1 MiB may not be kept. With 0 nothing is kept.
+    /// goes first. A value that is larger than both a 64th of that and 1 MiB may not be kept. With 0 nothing is kept,
+    /// and no node is asked to tell of changes; so with the other two settings.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
@@ -45,9 +46,10 @@ impl CacheOptions {
     /// For how long a change may be unknown at most; default 5 s.
     ///
     /// While the connection works, a change is known as soon as its invalidation has come, a network's delay after it.
-    /// This is what holds when it does not: each node is asked for a sign of life four times within this time, and
-    /// nothing that was read from it is served when the last answer was asked for longer ago. Reads go to the server
-    /// then, over another connection. With less than a few round trips hardly anything is served from memory.
+    /// This is what holds when it does not: each node is asked for a sign of life four times within this time, but no
+    /// more often than every 50 ms, and nothing that was read from it is served when the last answer was asked for
+    /// longer ago. Reads go to the server then, over another connection. With less than 50 ms, or than a few round
+    /// trips, hardly anything is served from memory. With 0 nothing is kept.
     pub fn max_staleness(mut self, limit: Duration) -> Self {
         self.max_staleness = limit;
         self

@@ -92,11 +92,12 @@ impl CachedRedis {
                 }
                 return Ok(unshared(value));
             }
-            self.go_around(cmd, query.key, was_sent.then_some(deadline)).await
+            self.go_around(cmd, &[query.key], was_sent.then_some(deadline)).await
         })
     }
 
-    /// The values of several keys, as far as they are in memory; the others are read each for itself.
+    /// The values of several keys, as far as they are in memory. The others are read each for itself over the
+    /// connections of their nodes; what does not come there is read all together, as any other read.
     pub(super) async fn read_several(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         consume_budget().await;
         let keys: Vec<_> =
@@ -105,6 +106,8 @@ impl CachedRedis {
             return self.pass(cmd).await;
         }
         let deadline = Instant::now() + self.redis.manager.core().command_timeout;
+        let mut stopwatch = Stopwatch::default();
+        stopwatch.start();
         let mut values: Vec<_> = keys.iter().map(|key| self.store().get(Query::get(key), self.part)).collect();
         let missing: Vec<_> = (0..keys.len()).filter(|at| values[*at].is_none()).collect();
         let flights: Option<Vec<_>> = missing.iter().map(|at| self.fetch(Query::get(keys[*at]))).collect();
@@ -115,23 +118,26 @@ impl CachedRedis {
         for (at, value) in missing.iter().zip(join_all(flights).await) {
             values[*at] = value.map(unshared);
         }
-        for (key, value) in keys.iter().zip(&mut values) {
-            if value.is_none() {
-                // An `MGET` all the same, because it answers nil where the value is no string.
-                let mut one = redis::cmd("MGET");
-                one.arg(*key);
-                *value = match self.go_around(&one, key, Some(deadline)).await? {
-                    Value::Array(found) => found.into_iter().next(),
-                    refused => return Ok(refused),
-                };
+        let rest: Vec<_> = missing.iter().copied().filter(|at| values[*at].is_none()).collect();
+        if !rest.is_empty() {
+            // It is recorded as the command that it is.
+            let others: Vec<_> = rest.iter().map(|at| keys[*at]).collect();
+            match self.go_around(redis::cmd("MGET").arg(&others), &others, Some(deadline)).await? {
+                Value::Array(found) => rest.iter().zip(found).for_each(|(at, value)| values[*at] = Some(value)),
+                refused => return Ok(refused),
             }
+        } else if !missing.is_empty()
+            && let Some(took) = stopwatch.stop()
+        {
+            let operations = &self.redis.manager.core().operations;
+            operations.record(Operation::Command(profile(cmd)), took, None);
         }
         Ok(Value::Array(values.into_iter().map(Option::unwrap_or_default).collect()))
     }
 
-    /// Sends it as any other read, by `deadline` if there is one. What is kept of the key, or is just being read, may
-    /// be older than this reply: it is forgotten, so that nobody reads it after this.
-    async fn go_around(&mut self, cmd: &Cmd, key: &[u8], deadline: Option<Instant>) -> RedisResult<Value> {
+    /// Sends it as any other read, by `deadline` if there is one. What is kept of these keys, or is just being read,
+    /// may be older than this reply: it is forgotten, so that nobody reads it after this.
+    async fn go_around(&mut self, cmd: &Cmd, keys: &[&[u8]], deadline: Option<Instant>) -> RedisResult<Value> {
         let Self { redis, cache, .. } = self;
         let manager = Arc::clone(&redis.manager);
         let sent = redis.req_packed_command(cmd);
@@ -142,7 +148,9 @@ impl CachedRedis {
                 core.timers.timeout_at(deadline, sent).await.unwrap_or_else(|| Err(timed_out(core).into()))
             }
         };
-        cache.shared.store.forget(key);
+        for key in keys {
+            cache.shared.store.forget(key);
+        }
         result
     }
 

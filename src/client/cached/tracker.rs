@@ -8,7 +8,10 @@ use crate::{
     observe::stats::TrackingStats,
 };
 use redis::{PushKind, Value};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, OnceLock, Weak},
+};
 use tokio::{sync::Notify, task::AbortHandle};
 
 /// A node that tells of changes, or is to.
@@ -28,10 +31,13 @@ pub(super) struct Session {
     pub(super) coverage: Arc<Coverage>,
 }
 
+/// Why a node does not tell of changes.
+pub(super) type Reason = Cow<'static, str>;
+
 #[derive(Default)]
 struct Status {
     on: bool,
-    reason: Option<Arc<str>>,
+    reason: Option<Reason>,
 }
 
 impl Tracker {
@@ -85,10 +91,10 @@ impl Tracker {
     }
 
     /// Notes whether the node tells of changes, and why not; false if that has been noted before.
-    pub(super) fn set_status(&self, on: bool, reason: Option<&Arc<str>>) -> bool {
+    pub(super) fn set_status(&self, on: bool, reason: Option<Reason>) -> bool {
         let mut status = lock(&self.status);
-        let is_new = status.on != on || status.reason.as_ref() != reason;
-        *status = Status { on, reason: reason.cloned() };
+        let is_new = status.on != on || status.reason != reason;
+        *status = Status { on, reason };
         is_new
     }
 

@@ -4,7 +4,7 @@
 use super::{
     Shared,
     sign::Sign,
-    tracker::{Invalidations, Tracker},
+    tracker::{Invalidations, Reason, Tracker},
 };
 use crate::{
     client::manager::ConnectionManager,
@@ -30,9 +30,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// that; while a token is validated, the server has a reason to be silent.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// A node is asked for a sign of life so many times within `max_staleness`, and no more often than that.
+/// A node is asked for a sign of life so many times within `max_staleness`, and no more often than that: on a cluster
+/// each one is two commands, one of which has a long answer, and every client of the cluster asks every node.
 const SIGNS: u32 = 4;
-const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
 
 /// The delays between attempts, while connections come and go.
 const FIRST_DELAY: Duration = Duration::from_millis(20);
@@ -46,7 +47,7 @@ enum End {
     /// The connection has ended.
     Lost,
     /// The server does not want to.
-    Refused(Arc<str>),
+    Refused(Reason),
     /// There is no connection.
     NoLink,
 }
@@ -94,7 +95,7 @@ impl Task<'_> {
                     sleep(backoff.next_delay()).await;
                 }
                 End::Refused(reason) => {
-                    self.is_off(&reason);
+                    self.is_off(reason);
                     sleep(ASK_AGAIN).await;
                 }
             }
@@ -122,9 +123,9 @@ impl Task<'_> {
         self.shared.store.sweep();
     }
 
-    fn is_off(&self, reason: &str) {
-        let reason: Arc<str> = reason.into();
-        if self.tracker.set_status(false, Some(&reason)) {
+    fn is_off(&self, reason: impl Into<Reason>) {
+        let reason = reason.into();
+        if self.tracker.set_status(false, Some(reason.clone())) {
             let node = self.tracker.node.name().to_string().into();
             self.manager.sources.journal.record(Event::CacheUntracked { node, reason });
         }

@@ -90,6 +90,7 @@ fn the_guide_has_every_setting() {
     let sources = [
         include_str!("../config.rs"),
         include_str!("limits.rs"),
+        include_str!("place.rs"),
         include_str!("times.rs"),
         include_str!("../../token/manager_config.rs"),
         include_str!("../../retry/policy.rs"),

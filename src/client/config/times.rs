@@ -4,7 +4,8 @@ use super::Config;
 use std::time::Duration;
 
 impl Config {
-    /// How long `connect` may take in all; default 30 s.
+    /// How long `connect` may take in all, reading the files of certificates and keys included; default 30 s. With
+    /// [`Startup::Lazy`](crate::Startup::Lazy) the files are all that it waits for.
     pub fn startup_timeout(mut self, timeout: Duration) -> Self {
         self.startup_timeout = timeout;
         self

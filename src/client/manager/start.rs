@@ -10,158 +10,206 @@ use crate::{
         target::{checked_host, checked_port, variable},
     },
     cluster::{
+        address::NodeAddress,
         discovery::{Discovery, Startup, Topology},
         routing::Found,
     },
     error::{Error, ErrorKind, Stage},
     exec::{core::Core, iteration::SignedCursors},
     link::Setup,
-    observe::{journal::Journal, metrics},
+    observe::{
+        journal::Journal,
+        metrics::{self, Operations},
+    },
     pool::{DialPace, KeeperOptions, Leases, SeatTotal, Shared},
     timer::Timers,
-    token::{TokenActor, Tokens},
-    transport::dialer::Dialer,
+    token::{TokenActor, TokenSource, Tokens},
+    transport::{dialer::Dialer, tls::Transport},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{runtime::Handle, sync::Mutex, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::Mutex,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use tokio_util::task::TaskTracker;
 
 impl ConnectionManager {
     pub(crate) async fn connect(host: &str, port: u16, config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let limits = Limits::of(&config);
+        let limit = Limit { of: config.startup_timeout, ends: Instant::now() + config.startup_timeout };
         let (timers, guard) = Timers::of(Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Configuration, "`EntraRedis::connect` needs a tokio runtime").with_source(source)
         })?);
-        let host = checked_host(host)?;
-        let transport = config.transport_security(variable).build(host)?;
-        let protocol = config.wire_protocol();
-        let source = config.credential.token_source()?;
+        let (host, port) = (checked_host(host)?, checked_port(port)?);
+        let (transport, source) = read_files(host, &config, limit).await?;
         let (keepers, connections) = (TaskTracker::new(), TaskTracker::new());
-        let journal = Journal::new(&format!("{host}:{port}"));
-        let setup = Setup {
-            dialer: Dialer {
-                host: host.to_owned(),
-                port: checked_port(port)?,
-                resolver: config.resolver,
-                transport,
-                connect_timeout: config.connect_timeout,
-                hint: None,
-                misconfigured: None,
-            },
-            is_one_of_several: false,
-            client_name: config.client_name.map(Into::into),
-            node: format!("{host}:{port}").into(),
-            pool: journal.name(),
-            protocol,
-            auth_timeout: config.auth_timeout,
-            command_timeout: config.command_timeout,
-            links_opened: Arc::default(),
-            asks_for_slots: Arc::new((config.topology != Topology::SingleEndpoint).into()),
-            tasks: connections.clone(),
-            multi: Arc::default(),
-        };
-        let username = config.username.clone();
-        let (actor, tokens) = TokenActor::new(source, config.token_manager, username, journal.clone());
-        let shared = limits.shared(tokens, journal);
+        let address = NodeAddress::new(host, port);
+        let journal = Journal::new(&address.to_string());
+        let (username, tokens) = (config.username.clone(), config.token_manager.clone());
+        let (actor, tokens) = TokenActor::new(source, tokens, username, journal.clone());
         // Whatever ends this function early drops these, and with them the tasks.
         let mut background = Tasks::new([tokio::spawn(actor.run())]);
         let timers_end = Tasks::new([tokio::spawn(guard.hold())]);
+        let shared = shared(&config, tokens, journal);
         let events = shared.journal.subscribe();
-        let discovery = Discovery {
-            topology: config.topology,
-            setup,
-            shared: shared.clone(),
-            keepers: keepers.clone(),
-            pool_size: config.pool_size,
-            node_map: config.node_map,
-            refresh_interval: config.topology_refresh_interval,
-            found: Found::default(),
-        };
+        let dialer = dialer(host, port, &config, transport);
+        let setup = setup(&config, dialer, &address, shared.journal.name(), &connections);
+        let discovery = discovery(&config, setup, &shared, &keepers);
         let limit = match config.startup {
-            Startup::Wait => Some(config.startup_timeout),
+            Startup::Wait => Some(limit),
             Startup::Lazy => None,
         };
         let routing = find(discovery, limit, &shared, &mut background).await?;
-        let Shared { tokens, journal, admission, availability, leases, .. } = shared;
-        let sources = Sources {
-            journal: journal.clone(),
-            tokens: tokens.clone(),
-            admission: Arc::clone(&admission),
-            availability: Arc::clone(&availability),
-            routing: routing.clone(),
-            caches: Arc::default(),
-        };
-        let shown = sources.clone();
-        let (operations, publishing) = metrics::start((host, port), journal.name(), move || shown.stats(), events);
-        let core = Core {
-            routing,
-            tokens,
-            admission,
-            overload: config.overload,
-            gathering: Mutex::default(),
-            availability,
-            leases,
-            timers,
-            command_timeout: config.command_timeout,
-            ping_interval: config.ping_interval,
-            retry_reads: config.retry_reads,
-            operations,
-            signed_cursors: SignedCursors::default(),
-        };
+        let sources = sources(&shared, &routing);
+        let (shown, name) = (sources.clone(), shared.journal.name());
+        let endpoint = (address.host(), address.port());
+        let (operations, publishing) = metrics::start(endpoint, name, move || shown.stats(), events);
         Ok(Self {
-            core,
-            sources,
             #[cfg(feature = "near-cache")]
-            protocol,
-            shutdown_timeout: config.shutdown_timeout.unwrap_or(config.command_timeout),
+            protocol: config.wire_protocol(),
+            shutdown_timeout: config.shutdown_timeout,
+            pubsub: PubSubs::new(config.pubsub_buffer),
+            core: core(&config, shared, routing, timers, operations),
+            sources,
             background: Mutex::new(background),
             keepers,
             connections,
-            pubsub: PubSubs::new(config.pubsub_buffer),
             publishing: Mutex::new(Tasks::new(publishing)),
             timers: Mutex::new(timers_end),
         })
     }
 }
 
-/// What bounds all nodes together.
-struct Limits {
-    max_in_flight: usize,
-    max_leased: usize,
-    options: KeeperOptions,
+/// Until when `connect` must be through.
+#[derive(Clone, Copy)]
+struct Limit {
+    /// `startup_timeout`, which errors name.
+    of: Duration,
+    ends: Instant,
 }
 
-impl Limits {
-    fn of(config: &Config) -> Self {
-        let options = KeeperOptions {
+impl Limit {
+    fn passed(self, what: &str) -> Error {
+        let text = format!("not connected within {:?} (`startup_timeout`): {what}", self.of);
+        Error::new(ErrorKind::Timeout(Stage::Startup), text)
+    }
+}
+
+/// What the settings make of TLS and of the credential, with all that their files hold.
+async fn read_files(host: &str, config: &Config, limit: Limit) -> Result<(Transport, Arc<dyn TokenSource>), Error> {
+    let (host, tls, credential) = (host.to_owned(), config.transport_security(variable), config.credential.clone());
+    // Not here: a pipe, and a file of a mount that is gone, hold up whoever reads them for as long as they like.
+    let reading = spawn_blocking(move || Ok((tls.build(&host)?, credential.token_source()?)));
+    match timeout_at(limit.ends, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(source)) => {
+            let what = "the files that the settings name could not be read";
+            Err(Error::new(ErrorKind::Configuration, what).with_source(source))
+        }
+        Err(_) => Err(limit.passed("a file that the settings name, of a certificate or a key, has not been read")),
+    }
+}
+
+fn dialer(host: &str, port: u16, config: &Config, transport: Transport) -> Dialer {
+    Dialer {
+        host: host.to_owned(),
+        port,
+        resolver: config.resolver.clone(),
+        transport,
+        connect_timeout: config.connect_timeout,
+        hint: None,
+        misconfigured: None,
+    }
+}
+
+/// How links are opened; those of a cluster's nodes as that of the node that `connect` names.
+fn setup(config: &Config, dialer: Dialer, address: &NodeAddress, pool: Arc<str>, connections: &TaskTracker) -> Setup {
+    Setup {
+        dialer,
+        is_one_of_several: false,
+        client_name: config.client_name.as_deref().map(Into::into),
+        node: address.to_string().into(),
+        pool,
+        protocol: config.wire_protocol(),
+        auth_timeout: config.auth_timeout,
+        command_timeout: config.command_timeout,
+        links_opened: Arc::default(),
+        asks_for_slots: Arc::new((config.topology != Topology::SingleEndpoint).into()),
+        tasks: connections.clone(),
+        multi: Arc::default(),
+    }
+}
+
+/// What the keepers of all nodes have in common, and what bounds all nodes together.
+fn shared(config: &Config, tokens: Tokens, journal: Journal) -> Shared {
+    Shared {
+        tokens,
+        journal,
+        admission: Admission::new(config.max_in_flight),
+        availability: Arc::default(),
+        pace: DialPace::new(),
+        seats: SeatTotal::default(),
+        leases: Leases::new(config.max_leased),
+        trouble: Arc::default(),
+        options: KeeperOptions {
             auth_timeout: config.auth_timeout,
             ping_after: config.ping_interval,
             ping_timeout: config.command_timeout.clamp(Duration::from_secs(1), Duration::from_secs(5)),
-        };
-        Self { max_in_flight: config.max_in_flight, max_leased: config.max_leased, options }
+        },
     }
+}
 
-    /// What the keepers of all nodes have in common.
-    fn shared(self, tokens: Tokens, journal: Journal) -> Shared {
-        Shared {
-            tokens,
-            journal,
-            admission: Admission::new(self.max_in_flight),
-            availability: Arc::default(),
-            pace: DialPace::new(),
-            seats: SeatTotal::default(),
-            leases: Leases::new(self.max_leased),
-            trouble: Arc::default(),
-            options: self.options,
-        }
+fn discovery(config: &Config, setup: Setup, shared: &Shared, keepers: &TaskTracker) -> Discovery {
+    Discovery {
+        topology: config.topology,
+        setup,
+        shared: shared.clone(),
+        keepers: keepers.clone(),
+        pool_size: config.pool_size,
+        node_map: config.node_map.clone(),
+        refresh_interval: config.topology_refresh_interval,
+        found: Found::default(),
+    }
+}
+
+/// Those who report what the connection manager shows of itself.
+fn sources(shared: &Shared, routing: &Found) -> Sources {
+    Sources {
+        journal: shared.journal.clone(),
+        tokens: shared.tokens.clone(),
+        admission: Arc::clone(&shared.admission),
+        availability: Arc::clone(&shared.availability),
+        routing: routing.clone(),
+        caches: Arc::default(),
+    }
+}
+
+/// What calls need.
+fn core(config: &Config, shared: Shared, routing: Found, timers: Timers, operations: Operations) -> Core {
+    let Shared { tokens, admission, availability, leases, .. } = shared;
+    Core {
+        routing,
+        tokens,
+        admission,
+        overload: config.overload,
+        gathering: Mutex::default(),
+        availability,
+        leases,
+        timers,
+        command_timeout: config.command_timeout,
+        ping_interval: config.ping_interval,
+        retry_reads: config.retry_reads,
+        operations,
+        signed_cursors: SignedCursors::default(),
     }
 }
 
 /// Where commands go, which is waited for if there is a `limit`, and else found in the background.
 async fn find(
     discovery: Discovery,
-    limit: Option<Duration>,
+    limit: Option<Limit>,
     shared: &Shared,
     background: &mut Tasks,
 ) -> Result<Found, Error> {
@@ -175,7 +223,7 @@ async fn find(
         })]);
         return Ok(found);
     };
-    match timeout(limit, Box::pin(discovery.start())).await {
+    match timeout_at(limit.ends, Box::pin(discovery.start())).await {
         Ok(Ok((routing, watch))) => {
             background.extend(watch.map(|watch| tokio::spawn(watch.run())));
             Ok(Found::known(routing))
@@ -186,21 +234,15 @@ async fn find(
 }
 
 /// Why `connect` has not come to an end in time; `last` is why the server has not said what it is.
-fn not_started(shared: &Shared, limit: Duration, last: Option<Error>) -> Error {
-    let no_start = |what: &str| {
-        Error::new(
-            ErrorKind::Timeout(Stage::Startup),
-            format!("not connected within {limit:?} (`startup_timeout`): {what}"),
-        )
-    };
+fn not_started(shared: &Shared, limit: Limit, last: Option<Error>) -> Error {
     match (shared.journal.last_token_error(), shared.tokens.live()) {
         (Some(error), _) => {
-            no_start(&format!("no token yet; the last attempt: {}", error.message())).explained_by(error)
+            limit.passed(&format!("no token yet; the last attempt: {}", error.message())).explained_by(error)
         }
-        (None, None) => no_start("the token source has not answered"),
+        (None, None) => limit.passed("the token source has not answered"),
         (None, Some(_)) => match last {
-            Some(error) => no_start(&format!("the last attempt: {}", error.message())).with_source(error),
-            None => no_start("Redis has not answered"),
+            Some(error) => limit.passed(&format!("the last attempt: {}", error.message())).with_source(error),
+            None => limit.passed("Redis has not answered"),
         },
     }
 }

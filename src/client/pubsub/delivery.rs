@@ -18,8 +18,8 @@ pub enum Delivery {
         channels: Vec<Topic>,
         /// When, by the clock of this machine, nothing was missed yet: the last sign of life of the connection, the end
         /// of the old subscription, or the first message that did not fit; of a further node of a cluster, when it
-        /// became known. An idle connection gives no sign, so this may be early. What was published so shortly before
-        /// it that it was still on its way may be missing, too.
+        /// became known. Neither an idle connection nor a suspended machine gives or gets a sign, so this may be early.
+        /// What was published so shortly before it that it was still on its way may be missing, too.
         from: SystemTime,
         /// From when on nothing is missed any more.
         until: SystemTime,

@@ -15,8 +15,8 @@ use redis::{PushKind, Value};
 use std::{
     sync::{Arc, Weak},
     task::{Context, Poll, Waker},
+    time::SystemTime,
 };
-use tokio::time::Instant;
 
 /// A consumer of some topics, at lines that have one link each, which is subscribed to nothing yet.
 pub(super) struct Desk {
@@ -88,7 +88,7 @@ impl Desk {
 
     /// A link is lost, and another one takes its place, which holds back what comes.
     pub(super) fn reconnect(&mut self, at: At, topic: &Topic) -> At {
-        self.state.lose(at.line, topic, Instant::now(), GapReason::ConnectionLost);
+        self.state.lose(at.line, topic, SystemTime::now(), GapReason::ConnectionLost);
         self.state.lines.get_mut(&at.line).unwrap().feeds.clear();
         self.feed(at.line, Phase::Holding)
     }

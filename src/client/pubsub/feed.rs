@@ -3,6 +3,7 @@
 use super::{
     delivery::GapReason,
     mailbox::Mailbox,
+    moment::Both,
     state::{Entry, Line, State},
     topic::{Kind, Says, Topic, TopicMap, TopicSet, is_keyspace},
 };
@@ -11,8 +12,8 @@ use redis::{Msg, PushInfo, PushKind, RedisError, Value};
 use std::{
     sync::{Arc, Weak},
     task::Waker,
+    time::{Duration, SystemTime},
 };
-use tokio::time::Instant;
 
 /// What the channels begin with over which marks are sent. A mark that comes over two links is the same moment in both.
 pub(super) const MARKER: &[u8] = b"__entra-redis:handover:";
@@ -50,6 +51,8 @@ pub(super) struct Feed {
     pub(super) unending: TopicMap<RedisError>,
     /// The line's task holds it.
     pub(super) link: Weak<Link>,
+    /// When it was taken in.
+    pub(super) began: Both,
 }
 
 /// A message that has come, and may have to wait.
@@ -57,7 +60,7 @@ pub(super) struct Held {
     pub(super) push: PushKind,
     pub(super) kind: Kind,
     pub(super) data: Vec<Value>,
-    pub(super) came: Instant,
+    pub(super) came: SystemTime,
 }
 
 impl Held {
@@ -85,6 +88,7 @@ impl Feed {
             leaving: TopicSet::default(),
             unending: TopicMap::default(),
             link,
+            began: Both::now(),
         }
     }
 
@@ -105,9 +109,9 @@ impl Feed {
     }
 
     /// When the link last gave a sign of life.
-    pub(super) fn heard(&self) -> Instant {
-        let now = Instant::now();
-        self.link.upgrade().and_then(|link| now.checked_sub(link.since_heard())).unwrap_or(now)
+    pub(super) fn heard(&self) -> SystemTime {
+        let silent = self.link.upgrade().map_or(Duration::ZERO, |link| link.since_heard());
+        self.began.last_heard(Both::now(), silent)
     }
 }
 
@@ -126,7 +130,7 @@ impl State {
         let mut upshot = Upshot::default();
         match Kind::of(&push) {
             Some((kind, Says::Message)) => {
-                let came = Instant::now();
+                let came = SystemTime::now();
                 self.message(at, Held { push, kind, data, came }, &mut upshot.wakers);
             }
             Some((kind, says)) => {
@@ -163,7 +167,7 @@ impl State {
             return false;
         }
         line.look_at(topic);
-        self.lose(at.line, topic, Instant::now(), GapReason::Moved);
+        self.lose(at.line, topic, SystemTime::now(), GapReason::Moved);
         true
     }
 

@@ -12,7 +12,10 @@ use crate::{
     pool::Lease,
 };
 use futures_util::future::BoxFuture;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::{Instant, timeout_at};
 
 /// Links of many clients are not replaced at the same moment.
@@ -79,7 +82,7 @@ impl LineTask {
             return Err(old);
         };
         let wanted = self.shared.take_wanted(new.at);
-        let began = Instant::now();
+        let began = SystemTime::now();
         let subscribed = self.run_batches(&new, batches(Change::Subscribe, wanted)).await;
         if subscribed.is_err() || new.is_down() {
             self.shared.detach(new.at);

@@ -2,7 +2,6 @@
 //! links.
 
 use super::{
-    delivery::GapReason,
     feed::{At, Phase},
     handover::Successor,
     shared::Shared,
@@ -210,7 +209,6 @@ impl LineTask {
 
     /// The link is gone: what came over it is missed since it last gave a sign.
     pub(super) fn lose(&self, on: &On) {
-        let from = Instant::now().checked_sub(on.link().since_heard()).unwrap_or_else(Instant::now);
-        self.shared.lose(on.at, from, GapReason::ConnectionLost);
+        self.shared.lose_silent(on.at);
     }
 }

@@ -7,8 +7,7 @@ use super::{
     topic::Topic,
 };
 use crate::link::Link;
-use std::sync::Arc;
-use tokio::time::Instant;
+use std::{sync::Arc, time::SystemTime};
 
 impl Shared {
     /// Takes in a link of a line's.
@@ -30,18 +29,28 @@ impl Shared {
     }
 
     /// Lets go of a link; what came over it is missed from then on.
-    pub(super) fn lose(&self, at: At, from: Instant, reason: GapReason) {
+    pub(super) fn lose(&self, at: At, from: SystemTime, reason: GapReason) {
         self.let_go(at, Some((from, reason)), |_| true);
+    }
+
+    /// Lets go of a link that is lost; what came over it is missed since it last gave a sign of life.
+    pub(super) fn lose_silent(&self, at: At) {
+        let from = {
+            let state = self.state();
+            let feeds = state.lines.get(&at.line).into_iter().flat_map(|line| &line.feeds);
+            feeds.into_iter().find(|feed| feed.id == at.feed).map_or_else(SystemTime::now, Feed::heard)
+        };
+        self.lose(at, from, GapReason::ConnectionLost);
     }
 
     /// Lets go of a link that another one has taken over from; what came over it is missed as far as the other one does
     /// not have it.
-    pub(super) fn replace(&self, at: At, from: Instant) {
+    pub(super) fn replace(&self, at: At, from: SystemTime) {
         self.let_go(at, Some((from, GapReason::Replaced)), |is_elsewhere| !is_elsewhere);
     }
 
     /// `is_missed` is told whether another link of the line has the topic.
-    fn let_go(&self, at: At, lost: Option<(Instant, GapReason)>, is_missed: impl Fn(bool) -> bool) {
+    fn let_go(&self, at: At, lost: Option<(SystemTime, GapReason)>, is_missed: impl Fn(bool) -> bool) {
         let mut wakers = Vec::new();
         let mut state = self.state();
         let Some(line) = state.lines.get_mut(&at.line) else { return };

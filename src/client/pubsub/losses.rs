@@ -9,13 +9,13 @@ use super::{
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     task::Waker,
+    time::SystemTime,
 };
-use tokio::time::Instant;
 
 /// Since when, why, and for whom something is missed.
 #[derive(Clone, Debug)]
 pub(super) struct Lost {
-    pub(super) from: Instant,
+    pub(super) from: SystemTime,
     pub(super) reason: GapReason,
     pub(super) consumers: BTreeSet<u64>,
 }
@@ -30,7 +30,7 @@ impl Lost {
 
 impl Entry {
     /// For whom something of it is missed that is missed now.
-    fn lose(&self, from: Instant, reason: GapReason) -> Lost {
+    fn lose(&self, from: SystemTime, reason: GapReason) -> Lost {
         Lost { from, reason, consumers: self.consumers.iter().map(|(id, _)| *id).collect() }
     }
 
@@ -54,7 +54,7 @@ impl Entry {
 
 impl Line {
     /// Since when, and why, what comes of a topic is missed if it is not heard here any more; none if it is not heard.
-    fn moves(&self, topic: &Topic) -> Option<(Instant, GapReason)> {
+    fn moves(&self, topic: &Topic) -> Option<(SystemTime, GapReason)> {
         let feed = self.feeds.iter().find(|feed| feed.has(topic))?;
         // The cluster may have told before the line's task has looked.
         let reason = if feed.is_down() { GapReason::ConnectionLost } else { GapReason::Moved };
@@ -99,7 +99,7 @@ impl State {
         }
         if lost.is_none() && !before.is_empty() && before.iter().all(|line| lines.contains(line)) {
             // From a further node nothing has come before.
-            lost = Some(entry.lose(Instant::now(), GapReason::Moved));
+            lost = Some(entry.lose(SystemTime::now(), GapReason::Moved));
         }
         // Where it is told: at the lines that are new, which have to be waited for; if there are none, at any of those
         // that stay.
@@ -121,13 +121,13 @@ impl State {
             && lines.contains(&now)
         {
             // What comes from all nodes counts as it comes from this one now, which may be behind or ahead.
-            self.lose(now, topic, Instant::now(), GapReason::Moved);
+            self.lose(now, topic, SystemTime::now(), GapReason::Moved);
         }
         true
     }
 
     /// Notes that messages of a topic do not come at a line any more.
-    pub(super) fn lose(&mut self, line: u64, topic: &Topic, from: Instant, reason: GapReason) {
+    pub(super) fn lose(&mut self, line: u64, topic: &Topic, from: SystemTime, reason: GapReason) {
         if let Some(entry) = self.entries.of(topic) {
             let lost = entry.lose(from, reason);
             self.note(line, topic, lost);
@@ -153,7 +153,7 @@ impl State {
             return;
         };
         let reason = entry.lost.iter().find(|(line, _)| *line == id).map(|(_, lost)| lost.reason);
-        let lost = entry.lose(Instant::now(), reason.unwrap_or(GapReason::ConnectionLost));
+        let lost = entry.lose(SystemTime::now(), reason.unwrap_or(GapReason::ConnectionLost));
         match line.spilled.get_mut(topic) {
             Some(before) => before.add(lost),
             None => _ = line.spilled.insert(topic.clone(), lost),
@@ -193,7 +193,7 @@ impl State {
 
     /// Tells consumers of what they have missed until now: of all that has one reason together.
     fn tell(&self, losses: Vec<(Topic, Lost)>, wakers: &mut Vec<Waker>) {
-        let mut gaps: HashMap<(u64, GapReason), (Vec<Topic>, Instant)> = HashMap::new();
+        let mut gaps: HashMap<(u64, GapReason), (Vec<Topic>, SystemTime)> = HashMap::new();
         for (topic, Lost { from, reason, consumers }) in losses {
             let has = |id: &u64| self.consumers.get(id).is_some_and(|consumer| consumer.topics.contains_key(&topic));
             for consumer in consumers.into_iter().filter(has) {
@@ -202,7 +202,7 @@ impl State {
                 gap.1 = gap.1.min(from);
             }
         }
-        let now = Instant::now();
+        let now = SystemTime::now();
         for ((consumer, reason), (topics, from)) in gaps {
             let mailbox = self.consumers.get(&consumer).map(|consumer| &consumer.mailbox);
             wakers.extend(mailbox.and_then(|mailbox| mailbox.gap(topics, (from, now), reason)));

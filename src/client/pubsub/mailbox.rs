@@ -12,7 +12,6 @@ use std::{
     task::{Context, Poll, Waker},
     time::SystemTime,
 };
-use tokio::time::Instant;
 
 /// Bounded: what does not fit is dropped, and the consumer told.
 pub(super) struct Mailbox {
@@ -33,20 +32,19 @@ struct State {
 
 struct Missed {
     topics: BTreeSet<Topic>,
-    from: Instant,
-    until: Instant,
+    from: SystemTime,
+    until: SystemTime,
     reason: GapReason,
     dropped: u64,
 }
 
 impl Missed {
     fn told(self) -> Delivery {
-        let now = Instant::now();
-        let at = |moment: Instant| SystemTime::now() - now.saturating_duration_since(moment);
         Delivery::Gap {
             channels: self.topics.into_iter().collect(),
-            from: at(self.from),
-            until: at(self.until),
+            from: self.from,
+            // The clock may have been set back meanwhile.
+            until: self.until.max(self.from),
             reason: self.reason,
             dropped: (self.reason == GapReason::SlowConsumer).then_some(self.dropped),
         }
@@ -54,7 +52,7 @@ impl Missed {
 }
 
 impl State {
-    fn missed(&mut self, reason: GapReason, from: Instant) -> &mut Missed {
+    fn missed(&mut self, reason: GapReason, from: SystemTime) -> &mut Missed {
         let at = self.missed.iter().position(|missed| missed.reason == reason).unwrap_or_else(|| {
             let missed = Missed { topics: BTreeSet::new(), from, until: from, reason, dropped: 0 };
             self.missed.push(missed);
@@ -84,7 +82,7 @@ impl Mailbox {
             return state.reader.take();
         }
         let name = if kind == Kind::Pattern { msg.get_pattern() } else { msg.get_channel() };
-        let now = Instant::now();
+        let now = SystemTime::now();
         let missed = state.missed(GapReason::SlowConsumer, now);
         missed.topics.insert(kind.topic(name.unwrap_or_default()));
         missed.until = now;
@@ -97,7 +95,7 @@ impl Mailbox {
     pub(super) fn gap(
         &self,
         topics: impl IntoIterator<Item = Topic>,
-        (from, until): (Instant, Instant),
+        (from, until): (SystemTime, SystemTime),
         reason: GapReason,
     ) -> Option<Waker> {
         let mut state = lock(&self.state);

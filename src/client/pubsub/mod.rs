@@ -14,6 +14,7 @@ mod line;
 mod links;
 mod losses;
 mod mailbox;
+mod moment;
 mod places;
 mod requests;
 mod rounds;

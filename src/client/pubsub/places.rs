@@ -27,11 +27,7 @@ impl Places {
         mut start: impl FnMut(u64, Arc<Node>, Arc<Notify>),
     ) -> bool {
         let has_changed = core.cluster().is_some_and(|cluster| self.has_changed(cluster));
-        let topics: Vec<Topic> = {
-            let mut state = shared.state();
-            let unplaced = std::mem::take(&mut state.unplaced);
-            if has_changed { state.entries.topics().collect() } else { unplaced }
-        };
+        let topics = shared.state().take_unplaced(has_changed);
         let mut new = Vec::new();
         let mut line = |node: &Arc<Node>| {
             let (id, bell) = shared.line_at(node);
@@ -60,12 +56,9 @@ impl Places {
         for (id, node, bell) in new {
             start(id, node, bell);
         }
-        let has_rest = !rest.is_empty();
-        if has_rest {
-            if let Some(cluster) = core.cluster() {
-                cluster.doubt();
-            }
-            shared.state().unplaced.extend(rest);
+        let has_rest = shared.state().put_back(rest);
+        if has_rest && let Some(cluster) = core.cluster() {
+            cluster.doubt();
         }
         has_rest
     }

@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 pub(super) struct State {
     pub(super) consumers: HashMap<u64, Consumer>,
     pub(super) entries: TopicMap<Entry>,
-    /// Topics that are at no line yet.
-    pub(super) unplaced: Vec<Topic>,
+    /// Topics that are at no line yet, all of which have an entry.
+    unplaced: HashSet<Topic>,
     pub(super) lines: HashMap<u64, Line>,
     /// Messages that a line holds back at most.
     pub(super) most_held: usize,
@@ -86,7 +86,7 @@ impl State {
         Self {
             consumers: HashMap::new(),
             entries: TopicMap::default(),
-            unplaced: Vec::new(),
+            unplaced: HashSet::new(),
             lines: HashMap::new(),
             most_held,
             has_ended: false,
@@ -114,7 +114,7 @@ impl State {
         };
         claim.waiting += 1;
         if entry.lines.is_empty() {
-            self.unplaced.push(topic.clone());
+            self.unplaced.insert(topic.clone());
         }
         for (line, _) in entry.refused.drain(..) {
             if let Some(line) = self.lines.get_mut(&line) {
@@ -156,12 +156,27 @@ impl State {
         if entry.consumers.is_empty()
             && let Some(entry) = self.entries.remove(topic.kind(), topic.name())
         {
+            self.unplaced.remove(topic);
             for line in entry.lines {
                 if let Some(line) = self.lines.get_mut(&line) {
                     line.let_go_of(topic);
                 }
             }
         }
+    }
+
+    /// Topics to put at lines: those that are at none, or all.
+    pub(super) fn take_unplaced(&mut self, all: bool) -> Vec<Topic> {
+        let unplaced = std::mem::take(&mut self.unplaced);
+        if all { self.entries.topics().collect() } else { unplaced.into_iter().collect() }
+    }
+
+    /// Takes back those for which there is no line. False if nobody wants any of them any more.
+    pub(super) fn put_back(&mut self, topics: Vec<Topic>) -> bool {
+        let entries = &self.entries;
+        let mut is_any = false;
+        self.unplaced.extend(topics.into_iter().filter(|topic| entries.has(topic)).inspect(|_| is_any = true));
+        is_any
     }
 
     /// How it stands with a subscription: nothing to say yet, in force, or refused.

@@ -15,11 +15,11 @@ use redis::{RedisError, RedisResult, ToRedisArgs};
 use std::{
     collections::BTreeSet,
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
-use tokio::time::Instant;
+use tokio::{task::coop::consume_budget, time::Instant};
 
 /// The two ends of a new consumer.
 pub(super) fn open(hub: Arc<Hub>) -> (PubSubSink, PubSubStream) {
@@ -229,6 +229,8 @@ impl Stream for PubSubStream {
     type Item = Delivery;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        // Otherwise a task that reads nothing else would never let others run, while there is always another message.
+        ready!(pin!(consume_budget()).poll(cx));
         self.mailbox.poll_next(cx)
     }
 }

@@ -58,6 +58,7 @@ fn the_environment_says_where_the_cache_is() {
     assert_eq!(of(&[("REDIS_HOST", host)]), there(10_000));
     assert_eq!(of(&[("REDIS_HOST", host), ("REDIS_PORT", "7")]), there(7));
     assert_eq!(of(&[("REDIS_HOST", &format!("{host}:7"))]), there(7));
+    assert_eq!(of(&[("REDIS_HOST", &format!("{host}:7")), ("REDIS_PORT", "7")]), there(7));
     assert_eq!(of(&[("AZURE_REDIS_HOST", host)]), there(10_000));
     assert_eq!(of(&[("REDIS_HOST", ""), ("AZURE_REDIS_HOST", host), ("REDIS_PORT", "")]), there(10_000));
     assert_eq!(
@@ -77,6 +78,8 @@ fn variables_that_are_missing_or_contradict_each_other_are_named() {
         (&[("REDIS_HOST", "a"), ("REDIS_PORT", "70000")], &["REDIS_PORT"]),
         (&[("REDIS_HOST", "a"), ("REDIS_URL", "rediss://b")], &["REDIS_HOST", "REDIS_URL"]),
         (&[("REDIS_PORT", "1"), ("REDIS_URL", "rediss://b:2")], &["REDIS_PORT", "REDIS_URL"]),
+        (&[("REDIS_HOST", "a:7"), ("REDIS_PORT", "8")], &["REDIS_HOST", "REDIS_PORT"]),
+        (&[("AZURE_REDIS_HOST", "[::1]:7"), ("REDIS_PORT", "8")], &["AZURE_REDIS_HOST", "REDIS_PORT"]),
         (&[("REDIS_HOST", "https://a/b")], &["REDIS_HOST"]),
         (&[("REDIS_HOST", "me:secret@a")], &["REDIS_HOST"]),
         (&[("REDIS_URL", "rediss://me:secret@a")], &["REDIS_URL", "password"]),
@@ -98,5 +101,14 @@ fn hosts_are_names_or_addresses() {
     for host in ["", " ", "a b", "rediss://cache", "cache:10000", "a..b", "[::1", "host/path", "é", ".", "-\0"] {
         let problem = checked_host(host).unwrap_err().to_string();
         assert!(problem.starts_with("`host`"), "{host}: {problem}");
+    }
+}
+
+#[test]
+fn what_is_no_host_is_not_shown() {
+    let shown = |host: &str| format!("{:?}", Target::new(host.to_owned(), 1));
+    assert!(shown("cache").contains(r#""cache""#) && shown("[::1]").contains("::1"));
+    for host in ["cache:6380,password=hunter2=,ssl=True", "rediss://:hunter2@cache", ""] {
+        assert!(!shown(host).contains("hunter2") && shown(host).contains("not shown"), "{}", shown(host));
     }
 }

@@ -18,6 +18,7 @@ use tokio::{
 use zeroize::Zeroizing;
 
 /// A token is a few kilobytes.
+const USUAL_OUTPUT: usize = 16 << 10;
 const LARGEST_OUTPUT: u64 = 1 << 20;
 
 /// What a tool leaves running may hold its pipes for as long as it likes: they are not read for longer once it has
@@ -66,8 +67,9 @@ impl Process {
     async fn finish(&self, program: &Path) -> io::Result<Finished> {
         let mut child = self.start(program).await?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let mut output = Zeroizing::new(Vec::<u8>::new());
-        let mut complaint = Zeroizing::new(Vec::<u8>::new());
+        // With room for all that is usual: a vector that grows leaves a copy of a token behind in memory.
+        let mut output = Zeroizing::new(Vec::with_capacity(USUAL_OUTPUT));
+        let mut complaint = Zeroizing::new(Vec::with_capacity(USUAL_OUTPUT));
         let status = {
             let mut reading = pin!(join(read(stdout, &mut output), read(stderr, &mut complaint)));
             let (status, read) = tokio::select! {

@@ -401,3 +401,16 @@ proptest! {
         }
     }
 }
+
+/// A vector that grows leaves a copy of what it held behind in memory, and nothing wipes that.
+#[tokio::test]
+async fn there_is_room_for_a_token_before_it_comes() {
+    let fake = Fake::new("tool", "printf x; printf y >&2");
+    let process =
+        Process { program: "tool", arguments: Vec::new(), path: Some(fake.dir.path().into()), environment: &[] };
+    let Ok(finished) = process.run().await else { panic!("it runs") };
+    assert_eq!((finished.output.as_slice(), finished.complaint.as_slice()), (&b"x"[..], &b"y"[..]));
+    for bytes in [finished.output, finished.complaint] {
+        assert!(bytes.capacity() >= 16 << 10, "{}", bytes.capacity());
+    }
+}

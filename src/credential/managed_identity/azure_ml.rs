@@ -17,7 +17,10 @@ pub(super) fn source(request: &Request<'_>, endpoint: &str, secret: &str, env: &
         .parameter("api-version", "2017-09-01")
         .parameter("resource", request.resource);
     let endpoint = match client_id {
-        Some(id) => endpoint.parameter("clientid", &id),
+        Some(id) => {
+            let identity = ManagedIdentity::UserAssignedClientId(id);
+            endpoint.select(&identity, ["clientid"; 3])
+        }
         None => endpoint,
     };
     endpoint.secret_header("MSI_SECRET", "secret", secret)

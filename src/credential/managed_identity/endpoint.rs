@@ -26,6 +26,8 @@ pub(super) struct Endpoint {
     form: bool,
     headers: HeaderMap,
     secret: Option<Secret>,
+    /// The client id or object id that is asked for, in whose place there may be a secret by mistake.
+    id: String,
     issuer: Issuer,
     source: &'static str,
 }
@@ -48,6 +50,7 @@ impl Endpoint {
             form: false,
             headers: HeaderMap::new(),
             secret: None,
+            id: String::new(),
             issuer: Issuer::Machine,
             source,
         }
@@ -75,7 +78,10 @@ impl Endpoint {
     }
 
     /// Selects the identity; `names` are what the place calls client id, object id and resource id.
-    pub(super) fn select(self, identity: &ManagedIdentity, names: [&'static str; 3]) -> Self {
+    pub(super) fn select(mut self, identity: &ManagedIdentity, names: [&'static str; 3]) -> Self {
+        if let ManagedIdentity::UserAssignedClientId(id) | ManagedIdentity::UserAssignedObjectId(id) = identity {
+            id.clone_into(&mut self.id);
+        }
         match identity.selector(names) {
             Some((name, id)) => self.parameter(name, id),
             None => self,
@@ -112,12 +118,18 @@ impl Endpoint {
         self.bare().headers(self.headers.clone())
     }
 
-    /// What an answer to [`request`](Self::request) says.
-    pub(super) fn read(&self, answer: HttpAnswer) -> Result<AccessToken, Error> {
-        let answer = match &self.secret {
+    /// An answer, with what errors must not show of the request.
+    pub(super) fn answered(&self, answer: HttpAnswer) -> HttpAnswer {
+        let answer = answer.of(&self.id);
+        match &self.secret {
             Some(secret) => answer.to(secret),
             None => answer,
-        };
+        }
+    }
+
+    /// What an answer to [`request`](Self::request) says.
+    pub(super) fn read(&self, answer: HttpAnswer) -> Result<AccessToken, Error> {
+        let answer = self.answered(answer);
         token_response::token(&answer, self.url(), self.issuer).map(|token| token.sourced_from(self.source))
     }
 

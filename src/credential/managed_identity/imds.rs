@@ -50,7 +50,7 @@ impl ImdsSource {
             self.found.store(true, Relaxed);
         }
         let answer = http::send(self.endpoint.request(), self.endpoint.url()).await;
-        let answer = answer.map_err(|error| self.unanswered(error))?;
+        let answer = self.endpoint.answered(answer.map_err(|error| self.unanswered(error))?);
         if recognition::is_imds(&answer) {
             self.found.store(true, Relaxed);
             self.served.store(true, Relaxed);
@@ -131,6 +131,7 @@ impl ImdsSource {
             .await
             .map_err(|_| self.absent("did not answer within a second"))?
             .map_err(|error| self.absent("did not answer").with_source(error))?;
+        let answer = self.endpoint.answered(answer);
         if recognition::is_imds(&answer) { Ok(()) } else { Err(self.strange(&answer)) }
     }
 }

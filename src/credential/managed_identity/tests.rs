@@ -243,3 +243,31 @@ async fn an_endpoint_that_quotes_its_secret_has_it_blanked() {
     let shown = format!("{:?}", source.fetch().await.unwrap_err());
     assert!(shown.contains("/msi/token refused") && !shown.contains("s3cr3t"), "{shown}");
 }
+
+/// A client secret may stand there by mistake, and be given back by whoever is asked.
+#[tokio::test]
+async fn an_id_that_may_be_a_secret_is_not_shown() {
+    let swapped = "Kq8~abcdefghijklmnopqrstuvwxyz";
+    for variables in [&APP_SERVICE[..], &MACHINE_LEARNING, &IMDS] {
+        for probe in [false, true] {
+            let server = Server::start().await;
+            // Two that IMDS may give, and two that are somebody else's.
+            for body in [
+                json!({"error": "invalid_request", "error_description": format!("Identity {swapped} not found")}),
+                json!({"message": format!("{swapped} is not here")}),
+            ] {
+                server.reply(HttpReply::json(400, &body));
+                server.reply(HttpReply::json(400, &body));
+            }
+            let owned: Vec<_> =
+                variables.iter().map(|(name, value)| (*name, value.replace("SERVER", server.url()))).collect();
+            let pairs: Vec<_> = owned.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let identity = ManagedIdentity::UserAssignedClientId(swapped.to_owned());
+            let source = Request { probe, ..request(&identity) }.source(&ProcessEnv::of_pairs(&pairs)).unwrap();
+            for _ in 0..2 {
+                let error = source.fetch().await.unwrap_err();
+                assert!(!format!("{error} {error:?}").contains("abcdefgh"), "{error}");
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What is seen of a server with which TLS fails: its certificate, or what it speaks instead.
 
-use super::shake;
+use super::{HANDSHAKE_WITHIN, shake};
 use crate::{
     doctor::certificate::Certificate,
     lock::lock,
@@ -56,7 +56,7 @@ pub(super) async fn certificate_of(transport: &Transport, address: SocketAddr) -
         .with_no_client_auth();
     let looking = Transport::Tls { config: Arc::new(config), server_name: server_name.clone(), is_users: false };
     // That it fails is what it is for.
-    drop(shake(&looking, address).await);
+    drop(shake(&looking, address, HANDSHAKE_WITHIN).await);
     let der = lock(&seen.0).take()?;
     Certificate::read(&der)
 }

@@ -17,6 +17,8 @@ fn the_environment_says_where_the_cache_is() {
     assert_eq!(found(&[("REDIS_HOST", "a:7")]), at("a", 7));
     let both = found(&[("REDIS_URL", "rediss://b"), ("REDIS_HOST", "a")]);
     assert_eq!(both, (Some("a".to_owned()), 10_000, Some("settings_contradict")));
+    let ports = found(&[("REDIS_HOST", "a:7"), ("REDIS_PORT", "8")]);
+    assert_eq!(ports, (Some("a".to_owned()), 7, Some("settings_contradict")));
     for (name, value, cause) in [
         ("REDIS_URL", "rediss://me:key@a:7", "access_key_given"),
         ("REDIS_URL", "redis://a:6379", "url_without_tls"),
@@ -31,4 +33,6 @@ fn the_environment_says_where_the_cache_is() {
     // `--host "$HOST"` without such a variable.
     let place = Place::find(Some(" "), None, |_| None);
     assert_eq!((place.host.as_deref(), place.port), (None, 10_000));
+    let place = Place::find(Some("cache:6380,password=hunter2"), None, |_| None);
+    assert!(!format!("{place:?}").contains("hunter2"));
 }

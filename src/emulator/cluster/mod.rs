@@ -45,10 +45,22 @@ pub enum NodeRole {
     /// It serves slots, or could.
     Primary,
     /// It follows a primary.
+    #[non_exhaustive]
     Replica {
         /// The index of that one.
         of: usize,
     },
+}
+
+impl NodeRole {
+    /// The index of the primary that it follows; none if it is one.
+    #[must_use]
+    pub fn replica_of(self) -> Option<usize> {
+        match self {
+            Self::Primary => None,
+            Self::Replica { of } => Some(of),
+        }
+    }
 }
 
 /// The nodes of an emulated cluster, and what can happen to them.

@@ -41,7 +41,7 @@ impl Keeper {
                 self.shared.journal.record(Event::LinkRetired { node, link: id });
             } else {
                 is_fault = true;
-                self.shared.journal.record(Event::LinkDown { node, link: id, reason });
+                self.shared.journal.record(Event::LinkDown { node, link: id, reason: reason.into() });
             }
         }
         if !is_fault {

@@ -32,7 +32,7 @@ fn all(mailbox: &Mailbox) -> Vec<String> {
 }
 
 fn lost(mailbox: &Mailbox, channel: &str) {
-    let now = Instant::now();
+    let now = SystemTime::now();
     _ = mailbox.gap([Topic::Channel(channel.into())], (now, now), GapReason::ConnectionLost);
 }
 

@@ -106,3 +106,25 @@ async fn an_end_is_through_when_the_server_has_said_so_or_refused_it() {
     desk.receive(at, PushKind::Unsubscribe, &["a"]);
     assert!(matches!(desk.state.is_through(&a()), Some(Ok(()))));
 }
+
+/// While there is no line, a service asks again and again.
+#[tokio::test]
+async fn a_topic_waits_for_a_line_once_and_as_long_as_it_is_wanted() {
+    let mut desk = Desk::with(0, &[]);
+    let (consumer, state) = (desk.consumer, &mut desk.state);
+    let first = state.join(consumer, &a()).unwrap();
+    for _ in 0..10 {
+        let again = state.join(consumer, &a()).unwrap();
+        state.end_wait(consumer, &a(), again, false);
+    }
+    let topics = state.take_unplaced(false);
+    assert_eq!(topics, [a()]);
+    assert!(state.put_back(topics));
+    state.end_wait(consumer, &a(), first, false);
+    assert!(state.take_unplaced(false).is_empty(), "nobody wants it");
+    // It is not wanted any more when it comes back.
+    let claim = state.join(consumer, &a()).unwrap();
+    let topics = state.take_unplaced(false);
+    state.end_wait(consumer, &a(), claim, false);
+    assert!(!state.put_back(topics) && state.take_unplaced(false).is_empty());
+}
