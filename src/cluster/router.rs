@@ -78,7 +78,7 @@ impl Cluster {
         let range = |(slots, node): &(std::ops::RangeInclusive<u16>, Arc<Node>)| {
             self.nodes.adopt(node.name().clone(), Arc::clone(node));
             let [start, end] = [slots.start(), slots.end()].map(|slot| Slot::new(*slot).unwrap());
-            SlotRange { start, end, primary: node.name().clone(), replicas: Vec::new() }
+            SlotRange { start, end, primary: node.name().clone() }
         };
         let topology = Topology::new(&owned.iter().map(range).collect::<Vec<_>>());
         self.publish(SlotMap::empty().rebuilt(&topology, &[], |address| self.nodes.get(address)));

@@ -139,10 +139,10 @@ impl Watch {
     /// nodes are asked what has become of it.
     fn look_around(&mut self, now: Instant) {
         let map = self.cluster.map();
-        let is_silent = |link: &Arc<Link>| link.is_silent();
+        let is_stuck = |link: &Arc<Link>| link.is_stuck();
         let is_unwell = map.primaries().iter().any(|member| {
             let links = member.node.pool().snapshot();
-            !member.node.takes_commands() || links.iter().any(is_silent)
+            !member.node.takes_commands() || links.iter().any(is_stuck)
         });
         if is_unwell || self.cluster.has_seekers() {
             self.pace.request();
@@ -253,3 +253,6 @@ async fn ready<T>(under_way: &mut Option<BoxFuture<'static, T>>) -> T {
     *under_way = None;
     answer
 }
+
+#[cfg(test)]
+mod tests;

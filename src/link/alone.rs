@@ -109,16 +109,16 @@ impl Link {
         }
         let limit = self.auth_limit(limit);
         let started = Instant::now();
-        let auth = {
+        let (validating, auth) = {
             let held = lock(&self.held);
             if *held {
                 return None;
             }
-            self.wire.auth(&handshake::auth_command(current), started + limit.duration())
+            let validating = self.wire.liveness.validate();
+            (validating, self.wire.auth(&handshake::auth_command(current), started + limit.duration()))
         };
         let (link, current) = (Arc::clone(self), Arc::clone(current));
         Some(async move {
-            let validating = link.wire.liveness.validate();
             let outcome = outcome(auth).await;
             link.conclude(outcome, &current, limit, started, validating)
         })

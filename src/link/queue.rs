@@ -4,7 +4,7 @@ use super::{
     condition::{Access, Condition, OPEN, REAUTHENTICATING, code},
     departures::Departures,
     entry::{Entry, NewRequest, Outstanding, Taken, Through},
-    reply::PendingReply,
+    reply::{PendingReply, ReplyCell},
     spare::Spare,
 };
 use crate::{
@@ -32,6 +32,10 @@ pub(crate) struct Queue {
     commands: AtomicUsize,
     /// The same of the link's own requests, such as `AUTH` and `PING`.
     own: AtomicUsize,
+    /// Those among them that nothing else may be under way with: `AUTH`s with a new token.
+    auths: AtomicUsize,
+    /// Commands queued before the newest of these; written under the lock.
+    before_auth: AtomicU64,
     /// A large reply is on its way.
     congested: AtomicBool,
     /// Those who wait until commands are through.
@@ -67,6 +71,8 @@ impl Queue {
             ended: AtomicBool::new(false),
             commands: AtomicUsize::new(0),
             own: AtomicUsize::new(0),
+            auths: AtomicUsize::new(0),
+            before_auth: AtomicU64::new(0),
             congested: AtomicBool::new(false),
             departures: Departures::new(),
             admission,
@@ -111,6 +117,10 @@ impl Queue {
             self.queued.fetch_add(1, SeqCst);
         } else {
             self.own.fetch_add(1, SeqCst);
+            if alone {
+                self.before_auth.store(self.commands_queued(), SeqCst);
+                self.auths.fetch_add(1, SeqCst);
+            }
         }
         let driver = inner.driver.take();
         drop(guard);
@@ -126,9 +136,18 @@ impl Queue {
     /// With `patience`, what is queued stays if it does not come from a lone caller.
     #[inline]
     pub(super) fn take(&self, outstanding: &mut Outstanding, patience: bool, cx: &Context<'_>) -> Taken {
+        let taken = self.take_locked(outstanding, patience, cx);
+        if !outstanding.unread.is_empty() {
+            drop_all(&mut outstanding.unread);
+        }
+        taken
+    }
+
+    #[inline]
+    fn take_locked(&self, outstanding: &mut Outstanding, patience: bool, cx: &Context<'_>) -> Taken {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
-        inner.spare.recycle(&mut outstanding.spent);
+        inner.spare.recycle(outstanding);
         if inner.entries.is_empty() {
             if !inner.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inner.driver = Some(cx.waker().clone());
@@ -159,10 +178,11 @@ impl Queue {
 
     /// Notes that requests are through, and gives back the permits of the commands among them.
     pub(super) fn left(&self, through: Through) {
-        let Through { own, commands, permits } = through;
+        let Through { own, auths, commands, permits } = through;
         // All counts are right before anybody is woken.
         if own > 0 {
             self.own.fetch_sub(own, SeqCst);
+            self.auths.fetch_sub(auths, SeqCst);
         }
         if commands > 0 {
             self.commands.fetch_sub(commands, SeqCst);
@@ -239,9 +259,14 @@ impl Queue {
         unanswered == 0 || queued.saturating_sub(unanswered) >= count
     }
 
-    /// Whether a request of the link's own, such as `AUTH` or `PING`, is unanswered.
-    pub(super) fn has_own(&self) -> bool {
-        self.own.load(SeqCst) > 0
+    /// Whether an `AUTH` with a new token is unanswered.
+    pub(super) fn has_auth(&self) -> bool {
+        self.auths.load(SeqCst) > 0
+    }
+
+    /// Whether an `AUTH` with a new token is unanswered, and no command before it is.
+    pub(super) fn awaits_auth(&self) -> bool {
+        self.has_auth() && self.has_answered(self.before_auth.load(SeqCst))
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -275,6 +300,12 @@ impl Queue {
     pub(crate) async fn answered(&self, count: u64) {
         self.departures.until(|| self.has_ended() || self.has_answered(count)).await;
     }
+}
+
+/// Also gives back the memory: many callers may have gone at once.
+#[cold]
+fn drop_all(cells: &mut Vec<Arc<ReplyCell>>) {
+    *cells = Vec::new();
 }
 
 #[cfg(test)]

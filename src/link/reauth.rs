@@ -89,7 +89,7 @@ impl Link {
         current: &Current,
         limit: Limit,
         started: Instant,
-        validating: Validating<'_>,
+        validating: Validating,
     ) -> Result<(), Error> {
         let verdict = handshake::verdict(outcome, current, limit);
         let _ring = Ring(&self.reauthenticated);

@@ -5,9 +5,10 @@ use crate::{
         reply::{Completion, Outcome},
         wire::{
             Wire,
-            tests::{HOUR, SECOND, answered, context, context_with, expect, get, wire},
+            tests::{HOUR, SECOND, answered, context, context_with, expect, get, packed, wire},
         },
     },
+    lock::lock,
 };
 use redis::Value;
 use rustls::{AlertDescription, Error as TlsError};
@@ -18,7 +19,7 @@ use std::{
     net::Ipv4Addr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::{Context, Poll},
@@ -106,14 +107,15 @@ async fn what_is_given_back_answers_nothing() {
 /// The answer has come and nobody has read it yet; what is queued goes the way that it says.
 #[tokio::test]
 async fn a_token_that_was_accepted_during_a_pause_counts() {
-    for accepted in [true, false] {
+    // Behind the `AUTH` there may be another request of the link's own, which nobody has answered.
+    for (accepted, asks) in [(true, false), (false, false), (true, true), (false, true)] {
         let (wire, mut far) = wire(1024);
         let wire = Arc::new(wire);
         let validating = Arc::clone(&wire);
-        wire.liveness.expires_at(Instant::now() + LONG);
         let auth = tokio::spawn(async move {
             let under_way = validating.liveness.validate();
-            let outcome = validating.own(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR).await;
+            let reply = validating.auth(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR).unwrap();
+            let outcome = reply.await.outcome;
             // The keeper has other things to do before.
             yield_now().await;
             if matches!(outcome, Outcome::Answered(Value::Okay)) {
@@ -121,17 +123,22 @@ async fn a_token_that_was_accepted_during_a_pause_counts() {
             }
             drop(under_way);
         });
-        while !wire.queue.has_own() {
+        for _ in 0..100 {
             yield_now().await;
         }
+        assert!(wire.queue.has_auth());
+        let slots = redis::cmd("CLUSTER").arg("SLOTS").clone();
+        let _asked = asks.then(|| wire.command(Access::Own, &slots, None, false));
         turns().await;
+        // Not before: however long those turns took, it dies during the pause.
+        wire.liveness.expires_at(Instant::now() + LONG);
         far.write_all(if accepted { b"+OK\r\n" } else { b"-ERR no\r\n" }).await.unwrap();
         thread::sleep(2 * LONG);
         let reply = get(&wire, "b");
         auth.await.unwrap();
         if accepted {
-            far.write_all(b":1\r\n").await.unwrap();
-            assert_eq!(answered(reply).await, Value::Int(1));
+            far.write_all(if asks { b"*0\r\n:1\r\n" } else { b":1\r\n" }).await.unwrap();
+            assert_eq!(answered(reply).await, Value::Int(1), "another one is asked: {asks}");
         } else {
             assert!(matches!(reply.await.outcome, Outcome::Unsent(_)), "a dead token's connection takes nothing");
         }
@@ -144,7 +151,7 @@ async fn a_token_that_was_not_accepted_in_time_does_not_count() {
     let (wire, _far) = wire(1024);
     wire.liveness.expires_at(Instant::now() + LONG);
     let _validating = wire.liveness.validate();
-    let _auth = wire.command(Access::Own, redis::cmd("AUTH").arg("a"), None, false);
+    let _auth = wire.auth(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR);
     turns().await;
     thread::sleep(2 * LONG);
     let reply = timeout(SECOND, get(&wire, "b")).await.expect("an outcome");
@@ -258,4 +265,45 @@ async fn others_run_while_a_driver_catches_up() {
     }
     let seen = timeout(SECOND, other).await.expect("all are answered").unwrap();
     assert!(seen.len() > 4, "others have seen {seen:?} in flight");
+}
+
+/// Has more pushes to be read than anybody reads, and takes everything.
+struct Flood(Arc<Mutex<Vec<u8>>>);
+
+impl AsyncRead for Flood {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        const PUSH: &[u8] = b">2\r\n+what\r\n:1\r\n";
+        buf.put_slice(&PUSH.repeat(buf.remaining() / PUSH.len()));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        lock(&self.0).extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_driver_that_is_never_through_with_reading_writes_and_keeps_deadlines() {
+    let taken = Arc::<Mutex<Vec<u8>>>::default();
+    let wire = Wire::start(Flood(Arc::clone(&taken)), context(16 << 10));
+    let _first = get(&wire, "a");
+    turns().await;
+    assert_eq!(*lock(&taken), packed("a"));
+    let limit = Instant::now() + 2 * LONG;
+    let late = wire.command(Access::Open, redis::cmd("GET").arg("b"), Some(limit), false).unwrap().0;
+    thread::sleep(LONG);
+    let late = timeout(10 * SECOND, late).await.expect("an outcome");
+    assert!(matches!(late.outcome, Outcome::TimedOut));
+    assert_eq!(*lock(&taken), [packed("a"), packed("b")].concat());
 }
