@@ -6,7 +6,7 @@
 
 use super::{
     address::NodeAddress,
-    ask::{ask, ask_anew},
+    ask::{ANSWER_WITHIN, ask, ask_anew},
     outage::Outage,
     pace::Pace,
     reconcile::{Knowledge, TopologyAnswer},
@@ -20,9 +20,6 @@ use crate::{
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
-
-/// How long one node may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// After this, another one is asked beside it: a node that has just frozen must not hold up what the others know.
 const ASK_NEXT_AFTER: Duration = Duration::from_millis(200);

@@ -128,7 +128,9 @@ impl Unanswered {
     fn is_given_up(&self, link: &Link) -> bool {
         let silent = link.since_heard().min(self.since.elapsed());
         let is_heard = |other: &Arc<Link>| other.since_heard() + SILENCE / 2 < silent;
-        silent >= SILENCE && !link.awaits_auth() && self.node.upgrade().is_some_and(|node| node.pool().snapshot().iter().any(is_heard))
+        silent >= SILENCE
+            && !link.awaits_auth()
+            && self.node.upgrade().is_some_and(|node| node.pool().snapshot().iter().any(is_heard))
     }
 
     /// Whether it is on its way to the node of this pool.

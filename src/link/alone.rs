@@ -6,8 +6,7 @@ use super::{
     condition::Access,
     handshake,
     push::PushReceiver,
-    reply::{Outcome, PendingReply},
-    wire::Queued,
+    wire::{Queued, outcome},
 };
 use crate::{error::Error, lock::lock, resp::claims::READONLY, token::Current};
 use redis::{Cmd, Pipeline, PushKind};
@@ -145,12 +144,5 @@ impl Link {
             // Another link costs less than the question which role the server has.
             if claims.is_read_only() { Err(READONLY) } else { Ok(()) }
         })
-    }
-}
-
-async fn outcome(reply: Option<PendingReply>) -> Outcome {
-    match reply {
-        Some(reply) => reply.await.outcome,
-        None => Outcome::Unsent(None),
     }
 }

@@ -4,6 +4,8 @@ mod alone;
 mod check;
 mod condition;
 mod confirm;
+mod context;
+mod counts;
 mod departures;
 mod driver;
 mod entry;
@@ -46,7 +48,7 @@ pub(crate) use push::PushReceiver;
 pub(crate) use queue::Queue;
 pub(crate) use reply::{Completion, LARGE, Outcome, PendingReply};
 pub(crate) use setup::Setup;
-pub(crate) use wire::Queued;
+pub(crate) use wire::{Queued, outcome};
 
 /// One multiplexed connection, and what the pool has to know about it.
 pub(crate) struct Link {

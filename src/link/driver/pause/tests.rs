@@ -101,7 +101,7 @@ async fn what_is_given_back_answers_nothing() {
     far.write_all(b":1\r\n").await.unwrap();
     assert_eq!(answered(first).await, Value::Int(1));
     assert!(wire.queue.has_answered(through) && wire.queue.has_answered(through_all));
-    timeout(SECOND, waiting).await.expect("what was given back is not waited for").unwrap();
+    timeout(10 * SECOND, waiting).await.expect("what was given back is not waited for").unwrap();
 }
 
 /// The answer has come and nobody has read it yet; what is queued goes the way that it says.
@@ -154,7 +154,7 @@ async fn a_token_that_was_not_accepted_in_time_does_not_count() {
     let _auth = wire.auth(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR);
     turns().await;
     thread::sleep(2 * LONG);
-    let reply = timeout(SECOND, get(&wire, "b")).await.expect("an outcome");
+    let reply = timeout(10 * SECOND, get(&wire, "b")).await.expect("an outcome");
     assert!(matches!(reply.outcome, Outcome::Unsent(_)));
 }
 
@@ -194,7 +194,7 @@ async fn why_a_connection_broke_is_known_after_a_pause_too() {
         thread::sleep(pause);
         has_ended.store(true, SeqCst);
         _ = get(&wire, "b");
-        match timeout(SECOND, lost).await.expect("an outcome").outcome {
+        match timeout(10 * SECOND, lost).await.expect("an outcome").outcome {
             Outcome::Lost(reason, _) => reason,
             other => panic!("{other:?}"),
         }
@@ -214,13 +214,13 @@ async fn what_the_server_has_closed_during_a_pause_is_known_before_anything_is_w
     let wire = Wire::start(near.unwrap(), context(16 << 10));
     let first = get(&wire, "a");
     let mut asked = [0; 64];
-    assert!(timeout(SECOND, far.read(&mut asked)).await.unwrap().unwrap() > 0);
+    assert!(timeout(10 * SECOND, far.read(&mut asked)).await.unwrap().unwrap() > 0);
     far.write_all(b":1\r\n").await.unwrap();
     assert_eq!(answered(first).await, Value::Int(1));
     turns().await;
     drop(far);
     thread::sleep(LONG);
-    let outcome = timeout(SECOND, get(&wire, "b")).await.expect("an outcome").outcome;
+    let outcome = timeout(10 * SECOND, get(&wire, "b")).await.expect("an outcome").outcome;
     assert!(matches!(outcome, Outcome::Unsent(_)), "{outcome:?}");
 }
 
@@ -232,7 +232,7 @@ async fn what_a_server_says_first_is_an_answer_after_a_pause_too() {
         far.write_all(b"-ERR max number of clients reached\r\n").await.unwrap();
         let wire = Wire::start(near, context(16 << 10));
         thread::sleep(pause);
-        let outcome = timeout(SECOND, get(&wire, "a")).await.expect("an outcome").outcome;
+        let outcome = timeout(10 * SECOND, get(&wire, "a")).await.expect("an outcome").outcome;
         assert!(matches!(outcome, Outcome::Answered(Value::ServerError(_))), "{pause:?}: {outcome:?}");
     }
 }
@@ -263,7 +263,7 @@ async fn others_run_while_a_driver_catches_up() {
     for reply in replies {
         assert_eq!(answered(reply).await, Value::Int(1));
     }
-    let seen = timeout(SECOND, other).await.expect("all are answered").unwrap();
+    let seen = timeout(10 * SECOND, other).await.expect("all are answered").unwrap();
     assert!(seen.len() > 4, "others have seen {seen:?} in flight");
 }
 
