@@ -22,6 +22,7 @@ test: redis-server openssl
 # Other clients and frameworks for Rust, on what this crate has for them: fred, rustis, the `redis` crate's cluster client,
 # deadpool-redis, apalis-redis.
 test-bridges: redis-server
+	cargo clippy --manifest-path tests/other_clients/Cargo.toml --target-dir $(TARGET_DIR) --all-targets -- -D warnings
 	cargo test --manifest-path tests/other_clients/Cargo.toml --target-dir $(TARGET_DIR)
 
 # Clients in other languages on the emulator: redis-py with redis-entraid, alone and on a cluster, and Azure's identity
@@ -37,8 +38,13 @@ test-clients: redis-server
 pictures:
 	GUIDE_PICTURES=write cargo test --all-features --test guide pictures
 
+# Workspaces of their own, whose code is held to the same rules. rustfmt cannot follow loom's paths into src/.
+WORKSPACES = fuzz benches/peers benches/instructions tests/other_clients
+
 lint:
 	cargo fmt --all --check
+	for workspace in $(WORKSPACES); do cargo fmt --manifest-path $$workspace/Cargo.toml --check || exit 1; done
+	git ls-files 'loom/*.rs' | xargs grep -L '#\[path' | xargs rustfmt --edition 2024 --check
 	cargo clippy --no-default-features -- -D warnings
 	cargo clippy -- -D warnings
 	cargo clippy --all-features --all-targets -- -D warnings
@@ -96,11 +102,13 @@ fuzz:
 
 # Some seconds for each of them.
 fuzz-smoke:
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 	cargo run --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- smoke --seconds 2
 
 # Models of admission, reply cells and queues in every order of their threads' steps with so many interruptions a run, by
 # default two; CONTRIBUTING.md says how to search further. Not captured, because a model that fails may abort.
 loom:
+	cargo clippy --manifest-path loom/Cargo.toml --target-dir $(TARGET_DIR) --lib --test models -- -D warnings
 	cargo test --manifest-path loom/Cargo.toml --target-dir $(TARGET_DIR) --test models -- --nocapture
 
 # What no test notices of a file or a room (FILE='src/token/*.rs'), by those unit tests whose names hold TESTS.
@@ -116,8 +124,8 @@ bench: redis-server
 # All benches compile. The peers are only checked: to build ten clients takes minutes.
 bench-build:
 	cargo clippy -p entra-redis-benches --all-targets -- -D warnings
-	cargo check --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET_DIR)
-	cargo check --manifest-path benches/instructions/Cargo.toml --target-dir $(TARGET_DIR)
+	cargo clippy --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET_DIR) --all-targets -- -D warnings
+	cargo clippy --manifest-path benches/instructions/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 
 # Beside the other clients; about half an hour. For the short one, add QUICK=--quick.
 bench-peers: redis-server

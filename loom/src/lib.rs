@@ -5,17 +5,21 @@
 
 #![forbid(unsafe_code)]
 
-// The crate's own files have more than models call.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the crate's own files have more than models call")]
 #[path = "../../src/admission.rs"]
 mod admission;
-#[allow(dead_code, clippy::missing_errors_doc, clippy::must_use_candidate)]
+#[allow(
+    dead_code,
+    clippy::missing_errors_doc,
+    clippy::must_use_candidate,
+    reason = "what is public there is private here"
+)]
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/lock.rs"]
 mod lock;
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the crate's own files have more than models call")]
 mod link;
 mod sync;
 

@@ -48,8 +48,7 @@ impl EntraCredentials {
     ///
     /// [`ErrorKind::Configuration`] if a setting is wrong or there is no runtime. What is wrong with the tokens
     /// themselves comes through the clients that ask for them.
-    // By value, as `Config::new` takes it.
-    #[allow(clippy::needless_pass_by_value)]
+    #[expect(clippy::needless_pass_by_value, reason = "as `Config::new` takes it")]
     pub fn start(credential: Credential, config: TokenManagerConfig) -> Result<Self, Error> {
         Self::run(&credential, config, None)
     }
@@ -59,7 +58,7 @@ impl EntraCredentials {
     /// # Errors
     ///
     /// Those, and [`ErrorKind::Configuration`] if the name is empty.
-    #[allow(clippy::needless_pass_by_value)]
+    #[expect(clippy::needless_pass_by_value, reason = "as `Config::new` takes it")]
     pub fn start_with_username(
         credential: Credential,
         config: TokenManagerConfig,

@@ -40,8 +40,7 @@ impl AzureCoreSource {
 
 /// Only its words, and those of what caused it: they may quote what was sent and what came back, as the error itself
 /// would, if it were kept as the source.
-// By value, as `map_err` gives it.
-#[allow(clippy::needless_pass_by_value)]
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn no_token(error: azure_core::Error) -> Error {
     let kind = match error.kind() {
         AzureErrorKind::Credential => ErrorKind::CredentialRejected,

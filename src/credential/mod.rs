@@ -1,6 +1,8 @@
 //! The kinds of credentials, each a small pure fetcher of tokens.
 
 mod aadsts;
+#[cfg(feature = "emulator")]
+mod arc_of_emulator;
 mod authority;
 #[cfg(feature = "azure-core")]
 mod azure;
@@ -263,15 +265,6 @@ impl Credential {
     /// `AZURE_TOKEN_CREDENTIALS` names nothing known.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_process_env(&ProcessEnv::of_process())
-    }
-
-    /// The managed identity of a server that Azure Arc manages, found as anywhere, whose agent listens at `endpoint`
-    /// and writes its challenge files into `tokens`: the emulator's cannot write where the real one does.
-    #[cfg(feature = "emulator")]
-    pub(crate) fn on_arc(endpoint: &str, tokens: PathBuf) -> Result<Self, Error> {
-        let identity = Self::managed_identity(ManagedIdentity::SystemAssigned);
-        let source = identity.resolve_in(&ProcessEnv::on_arc(endpoint, tokens))?;
-        Ok(Self::of(Kind::Custom(source)))
     }
 
     /// As [`from_env`](Self::from_env), whose errors `connect` gives.

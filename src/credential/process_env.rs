@@ -6,7 +6,7 @@ use std::{collections::HashMap, env, ffi::OsString, path::PathBuf, sync::Arc, ti
 
 #[derive(Clone)]
 pub(super) struct ProcessEnv {
-    variables: Arc<HashMap<String, String>>,
+    pub(super) variables: Arc<HashMap<String, String>>,
     /// Where programs are looked for: the form of `PATH`.
     pub(super) path: Option<OsString>,
     /// The only directory that the challenge files of Azure Arc may lie in.
@@ -42,14 +42,6 @@ impl ProcessEnv {
             himds: PathBuf::from("/no/such/himds"),
             clock: SystemTime::now,
         }
-    }
-
-    /// A server that Azure Arc manages, whose agent listens there and writes its challenge files there.
-    #[cfg(feature = "emulator")]
-    pub(super) fn on_arc(endpoint: &str, tokens: PathBuf) -> Self {
-        let variables = [("IDENTITY_ENDPOINT", endpoint), ("IMDS_ENDPOINT", endpoint)];
-        let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { variables: Arc::new(owned.into()), arc_tokens: tokens, ..Self::of_process() }
     }
 
     /// The variable's value; an empty one counts as unset.

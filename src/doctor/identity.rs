@@ -43,7 +43,7 @@ pub(super) struct Identity {
     pub(super) clock_ahead: Option<f64>,
 }
 
-/// ShownClaims that nothing but the doctor reads.
+/// Claims that nothing but the doctor reads.
 #[derive(Default, Deserialize)]
 struct ShownClaims {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Cells that are used again.
+//! Cells for replies that are used again.
 
 use super::{
     entry::Outstanding,

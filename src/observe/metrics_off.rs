@@ -11,10 +11,10 @@ use tokio::{sync::broadcast::Receiver, task::JoinHandle};
 pub(crate) struct Stopwatch(());
 
 impl Stopwatch {
-    #[allow(clippy::unused_self)]
+    #[expect(clippy::unused_self, reason = "as the module that records")]
     pub(crate) fn start(&mut self) {}
 
-    #[allow(clippy::unused_self)]
+    #[expect(clippy::unused_self, reason = "as the module that records")]
     pub(crate) fn stop(&mut self) -> Option<Duration> {
         None
     }
@@ -45,10 +45,10 @@ impl Operations {
         Self
     }
 
-    #[allow(clippy::unused_self)]
+    #[expect(clippy::unused_self, reason = "as the module that records")]
     pub(crate) fn record(&self, _: Operation, _: Duration, _: Option<Failure>) {}
 
-    #[allow(clippy::unused_self)]
+    #[expect(clippy::unused_self, reason = "as the module that records")]
     pub(crate) fn record_wait(&self, _: Duration) {}
 }
 

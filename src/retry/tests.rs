@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 fn delays(n: usize) -> Vec<Duration> {
     let mut backoff = Backoff::new(&RetryPolicy::new());

@@ -21,7 +21,7 @@ macro_rules! atomic {
                 self.0.load(order)
             }
 
-            #[allow(dead_code)] // Not of each type.
+            #[allow(dead_code, reason = "not called of each type")]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
                 self.0.store(value, order);
             }
@@ -39,7 +39,7 @@ macro_rules! atomic {
                 self.0.fetch_sub(value, order)
             }
 
-            #[allow(dead_code)] // Not of each type.
+            #[allow(dead_code, reason = "not called of each type")]
             pub(crate) fn fetch_update(
                 &self,
                 set: Ordering,

@@ -92,7 +92,7 @@ fn the_guide_has_every_setting() {
         include_str!("limits.rs"),
         include_str!("times.rs"),
         include_str!("../../token/manager_config.rs"),
-        include_str!("../../retry.rs"),
+        include_str!("../../retry/policy.rs"),
         include_str!("../../credential/settings.rs"),
     ];
     let functions = sources.iter().flat_map(|source| source.split("    pub fn ").skip(1));

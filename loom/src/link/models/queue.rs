@@ -4,8 +4,8 @@
 use crate::{
     admission::{Admission, Permit},
     link::{
-        driver::{Driver, REASON},
         condition::{Access, Condition},
+        driver::{Driver, REASON},
         entry::NewRequest,
         queue::Queue,
         reply::{Expect, Outcome, PendingReply},
