@@ -270,14 +270,20 @@ async fn others_run_while_a_driver_catches_up() {
 /// Has more pushes to be read than anybody reads, until its end, and takes everything.
 struct Flood {
     taken: Arc<Mutex<Vec<u8>>>,
+    /// Bytes of a push that has been read in part.
+    left: usize,
     ends: Instant,
 }
 
 impl AsyncRead for Flood {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        const PUSH: &[u8] = b">2\r\n+what\r\n:1\r\n";
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let push = format!(">2\r\n+what\r\n$4000\r\n{}\r\n", "x".repeat(4000)).into_bytes();
         if Instant::now() < self.ends {
-            buf.put_slice(&PUSH.repeat(buf.remaining().min(4096) / PUSH.len()));
+            let (left, len) = (self.left, push.len());
+            let rest = &push[(len - left) % len..];
+            let rest = &rest[..rest.len().min(buf.remaining())];
+            buf.put_slice(rest);
+            self.left = (left + len - rest.len()) % len;
         }
         Poll::Ready(Ok(()))
     }
@@ -301,10 +307,15 @@ impl AsyncWrite for Flood {
 #[tokio::test]
 async fn a_driver_that_is_never_through_with_reading_writes_and_keeps_deadlines() {
     let taken = Arc::<Mutex<Vec<u8>>>::default();
-    let stream = Flood { taken: Arc::clone(&taken), ends: Instant::now() + 5 * SECOND };
+    let stream = Flood { taken: Arc::clone(&taken), left: 0, ends: Instant::now() + 30 * SECOND };
     let wire = Wire::start(stream, context(16 << 10));
     let _first = get(&wire, "a");
-    turns().await;
+    for _ in 0..10_000 {
+        if !lock(&taken).is_empty() {
+            break;
+        }
+        yield_now().await;
+    }
     assert_eq!(*lock(&taken), packed("a"));
     let limit = Instant::now() + 2 * LONG;
     let late = wire.command(Access::Open, redis::cmd("GET").arg("b"), Some(limit), false).unwrap().0;
