@@ -5,6 +5,8 @@
 mod condition;
 #[path = "../../src/link/confirm.rs"]
 mod confirm;
+#[path = "../../src/link/counts.rs"]
+mod counts;
 #[path = "../../src/link/departures.rs"]
 mod departures;
 mod driver;

@@ -3,14 +3,18 @@
 use super::{address::NodeAddress, topology::Topology};
 use crate::{
     error::{Error, ErrorKind, Stage},
-    link::{Link, Outcome, Setup},
+    link::{Link, Outcome, Setup, outcome},
     pool::Shared,
 };
 use redis::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
+/// How long a node may take to answer that was one of the cluster before.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
 /// Why there is no topology.
+#[derive(Debug)]
 pub(super) enum Refused {
     /// The server has answered, and that it is no cluster, or may not be asked, or something that is no topology.
     Said(String),
@@ -41,13 +45,7 @@ pub(super) fn ask(
     limit: Duration,
 ) -> impl Future<Output = Result<Topology, Refused>> + Send + use<> {
     let (asked, name) = (link.ask_for_slots(Instant::now() + limit), name.clone());
-    async move {
-        let outcome = match asked {
-            Some(reply) => reply.await.outcome,
-            None => Outcome::Unsent(None),
-        };
-        read(outcome, &name, limit)
-    }
+    async move { read(outcome(asked).await, &name, limit) }
 }
 
 fn read(outcome: Outcome, name: &NodeAddress, limit: Duration) -> Result<Topology, Refused> {
@@ -90,3 +88,6 @@ pub(super) async fn ask_anew(
     let link = dialled.unwrap_or_else(|_| Err(unanswered("no connection"))).map_err(Refused::Silent)?;
     ask(&link, name, limit).await
 }
+
+#[cfg(test)]
+mod tests;

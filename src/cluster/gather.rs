@@ -76,9 +76,9 @@ fn combined(aggregate: Aggregate, values: Vec<Value>) -> RedisResult<Value> {
     let numbers = |combine: fn(i64, i64) -> Option<i64>| {
         let mut numbers = values.iter().map(number);
         let first = numbers.next().unwrap_or(Ok(0))?;
-        let sum =
-            numbers.try_fold(first, |sum, number| combine(sum, number?).ok_or_else(|| unexpected("smaller numbers")));
-        sum.map(Value::Int)
+        let combined =
+            numbers.try_fold(first, |so_far, next| combine(so_far, next?).ok_or_else(|| unexpected("smaller numbers")));
+        combined.map(Value::Int)
     };
     match aggregate {
         Aggregate::Sum => numbers(i64::checked_add),

@@ -32,8 +32,8 @@ impl From<&NodeAddress> for ParsedNode {
     }
 }
 
-/// Slots from the first to the last one, their primary, and its replicas.
-pub type ParsedRange = (u16, u16, ParsedNode, Vec<ParsedNode>);
+/// Slots from the first to the last one, and their primary.
+pub type ParsedRange = (u16, u16, ParsedNode);
 
 /// The answer of 10.0.0.4:8500 to `CLUSTER SLOTS`.
 ///
@@ -43,8 +43,7 @@ pub type ParsedRange = (u16, u16, ParsedNode, Vec<ParsedNode>);
 pub fn topology(reply: &Value) -> Result<Vec<ParsedRange>, String> {
     let topology = Topology::parse(reply, &answered_by())?;
     let range = |range: &super::topology::SlotRange| {
-        let replicas = range.replicas.iter().map(ParsedNode::from).collect();
-        (range.start.number(), range.end.number(), ParsedNode::from(&range.primary), replicas)
+        (range.start.number(), range.end.number(), ParsedNode::from(&range.primary))
     };
     Ok(topology.ranges().iter().map(range).collect())
 }

@@ -1,6 +1,14 @@
 //! What commands read of a cluster, and how they tell what they have seen of it.
 
-use super::{address::NodeAddress, ask::ask, map::SlotMap, node::Node, nodes::Nodes, scan::Positions, slot::Slot};
+use super::{
+    address::NodeAddress,
+    ask::{ANSWER_WITHIN, ask},
+    map::SlotMap,
+    node::Node,
+    nodes::Nodes,
+    scan::Positions,
+    slot::Slot,
+};
 use crate::lock::lock;
 use arc_swap::{ArcSwap, Guard};
 use std::{
@@ -9,12 +17,8 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
-
-/// How long a node may take to say which slots it has.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// The nodes of a cluster, by slots.
 pub(crate) type Map = SlotMap<Arc<Node>>;
@@ -78,7 +82,7 @@ impl Cluster {
         let range = |(slots, node): &(std::ops::RangeInclusive<u16>, Arc<Node>)| {
             self.nodes.adopt(node.name().clone(), Arc::clone(node));
             let [start, end] = [slots.start(), slots.end()].map(|slot| Slot::new(*slot).unwrap());
-            SlotRange { start, end, primary: node.name().clone(), replicas: Vec::new() }
+            SlotRange { start, end, primary: node.name().clone() }
         };
         let topology = Topology::new(&owned.iter().map(range).collect::<Vec<_>>());
         self.publish(SlotMap::empty().rebuilt(&topology, &[], |address| self.nodes.get(address)));
@@ -92,7 +96,12 @@ impl Cluster {
 
     /// Notes that a node has answered `MOVED`; the topology is asked for.
     pub(crate) fn moved(&self, slot: Slot, to: &NodeAddress) {
-        lock(&self.news).moved.insert(slot, to.clone());
+        self.all_moved([(slot, to)]);
+    }
+
+    /// The same of several slots.
+    fn all_moved<'a>(&self, moved: impl IntoIterator<Item = (Slot, &'a NodeAddress)>) {
+        lock(&self.news).moved.extend(moved.into_iter().map(|(slot, to)| (slot, to.clone())));
         self.bell.notify_one();
     }
 
@@ -139,12 +148,11 @@ impl Cluster {
             return false;
         };
         let had = |slot: &Slot| map.owner(*slot).is_some_and(|owner| owner.address == *node.name());
-        let mut has_lost = false;
-        for slot in Slot::all().filter(had) {
-            if let Some(owner) = topology.owner(slot).filter(|owner| *owner != node.name()) {
-                self.moved(slot, owner);
-                has_lost = true;
-            }
+        let new_owner = |slot: Slot| topology.owner(slot).filter(|owner| *owner != node.name());
+        let mut lost = Slot::all().filter(had).filter_map(|slot| Some((slot, new_owner(slot)?))).peekable();
+        let has_lost = lost.peek().is_some();
+        if has_lost {
+            self.all_moved(lost);
         }
         has_lost
     }

@@ -10,13 +10,12 @@ use super::{
 };
 use std::collections::BTreeSet;
 
-/// Slots from `start` to `end`, both included, and the nodes that have them.
+/// Slots from `start` to `end`, both included, and the node that owns them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SlotRange {
     pub(crate) start: Slot,
     pub(crate) end: Slot,
     pub(crate) primary: NodeAddress,
-    pub(crate) replicas: Vec<NodeAddress>,
 }
 
 impl SlotRange {
@@ -27,7 +26,7 @@ impl SlotRange {
 
 /// Who owns which slots, as one node saw it.
 ///
-/// The ranges are in order, do not overlap, and neighbours with the same nodes are one range, so that two topologies
+/// The ranges are in order, do not overlap, and neighbours with the same owner are one range, so that two topologies
 /// are equal when they say the same. Slots that no range has are served by nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Topology {
@@ -53,7 +52,7 @@ impl Topology {
                 continue;
             };
             match ranges.last_mut() {
-                Some(open) if last.is_some() && (last == owner || has_same_nodes(open, range)) => open.end = slot,
+                Some(open) if last.is_some() && (last == owner || open.primary == range.primary) => open.end = slot,
                 _ => ranges.push(SlotRange { start: slot, end: slot, ..range.clone() }),
             }
             last = owner;
@@ -77,9 +76,9 @@ impl Topology {
         self.ranges.iter().map(|range| &range.primary).filter(|primary| seen.insert(*primary)).collect()
     }
 
-    /// This topology, with other owners for some slots; those have no replicas.
+    /// This topology, with other owners for some slots.
     pub(crate) fn with_owners(&self, owners: impl IntoIterator<Item = (Slot, NodeAddress)>) -> Self {
-        let single = |(slot, primary)| SlotRange { start: slot, end: slot, primary, replicas: Vec::new() };
+        let single = |(slot, primary)| SlotRange { start: slot, end: slot, primary };
         let mut ranges = self.ranges.clone();
         let given = ranges.len();
         ranges.extend(owners.into_iter().map(single));
@@ -88,8 +87,4 @@ impl Topology {
         }
         Self::new(&ranges)
     }
-}
-
-fn has_same_nodes(a: &SlotRange, b: &SlotRange) -> bool {
-    a.primary == b.primary && a.replicas == b.replicas
 }

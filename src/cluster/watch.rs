@@ -6,7 +6,7 @@
 
 use super::{
     address::NodeAddress,
-    ask::{ask, ask_anew},
+    ask::{ANSWER_WITHIN, ask, ask_anew},
     outage::Outage,
     pace::Pace,
     reconcile::{Knowledge, TopologyAnswer},
@@ -20,9 +20,6 @@ use crate::{
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
-
-/// How long one node may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// After this, another one is asked beside it: a node that has just frozen must not hold up what the others know.
 const ASK_NEXT_AFTER: Duration = Duration::from_millis(200);
@@ -139,10 +136,10 @@ impl Watch {
     /// nodes are asked what has become of it.
     fn look_around(&mut self, now: Instant) {
         let map = self.cluster.map();
-        let is_silent = |link: &Arc<Link>| link.is_silent();
+        let is_stuck = |link: &Arc<Link>| link.is_stuck();
         let is_unwell = map.primaries().iter().any(|member| {
             let links = member.node.pool().snapshot();
-            !member.node.takes_commands() || links.iter().any(is_silent)
+            !member.node.takes_commands() || links.iter().any(is_stuck)
         });
         if is_unwell || self.cluster.has_seekers() {
             self.pace.request();
@@ -253,3 +250,6 @@ async fn ready<T>(under_way: &mut Option<BoxFuture<'static, T>>) -> T {
     *under_way = None;
     answer
 }
+
+#[cfg(test)]
+mod tests;

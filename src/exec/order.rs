@@ -120,14 +120,17 @@ impl Unanswered {
         link.is_none_or(|link| link.has_ended() || link.has_answered(self.through) || self.is_given_up(&link))
     }
 
-    /// Whether the link is taken for dead: it has been silent since, while another link of its node was not.
+    /// Whether the link is taken for dead: it has been silent since, while another link of its node was not. Not so one
+    /// whose server validates a token: what is behind the `AUTH` runs when that is answered.
     ///
     /// While all of them are silent, the server is slow, and what was sent over this one may yet run. They fall silent
     /// within moments of each other, so another link counts as heard only if that was well after this one was.
     fn is_given_up(&self, link: &Link) -> bool {
         let silent = link.since_heard().min(self.since.elapsed());
         let is_heard = |other: &Arc<Link>| other.since_heard() + SILENCE / 2 < silent;
-        silent >= SILENCE && self.node.upgrade().is_some_and(|node| node.pool().snapshot().iter().any(is_heard))
+        silent >= SILENCE
+            && !link.awaits_auth()
+            && self.node.upgrade().is_some_and(|node| node.pool().snapshot().iter().any(is_heard))
     }
 
     /// Whether it is on its way to the node of this pool.

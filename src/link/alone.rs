@@ -6,8 +6,7 @@ use super::{
     condition::Access,
     handshake,
     push::PushReceiver,
-    reply::{Outcome, PendingReply},
-    wire::Queued,
+    wire::{Queued, outcome},
 };
 use crate::{error::Error, lock::lock, resp::claims::READONLY, token::Current};
 use redis::{Cmd, Pipeline, PushKind};
@@ -109,16 +108,16 @@ impl Link {
         }
         let limit = self.auth_limit(limit);
         let started = Instant::now();
-        let auth = {
+        let (validating, auth) = {
             let held = lock(&self.held);
             if *held {
                 return None;
             }
-            self.wire.auth(&handshake::auth_command(current), started + limit.duration())
+            let validating = self.wire.liveness.validate();
+            (validating, self.wire.auth(&handshake::auth_command(current), started + limit.duration()))
         };
         let (link, current) = (Arc::clone(self), Arc::clone(current));
         Some(async move {
-            let validating = link.wire.liveness.validate();
             let outcome = outcome(auth).await;
             link.conclude(outcome, &current, limit, started, validating)
         })
@@ -145,12 +144,5 @@ impl Link {
             // Another link costs less than the question which role the server has.
             if claims.is_read_only() { Err(READONLY) } else { Ok(()) }
         })
-    }
-}
-
-async fn outcome(reply: Option<PendingReply>) -> Outcome {
-    match reply {
-        Some(reply) => reply.await.outcome,
-        None => Outcome::Unsent(None),
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Entry {
 pub(super) struct Through {
     /// The link's own requests, such as `AUTH` and `PING`.
     pub(super) own: usize,
+    /// Those among them that nothing else may be under way with.
+    pub(super) auths: usize,
     pub(super) commands: usize,
     /// Permits that the commands give back.
     pub(super) permits: usize,
@@ -39,10 +41,13 @@ pub(super) struct Through {
 
 impl Through {
     pub(super) fn add(&mut self, entry: &Entry) {
-        let counted = usize::from(entry.counted);
-        self.own += 1 - counted;
-        self.commands += counted;
-        self.permits += usize::from(entry.permitted);
+        if entry.counted {
+            self.commands += 1;
+            self.permits += usize::from(entry.permitted);
+        } else {
+            self.own += 1;
+            self.auths += usize::from(entry.alone);
+        }
     }
 }
 
@@ -72,4 +77,6 @@ pub(super) struct Outstanding {
     pub(super) entries: VecDeque<Entry>,
     /// Cells that have been filled, and that their callers may still be about to empty.
     pub(super) spent: VecDeque<Arc<ReplyCell>>,
+    /// Those of them that are not empty, and that nobody else holds.
+    pub(super) unread: Vec<Arc<ReplyCell>>,
 }

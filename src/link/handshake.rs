@@ -5,7 +5,7 @@ use super::{
     driver::GARBAGE,
     reply::{Outcome, PendingReply},
     setup::Setup,
-    wire::Wire,
+    wire::{Wire, outcome},
 };
 use crate::{
     error::{Error, ErrorKind, Stage},
@@ -49,11 +49,7 @@ pub(super) async fn authenticate(wire: &Wire, setup: &Setup, current: &Current) 
     }
     let asks = setup.asks_for_slots.swap(false, Relaxed);
     let slots = asks.then(|| wire.command(Access::Own, &slots_command(), Some(deadline), false)).flatten();
-    let outcome = match answer {
-        Some(reply) => reply.await.outcome,
-        None => Outcome::Unsent(None),
-    };
-    let verdict = verdict(outcome, current, Limit::AuthTimeout(setup.auth_timeout));
+    let verdict = verdict(outcome(answer).await, current, Limit::AuthTimeout(setup.auth_timeout));
     verdict.map(|()| slots.map(|(reply, _)| reply)).map_err(|error| {
         match (&setup.dialer.transport, error.kind()) {
             // A port with TLS closes the connection, or says what is no Redis reply.

@@ -2,9 +2,12 @@
 
 use crate::resp::claims::{LinkClaims, Pending};
 use std::{
-    sync::atomic::{
-        AtomicBool, AtomicU64,
-        Ordering::{Relaxed, SeqCst},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
@@ -29,11 +32,12 @@ pub(crate) struct Liveness {
 }
 
 /// For as long as this lives, the link's `AUTH` is under way.
-pub(crate) struct Validating<'a>(&'a AtomicBool);
+#[must_use]
+pub(crate) struct Validating(Arc<Liveness>);
 
-impl Drop for Validating<'_> {
+impl Drop for Validating {
     fn drop(&mut self) {
-        self.0.store(false, SeqCst);
+        self.0.validating.store(false, SeqCst);
     }
 }
 
@@ -97,11 +101,11 @@ impl Liveness {
         now.saturating_duration_since(self.began).as_millis() >= u128::from(self.expires.load(SeqCst))
     }
 
-    /// Notes that a new token is being validated, until what this returns is dropped. If the token was accepted,
-    /// [`expires_at`](Self::expires_at) is called before that.
-    pub(crate) fn validate(&self) -> Validating<'_> {
+    /// Notes that a new token is being validated, until what this returns is dropped: before its `AUTH` is queued. If
+    /// the token was accepted, [`expires_at`](Self::expires_at) is called before that.
+    pub(crate) fn validate(self: &Arc<Self>) -> Validating {
         self.validating.store(true, SeqCst);
-        Validating(&self.validating)
+        Validating(Arc::clone(self))
     }
 
     pub(crate) fn is_validating(&self) -> bool {

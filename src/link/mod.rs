@@ -4,6 +4,8 @@ mod alone;
 mod check;
 mod condition;
 mod confirm;
+mod context;
+mod counts;
 mod departures;
 mod driver;
 mod entry;
@@ -46,7 +48,7 @@ pub(crate) use push::PushReceiver;
 pub(crate) use queue::Queue;
 pub(crate) use reply::{Completion, LARGE, Outcome, PendingReply};
 pub(crate) use setup::Setup;
-pub(crate) use wire::Queued;
+pub(crate) use wire::{Queued, outcome};
 
 /// One multiplexed connection, and what the pool has to know about it.
 pub(crate) struct Link {
@@ -136,6 +138,12 @@ impl Link {
         self.wire.liveness.is_validating()
     }
 
+    /// Whether an `AUTH` is what Redis has to answer next, which may take it seconds: it has answered all commands before
+    /// that, and will answer those behind it.
+    pub(crate) fn awaits_auth(&self) -> bool {
+        self.is_validating() && self.wire.queue.awaits_auth()
+    }
+
     /// How long Redis took to answer the last `AUTH` that it took.
     pub(crate) fn auth_took(&self) -> Duration {
         self.authenticated().took
@@ -188,6 +196,11 @@ impl Link {
     /// Whether requests have waited on it for too long without a sign of life.
     pub(crate) fn is_silent(&self) -> bool {
         self.wire.liveness.is_silent()
+    }
+
+    /// Whether it is silent, and no `AUTH` is the reason: Redis, or the way there, may be at fault.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.is_silent() && !self.awaits_auth()
     }
 
     /// Whether its connection has ended.

@@ -1,6 +1,5 @@
 //! Whether transactions may be opened here.
 
-use super::reply::Problem;
 use redis::{ServerError, Value};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -27,7 +26,7 @@ impl Multi {
     }
 
     /// Takes note of a reply to `MULTI`.
-    pub(super) fn note(&self, reply: &Result<Value, Problem>) {
+    pub(super) fn note<E>(&self, reply: &Result<Value, E>) {
         let known = match reply {
             Ok(Value::ServerError(error)) if is_for_good(error) => REFUSED,
             Ok(Value::ServerError(_)) | Err(_) => return,

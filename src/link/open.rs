@@ -1,12 +1,6 @@
 //! How a link comes to be.
 
-use super::{
-    Link, handshake,
-    push::Pushes,
-    reauth::Authenticated,
-    setup::Setup,
-    wire::{Wire, WireContext},
-};
+use super::{Link, context::WireContext, handshake, push::Pushes, reauth::Authenticated, setup::Setup, wire::Wire};
 use crate::{admission::Admission, error::Error, lock::lock, token::Current};
 use std::sync::{Arc, Mutex, atomic::AtomicU64};
 #[cfg(any(test, feature = "bench-api"))]

@@ -1,16 +1,21 @@
 //! Between the callers of a link and its driver: what is to be written, and who waits for what.
+//!
+//! What is queued, the link's condition and the connection's end are in one place because one lock keeps them together: a
+//! request is queued in a condition that admits it, or not at all, and nothing is queued once the driver has taken the
+//! last of it.
 
 use super::{
     condition::{Access, Condition, OPEN, REAUTHENTICATING, code},
+    counts::Counts,
     departures::Departures,
     entry::{Entry, NewRequest, Outstanding, Taken, Through},
-    reply::PendingReply,
+    reply::{PendingReply, ReplyCell},
     spare::Spare,
 };
 use crate::{
     admission::Admission,
     lock::lock,
-    sync::{Arc, AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Mutex},
+    sync::{Arc, AtomicBool, AtomicU8, Mutex},
 };
 use std::{
     sync::atomic::Ordering::SeqCst,
@@ -24,14 +29,9 @@ pub(crate) struct Queue {
     inner: Mutex<Inner>,
     /// The condition without its reason, for those who only look; written under the lock.
     condition: AtomicU8,
-    /// Commands queued since the connection began, without those that were given back; written under the lock.
-    queued: AtomicU64,
     /// Whether the connection is gone; written under the lock.
     ended: AtomicBool,
-    /// Commands without a complete reply, those that nobody waits for any more included.
-    commands: AtomicUsize,
-    /// The same of the link's own requests, such as `AUTH` and `PING`.
-    own: AtomicUsize,
+    counts: Counts,
     /// A large reply is on its way.
     congested: AtomicBool,
     /// Those who wait until commands are through.
@@ -63,10 +63,8 @@ impl Queue {
                 spare: Spare::default(),
             }),
             condition: AtomicU8::new(code(Condition::Open)),
-            queued: AtomicU64::new(0),
             ended: AtomicBool::new(false),
-            commands: AtomicUsize::new(0),
-            own: AtomicUsize::new(0),
+            counts: Counts::new(),
             congested: AtomicBool::new(false),
             departures: Departures::new(),
             admission,
@@ -106,11 +104,9 @@ impl Queue {
         let (ends, cell) = (inner.offset, Some(cell));
         inner.entries.push(Entry { begins, ends, deadline, expect, cell, quiet, counted, alone, permitted });
         if counted {
-            // In this order, so that nobody takes a command that is just being queued for an answered one.
-            self.commands.fetch_add(1, SeqCst);
-            self.queued.fetch_add(1, SeqCst);
+            self.counts.queue_command();
         } else {
-            self.own.fetch_add(1, SeqCst);
+            self.counts.queue_own(alone);
         }
         let driver = inner.driver.take();
         drop(guard);
@@ -126,9 +122,18 @@ impl Queue {
     /// With `patience`, what is queued stays if it does not come from a lone caller.
     #[inline]
     pub(super) fn take(&self, outstanding: &mut Outstanding, patience: bool, cx: &Context<'_>) -> Taken {
+        let taken = self.take_locked(outstanding, patience, cx);
+        if !outstanding.unread.is_empty() {
+            drop_all(&mut outstanding.unread);
+        }
+        taken
+    }
+
+    #[inline]
+    fn take_locked(&self, outstanding: &mut Outstanding, patience: bool, cx: &Context<'_>) -> Taken {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
-        inner.spare.recycle(&mut outstanding.spent);
+        inner.spare.recycle(outstanding);
         if inner.entries.is_empty() {
             if !inner.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inner.driver = Some(cx.waker().clone());
@@ -159,16 +164,10 @@ impl Queue {
 
     /// Notes that requests are through, and gives back the permits of the commands among them.
     pub(super) fn left(&self, through: Through) {
-        let Through { own, commands, permits } = through;
         // All counts are right before anybody is woken.
-        if own > 0 {
-            self.own.fetch_sub(own, SeqCst);
-        }
-        if commands > 0 {
-            self.commands.fetch_sub(commands, SeqCst);
-        }
-        self.admission.release(permits);
-        if commands > 0 {
+        self.counts.left(&through);
+        self.admission.release(through.permits);
+        if through.commands > 0 {
             self.departures.tell();
         }
     }
@@ -183,11 +182,9 @@ impl Queue {
     pub(super) fn give_back(&self, reason: &'static str) -> Vec<Entry> {
         self.set(Condition::Down(reason));
         let mut inner = lock(&self.inner);
-        // As if it had never been queued: the commands before it are still waited for.
         inner.offset -= inner.bytes.len() as u64;
         inner.bytes.clear();
-        let counted = inner.entries.iter().filter(|entry| entry.counted).count();
-        self.queued.fetch_sub(counted as u64, SeqCst);
+        self.counts.give_back(inner.entries.iter().filter(|entry| entry.counted).count());
         std::mem::take(&mut inner.entries)
     }
 
@@ -227,25 +224,26 @@ impl Queue {
     /// Commands queued since the connection began, without those that were given back and without the link's own
     /// requests.
     pub(crate) fn commands_queued(&self) -> u64 {
-        self.queued.load(SeqCst)
+        self.counts.commands_queued()
     }
 
-    /// Whether the first `count` commands are answered: commands are answered in their order.
+    /// Whether the first `count` commands are answered.
     pub(crate) fn has_answered(&self, count: u64) -> bool {
-        // Looked at in this order, a command that is queued meanwhile makes the answer "no", never a wrong "yes".
-        let queued = self.commands_queued();
-        let unanswered = self.commands.load(SeqCst) as u64;
-        // Some of the first `count` may have been given back, and never come to be answered.
-        unanswered == 0 || queued.saturating_sub(unanswered) >= count
+        self.counts.has_answered(count)
     }
 
-    /// Whether a request of the link's own, such as `AUTH` or `PING`, is unanswered.
-    pub(super) fn has_own(&self) -> bool {
-        self.own.load(SeqCst) > 0
+    /// Whether an `AUTH` is unanswered.
+    pub(super) fn has_auth(&self) -> bool {
+        self.counts.has_auth()
+    }
+
+    /// Whether an `AUTH` is unanswered, and no command before the newest one is.
+    pub(super) fn awaits_auth(&self) -> bool {
+        self.counts.awaits_auth()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.commands.load(SeqCst) + self.own.load(SeqCst)
+        self.counts.in_flight()
     }
 
     /// Changes the condition; `Down` is for ever, and keeps its first reason.
@@ -268,13 +266,19 @@ impl Queue {
 
     /// Waits until no command is in flight. An `AUTH` that is never answered keeps nobody waiting.
     pub(crate) async fn drained(&self) {
-        self.departures.until(|| self.commands.load(SeqCst) == 0).await;
+        self.departures.until(|| self.counts.commands() == 0).await;
     }
 
     /// Waits until the first `count` commands are answered, or the connection is gone.
     pub(crate) async fn answered(&self, count: u64) {
         self.departures.until(|| self.has_ended() || self.has_answered(count)).await;
     }
+}
+
+/// Also gives back the memory: many callers may have gone at once.
+#[cold]
+fn drop_all(cells: &mut Vec<Arc<ReplyCell>>) {
+    *cells = Vec::new();
 }
 
 #[cfg(test)]

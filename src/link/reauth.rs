@@ -6,6 +6,7 @@ use super::{
     handshake::{self, Limit},
     liveness::Validating,
     reply::Outcome,
+    wire::outcome,
 };
 use crate::{
     error::{Error, ErrorKind, Stage},
@@ -69,10 +70,7 @@ impl Link {
         let auth = handshake::auth_command(current);
         let started = Instant::now();
         let validating = self.wire.liveness.validate();
-        let outcome = match self.wire.auth(&auth, deadline) {
-            Some(reply) => reply.await.outcome,
-            None => Outcome::Unsent(None),
-        };
+        let outcome = outcome(self.wire.auth(&auth, deadline)).await;
         self.conclude(outcome, current, limit, started, validating)
     }
 
@@ -89,7 +87,7 @@ impl Link {
         current: &Current,
         limit: Limit,
         started: Instant,
-        validating: Validating<'_>,
+        validating: Validating,
     ) -> Result<(), Error> {
         let verdict = handshake::verdict(outcome, current, limit);
         let _ring = Ring(&self.reauthenticated);

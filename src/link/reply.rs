@@ -78,6 +78,17 @@ struct Filling {
     waker: Option<Waker>,
 }
 
+/// What is left of a cell whose request is through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Its caller has yet to look into it.
+    Held,
+    /// Nothing: it is ready for another request.
+    Empty,
+    /// Its caller has gone without what is in it, which may be large, or tell others when it is dropped.
+    Unread,
+}
+
 impl ReplyCell {
     /// Fills the cell; returns whom to wake.
     #[must_use]
@@ -89,18 +100,14 @@ impl ReplyCell {
         filling.waker.take()
     }
 
-    /// Makes the cell ready for another request, if nobody else holds it any more.
+    /// What is left of a cell whose request is through.
     #[inline]
-    pub(super) fn reset(cell: &mut Arc<Self>) -> bool {
+    pub(super) fn rest(cell: &mut Arc<Self>) -> Rest {
         let Some(alone) = Arc::get_mut(cell) else {
-            return false;
+            return Rest::Held;
         };
         let filling = alone.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Nearly always empty: what is not written need not be fetched.
-        if filling.answer.is_some() || filling.waker.is_some() {
-            *filling = Filling::default();
-        }
-        true
+        if filling.answer.is_some() || filling.waker.is_some() { Rest::Unread } else { Rest::Empty }
     }
 }
 

@@ -261,3 +261,43 @@ async fn silence_is_no_reason_for_doubt_while_a_command_blocks() {
         drop(blocked);
     }
 }
+
+/// The old token's end counts no more from the moment on at which the `AUTH` is queued, whoever polls when.
+#[tokio::test(start_paused = true)]
+async fn the_auth_of_a_link_that_one_user_has_is_under_way_when_it_is_queued() {
+    let (link, mut server) = link(HOUR);
+    let (link, current) = (Arc::new(link), Arc::new(current()));
+    link.hold();
+    assert!(link.reauthenticate_unheld(&current, HOUR).is_none() && !link.is_validating());
+    link.release();
+    let auth = link.reauthenticate_unheld(&current, HOUR).unwrap();
+    assert!(link.is_validating() && link.awaits_auth());
+    said(&mut server).await;
+    server.write_all(b"+OK\r\n").await.unwrap();
+    auth.await.unwrap();
+    assert!(!link.is_validating());
+    drop(link.reauthenticate_unheld(&current, HOUR));
+    assert!(!link.is_validating(), "nobody waits for it");
+}
+
+/// What is stuck before the `AUTH` is not what that makes wait.
+#[tokio::test(start_paused = true)]
+async fn an_auth_explains_silence_only_when_it_is_the_next_to_be_answered() {
+    for is_before in [false, true] {
+        let (link, mut server) = link(HOUR);
+        let _before = is_before.then(|| get(&link, "a"));
+        let current = current();
+        let mut auth = pin!(link.reauthenticate(&current, HOUR));
+        assert!(auth.as_mut().now_or_never().is_none());
+        let _behind = get(&link, "b");
+        said(&mut server).await;
+        sleep(3 * SECOND).await;
+        assert!(link.is_silent(), "commands go elsewhere all the same");
+        assert_eq!((link.awaits_auth(), link.is_stuck()), (!is_before, is_before));
+        if !is_before {
+            server.write_all(b"+OK\r\n").await.unwrap();
+            auth.await.unwrap();
+            assert!(!link.is_silent() && !link.awaits_auth());
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub(super) mod tests;
 use super::{
     condition::Access,
     confirm::Confirmations,
+    context::WireContext,
     driver::Driver,
     entry::NewRequest,
     liveness::Liveness,
@@ -18,42 +19,24 @@ use super::{
     queue::Queue,
     reply::{Expect, Gather, Outcome, PendingReply},
 };
-use crate::{admission::Admission, resp::pack};
+use crate::resp::pack;
 use redis::{Arg, Cmd, Pipeline, PushKind};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::Notify,
     task::JoinHandle,
     time::Instant,
 };
-use tokio_util::task::TaskTracker;
 
 /// What was queued: its reply to come, and how many bytes it has.
 pub(crate) type Queued = (PendingReply, usize);
 
-/// What a connection is told when it begins.
-pub(super) struct WireContext {
-    /// Notified when the connection ends, or is in doubt.
-    pub(super) keeper: Arc<Notify>,
-    /// Shared by all links.
-    pub(super) admission: Arc<Admission>,
-    /// How long a request may take that comes without a deadline of its own.
-    pub(super) patience: Duration,
-    /// Bytes that one TLS record holds.
-    pub(super) record: usize,
-    /// Whether the callers have other nodes, too.
-    pub(super) is_one_of_several: bool,
-    /// The pool's name.
-    pub(super) pool: Arc<str>,
-    /// The address of the server, as it is shown.
-    pub(super) node: Arc<str>,
-    /// Where the connection's task is counted.
-    pub(super) tasks: TaskTracker,
-    /// Whether transactions may be opened.
-    pub(super) multi: Arc<Multi>,
-    /// Who gets what the server sends without being asked.
-    pub(super) pushes: Arc<Pushes>,
+/// How a request ends that has been queued, or has not because the link did not take it.
+pub(crate) async fn outcome(queued: Option<PendingReply>) -> Outcome {
+    match queued {
+        Some(reply) => reply.await.outcome,
+        None => Outcome::Unsent(None),
+    }
 }
 
 /// Commands larger than this are packed before the queue is locked.
@@ -168,10 +151,7 @@ impl Wire {
 
     /// Sends one of the link's own requests, whatever condition the link is in, and waits for its end.
     pub(super) async fn own(&self, cmd: &Cmd, deadline: Instant) -> Outcome {
-        match self.command(Access::Own, cmd, Some(deadline), false) {
-            Some((reply, _)) => reply.await.outcome,
-            None => Outcome::Unsent(None),
-        }
+        outcome(self.command(Access::Own, cmd, Some(deadline), false).map(|(reply, _)| reply)).await
     }
 }
 

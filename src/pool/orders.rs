@@ -3,9 +3,8 @@
 use super::{
     Pool,
     leases::{Lease, Leases, Ticket},
-    seat::Purpose,
 };
-use crate::{link::Link, lock::lock};
+use crate::{link::Link, lock::lock, observe::stats::LinkPurpose as Purpose};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 

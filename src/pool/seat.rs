@@ -1,21 +1,19 @@
 //! A link's place in the pool, and what its keeper knows about it.
 
-use super::{
-    leases::{Ticket, is_given_up},
-    orders::Order,
-};
+mod leaving;
+
+use super::{leases::Ticket, orders::Order};
 use crate::{
-    link::{Condition, Link},
+    link::Link,
     retry::{Backoff, RetryPolicy},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
+pub(super) use leaving::Gone;
+
 /// What the links of a seat are for.
 pub(crate) use crate::observe::stats::LinkPurpose as Purpose;
-
-/// The loss of a link that has lived this long says nothing against the server: delays begin again.
-const STEADY: Duration = Duration::from_secs(1);
 
 /// The least time between two looks into what errors say of a link.
 const VERIFY_EVERY: Duration = Duration::from_secs(1);
@@ -33,15 +31,6 @@ pub(super) enum Task {
     Dial,
     Reauth,
     Check,
-}
-
-/// A link that has left its seat, why, and its right to be, if it was a leased one.
-pub(super) struct Gone {
-    pub(super) link: Arc<Link>,
-    pub(super) reason: &'static str,
-    pub(super) ticket: Option<Ticket>,
-    /// Whether one user has it alone.
-    pub(super) is_alone: bool,
 }
 
 /// A link's place in the pool.
@@ -247,55 +236,6 @@ impl Seat {
             self.reauth_after = now + spread.mul_f64(fastrand::f64());
             self.alone_after = now + patience;
         }
-    }
-
-    /// Drops what is down, and lets the standby take the place of a link that is gone. Returns what went.
-    pub(super) fn tidy(&mut self) -> Vec<Gone> {
-        let mut gone = Vec::new();
-        let is_alone = !self.is_shared();
-        for place in [&mut self.link, &mut self.standby] {
-            if let Some(link) = place.take_if(|link| down(link).is_some()) {
-                // A server that accepts and closes is no reason to dial as fast as it does.
-                if link.age() >= STEADY {
-                    self.dial_backoff.reset();
-                }
-                // Jittered from the first one on: many clients may have lost theirs at this moment.
-                let reason = down(&link).unwrap_or("down");
-                if is_given_up(reason) {
-                    gone.push(Gone { link, reason, ticket: self.ticket.take(), is_alone });
-                    continue;
-                }
-                self.is_server_doubted = link.age() < STEADY;
-                self.dial_after = Instant::now() + self.dial_backoff.next_delay();
-                self.losses += 1;
-                self.lost = Some(link.id());
-                gone.push(Gone { link, reason, ticket: self.ticket.take(), is_alone });
-            }
-        }
-        if let Some(reason) = self.to_replace
-            && self.standby.is_some()
-            && let Some(link) = self.link.take()
-        {
-            link.retire(reason);
-            self.losses += 1;
-            self.lost = Some(link.id());
-            gone.push(Gone { link, reason, ticket: None, is_alone });
-        }
-        if self.link.is_none() {
-            self.to_replace = None;
-            self.link = self.standby.take();
-            if let Some(link) = &self.link {
-                link.succeeds(self.losses);
-            }
-        }
-        gone
-    }
-}
-
-fn down(link: &Link) -> Option<&'static str> {
-    match link.condition() {
-        Condition::Down(reason) => Some(reason),
-        _ => None,
     }
 }
 

@@ -46,9 +46,11 @@ pub(crate) struct Hints {
 /// The claims this crate reads. It is not the token's audience, so there is nothing for it to verify.
 #[derive(Deserialize)]
 struct TokenClaims {
-    exp: Option<f64>,
-    oid: Option<String>,
-    // Whatever is odd about these is no reason to refuse a token.
+    // None of them is what makes a token a JWT: whatever is odd about one is told of that one, if it is needed.
+    #[serde(default)]
+    exp: Value,
+    #[serde(default)]
+    oid: Value,
     #[serde(default)]
     iat: Value,
     #[serde(default)]
@@ -106,10 +108,10 @@ impl AccessToken {
         let claims: TokenClaims = jsonwebtoken::dangerous::insecure_decode_claims(secret.expose())
             .map_err(|_| malformed("the token is not a JWT"))?;
         let issued = claims.iat.as_f64().and_then(wall_time);
-        let lifetime = lifetime(claims.exp.and_then(wall_time), issued, hints, SystemTime::now())
-            .ok_or_else(|| malformed("the token has no `exp` claim and came without `expires_in` or `expires_on`"))?;
-        let mut token =
-            Self::received_now(secret, claims.oid.filter(|oid| !oid.is_empty()).map(UserName::new), lifetime)?;
+        let lifetime = lifetime(claims.exp.as_f64().and_then(wall_time), issued, hints, SystemTime::now())
+            .ok_or_else(|| malformed(no_end(&claims.exp)))?;
+        let oid = text(claims.oid).filter(|oid| !oid.is_empty());
+        let mut token = Self::received_now(secret, oid.map(UserName::new), lifetime)?;
         token.audience = match claims.aud {
             // RFC 7519 allows a list; the first one says what the token is for.
             Value::Array(audiences) => audiences.into_iter().next().and_then(text),
@@ -239,6 +241,14 @@ impl fmt::Debug for AccessToken {
             .field("source", &self.source)
             .field("lifetime", &self.lifetime)
             .finish_non_exhaustive()
+    }
+}
+
+/// Why it is not known when a token with this `exp` claim expires.
+fn no_end(exp: &Value) -> &'static str {
+    match exp {
+        Value::Null => "the token has no `exp` claim and came without `expires_in` or `expires_on`",
+        _ => "the token's `exp` claim is no time in seconds, and it came without `expires_in` or `expires_on`",
     }
 }
 

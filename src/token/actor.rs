@@ -18,7 +18,9 @@ use crate::{
 };
 use futures_util::FutureExt;
 use std::{
+    future::poll_fn,
     panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -173,17 +175,19 @@ impl TokenActor {
         let mut deadline = Instant::now() + allowed;
         let mut stalled = false;
         loop {
+            // A source that blocks its thread is slow. That is nothing which happens to it, and no reason for more time.
+            let mut in_source = Duration::ZERO;
             lock(&self.plan).acts_by = deadline;
             let tick = deadline.min(Instant::now() + TICK);
             let wake = self.expiry_to_announce().map_or(tick, |end| end.min(tick));
             let done = tokio::select! {
                 biased;
-                result = &mut request => Some(result),
+                result = timed(request.as_mut(), &mut in_source) => Some(result),
                 // The request under way serves this one, too.
                 reason = self.requests.recv() => { reason?; None }
                 () = sleep_until(wake) => None,
             };
-            let late = Instant::now().saturating_duration_since(wake);
+            let late = Instant::now().saturating_duration_since(wake).saturating_sub(in_source);
             if late >= STALL {
                 // What came meanwhile has not been read: it gets the time that it was kept from running.
                 stalled = true;
@@ -213,6 +217,17 @@ impl TokenActor {
     fn generation(&self) -> u64 {
         self.current.as_ref().map_or(0, |current| current.generation)
     }
+}
+
+/// Does what `future` does, and adds the time that its polls take to `spent`.
+async fn timed<T>(mut future: Pin<&mut impl Future<Output = T>>, spent: &mut Duration) -> T {
+    poll_fn(|cx| {
+        let began = Instant::now();
+        let polled = future.as_mut().poll(cx);
+        *spent += began.elapsed();
+        polled
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -63,14 +63,15 @@ impl Dialer {
             Ok(Err(source)) => {
                 return Err(self.error("cannot resolve the host name of", &source).with_hint(NAME).with_source(source));
             }
-            Err(_) => return Err(self.timed_out("cannot resolve the host name of", "").with_hint(NAME)),
+            Err(_) => return Err(self.timed_out("cannot resolve the host name of", None).with_hint(NAME)),
         };
         let mut last = Failed { error: self.no_address(), reached: false };
         for (tried, address) in addresses.iter().enumerate() {
             // An address that does not answer must leave time for the ones after it.
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            match self.connect_to(*address, Instant::now() + share).await {
+            let part = (addresses.len() > 1).then_some(share);
+            match self.connect_to(*address, Instant::now() + share, part).await {
                 Ok(stream) => return Ok(stream),
                 // Of two addresses, the one where something listens tells more than the one where nothing does.
                 Err(failed) if last.reached && !failed.reached => {}
@@ -80,7 +81,8 @@ impl Dialer {
         Err(last.error)
     }
 
-    async fn connect_to(&self, address: SocketAddr, until: Instant) -> Result<Stream, Failed> {
+    /// `part` is how much of the whole time that leaves, if it is not all of it.
+    async fn connect_to(&self, address: SocketAddr, until: Instant, part: Option<Duration>) -> Result<Stream, Failed> {
         let unreached = |error| Failed { error, reached: false };
         let tcp = match timeout_at(until, open_tcp(address)).await {
             Ok(Ok(tcp)) => tcp,
@@ -92,7 +94,7 @@ impl Dialer {
                 }
                 return Err(unreached(error.with_source(source)));
             }
-            Err(_) => return Err(unreached(self.timed_out("no connection to", "").with_hint(self.port_hint()))),
+            Err(_) => return Err(unreached(self.timed_out("no connection to", part).with_hint(self.port_hint()))),
         };
         let Transport::Tls { config, server_name, .. } = &self.transport else {
             return Ok(Box::pin(tcp));
@@ -105,7 +107,7 @@ impl Dialer {
             Err(_) => {
                 // That TLS is spoken is known of the cache's other ports.
                 let hint = self.hint.unwrap_or("does this port speak TLS?");
-                self.timed_out("TCP works, but TLS is not answered by", "").with_hint(hint)
+                self.timed_out("TCP works, but TLS is not answered by", part).with_hint(hint)
             }
         };
         Err(Failed { error, reached: true })
@@ -118,9 +120,13 @@ impl Dialer {
             .with_source(source)
     }
 
-    fn timed_out(&self, what: &str, how: &str) -> Error {
+    /// One of several addresses gets a `part` of the time.
+    fn timed_out(&self, what: &str, part: Option<Duration>) -> Error {
+        // In whole milliseconds: the rest is what the resolver took.
+        let part = part.map(|part| Duration::from_millis(u64::try_from(part.as_millis()).unwrap_or(u64::MAX)));
+        let part = part.map(|part| format!("{part:?}, the share of one of its addresses of ")).unwrap_or_default();
         let limit = self.connect_timeout;
-        let text = format!("{what} {}:{}{how} within {limit:?} (`connect_timeout`)", self.host, self.port);
+        let text = format!("{what} {}:{} within {part}{limit:?} (`connect_timeout`)", self.host, self.port);
         Error::new(ErrorKind::Timeout(Stage::Connect), text)
     }
 
@@ -158,3 +164,6 @@ struct Failed {
     /// Whether something accepted it there.
     reached: bool,
 }
+
+#[cfg(test)]
+mod tests;

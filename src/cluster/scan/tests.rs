@@ -1,8 +1,5 @@
 use super::*;
-use crate::cluster::{
-    address::NodeAddress,
-    topology::{SlotRange, Topology},
-};
+use crate::cluster::topology::tests::topology_of;
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeSet;
 
@@ -11,14 +8,7 @@ fn slot(number: u16) -> Slot {
 }
 
 fn map(ranges: &[(u16, u16, &str)]) -> SlotMap<String> {
-    let range = |(start, end, host): &(u16, u16, &str)| SlotRange {
-        start: slot(*start),
-        end: slot(*end),
-        primary: NodeAddress::new(host, 1),
-        replicas: Vec::new(),
-    };
-    let topology = Topology::new(&ranges.iter().map(range).collect::<Vec<_>>());
-    SlotMap::empty().rebuilt(&topology, &[], |address| address.host().to_owned())
+    SlotMap::empty().rebuilt(&topology_of(ranges), &[], |address| address.host().to_owned())
 }
 
 /// One step of a scan: who was asked with what, and the next cursor, if the node answers with `answer`.

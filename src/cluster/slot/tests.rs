@@ -66,6 +66,18 @@ struct Server {
 }
 
 impl Server {
+    /// The ports are free when they are looked for: another process may have taken one before the server does, which ends
+    /// then.
+    fn listening() -> (Self, TcpStream) {
+        for _ in 0..5 {
+            let mut server = Self::start();
+            if let Some(stream) = server.connect() {
+                return (server, stream);
+            }
+        }
+        panic!("redis-server has ended five times");
+    }
+
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -81,11 +93,15 @@ impl Server {
         Self { process, port, _folder: folder }
     }
 
-    fn connect(&self) -> TcpStream {
+    /// None if it has ended.
+    fn connect(&mut self) -> Option<TcpStream> {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
+            if self.process.try_wait().unwrap().is_some() {
+                return None;
+            }
             match TcpStream::connect(("127.0.0.1", self.port)) {
-                Ok(stream) => return stream,
+                Ok(stream) => return Some(stream),
                 Err(error) => assert!(Instant::now() < deadline, "redis-server does not listen: {error}"),
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -135,8 +151,7 @@ fn keys() -> Vec<Vec<u8>> {
 
 #[test]
 fn redis_says_the_same_of_every_key() {
-    let server = Server::start();
-    let stream = server.connect();
+    let (_server, stream) = Server::listening();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let keys = keys();
     let mut sender = stream.try_clone().unwrap();

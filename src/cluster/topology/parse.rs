@@ -36,9 +36,10 @@ fn code(code: &str) -> &str {
     if is_one { code } else { "an error without a code" }
 }
 
-/// One entry; none if its primary cannot be reached by any port.
+/// One entry; none if its primary cannot be reached by any port. What follows the primary, its replicas, is sent nothing,
+/// so that nothing there is a reason to refuse the rest.
 fn range(entry: &Value, answered_by: &NodeAddress) -> Result<Option<SlotRange>, &'static str> {
-    let [start, end, primary, replicas @ ..] = list(entry).ok_or("that is not a list")? else {
+    let [start, end, primary, ..] = list(entry).ok_or("that is not a list")? else {
         return Err("with less than two slots and a node");
     };
     let slot = |value| number(value).and_then(|number| u16::try_from(number).ok()).and_then(Slot::new);
@@ -49,9 +50,7 @@ fn range(entry: &Value, answered_by: &NodeAddress) -> Result<Option<SlotRange>, 
         return Err("that ends before it starts");
     }
     let primary = node(primary, answered_by)?;
-    let replicas: Vec<_> = replicas.iter().map(|replica| node(replica, answered_by)).collect::<Result<_, _>>()?;
-    let replicas = replicas.into_iter().flatten().collect();
-    Ok(primary.map(|primary| SlotRange { start, end, primary, replicas }))
+    Ok(primary.map(|primary| SlotRange { start, end, primary }))
 }
 
 /// One node: host, port, id (Redis 4 and later), and a list or map of other names (Redis 7 and later).

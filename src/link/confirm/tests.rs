@@ -1,9 +1,10 @@
 use super::{from_resp2, is_confirmation};
 use crate::link::{
+    context::WireContext,
     push::{PushReceiver, Pushes},
     reply::{Outcome, PendingReply},
     wire::{
-        Wire, WireContext,
+        Wire,
         tests::{answered, context, send, wire},
     },
 };

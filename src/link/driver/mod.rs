@@ -11,13 +11,13 @@ mod watch;
 
 use super::{
     condition::Condition,
+    context::WireContext,
     entry::{Entry, Outstanding, Taken, Through},
     inbox::Inbox,
     liveness::Liveness,
     push::Source,
     queue::{LARGEST_IDLE_BUFFER, Queue},
     reply::{Completion, Expect, Outcome, ReplyCell},
-    wire::WireContext,
 };
 use crate::{admission::Admission, resp::scan::Scan};
 use fence::Fences;

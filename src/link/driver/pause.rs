@@ -25,35 +25,38 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// When a driver ran last, and whether it has yet to read what came since.
 pub(super) struct Pause {
     ran: Instant,
-    behind: bool,
+    /// If so, until when it does nothing else: what comes as fast as it is read has no end, and meanwhile nothing is
+    /// written, and no deadline is looked at.
+    behind_until: Option<Instant>,
 }
 
 impl Pause {
     pub(super) fn new() -> Self {
-        Self { ran: Instant::now(), behind: false }
+        Self { ran: Instant::now(), behind_until: None }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    /// After a pause, reads all that has come before anything is written; pending until that is done. What is queued
-    /// for a connection whose token has died is given back unsent.
+    /// After a pause, reads all that has come before anything is written, for as long again as the shortest pause at
+    /// most; pending until that is done. What is queued for a connection whose token has died is given back unsent.
     pub(super) fn catch_up(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
         let ran = std::mem::replace(&mut self.pause.ran, now);
         let is_paused = now.saturating_duration_since(ran) >= PAUSE;
         // Once only: where something else takes that long at each turn of the runtime, every poll comes after a pause.
-        if is_paused && !std::mem::replace(&mut self.pause.behind, true) {
+        if is_paused && self.pause.behind_until.is_none() {
+            self.pause.behind_until = Some(now + PAUSE);
             // The runtime has to look at its sockets first: until then, none is known to have anything.
             ready!(pin!(yield_now()).poll(cx));
         }
-        if self.pause.behind {
+        if let Some(until) = self.pause.behind_until {
             // Before the first request nothing that comes can be a reply.
-            if self.written > 0 && self.read(cx)? {
+            if self.written > 0 && self.read(cx)? && now < until {
                 return Poll::Pending;
             }
-            self.pause.behind = false;
+            self.pause.behind_until = None;
         }
         if self.liveness.has_expired(now) {
-            if self.liveness.is_validating() && !self.queue.has_own() {
+            if self.liveness.is_validating() && !self.queue.has_auth() {
                 // The answer to the `AUTH` has come: whoever waited for it is about to say until when the link may be
                 // used.
                 cx.waker().wake_by_ref();

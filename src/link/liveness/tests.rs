@@ -45,7 +45,7 @@ async fn a_link_expires_with_its_token() {
 
 #[tokio::test]
 async fn an_auth_is_under_way_until_its_end_is_dropped() {
-    let liveness = Liveness::new();
+    let liveness = Arc::new(Liveness::new());
     assert!(!liveness.is_validating());
     let validating = liveness.validate();
     assert!(liveness.is_validating());

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn only_what_is_refused_for_good_is_asked_for_each_time() {
-    let reply = |line: &str| Ok(redis::parse_redis_value(format!("{line}\r\n").as_bytes()).unwrap());
+    let reply = |line: &str| Ok::<_, ()>(redis::parse_redis_value(format!("{line}\r\n").as_bytes()).unwrap());
     let multi = Multi::default();
     assert!(!multi.must_be_asked_for(|| false) && multi.must_be_asked_for(|| true));
     for (line, asked) in [

@@ -5,8 +5,9 @@ use super::{
     },
     *,
 };
+use crate::admission::Permit;
 use futures_util::FutureExt;
-use std::{cell::Cell, pin::pin};
+use std::{cell::Cell, pin::pin, task::Wake};
 use tokio::time::Instant;
 
 fn queue() -> Queue {
@@ -14,10 +15,24 @@ fn queue() -> Queue {
 }
 
 fn push(queue: &Queue, access: Access, text: &str) -> Option<PendingReply> {
-    let request = NewRequest { deadline: None, expect: Expect::One, quiet: false, alone: false };
+    let alone = text == "AUTH";
+    let request = NewRequest { deadline: None, expect: Expect::One, quiet: false, alone };
     let (reply, len) = queue.push(access, request, |bytes| bytes.extend_from_slice(text.as_bytes()))?;
     assert_eq!(len, text.len());
     Some(reply)
+}
+
+/// Looks at something whenever it is woken.
+struct Rung<L> {
+    rung: Arc<Mutex<Vec<bool>>>,
+    look: L,
+}
+
+impl<L: Fn() -> bool + Send + Sync> Wake for Rung<L> {
+    fn wake(self: Arc<Self>) {
+        let seen = (self.look)();
+        lock(&self.rung).push(seen);
+    }
 }
 
 fn take(queue: &Queue, outstanding: &mut Outstanding, patience: bool) -> Taken {
@@ -56,14 +71,53 @@ fn requests_are_taken_in_their_order_with_their_places_in_the_stream() {
 fn commands_and_the_links_own_requests_are_counted_apart() {
     let queue = queue();
     let mut outstanding = Outstanding::default();
-    assert_eq!((queue.in_flight(), queue.commands_queued(), queue.has_own()), (0, 0, false));
+    assert_eq!((queue.in_flight(), queue.commands_queued()), (0, 0));
     let _replies = [push(&queue, Access::Open, "a"), push(&queue, Access::Own, "b"), push(&queue, Access::Own, "c")];
-    assert_eq!((queue.in_flight(), queue.commands_queued(), queue.has_own()), (3, 1, true));
+    assert_eq!((queue.in_flight(), queue.commands_queued()), (3, 1));
     take(&queue, &mut outstanding, false);
     answer(&queue, &mut outstanding, 2);
-    assert_eq!((queue.in_flight(), queue.has_own()), (1, true));
+    assert_eq!((queue.in_flight(), queue.commands_queued()), (1, 1));
     answer(&queue, &mut outstanding, 1);
-    assert_eq!((queue.in_flight(), queue.commands_queued(), queue.has_own()), (0, 1, false));
+    assert_eq!((queue.in_flight(), queue.commands_queued()), (0, 1));
+}
+
+/// Other requests of the link's own come before it and after it.
+#[test]
+fn an_auth_is_what_is_waited_for_when_the_commands_before_it_are_answered() {
+    let queue = queue();
+    let mut outstanding = Outstanding::default();
+    let look = || (queue.has_auth(), queue.awaits_auth());
+    let _slots = push(&queue, Access::Own, "CLUSTER SLOTS");
+    assert_eq!(look(), (false, false));
+    let _before = push(&queue, Access::Open, "a");
+    let _auth = push(&queue, Access::Own, "AUTH");
+    let _behind = [push(&queue, Access::Open, "b"), push(&queue, Access::Own, "CLUSTER SLOTS")];
+    take(&queue, &mut outstanding, false);
+    answer(&queue, &mut outstanding, 1);
+    assert_eq!(look(), (true, false), "the command before it is as late as any");
+    answer(&queue, &mut outstanding, 1);
+    assert_eq!(look(), (true, true));
+    answer(&queue, &mut outstanding, 1);
+    assert_eq!((look(), queue.in_flight()), ((false, false), 2));
+}
+
+/// What is dropped with an answer may take long, and may ring others.
+#[test]
+fn answers_that_nobody_has_read_are_dropped_while_the_queue_is_free() {
+    let queue = Arc::new(Queue::new(Admission::new(1)));
+    let mut outstanding = Outstanding::default();
+    assert!(queue.admission.try_acquire());
+    let (free, rung) = (Arc::clone(&queue), Arc::new(Mutex::new(Vec::new())));
+    let waker = Waker::from(Arc::new(Rung { rung: Arc::clone(&rung), look: move || free.inner.try_lock().is_ok() }));
+    let mut waiting = pin!(queue.admission.acquire());
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let kept = Outcome::Unsent(Some(Permit::acquired(&queue.admission)));
+    let cell = Arc::new(ReplyCell::default());
+    _ = cell.fill(Completion { outcome: kept, large: false, deadline: Instant::now() });
+    outstanding.spent.push_back(cell);
+    take(&queue, &mut outstanding, false);
+    assert_eq!(*lock(&rung), [true], "whoever waits for room is rung");
+    assert_eq!((outstanding.unread.capacity(), lock(&queue.inner).spare.len()), (0, 0));
 }
 
 #[test]
@@ -206,9 +260,15 @@ fn slots_are_used_again_when_their_callers_are_through_with_them() {
     assert_eq!((outstanding.spent.len(), lock(&queue.inner).spare.len()), (2, 0), "the first one's has not run yet");
     drop(kept);
     take(&queue, &mut outstanding, false);
-    assert_eq!((outstanding.spent.len(), lock(&queue.inner).spare.len()), (0, 2));
-    let next = push(&queue, Access::Open, "c").unwrap();
-    assert_eq!(lock(&queue.inner).spare.len(), 1);
+    assert_eq!((outstanding.spent.len(), lock(&queue.inner).spare.len()), (0, 0), "they were left without being read");
+    let read = push(&queue, Access::Open, "c").unwrap();
+    take(&queue, &mut outstanding, false);
+    answer(&queue, &mut outstanding, 1);
+    assert!(read.now_or_never().is_some());
+    take(&queue, &mut outstanding, false);
+    assert_eq!((outstanding.spent.len(), lock(&queue.inner).spare.len()), (0, 1));
+    let next = push(&queue, Access::Open, "d").unwrap();
+    assert_eq!(lock(&queue.inner).spare.len(), 0);
     assert!(next.now_or_never().is_none(), "it is empty");
 }
 

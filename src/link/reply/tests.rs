@@ -22,12 +22,25 @@ fn a_slot_wakes_whoever_looked_last_and_gives_its_answer_once() {
 #[test]
 fn a_slot_is_used_again_when_nobody_else_has_it() {
     let mut cell = Arc::new(ReplyCell::default());
-    let reply = PendingReply(Arc::clone(&cell));
+    let mut reply = PendingReply(Arc::clone(&cell));
     _ = cell.fill(answer());
-    assert!(!ReplyCell::reset(&mut cell));
+    assert_eq!(ReplyCell::rest(&mut cell), Rest::Held);
+    assert!((&mut reply).now_or_never().is_some());
+    assert_eq!(ReplyCell::rest(&mut cell), Rest::Held);
     drop(reply);
-    assert!(ReplyCell::reset(&mut cell));
+    assert_eq!(ReplyCell::rest(&mut cell), Rest::Empty);
     assert!(PendingReply(cell).now_or_never().is_none(), "the answer of the one before is gone");
+}
+
+#[test]
+fn a_slot_whose_caller_has_gone_without_its_answer_is_not_used_again() {
+    let mut cell = Arc::new(ReplyCell::default());
+    let mut reply = PendingReply(Arc::clone(&cell));
+    assert!((&mut reply).now_or_never().is_none());
+    drop(reply);
+    assert_eq!(ReplyCell::rest(&mut cell), Rest::Unread, "its caller's waker is in it");
+    _ = cell.fill(answer());
+    assert_eq!(ReplyCell::rest(&mut cell), Rest::Unread);
 }
 
 /// What comes of these replies, of which `?` is one that cannot be read, and how many bytes they are together.

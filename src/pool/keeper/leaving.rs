@@ -23,7 +23,7 @@ impl Keeper {
             // accepted in time, though nobody has read that yet: the end of the `AUTH` says which it is.
             link.retire(EXPIRED);
         }
-        if self.seats.iter().flat_map(Seat::links).any(|link| link.is_silent()) {
+        if self.seats.iter().flat_map(Seat::links).any(|link| link.is_stuck()) {
             // Whether the server is slow or that link alone is stuck, the others' answers tell.
             self.suspect_all(now);
             self.shared.trouble.notify_one();

@@ -1,5 +1,8 @@
-use super::*;
-use crate::pool::tests::{HOUR, SECOND, just_below, link};
+use super::{leaving::STEADY, *};
+use crate::{
+    link::Condition,
+    pool::tests::{HOUR, SECOND, just_below, link},
+};
 use tokio::time::advance;
 
 fn seat() -> Seat {

@@ -54,6 +54,21 @@ fn malformed_tokens_are_typed_errors() {
     assert!(message(AccessToken::opaque("t", Duration::ZERO, "me")).contains("expired"));
 }
 
+/// The claim is named, if something else does not make it needless.
+#[test]
+fn a_jwt_with_an_odd_claim_is_a_jwt() {
+    let text = message(AccessToken::from_jwt(jwt(&json!({"exp": "1700000000", "oid": "me"}))));
+    assert!(text.contains("`exp` claim is no time") && !text.contains("1700000000"), "{text}");
+    let hints = Hints { expires_in: Some(Duration::from_secs(60)), ..Hints::default() };
+    let token = jwt(&json!({"exp": "soon", "oid": "me"}));
+    let token = AccessToken::from_answer(Secret::new(token), hints).unwrap();
+    assert_eq!((token.username(), token.lifetime()), (Some("me"), Duration::from_secs(60)));
+    for oid in [json!(5), json!(null), json!(["me"]), json!("")] {
+        let claims = json!({"exp": epoch(SystemTime::now()) + 60.0, "oid": oid});
+        assert_eq!(AccessToken::from_jwt(jwt(&claims)).unwrap().username(), None, "{oid}");
+    }
+}
+
 #[test]
 fn errors_and_debug_hold_no_token() {
     let token = jwt(&json!({"oid": "me"}));

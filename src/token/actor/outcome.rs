@@ -68,7 +68,7 @@ impl TokenActor {
         token.user_name().cloned().ok_or_else(|| {
             Error::new(
                 ErrorKind::MalformedToken,
-                "the token has no `oid` claim to take the Redis user name from; set it with `Config::username` or \
+                "the token has no `oid` claim, or none that is a text, to take the Redis user name from; set it with `Config::username` or \
                  `EntraCredentials::start_with_username`",
             )
         })

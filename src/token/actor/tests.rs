@@ -604,3 +604,31 @@ async fn a_machine_that_was_suspended_refreshes_when_it_wakes() {
     sleep(11 * SECOND).await;
     assert_eq!(generation(&tokens), Some(2));
 }
+
+/// A source that keeps its thread from everything else, and then fails.
+struct Blocking(AtomicU64);
+
+impl TokenSource for Blocking {
+    fn fetch(&self) -> TokenFuture<'_> {
+        let first = self.0.fetch_add(1, SeqCst) == 0;
+        Box::pin(async move {
+            if first {
+                return AccessToken::opaque("token", 2 * SECOND, "tester");
+            }
+            std::thread::sleep(TICK + 2 * STALL);
+            Err(Error::new(ErrorKind::TokenEndpoint, "scripted failure").with_transient(true))
+        })
+    }
+}
+
+/// It is not as if this process had stood still: the failure is the provider's.
+#[tokio::test]
+async fn a_source_that_blocks_its_thread_and_fails_has_failed() {
+    let source = Arc::new(Blocking(AtomicU64::new(0)));
+    let (actor, mut tokens) = TokenActor::new(source, config(), None, Journal::new("test"));
+    tokio::spawn(actor.run());
+    let first = tokens.current().await.unwrap();
+    tokio::time::sleep_until(first.token.usable_until()).await;
+    let error = tokio::time::timeout(20 * SECOND, tokens.current()).await.expect("it is known").err().unwrap();
+    assert!(error.to_string().contains("scripted failure"), "{error}");
+}

@@ -5,9 +5,10 @@ use crate::{
         reply::{Completion, Outcome},
         wire::{
             Wire,
-            tests::{HOUR, SECOND, answered, context, context_with, expect, get, wire},
+            tests::{HOUR, SECOND, answered, context, context_with, expect, get, packed, wire},
         },
     },
+    lock::lock,
 };
 use redis::Value;
 use rustls::{AlertDescription, Error as TlsError};
@@ -18,7 +19,7 @@ use std::{
     net::Ipv4Addr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::{Context, Poll},
@@ -100,20 +101,21 @@ async fn what_is_given_back_answers_nothing() {
     far.write_all(b":1\r\n").await.unwrap();
     assert_eq!(answered(first).await, Value::Int(1));
     assert!(wire.queue.has_answered(through) && wire.queue.has_answered(through_all));
-    timeout(SECOND, waiting).await.expect("what was given back is not waited for").unwrap();
+    timeout(10 * SECOND, waiting).await.expect("what was given back is not waited for").unwrap();
 }
 
 /// The answer has come and nobody has read it yet; what is queued goes the way that it says.
 #[tokio::test]
 async fn a_token_that_was_accepted_during_a_pause_counts() {
-    for accepted in [true, false] {
+    // Behind the `AUTH` there may be another request of the link's own, which nobody has answered.
+    for (accepted, asks) in [(true, false), (false, false), (true, true), (false, true)] {
         let (wire, mut far) = wire(1024);
         let wire = Arc::new(wire);
         let validating = Arc::clone(&wire);
-        wire.liveness.expires_at(Instant::now() + LONG);
         let auth = tokio::spawn(async move {
             let under_way = validating.liveness.validate();
-            let outcome = validating.own(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR).await;
+            let reply = validating.auth(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR).unwrap();
+            let outcome = reply.await.outcome;
             // The keeper has other things to do before.
             yield_now().await;
             if matches!(outcome, Outcome::Answered(Value::Okay)) {
@@ -121,17 +123,22 @@ async fn a_token_that_was_accepted_during_a_pause_counts() {
             }
             drop(under_way);
         });
-        while !wire.queue.has_own() {
+        for _ in 0..100 {
             yield_now().await;
         }
+        assert!(wire.queue.has_auth());
+        let slots = redis::cmd("CLUSTER").arg("SLOTS").clone();
+        let _asked = asks.then(|| wire.command(Access::Own, &slots, None, false));
         turns().await;
+        // Not before: however long those turns took, it dies during the pause.
+        wire.liveness.expires_at(Instant::now() + LONG);
         far.write_all(if accepted { b"+OK\r\n" } else { b"-ERR no\r\n" }).await.unwrap();
         thread::sleep(2 * LONG);
         let reply = get(&wire, "b");
         auth.await.unwrap();
         if accepted {
-            far.write_all(b":1\r\n").await.unwrap();
-            assert_eq!(answered(reply).await, Value::Int(1));
+            far.write_all(if asks { b"*0\r\n:1\r\n" } else { b":1\r\n" }).await.unwrap();
+            assert_eq!(answered(reply).await, Value::Int(1), "another one is asked: {asks}");
         } else {
             assert!(matches!(reply.await.outcome, Outcome::Unsent(_)), "a dead token's connection takes nothing");
         }
@@ -144,10 +151,10 @@ async fn a_token_that_was_not_accepted_in_time_does_not_count() {
     let (wire, _far) = wire(1024);
     wire.liveness.expires_at(Instant::now() + LONG);
     let _validating = wire.liveness.validate();
-    let _auth = wire.command(Access::Own, redis::cmd("AUTH").arg("a"), None, false);
+    let _auth = wire.auth(redis::cmd("AUTH").arg("a"), Instant::now() + HOUR);
     turns().await;
     thread::sleep(2 * LONG);
-    let reply = timeout(SECOND, get(&wire, "b")).await.expect("an outcome");
+    let reply = timeout(10 * SECOND, get(&wire, "b")).await.expect("an outcome");
     assert!(matches!(reply.outcome, Outcome::Unsent(_)));
 }
 
@@ -187,7 +194,7 @@ async fn why_a_connection_broke_is_known_after_a_pause_too() {
         thread::sleep(pause);
         has_ended.store(true, SeqCst);
         _ = get(&wire, "b");
-        match timeout(SECOND, lost).await.expect("an outcome").outcome {
+        match timeout(10 * SECOND, lost).await.expect("an outcome").outcome {
             Outcome::Lost(reason, _) => reason,
             other => panic!("{other:?}"),
         }
@@ -207,13 +214,13 @@ async fn what_the_server_has_closed_during_a_pause_is_known_before_anything_is_w
     let wire = Wire::start(near.unwrap(), context(16 << 10));
     let first = get(&wire, "a");
     let mut asked = [0; 64];
-    assert!(timeout(SECOND, far.read(&mut asked)).await.unwrap().unwrap() > 0);
+    assert!(timeout(10 * SECOND, far.read(&mut asked)).await.unwrap().unwrap() > 0);
     far.write_all(b":1\r\n").await.unwrap();
     assert_eq!(answered(first).await, Value::Int(1));
     turns().await;
     drop(far);
     thread::sleep(LONG);
-    let outcome = timeout(SECOND, get(&wire, "b")).await.expect("an outcome").outcome;
+    let outcome = timeout(10 * SECOND, get(&wire, "b")).await.expect("an outcome").outcome;
     assert!(matches!(outcome, Outcome::Unsent(_)), "{outcome:?}");
 }
 
@@ -225,7 +232,7 @@ async fn what_a_server_says_first_is_an_answer_after_a_pause_too() {
         far.write_all(b"-ERR max number of clients reached\r\n").await.unwrap();
         let wire = Wire::start(near, context(16 << 10));
         thread::sleep(pause);
-        let outcome = timeout(SECOND, get(&wire, "a")).await.expect("an outcome").outcome;
+        let outcome = timeout(10 * SECOND, get(&wire, "a")).await.expect("an outcome").outcome;
         assert!(matches!(outcome, Outcome::Answered(Value::ServerError(_))), "{pause:?}: {outcome:?}");
     }
 }
@@ -256,6 +263,64 @@ async fn others_run_while_a_driver_catches_up() {
     for reply in replies {
         assert_eq!(answered(reply).await, Value::Int(1));
     }
-    let seen = timeout(SECOND, other).await.expect("all are answered").unwrap();
+    let seen = timeout(10 * SECOND, other).await.expect("all are answered").unwrap();
     assert!(seen.len() > 4, "others have seen {seen:?} in flight");
+}
+
+/// Has more pushes to be read than anybody reads, until its end, and takes everything.
+struct Flood {
+    taken: Arc<Mutex<Vec<u8>>>,
+    /// Bytes of a push that has been read in part.
+    left: usize,
+    ends: Instant,
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let push = format!(">2\r\n+what\r\n$4000\r\n{}\r\n", "x".repeat(4000)).into_bytes();
+        if Instant::now() < self.ends {
+            let (left, len) = (self.left, push.len());
+            let rest = &push[(len - left) % len..];
+            let rest = &rest[..rest.len().min(buf.remaining())];
+            buf.put_slice(rest);
+            self.left = (left + len - rest.len()) % len;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        lock(&self.taken).extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_driver_that_is_never_through_with_reading_writes_and_keeps_deadlines() {
+    let taken = Arc::<Mutex<Vec<u8>>>::default();
+    let stream = Flood { taken: Arc::clone(&taken), left: 0, ends: Instant::now() + 30 * SECOND };
+    let wire = Wire::start(stream, context(16 << 10));
+    let _first = get(&wire, "a");
+    for _ in 0..10_000 {
+        if !lock(&taken).is_empty() {
+            break;
+        }
+        yield_now().await;
+    }
+    assert_eq!(*lock(&taken), packed("a"));
+    let limit = Instant::now() + 2 * LONG;
+    let late = wire.command(Access::Open, redis::cmd("GET").arg("b"), Some(limit), false).unwrap().0;
+    thread::sleep(LONG);
+    let late = late.await.outcome;
+    assert!(matches!(late, Outcome::TimedOut), "{late:?}");
+    assert_eq!(*lock(&taken), [packed("a"), packed("b")].concat());
 }

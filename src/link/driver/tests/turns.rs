@@ -4,15 +4,13 @@ use crate::{
     admission::Admission,
     link::{
         condition::{Access, Condition},
+        context::WireContext,
         driver::{Driver, pause::Pause},
         entry::NewRequest,
         liveness::Liveness,
         queue::{LARGEST_IDLE_BUFFER, Queue},
         reply::{Expect, LARGE, Outcome, PendingReply},
-        wire::{
-            WireContext,
-            tests::{HOUR, SECOND, context},
-        },
+        wire::tests::{HOUR, SECOND, context},
     },
 };
 use futures_util::FutureExt;
@@ -116,21 +114,7 @@ impl ByHand {
         let queue = Arc::new(Queue::new(Arc::clone(&context.admission)));
         let liveness = Arc::new(Liveness::new());
         let stream = Stream { room: usize::MAX, ..Stream::default() };
-        let WireContext { keeper, admission, patience, record, is_one_of_several, pool, tasks, multi, pushes, node } =
-            &context;
-        let of_driver = WireContext {
-            keeper: Arc::clone(keeper),
-            admission: Arc::clone(admission),
-            patience: *patience,
-            record: *record,
-            is_one_of_several: *is_one_of_several,
-            pool: Arc::clone(pool),
-            tasks: tasks.clone(),
-            multi: Arc::clone(multi),
-            pushes: Arc::clone(pushes),
-            node: Arc::clone(node),
-        };
-        let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&liveness), of_driver);
+        let driver = Driver::new(stream, Arc::clone(&queue), Arc::clone(&liveness), context.clone());
         Self { driver, queue, liveness, context, wakes: Arc::default() }
     }
 

@@ -93,6 +93,25 @@ async fn the_silence_of_one_link_has_all_of_them_checked_now_and_then() {
     assert!(new.is_suspect());
 }
 
+/// The service may take ten seconds to validate a token: that is no sign of anything.
+#[tokio::test(start_paused = true)]
+async fn the_silence_of_a_link_that_waits_for_its_auth_has_none_of_them_checked() {
+    let mut keeper = keeper_with_token(HOUR).await;
+    let (links, _servers) = fill(&mut keeper, &[HOUR, HOUR]);
+    let current = keeper.shared.tokens.live().unwrap();
+    let mut auth = pin!(links[0].reauthenticate(&current, HOUR / 2));
+    for _ in 0..50 {
+        assert!(auth.as_mut().now_or_never().is_none());
+        sleep(SECOND / 5).await;
+        keeper.tidy();
+        assert!(!links[1].is_suspect() && !has_trouble(&keeper));
+    }
+    assert!(links[0].is_silent(), "commands go elsewhere");
+    assert!(auth.await.is_err());
+    keeper.tidy();
+    assert!(links[1].is_suspect() && has_trouble(&keeper), "it has not been answered in time");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_link_is_told_with_the_one_that_takes_its_place() {
     let mut keeper = keeper();
