@@ -48,7 +48,7 @@ async fn a_command_to_another_node_comes_after_what_nobody_waits_for() {
 #[tokio::test]
 async fn a_frozen_node_holds_up_its_handle_within_the_deadline() {
     let set = |config: Config| config.command_timeout(Duration::from_millis(800));
-    let (_emulator, cluster, mut redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, mut redis) = three_of(HOUR, set).await;
     let (first, node, second, _) = two_keys(&cluster, &mut redis).await;
     let mut other = redis.clone();
     cluster.front(node).unwrap().freeze();
