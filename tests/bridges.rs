@@ -81,14 +81,14 @@ async fn connections_of_the_redis_crate_live_through_rotations_on_our_tokens() {
     let mut connections = vec![connect(&emulator, &credentials).await.unwrap()];
     work_until(&emulator, 2, &mut connections).await;
     // The first token, the same again when it subscribes, the second.
-    eventually("the second token", SECOND, async || (authentications() == [3]).then_some(())).await;
+    eventually("the second token", 5 * SECOND, async || (authentications() == [3]).then_some(())).await;
 
     // One that comes late is on the token in use at once; nothing is asked for in its name.
     connections.push(connect(&emulator, &credentials).await.unwrap());
     assert_eq!(emulator.identity().requests(), 2);
     drop(credentials);
     work_until(&emulator, 5, &mut connections).await;
-    eventually("the fifth token", SECOND, async || (authentications() == [6, 5]).then_some(())).await;
+    eventually("the fifth token", 5 * SECOND, async || (authentications() == [6, 5]).then_some(())).await;
     for connection in &mut connections {
         let _: () = connection.set("key", "value").await.unwrap();
     }

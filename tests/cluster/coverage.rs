@@ -1,7 +1,7 @@
 //! Slots that nobody serves, with `cluster-require-full-coverage` and without.
 
 use super::{traffic::slot_of, *};
-use common::{SECOND, eventually, within};
+use common::{SECOND, eventually, unassign, within};
 use redis::AsyncCommands;
 use std::time::Instant;
 
@@ -11,25 +11,6 @@ const GAP: std::ops::RangeInclusive<u16> = 1000..=1999;
 fn keys() -> (String, String) {
     let key = |is_in: bool| (0..10_000).map(|n| format!("key:{n}")).find(|key| GAP.contains(&slot_of(key)) == is_in);
     (key(true).unwrap(), key(false).unwrap())
-}
-
-/// Takes the slots from whoever serves them.
-async fn open_gap(cluster: &Cluster) {
-    // Once the owner claims them no more, nobody gives them back to it.
-    for node in 0..3 {
-        behind::<()>(cluster, node, &format!("CLUSTER DELSLOTSRANGE {} {}", GAP.start(), GAP.end())).await;
-    }
-    let want = usize::from(16_384 - (GAP.end() - GAP.start() + 1));
-    eventually("all nodes know the gap", 10 * SECOND, async || {
-        for node in 0..3 {
-            let info: String = behind(cluster, node, "CLUSTER INFO").await;
-            if !info.contains(&format!("cluster_slots_assigned:{want}\r")) {
-                return None;
-            }
-        }
-        Some(())
-    })
-    .await;
 }
 
 async fn close_gap(cluster: &Cluster) {
@@ -43,17 +24,17 @@ fn covered(redis: &EntraRedis) -> usize {
 
 #[tokio::test]
 async fn a_gap_is_seen_and_closed_and_the_other_slots_are_served() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let cluster = emulator.cluster().unwrap().clone();
     let (inside, outside) = keys();
     let set = |config: Config| config.command_timeout(2 * SECOND);
     // One that is there when the gap opens, and one that comes later.
     let early = connect(&emulator, set).await;
     nodes_up(&early, 3).await;
-    open_gap(&cluster).await;
+    unassign(&cluster, GAP).await;
     let late = connect(&emulator, set).await;
     assert_eq!(covered(&late), 15_384);
-    for redis in [&early, &late] {
+    let refused = async |redis: &EntraRedis| {
         let mut con = redis.clone();
         let _: () = con.set(&outside, 1).await.unwrap();
         let began = Instant::now();
@@ -64,7 +45,8 @@ async fn a_gap_is_seen_and_closed_and_the_other_slots_are_served() {
         // Of a command in parts, the part that is served is not done alone.
         let text = con.mset::<_, _, ()>(&[(&inside, 2), (&outside, 2)]).await.unwrap_err().to_string();
         assert!(text.contains("CLUSTERDOWN") || text.contains("not sent") || text.contains("not done"), "{text}");
-    }
+    };
+    tokio::join!(refused(&early), refused(&late));
     eventually("it is known of the gap", 10 * SECOND, async || (covered(&early) == 15_384).then_some(())).await;
     // Whoever waits is served when it closes; nodes, and whoever asks them, learn of that within a second or two.
     let patient = connect(&emulator, |config| config.command_timeout(10 * SECOND)).await;
@@ -95,7 +77,7 @@ async fn with_full_coverage_all_commands_wait_until_the_gap_is_closed() {
     let (_emulator, cluster, redis) = start(builder, |config| config.command_timeout(2 * SECOND)).await;
     nodes_up(&redis, 3).await;
     let (inside, outside) = keys();
-    open_gap(&cluster).await;
+    unassign(&cluster, GAP).await;
     let set = |key: &String| {
         let (mut con, key) = (redis.clone(), key.clone());
         async move { con.set::<_, _, ()>(key, 1).await }

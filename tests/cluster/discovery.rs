@@ -1,7 +1,7 @@
 //! What `connect` finds out, from whoever answers, or does not.
 
 use super::*;
-use common::{Azure, SECOND, scripted::Scripted, within};
+use common::{Azure, SECOND, ports::Refusing, scripted::Scripted, within};
 use entra_redis::{Error, ErrorKind, NodeEndpoint, Topology};
 use redis::{AsyncCommands, Value, pipe};
 use std::{
@@ -61,13 +61,13 @@ async fn a_cluster_that_is_none_is_an_error() {
         let error = refused(&emulator, config(&emulator).topology(Topology::OssCluster)).await;
         assert!(error.to_string().contains("OssCluster") && error.to_string().contains("Topology::Auto"), "{error}");
     }
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     nodes_up(&emulator.connect(config(&emulator).topology(Topology::OssCluster)).await, 3).await;
 }
 
 #[tokio::test]
 async fn a_cluster_that_is_taken_for_a_single_endpoint_says_what_to_set() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let mut redis = emulator.connect(config(&emulator).topology(Topology::SingleEndpoint)).await;
     // The emulator's endpoint leads to the node 0.
     let (here, elsewhere) = ("key:0", "key:1");
@@ -89,7 +89,7 @@ async fn a_cluster_that_is_taken_for_a_single_endpoint_says_what_to_set() {
 
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_yet_is_asked_again() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let cluster = emulator.cluster().unwrap().clone();
     behind::<()>(&cluster, 0, "CLIENT PAUSE 3000 ALL").await;
     let began = Instant::now();
@@ -155,9 +155,10 @@ async fn a_cluster_that_is_not_ready_is_named_as_the_reason() {
 
 #[tokio::test]
 async fn nodes_that_cannot_be_reached_are_an_error_in_time_with_a_hint() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let cluster = emulator.cluster().unwrap().clone();
-    let closed = common::server::free_port();
+    let nobody = Refusing::new();
+    let closed = nobody.address.port();
     // Closed ports, and ports that say nothing.
     for frozen in [false, true] {
         let mut config = config(&emulator).connect_timeout(SECOND);
@@ -178,9 +179,10 @@ async fn nodes_that_cannot_be_reached_are_an_error_in_time_with_a_hint() {
 
 #[tokio::test]
 async fn with_one_node_missing_the_others_serve_and_it_is_named() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let cluster = emulator.cluster().unwrap().clone();
-    let (missing, closed) = (cluster.address(1).unwrap(), common::server::free_port());
+    let nobody = Refusing::new();
+    let (missing, closed) = (cluster.address(1).unwrap(), nobody.address.port());
     let config = config(&emulator)
         .connect_timeout(SECOND)
         .node_address(move |host, port| NodeEndpoint::new(host, if port == missing.port() { closed } else { port }));
@@ -200,7 +202,7 @@ async fn with_one_node_missing_the_others_serve_and_it_is_named() {
 
 #[tokio::test]
 async fn each_node_has_so_many_links_as_are_wished() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let cluster = emulator.cluster().unwrap().clone();
     for links in [1, 3] {
         let redis = emulator.connect(config(&emulator).pool_size(links)).await;

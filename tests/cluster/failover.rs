@@ -10,8 +10,7 @@ use std::time::Instant;
 
 /// Three primaries with a replica each, of which one is promoted half a second after its primary is gone.
 async fn with_replicas(set: impl FnOnce(Config) -> Config) -> (common::Azure, Cluster, EntraRedis) {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3).replicas(1);
-    start(builder.node_timeout(Duration::from_millis(500)), set).await
+    handle_to(clusters::with_replicas(HOUR).await, set).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,8 +106,7 @@ async fn a_frozen_primary_is_succeeded_too() {
 /// A handle with an unanswered command on a node that says nothing is not kept from the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_node_without_a_successor_keeps_nobody_from_the_others() {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3);
-    let (_emulator, cluster, redis) = start(builder, |config| config.command_timeout(2 * SECOND)).await;
+    let (_emulator, cluster, redis) = three_of(HOUR, |config| config.command_timeout(2 * SECOND)).await;
     nodes_up(&redis, 3).await;
     let [there, here] = [1, 0].map(|node| keys_of(&cluster, node, 1));
     let (there, here) = (there.await.remove(0), here.await.remove(0));
@@ -132,8 +130,7 @@ async fn a_frozen_node_without_a_successor_keeps_nobody_from_the_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_nodes_die_and_come_back() {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3);
-    let (_emulator, cluster, redis) = start(builder, |config| config.command_timeout(20 * SECOND)).await;
+    let (_emulator, cluster, redis) = three_of(HOUR, |config| config.command_timeout(20 * SECOND)).await;
     nodes_up(&redis, 3).await;
     let fronts: Vec<_> = (0..3).map(|node| cluster.front(node).unwrap()).collect();
     for front in &fronts {

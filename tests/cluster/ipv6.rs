@@ -57,7 +57,7 @@ async fn nodes_are_dialled_and_followed_by_ipv6_addresses() {
         eprintln!("this machine has no IPv6: nothing is tested");
         return;
     }
-    let emulator = common::start(Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let (cluster, mut bridges) = (emulator.cluster().unwrap().clone(), JoinSet::new());
     announce(&cluster, &mut bridges).await;
     let mut redis = connect(&emulator, |config| config).await;

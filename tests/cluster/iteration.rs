@@ -59,7 +59,7 @@ async fn all_are_found(redis: &mut EntraRedis, halves: [Half; 3]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_missed_when_the_slot_moves() {
     let set = |config: Config| config.command_timeout(20 * SECOND);
-    let (_emulator, cluster, mut redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, mut redis) = three_of(HOUR, set).await;
     fill(&mut redis).await;
     let slot: u16 = cmd("CLUSTER").arg("KEYSLOT").arg(SLOT_OF).query_async(&mut redis).await.unwrap();
     for part in [ELEMENTS / 4, ELEMENTS / 2] {
@@ -95,7 +95,7 @@ async fn nothing_is_missed_when_a_replica_takes_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn iterators_of_the_redis_crate_miss_nothing() {
     let set = |config: Config| config.command_timeout(20 * SECOND);
-    let (_emulator, cluster, mut redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, mut redis) = three_of(HOUR, set).await;
     fill(&mut redis).await;
     let slot: u16 = cmd("CLUSTER").arg("KEYSLOT").arg(SLOT_OF).query_async(&mut redis).await.unwrap();
     let mut found = BTreeSet::new();

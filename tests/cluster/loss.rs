@@ -20,7 +20,7 @@ async fn sent(redis: &EntraRedis, count: u64) {
 /// The outcomes of two commands that were lost: of one that is polled again only when the node has other links already,
 /// and of one that is waited for all the time.
 async fn losses(set: impl FnOnce(Config) -> Config, write: bool) -> (String, [Result<(), RedisError>; 2]) {
-    let (_emulator, cluster, redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, redis) = three_of(HOUR, set).await;
     nodes_up(&redis, 3).await;
     let key = keys_of(&cluster, 1, 1).await.remove(0);
     let _: () = redis.clone().set(&key, 1).await.unwrap();
@@ -77,10 +77,8 @@ async fn reads_go_once_more_if_that_is_wished() {
 /// A read that was on its way to a primary that dies goes to the successor, and so do parts of one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_go_to_the_successor_of_a_dead_primary() {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3).replicas(1);
-    let builder = builder.node_timeout(Duration::from_millis(500));
     let set = |config: Config| config.retry_reads(true).command_timeout(15 * SECOND);
-    let (_emulator, cluster, redis) = start(builder, set).await;
+    let (_emulator, cluster, redis) = handle_to(clusters::with_replicas(HOUR).await, set).await;
     nodes_up(&redis, 3).await;
     let [here, there] = [keys_of(&cluster, 0, 3).await, keys_of(&cluster, 1, 2).await];
     for key in here.iter().chain(&there) {

@@ -24,7 +24,7 @@ mod security;
 mod simulation;
 mod traffic;
 
-use common::{HOUR, owner};
+use common::{HOUR, clusters, owner};
 use entra_redis::{
     Config, EntraRedis,
     emulator::{Cluster, Emulator, EmulatorBuilder},
@@ -34,7 +34,18 @@ use std::time::Duration;
 
 /// A cluster, and a handle to it.
 async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> (common::Azure, Cluster, EntraRedis) {
-    let emulator = common::start(builder).await;
+    handle_to(common::start(builder).await, set).await
+}
+
+/// Three primaries with tokens of this lifetime, and a handle to them.
+async fn three_of(lifetime: Duration, set: impl FnOnce(Config) -> Config) -> (common::Azure, Cluster, EntraRedis) {
+    handle_to(clusters::three(lifetime).await, set).await
+}
+
+async fn handle_to(
+    emulator: common::Azure,
+    set: impl FnOnce(Config) -> Config,
+) -> (common::Azure, Cluster, EntraRedis) {
     let cluster = emulator.cluster().expect("a cluster was asked for").clone();
     let redis = connect(&emulator, set).await;
     (emulator, cluster, redis)
@@ -47,7 +58,7 @@ async fn connect(emulator: &Emulator, set: impl FnOnce(Config) -> Config) -> Ent
 
 /// Three primaries, tokens that live for an hour.
 async fn three() -> (common::Azure, Cluster, EntraRedis) {
-    start(Emulator::builder().token_lifetime(HOUR).cluster(3), |config| config).await
+    three_of(HOUR, |config| config).await
 }
 
 /// What a node's server answers to whoever comes to it past its front; the words are parted by single spaces.

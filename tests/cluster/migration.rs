@@ -1,7 +1,7 @@
 //! Slots that move under load, and slots that stand half-way: nothing fails, nothing runs twice, no read is wrong.
 
 use super::*;
-use common::{SECOND, within};
+use common::{Azure, SECOND, within};
 use entra_redis::emulator::Migration;
 use redis::{AsyncCommands, RedisResult, Script, cmd, pipe};
 use std::sync::{
@@ -49,9 +49,9 @@ fn load(redis: &EntraRedis, tasks: usize, stop: &Arc<AtomicBool>) -> (JoinSet<Re
     (running, rounds)
 }
 
-async fn three_hundred_slots(builder: EmulatorBuilder) {
+async fn three_hundred_slots(emulator: Azure) {
     let set = |config: Config| config.command_timeout(20 * SECOND);
-    let (_emulator, cluster, redis) = start(builder.token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, redis) = handle_to(emulator, set).await;
     let stop = Arc::default();
     let (mut running, rounds) = load(&redis, 32, &stop);
     let target = owner(&cluster, 0).await;
@@ -80,18 +80,23 @@ async fn three_hundred_slots(builder: EmulatorBuilder) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_are_resharded_under_load() {
-    three_hundred_slots(Emulator::builder()).await;
+    three_hundred_slots(clusters::three(HOUR).await).await;
 }
 
 /// Azure does not know `ASKING`: commands on keys that have moved wait until their slot has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_are_resharded_under_load_without_asking() {
-    three_hundred_slots(Emulator::builder().amr_strict()).await;
+    three_hundred_slots(strict().await).await;
+}
+
+/// Three primaries that know what Azure's know.
+async fn strict() -> Azure {
+    common::start(Emulator::builder().token_lifetime(HOUR).cluster(3).amr_strict()).await
 }
 
 /// A slot half-way: `{foo}a` has moved, `{foo}b` has not.
-pub(super) async fn half_way(builder: EmulatorBuilder) -> (common::Azure, Cluster, EntraRedis, Migration) {
-    let (emulator, cluster, mut redis) = start(builder.token_lifetime(HOUR).cluster(3), |config| config).await;
+pub(super) async fn half_way(emulator: Azure) -> (Azure, Cluster, EntraRedis, Migration) {
+    let (emulator, cluster, mut redis) = handle_to(emulator, |config| config).await;
     let _: () = redis.mset(&[("{foo}a", 1), ("{foo}b", 2)]).await.unwrap();
     let to = (owner(&cluster, FOO).await + 1) % 3;
     let migration = cluster.begin_migration(FOO..=FOO, to).await.unwrap();
@@ -101,7 +106,7 @@ pub(super) async fn half_way(builder: EmulatorBuilder) -> (common::Azure, Cluste
 
 #[tokio::test]
 async fn keys_are_found_on_both_sides_of_a_slot_that_moves() {
-    let (_emulator, _cluster, mut redis, migration) = half_way(Emulator::builder()).await;
+    let (_emulator, _cluster, mut redis, migration) = half_way(clusters::three(HOUR).await).await;
     assert_eq!(redis.incr::<_, _, i64>("{foo}a", 10).await.unwrap(), 11);
     assert_eq!(redis.incr::<_, _, i64>("{foo}b", 10).await.unwrap(), 12);
     // New keys are made at the target.
@@ -118,7 +123,7 @@ async fn keys_are_found_on_both_sides_of_a_slot_that_moves() {
 
 #[tokio::test]
 async fn a_pipeline_over_a_slot_that_moves_keeps_its_order() {
-    let (_emulator, _cluster, mut redis, migration) = half_way(Emulator::builder()).await;
+    let (_emulator, _cluster, mut redis, migration) = half_way(clusters::three(HOUR).await).await;
     let mut pipeline = pipe();
     for number in 0..50 {
         pipeline.set("{foo}a", number).ignore().get("{foo}a").set("{foo}b", number).ignore().get("{foo}b");
@@ -133,7 +138,7 @@ async fn a_pipeline_over_a_slot_that_moves_keeps_its_order() {
 /// What needs both keys waits until the slot is whole, and then runs once.
 #[tokio::test]
 async fn what_needs_both_sides_waits_until_the_slot_is_whole() {
-    let (_emulator, _cluster, redis, migration) = half_way(Emulator::builder()).await;
+    let (_emulator, _cluster, redis, migration) = half_way(clusters::three(HOUR).await).await;
     let mut waiting = JoinSet::new();
     let mut start = |work: futures_util::future::BoxFuture<'static, Vec<i64>>| waiting.spawn(work);
     let handle = || redis.clone();
@@ -167,7 +172,7 @@ async fn what_needs_both_sides_waits_until_the_slot_is_whole() {
 
 #[tokio::test]
 async fn a_node_that_knows_no_asking_is_waited_for() {
-    let (_emulator, cluster, redis, migration) = half_way(Emulator::builder().amr_strict()).await;
+    let (_emulator, cluster, redis, migration) = half_way(strict().await).await;
     let count = |mut redis: EntraRedis| async move { redis.incr::<_, _, i64>("{foo}a", 1).await };
     let waiting: Vec<_> = (0..5).map(|_| tokio::spawn(count(redis.clone()))).collect();
     assert_eq!(redis.clone().incr::<_, _, i64>("{foo}b", 1).await.unwrap(), 3, "it has not moved");

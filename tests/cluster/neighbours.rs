@@ -52,8 +52,7 @@ async fn control(cluster: &Cluster, node: usize, stop: &Arc<AtomicBool>) -> Join
 
 /// The primary has no successor: so it is away for as long as is watched.
 async fn undisturbed(away: &str, go: impl AsyncFnOnce(&Cluster)) {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3);
-    let (_emulator, cluster, redis) = start(builder, |config| config.command_timeout(SECOND)).await;
+    let (_emulator, cluster, redis) = three_of(HOUR, |config| config.command_timeout(SECOND)).await;
     nodes_up(&redis, 3).await;
     let theirs = Traffic::on_node(&redis, &cluster, 0, 8).await;
     let others = Traffic::on_node(&redis, &cluster, 1, 8).await;

@@ -48,7 +48,7 @@ async fn a_command_to_another_node_comes_after_what_nobody_waits_for() {
 #[tokio::test]
 async fn a_frozen_node_holds_up_its_handle_within_the_deadline() {
     let set = |config: Config| config.command_timeout(Duration::from_millis(800));
-    let (_emulator, cluster, mut redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, mut redis) = three_of(HOUR, set).await;
     let (first, node, second, _) = two_keys(&cluster, &mut redis).await;
     let mut other = redis.clone();
     cluster.front(node).unwrap().freeze();
@@ -109,7 +109,7 @@ async fn parts_that_nobody_waits_for_are_done() {
 /// The replies of a pipeline that is sent while the first key of a slot has moved and the second one has not. The slot
 /// is whole again when the pipeline is through, or has been refused several times.
 async fn while_a_slot_moves(pipeline: Pipeline) -> (Vec<Value>, EntraRedis, impl Sized) {
-    let (emulator, cluster, redis, migration) = migration::half_way(Emulator::builder()).await;
+    let (emulator, cluster, redis, migration) = migration::half_way(common::clusters::three(HOUR).await).await;
     let before = redis.manager().stats().commands.retried;
     let mut sender = redis.clone();
     let sent: tokio::task::JoinHandle<RedisResult<_>> =

@@ -23,7 +23,7 @@ fn set(config: Config) -> Config {
 
 #[tokio::test]
 async fn a_write_that_fails_in_part_says_which_keys_are_done() {
-    let (_emulator, cluster, mut redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, mut redis) = three_of(HOUR, set).await;
     let keys = keys(&cluster, &mut redis).await;
     let (frozen, mut other) = (keys[0].1, redis.clone());
     // The keys of MSET are its arguments 1, 3, 5 …
@@ -51,7 +51,7 @@ async fn a_write_that_fails_in_part_says_which_keys_are_done() {
 
 #[tokio::test]
 async fn a_pipeline_of_which_a_part_is_lost_says_so() {
-    let (_emulator, cluster, mut redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, mut redis) = three_of(HOUR, set).await;
     let keys = keys(&cluster, &mut redis).await;
     let frozen = keys[0].1;
     cluster.front(frozen).unwrap().freeze();
@@ -72,8 +72,7 @@ async fn a_pipeline_of_which_a_part_is_lost_says_so() {
 /// What comes while the node is known to be away is certainly not done.
 #[tokio::test]
 async fn keys_of_a_dead_node_are_certainly_not_written() {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3);
-    let (_emulator, cluster, mut redis) = start(builder, set).await;
+    let (_emulator, cluster, mut redis) = three_of(HOUR, set).await;
     let keys = keys(&cluster, &mut redis).await;
     let dead = keys[0].1;
     let address = cluster.address(dead).unwrap().to_string();
@@ -93,7 +92,7 @@ async fn keys_of_a_dead_node_are_certainly_not_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_parts_have_their_permits_before_any_is_sent() {
     let set = |config: Config| config.max_in_flight(4);
-    let (_emulator, cluster, redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, cluster, redis) = three_of(HOUR, set).await;
     let mut one = redis.clone();
     let pairs = |count: usize| (0..count).map(|number| (format!("{{{number}}}"), number)).collect::<Vec<_>>();
     // A hundred slots of three nodes are three parts: those of one node travel together.
@@ -123,7 +122,7 @@ async fn all_parts_have_their_permits_before_any_is_sent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_in_parts_wait_their_turn_for_room() {
     let set = |config: Config| config.max_in_flight(3).overload(Overload::Wait).command_timeout(20 * SECOND);
-    let (_emulator, _cluster, redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, _cluster, redis) = three_of(HOUR, set).await;
     let mut running = JoinSet::new();
     for task in 0..20 {
         let mut redis = redis.clone();
@@ -145,7 +144,7 @@ async fn commands_in_parts_wait_their_turn_for_room() {
     }
     idle(&redis).await;
     let set = |config: Config| config.max_in_flight(2).overload(Overload::Wait);
-    let (_emulator, _cluster, mut redis) = start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await;
+    let (_emulator, _cluster, mut redis) = three_of(HOUR, set).await;
     let error = cmd("DBSIZE").query_async::<i64>(&mut redis).await.unwrap_err();
     assert_eq!(Error::kind_of(&error), Some(ErrorKind::Overloaded), "{error}");
 }

@@ -6,9 +6,8 @@ use redis::{AsyncCommands, RedisResult, Script, Value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_is_loaded_by_successors_and_by_new_nodes() {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3).replicas(1);
-    let builder = builder.node_timeout(Duration::from_millis(500));
-    let (_emulator, cluster, mut redis) = start(builder, |config| config.command_timeout(20 * SECOND)).await;
+    let emulator = clusters::with_replicas(HOUR).await;
+    let (_emulator, cluster, mut redis) = handle_to(emulator, |config| config.command_timeout(20 * SECOND)).await;
     nodes_up(&redis, 3).await;
     let script = Script::new("return redis.call('INCR', KEYS[1])");
     let mut count = 0;

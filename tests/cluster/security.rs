@@ -17,7 +17,7 @@ fn config(emulator: &Emulator) -> Config {
 
 #[tokio::test]
 async fn the_certificate_of_another_name_is_refused_on_node_links_too() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let cluster = emulator.cluster().unwrap().clone();
     let stranger = Server::start_as(&Certificates::for_name("other.example"));
     let (node, port) = (cluster.address(1).unwrap(), stranger.port);
@@ -37,7 +37,7 @@ async fn the_certificate_of_another_name_is_refused_on_node_links_too() {
 
 #[tokio::test]
 async fn a_node_may_have_a_name_of_its_own() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let wrong = emulator
         .try_connect(
             config(&emulator).node_address(|host, port| NodeEndpoint::new(host, port).server_name("other.example")),
@@ -60,7 +60,7 @@ async fn a_node_may_have_a_name_of_its_own() {
 /// Another name in its place would be one that the user has not asked for.
 #[tokio::test]
 async fn a_name_that_is_none_is_an_error_and_so_is_a_map_that_panics() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let bad_name = |host: &str, port| NodeEndpoint::new(host, port).server_name("node 1");
     let panics = |_: &str, _: u16| -> NodeEndpoint { panic!("a test") };
     for config in [config(&emulator).node_address(bad_name), config(&emulator).node_address(panics)] {
@@ -72,7 +72,7 @@ async fn a_name_that_is_none_is_an_error_and_so_is_a_map_that_panics() {
 /// The configured name is dialled by the watch, too: with a resolver that panics it goes on.
 #[tokio::test]
 async fn a_resolver_that_panics_while_a_node_is_dead_closes_nothing() {
-    let emulator = common::start(Emulator::builder().cluster(3)).await;
+    let emulator = clusters::three(HOUR).await;
     let cluster = emulator.cluster().unwrap().clone();
     let panics = Arc::new(AtomicBool::new(false));
     let asked_for_seed = Arc::new(AtomicBool::new(false));

@@ -10,8 +10,9 @@ use std::{
     process::Stdio,
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    task::JoinHandle,
 };
 
 /// Environment variables.
@@ -91,6 +92,9 @@ pub struct Running {
     child: Child,
     /// What it printed first.
     pub lines: Vec<String>,
+    /// What it prints afterwards needs somebody to read it.
+    _output: Lines<BufReader<ChildStdout>>,
+    complaint: JoinHandle<String>,
 }
 
 /// Starts the tool, and waits until it has printed a line that begins with `last`.
@@ -105,15 +109,22 @@ pub async fn start_example(name: &str, last: &str) -> Running {
 
 async fn start_program(name: &str, arguments: &[&str], last: &str) -> Running {
     let mut command = Command::new(program(name));
-    command.args(arguments).env("RUST_LOG", "off").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().unwrap();
+    command.args(arguments).env("RUST_LOG", "off").stdin(Stdio::null()).kill_on_drop(true);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut errors = child.stderr.take().unwrap();
+    let complaint = tokio::spawn(async move {
+        let mut text = String::new();
+        errors.read_to_string(&mut text).await.unwrap();
+        eprint!("{text}");
+        text
+    });
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut lines = Vec::new();
     while lines.last().is_none_or(|line: &String| !line.starts_with(last)) {
         let line = within("its next line", 30 * SECOND, output.next_line()).await.unwrap();
         lines.push(line.unwrap_or_else(|| panic!("it ended after {lines:?}")));
     }
-    Running { child, lines }
+    Running { child, lines, _output: output, complaint }
 }
 
 impl Running {
@@ -128,11 +139,18 @@ impl Running {
     }
 
     /// Tells it to end, as Ctrl-C does, and returns its exit status.
-    pub async fn interrupt(mut self) -> Option<i32> {
+    pub async fn interrupt(self) -> Option<i32> {
+        self.end().await.code
+    }
+
+    /// The same with what it has printed.
+    pub async fn end(mut self) -> Run {
         let pid = self.child.id().unwrap().to_string();
         let told = Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
         assert!(told.success());
-        within("its end", 10 * SECOND, self.child.wait()).await.unwrap().code()
+        let code = within("its end", 10 * SECOND, self.child.wait()).await.unwrap().code();
+        let complaint = within("its last words", 10 * SECOND, self.complaint).await.unwrap();
+        Run { code, output: self.lines.join("\n"), complaint }
     }
 }
 

@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 
+/// What is wrong, as a rule, when an emulator does not start.
+pub const NEEDED: &str = "redis-server is needed for this test: `make test` installs it";
+
 /// The emulator. While it lives the logs are searched for secrets, its own among them.
 #[derive(Debug)]
 pub struct Azure {
@@ -23,7 +26,16 @@ pub struct Azure {
 impl Azure {
     pub async fn start(builder: EmulatorBuilder) -> Self {
         let logs = logs::watch();
-        let emulator = builder.start().await.expect("redis-server is needed for this test: `make test` installs it");
+        let emulator = builder.start().await.expect(NEEDED);
+        Self::watched(emulator, logs)
+    }
+
+    /// One that runs already.
+    pub fn of(emulator: Emulator) -> Self {
+        Self::watched(emulator, logs::watch())
+    }
+
+    fn watched(emulator: Emulator, logs: Watch) -> Self {
         logs::forbid(emulator.client_secret());
         logs::forbid(emulator.identity_header());
         Self { emulator, _logs: logs }

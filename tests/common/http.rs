@@ -1,5 +1,4 @@
-//! What the emulator is too correct for: a server that gives everybody the same answer and notes what it was sent, and
-//! an address where nobody listens.
+//! What the emulator is too correct for: a server that gives everybody the same answer and notes what it was sent.
 
 use super::logs::{self, Watch};
 use reqwest::Url;
@@ -9,7 +8,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
 
@@ -85,19 +84,4 @@ pub fn form_field(request: &str, name: &str) -> Option<String> {
     let (_, body) = request.split_once("\r\n\r\n")?;
     let url = Url::parse(&format!("http://server/?{body}")).unwrap();
     url.query_pairs().find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
-}
-
-/// A port that nobody else gets and nobody listens on, for as long as this lives.
-pub struct Closed(TcpSocket, Watch);
-
-impl Closed {
-    pub fn port() -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        Self(socket, logs::watch())
-    }
-
-    pub fn url(&self) -> String {
-        format!("http://{}", self.0.local_addr().unwrap())
-    }
 }

@@ -10,6 +10,7 @@
 )]
 
 pub mod child;
+pub mod clusters;
 pub mod counting;
 pub mod distance;
 pub mod endpoint;
@@ -36,7 +37,10 @@ use entra_redis::{
     emulator::{Cluster, Emulator, EmulatorBuilder},
 };
 use redis::{AsyncConnectionConfig, Cmd, aio::MultiplexedConnection};
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const HOUR: Duration = Duration::from_secs(3600);
@@ -74,6 +78,11 @@ pub fn by_ratio(ratio: f64) -> TokenManagerConfig {
         .expiration_refresh_ratio(ratio)
         .lower_refresh_bound(Duration::ZERO)
         .retry_policy(RetryPolicy::new().delay(Duration::from_millis(50)))
+}
+
+/// Renews tokens that live for no longer than the three minutes twice a second, as often as this allows, and not once.
+pub fn twice_a_second() -> TokenManagerConfig {
+    TokenManagerConfig::new().min_refresh_interval(SECOND / 2)
 }
 
 /// Waits until `links` links are up.
@@ -122,6 +131,34 @@ pub async fn direct(cluster: &Cluster, node: usize) -> MultiplexedConnection {
 pub async fn owner(cluster: &Cluster, slot: u16) -> usize {
     let nodes = cluster.nodes().await.unwrap();
     nodes.iter().find(|node| node.slots.iter().any(|range| range.contains(&slot))).expect("somebody serves it").index
+}
+
+/// Moves thousands of slots, some hundred at once.
+pub async fn move_many(cluster: &Cluster, slots: RangeInclusive<u16>, to: usize) {
+    for first in slots.clone().step_by(256) {
+        let last = first.saturating_add(255).min(*slots.end());
+        cluster.begin_migration(first..=last, to).await.unwrap().finish().await.unwrap();
+    }
+}
+
+/// Takes slots from whoever serves them, and waits until all nodes of a cluster that lost no other ones know it.
+pub async fn unassign(cluster: &Cluster, slots: RangeInclusive<u16>) {
+    let nodes = cluster.nodes().await.unwrap();
+    let left = format!("cluster_slots_assigned:{}\r\n", 16_384 - slots.len());
+    eventually("all nodes know the gap", 20 * SECOND, async || {
+        let mut all_know = true;
+        for node in &nodes {
+            let mut con = direct(cluster, node.index).await;
+            if !cmd("CLUSTER INFO").query_async::<String>(&mut con).await.unwrap().contains(&left) {
+                all_know = false;
+                // The owner may have said that they are its own just before they were taken from it.
+                let delete = format!("CLUSTER DELSLOTSRANGE {} {}", slots.start(), slots.end());
+                _ = cmd(&delete).exec_async(&mut con).await;
+            }
+        }
+        all_know.then_some(())
+    })
+    .await;
 }
 
 /// How many tasks the current runtime has.

@@ -18,6 +18,10 @@ impl Refusing {
         let bound = bound();
         Self { address: address_of(&bound), _bound: bound }
     }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
 }
 
 /// A port whose queue of connections is full: the kernel leaves unanswered who comes next. Where it does not, nobody

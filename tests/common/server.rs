@@ -1,7 +1,7 @@
 //! A real redis-server that speaks TLS, with a certificate made on the spot.
 
 use super::{
-    links_up,
+    eventually, links_up,
     logs::{self, Watch},
 };
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, Tls};
@@ -68,6 +68,16 @@ impl Server {
     /// The same without the watch on the logs, which takes time and memory for each command.
     pub fn start_unwatched() -> Self {
         Self::launch(&Certificates::for_name("localhost"), false)
+    }
+
+    /// Makes it a replica of `primary`; waits until it has everything.
+    pub async fn follow(&self, primary: &Self) {
+        self.admin().await.run(&format!("REPLICAOF 127.0.0.1 {}", primary.plain_port)).await;
+        let mut admin = primary.admin().await;
+        eventually("the replica is in step", Duration::from_secs(20), async || {
+            admin.ask::<String>("INFO replication").await.contains("state=online").then_some(())
+        })
+        .await;
     }
 
     /// Two such servers that go by the same name, with certificates of one CA.
@@ -233,7 +243,7 @@ impl Admin {
 
     /// Waits until no connection of a link is left.
     pub async fn links_gone(&mut self) {
-        super::eventually("the links' connections are closed", Duration::from_secs(10), async || {
+        eventually("the links' connections are closed", Duration::from_secs(10), async || {
             let list: String = self.ask("CLIENT LIST").await;
             (!list.contains(" user=tester ")).then_some(())
         })

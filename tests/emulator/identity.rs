@@ -1,8 +1,8 @@
 //! The identity provider: the token endpoint, and IMDS.
 
 use crate::{Raw, auth, start};
-use common::Azure;
-use entra_redis::emulator::{Emulator, IdentityFault};
+use common::{Azure, HOUR, SECOND};
+use entra_redis::emulator::{Emulator, ExpiresOn, IdentityFault};
 use reqwest::Client;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
@@ -77,6 +77,36 @@ async fn imds_answers_as_documented() {
     assert_eq!((status, &refusal["error"]), (400, &Value::from("invalid_request")));
     let (status, _) = answer(client().get(&url).query(&query[..1]).header("Metadata", "true")).await;
     assert_eq!(status, 400);
+}
+
+/// A client reads each form in which it is told when a token ends, which is at the time that is set last.
+#[tokio::test]
+async fn the_end_of_a_token_is_told_in_every_form_and_is_what_is_set() {
+    let emulator = start(Emulator::builder()).await;
+    let url = format!("{}/metadata/identity/oauth2/token", emulator.imds_host());
+    let query = [("api-version", "2018-02-01"), ("resource", "https://redis.azure.com")];
+    for (hours, (format, shape)) in (2..).zip([
+        (ExpiresOn::AsDocumented, "\"9999999999\""),
+        (ExpiresOn::EpochString, "\"9999999999\""),
+        (ExpiresOn::EpochNumber, "9999999999"),
+        (ExpiresOn::Rfc3339, "\"9999-99-99T99:99:99Z\""),
+        (ExpiresOn::DateTime, "\"9999-99-99 99:99:99\""),
+        (ExpiresOn::UsDateTime, "\"99/99/9999 99:99:99\""),
+        (ExpiresOn::UsDateTimeWithOffset, "\"99/99/9999 99:99:99 +99:99\""),
+        (ExpiresOn::UsTwelveHour, "M +99:99\""),
+    ]) {
+        let life = hours * HOUR;
+        emulator.identity().expires_on_format(format);
+        emulator.identity().set_token_lifetime(life);
+        let (_, token) = answer(client().get(&url).query(&query).header("Metadata", "true")).await;
+        let digits = |c: char| if c.is_ascii_digit() { '9' } else { c };
+        let told: String = token["expires_on"].to_string().chars().map(digits).collect();
+        assert!(told == shape || (format == ExpiresOn::UsTwelveHour && told.ends_with(shape)), "{format:?}: {token}");
+        assert_eq!(token["expires_in"] == "", format != ExpiresOn::AsDocumented, "{format:?}: {token}");
+        let redis = emulator.connect(emulator.managed_identity_config()).await;
+        let remaining = redis.manager().stats().token.unwrap().remaining;
+        assert!(remaining <= life + SECOND && remaining + 60 * SECOND > life, "{format:?}: {remaining:?} of {life:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use super::{HOUR, blocked, start};
 use common::{SECOND, cmd, eventually, server::Server, within};
-use entra_redis::{Dedicated, EntraRedis, Error, ErrorKind};
+use entra_redis::{Dedicated, EntraRedis, Error, ErrorKind, LinkPurpose, LinkStats};
 use futures_util::FutureExt;
 use redis::{AsyncCommands, RedisResult, Value};
 use std::time::{Duration, Instant};
@@ -126,7 +126,9 @@ async fn one_that_is_dropped_while_the_server_is_silent_frees_its_place_in_the_e
     azure.redis_front().freeze();
     assert!(tokio::time::timeout(SECOND / 10, run(&mut con, "INCR count")).await.is_err());
     drop(con);
-    tokio::time::sleep(3 * SECOND).await;
+    let is_leased = |link: &LinkStats| link.purpose == LinkPurpose::Leased;
+    let gone = async || (!redis.manager().stats().links.iter().any(is_leased)).then_some(());
+    eventually("its place is free", 10 * SECOND, gone).await;
     azure.redis_front().thaw();
     let mut con = eventually("there is another one", 10 * SECOND, async || redis.dedicated().await.ok()).await;
     run(&mut con, "PING").await.unwrap();

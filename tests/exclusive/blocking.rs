@@ -300,12 +300,7 @@ async fn a_pipeline_has_no_room_for_it_and_says_where_there_is() {
 async fn one_without_a_timeout_outlives_rotations_lost_connections_and_a_failover() {
     let (old, new) = Server::twins();
     let (mut at_old, mut at_new) = (old.admin().await, new.admin().await);
-    at_new.run(&format!("REPLICAOF 127.0.0.1 {}", old.plain_port)).await;
-    eventually("the replica is in step", 20 * SECOND, async || {
-        let replication: String = at_old.ask("INFO replication").await;
-        replication.contains("state=online").then_some(())
-    })
-    .await;
+    new.follow(&old).await;
     let port = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(old.port));
     let answer = std::sync::Arc::clone(&port);
     let number = std::sync::atomic::AtomicU64::new(0);

@@ -1,10 +1,7 @@
 //! The same on a cluster: whoever waits goes after the keys.
 
-use common::{Azure, HOUR, SECOND, by_ratio, cmd, direct, eventually, owner, rotations, within};
-use entra_redis::{
-    EntraRedis,
-    emulator::{Cluster, Emulator},
-};
+use common::{Azure, HOUR, SECOND, by_ratio, cmd, direct, eventually, owner, rotations, unassign, within};
+use entra_redis::{EntraRedis, emulator::Cluster};
 use redis::{AsyncCommands, RedisResult, Value};
 use std::{
     future::poll_fn,
@@ -23,8 +20,7 @@ pub const FOO: u16 = 12182;
 
 /// Three primaries, each with a replica that takes its place half a second after its end.
 pub async fn with_replicas(lifetime: Duration) -> (Azure, Cluster, EntraRedis) {
-    let builder = Emulator::builder().token_lifetime(lifetime).cluster(3).replicas(1);
-    let azure = common::start(builder.node_timeout(Duration::from_millis(500))).await;
+    let azure = common::clusters::with_replicas(lifetime).await;
     let cluster = azure.cluster().expect("a cluster was asked for").clone();
     let config = azure.config().token_manager(by_ratio(0.5)).topology_refresh_interval(SECOND);
     let redis = azure.connect(config).await;
@@ -197,9 +193,9 @@ async fn a_connection_for_a_key_leads_to_its_node_and_says_where_it_has_gone() {
 /// that slot says what it waits for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_for_a_slot_that_nobody_serves_takes_nobodys_connection() {
-    let azure = common::start(Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
+    let azure = common::clusters::three(HOUR).await;
     let cluster = azure.cluster().expect("a cluster was asked for").clone();
-    let redis = azure.connect(azure.config().max_leased(2).command_timeout(12 * SECOND)).await;
+    let redis = azure.connect(azure.config().max_leased(2).command_timeout(6 * SECOND)).await;
     let of = owner(&cluster, FOO).await;
     let nodes = cluster.nodes().await.unwrap();
     let mut others = nodes.iter().filter(|node| node.index != of).map(|node| {
@@ -207,10 +203,7 @@ async fn whoever_waits_for_a_slot_that_nobody_serves_takes_nobodys_connection() 
         (0..1_000).map(|number| format!("key:{number}")).find(is_its).unwrap()
     });
     let (here, elsewhere) = (others.next().unwrap(), others.next().unwrap());
-    for node in 0..3 {
-        let mut con = direct(&cluster, node).await;
-        let _: Value = cmd(&format!("CLUSTER DELSLOTS {FOO}")).query_async(&mut con).await.unwrap();
-    }
+    unassign(&cluster, FOO..=FOO).await;
     eventually("the gap is known", 20 * SECOND, async || {
         // Whoever asks for it finds out.
         _ = tokio::time::timeout(SECOND / 5, redis.clone().get::<_, Value>("foo")).await;
@@ -223,7 +216,7 @@ async fn whoever_waits_for_a_slot_that_nobody_serves_takes_nobodys_connection() 
     let mut lost = pin!(redis.dedicated_for("foo"));
     let waits = poll_fn(|cx| Poll::Ready(lost.as_mut().poll(cx).is_pending())).await;
     assert!(waits, "nobody serves it");
-    let closed_for_it = within("one that is free is closed for it", 8 * SECOND, redis.dedicated_for(&here));
+    let closed_for_it = within("one that is free is closed for it", 4 * SECOND, redis.dedicated_for(&here));
     closed_for_it.await.unwrap();
     let error = lost.await.unwrap_err();
     assert!(!error.to_string().contains("max_leased"), "{error}");

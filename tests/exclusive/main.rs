@@ -14,7 +14,7 @@ mod transactions;
 mod waits;
 
 use common::{Azure, HOUR, by_ratio, emulator};
-use entra_redis::{Config, EntraRedis, emulator::Emulator};
+use entra_redis::{Config, EntraRedis};
 use redis::{FromRedisValue, Value};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn start_on(on: On, lifetime: Duration, set: impl FnOnce(Config) -> Config
     if on == On::Endpoint {
         return start(lifetime, set).await;
     }
-    let azure = common::start(Emulator::builder().token_lifetime(lifetime).cluster(3)).await;
+    let azure = common::clusters::three(lifetime).await;
     let redis = azure.connect(set(azure.config().token_manager(by_ratio(0.5)))).await;
     (azure, redis)
 }

@@ -2,17 +2,14 @@
 
 use super::cluster::{FOO, blocked_at, served, waiting, with_replicas};
 use common::{Azure, HOUR, SECOND, cmd, eventually, owner, within};
-use entra_redis::{
-    Config, EntraRedis, Error, ErrorKind,
-    emulator::{Cluster, Emulator},
-};
+use entra_redis::{Config, EntraRedis, Error, ErrorKind, emulator::Cluster};
 use redis::{AsyncCommands, RedisResult, Value};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Three primaries without replicas.
 async fn with_primaries(set: impl FnOnce(Config) -> Config) -> (Azure, Cluster, EntraRedis) {
-    let azure = common::start(Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
+    let azure = common::clusters::three(HOUR).await;
     let cluster = azure.cluster().expect("a cluster was asked for").clone();
     let redis = azure.connect(set(azure.config().topology_refresh_interval(HOUR))).await;
     (azure, cluster, redis)

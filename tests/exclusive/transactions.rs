@@ -1,7 +1,7 @@
 //! Transactions one step after the other: what is committed is right, or nothing is committed.
 
 use super::{HOUR, On, start, start_on};
-use common::{SECOND, all_current, cmd, eventually, within};
+use common::{SECOND, all_current, cmd, eventually, twice_a_second, within};
 use entra_redis::{Dedicated, EntraRedis, Error, ErrorKind, LinkPurpose, emulator::RedisFront};
 use redis::{AsyncCommands, RedisResult, Value, aio::ConnectionLike};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ async fn increment(redis: &EntraRedis, key: &str) -> RedisResult<()> {
 }
 
 async fn ten_thousand_increments(on: On) {
-    let (_azure, redis) = start_on(on, 2 * SECOND, |config| config).await;
+    let (_azure, redis) = start_on(on, 2 * SECOND, |config| config.token_manager(twice_a_second())).await;
     let mut tasks = JoinSet::new();
     for task in 0..16_u64 {
         let redis = redis.clone();
@@ -53,7 +53,7 @@ async fn ten_thousand_increments(on: On) {
                 }
                 if turn % 25 == 0 {
                     // As long as the rotations take.
-                    tokio::time::sleep(Duration::from_millis(400)).await;
+                    tokio::time::sleep(Duration::from_millis(220)).await;
                 }
             }
             RedisResult::Ok(())
@@ -114,20 +114,20 @@ async fn connections_that_die(on: On) {
             (done, unknown)
         });
     }
-    let mut cut = 0;
-    while !tasks.is_empty() {
+    let (mut cut, mut ended) = (0, Vec::new());
+    while ended.is_empty() && cut < 100 {
         let connections: Vec<_> = azure.redis_fronts().iter().flat_map(RedisFront::connections).collect();
         if let Some(connection) = fastrand::choice(connections) {
             connection.cut();
             cut += 1;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if tasks.len() < 8 || cut > 100 {
-            break;
-        }
+        ended.extend(tasks.try_join_next().map(Result::unwrap));
     }
-    let (done, unknown) = tasks.join_all().await.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    let count: u64 = redis.clone().get("count").await.unwrap();
+    ended.extend(tasks.join_all().await);
+    let (done, unknown) = ended.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    // The last one may have been cut a moment ago.
+    let count = eventually("the count", 10 * SECOND, async || redis.clone().get::<_, u64>("count").await.ok()).await;
     eprintln!("{cut} connections cut: {done} done, {unknown} that may be, {count} counted");
     assert!((done..=done + unknown).contains(&count), "{done} done, {unknown} that may be, {count} counted");
     assert!(done + unknown == 1_200 && done > 1_000 && cut > 10);
@@ -162,8 +162,8 @@ async fn steps_are_held_together_and_let_go_of_as_their_replies_say() {
             common::rotations(&redis, 1, 10 * SECOND).await;
             let newest = redis.manager().stats().token.unwrap().generation;
             let is_newest = async || {
-                let shared = links(LinkPurpose::Shared).all(|link| link.generation == newest);
-                (shared && (!expected || generation() == newest)).then_some(())
+                let shared = links(LinkPurpose::Shared).all(|link| link.generation >= newest);
+                (shared && (!expected || generation() >= newest)).then_some(())
             };
             eventually(&format!("the new token is everywhere: {steps}"), 10 * SECOND, is_newest).await;
         }
@@ -403,7 +403,9 @@ async fn a_transaction_that_has_run_is_not_run_again_whatever_comes_after_it() {
         .await
         .unwrap_err();
     assert!(error.is_connection_dropped() || error.is_io_error(), "{error}");
-    assert_eq!(redis.clone().get::<_, u64>("count").await.unwrap(), 1);
+    // Another connection may not have noticed yet that it was cut.
+    let count = eventually("the count", 10 * SECOND, async || redis.clone().get::<_, u64>("count").await.ok()).await;
+    assert_eq!(count, 1);
 }
 
 /// Nobody knows whether an `EXEC` has run whose future was dropped.

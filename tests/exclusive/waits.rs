@@ -8,11 +8,7 @@ use std::time::Instant;
 async fn it_counts_the_replicas_that_have_all_that_was_written_before() {
     let (primary, replica) = Server::twins();
     let (mut at_primary, mut at_replica) = (primary.admin().await, replica.admin().await);
-    at_replica.run(&format!("REPLICAOF 127.0.0.1 {}", primary.plain_port)).await;
-    eventually("the replica is in step", 20 * SECOND, async || {
-        at_primary.ask::<String>("INFO replication").await.contains("state=online").then_some(())
-    })
-    .await;
+    replica.follow(&primary).await;
     let redis = primary.up(primary.config(), 4).await;
     let mut con = redis.clone();
     for turn in 0..20 {

@@ -1,7 +1,7 @@
 //! `SCAN`, `HSCAN`, `SSCAN` and `ZSCAN` on a single endpoint that another server takes over: nothing is missed. What a
 //! cursor means depends on a seed of the server's; one that goes on at another server misses a quarter.
 
-use common::{SECOND, eventually, server::Server};
+use common::{SECOND, server::Server};
 use entra_redis::EntraRedis;
 use redis::{Cmd, ErrorKind, RedisResult, cmd, pipe};
 use std::{
@@ -67,7 +67,7 @@ async fn rest(redis: &mut EntraRedis, line: &str, (mut cursor, mut found): (u64,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_missed_when_a_replica_takes_over() {
     let (mut old, new) = Server::twins();
-    let (mut at_old, mut at_new) = (old.admin().await, new.admin().await);
+    let mut at_new = new.admin().await;
     let port = Arc::new(AtomicU16::new(old.port));
     let config = old.config().command_timeout(20 * SECOND).retry_reads(true);
     let config = config.resolver({
@@ -80,12 +80,7 @@ async fn nothing_is_missed_when_a_replica_takes_over() {
     let redis = old.connect(config).await;
     let mut con = redis.clone();
     fill(&mut con).await;
-    at_new.run(&format!("REPLICAOF 127.0.0.1 {}", old.plain_port)).await;
-    eventually("the replica is in step", 20 * SECOND, async || {
-        let replication: String = at_old.ask("INFO replication").await;
-        replication.contains("state=online").then_some(())
-    })
-    .await;
+    new.follow(&old).await;
     let mut halves = Vec::new();
     for line in ITERATIONS {
         halves.push(half(&mut con, line).await);

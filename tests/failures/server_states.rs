@@ -47,7 +47,7 @@ async fn a_frozen_server_costs_nothing_within_the_deadline_and_no_more_than_the_
     let load = Load::start(&hasty, 16);
     eventually("load", 5 * SECOND, async || (load.commands() > 500).then_some(())).await;
     server.freeze();
-    sleep(3 * SECOND).await;
+    eventually("a command has failed", 10 * SECOND, async || (load.failures() > 0).then_some(())).await;
     server.thaw();
     links_up(&hasty, 4).await;
     let before = load.commands();

@@ -3,6 +3,7 @@
 
 use crate::page::{self, Block, Page, read};
 use common::emulator;
+use futures_util::{StreamExt, stream};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -113,8 +114,9 @@ async fn the_commands_of_the_pages_run() {
         ("REDIS_CA_CERT", ca_file.display().to_string()),
         ("AZURE_POD_IDENTITY_AUTHORITY_HOST", azure.imds_host()),
     ];
-    let mut tried = 0;
-    for page in page::all() {
+    let pages = page::all();
+    let mut runs = Vec::new();
+    for page in &pages {
         for block in page.blocks() {
             let Some(on) = block.mark("run") else {
                 continue;
@@ -128,11 +130,13 @@ async fn the_commands_of_the_pages_run() {
                 "cache" => &cache,
                 on => panic!("{}: run:{on}", block.place()),
             };
-            run(&block, on == "beside", variables).await;
-            tried += 1;
+            let is_beside = on == "beside";
+            runs.push(async move { run(&block, is_beside, variables).await });
         }
     }
-    assert!(tried >= 5, "only {tried} blocks are marked");
+    assert!(runs.len() >= 5, "only {} blocks are marked", runs.len());
+    // They wait most of the time.
+    stream::iter(runs).for_each_concurrent(4, |run| run).await;
 }
 
 /// Blocks of commands that no test runs as they are, by their page and the words that they begin with, and why.

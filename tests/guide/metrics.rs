@@ -91,16 +91,15 @@ fn promtool_takes_the_rules() {
 #[cfg(feature = "metrics")]
 mod scraped {
     use super::*;
-    use common::{SECOND, child, server::free_port, within};
-    use std::net::Ipv4Addr;
+    use common::{SECOND, child, within};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
     };
 
     /// What a scraper gets, head and all; none while nobody is there.
-    async fn get(port: u16) -> Option<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+    async fn get(address: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(address).await.ok()?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.ok()?;
         let mut answer = String::new();
         within("the figures", 5 * SECOND, stream.read_to_string(&mut answer)).await.ok()?;
@@ -109,13 +108,14 @@ mod scraped {
 
     #[tokio::test]
     async fn every_figure_of_the_dashboard_and_the_rules_is_served() {
-        let port = free_port();
-        let number = port.to_string();
-        let arguments = ["--seconds", "4", "--port", number.as_str()];
-        let scrape = common::eventually("commands have been timed", 30 * SECOND, async || {
-            get(port).await.filter(|text| text.contains("db_client_operation_duration_seconds_bucket"))
-        });
-        let (run, text) = tokio::join!(child::example("metrics", &arguments, &[]), scrape);
+        let example = child::start_example("metrics", "http://").await;
+        let address = example.lines[0].strip_prefix("http://").and_then(|line| line.strip_suffix("/metrics"));
+        let address = address.expect("where the figures are").to_owned();
+        let text = common::eventually("commands have been timed", 30 * SECOND, async || {
+            get(&address).await.filter(|text| text.contains("db_client_operation_duration_seconds_bucket"))
+        })
+        .await;
+        let run = example.end().await;
         assert_eq!(run.code, Some(0), "{}", run.complaint);
         let served: BTreeSet<_> = text
             .lines()

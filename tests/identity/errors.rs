@@ -1,11 +1,7 @@
 //! What goes wrong with credentials, and what a user is told about it: kind, whether it passes by itself, HTTP status,
 //! AADSTS number, correlation id, and what to look at.
 
-use common::{
-    Azure, SECOND, eventually,
-    http::{Closed, Listener},
-    logs,
-};
+use common::{Azure, SECOND, eventually, http::Listener, logs, ports::Refusing};
 use entra_redis::{
     AccessToken, ClientCertificate, Config, Credential, Error, ErrorKind, ManagedIdentity, RetryPolicy, Stage,
     TokenManagerConfig,
@@ -245,7 +241,7 @@ async fn imds_says_what_it_says_and_is_missed_where_it_is_not() {
         assert_eq!(got, (kind, transient, Some(status)), "{error}");
     }
 
-    let nobody = Closed::port();
+    let (nobody, _logs) = (Refusing::new(), logs::watch());
     not_on_azure(&refused(&imds_at(nobody.url())).await);
 }
 

@@ -67,7 +67,11 @@ async fn an_outage_of_three_token_lifetimes_heals_without_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_while_the_token_is_good_are_nobodys_business() {
     let (emulator, redis) = Fixture::on_redis(5 * SECOND)
-        .config(|config| config.token_manager(common::by_ratio(0.2).token_request_execution_timeout(SECOND)))
+        .config(|config| {
+            config.token_manager(
+                common::by_ratio(0.2).min_refresh_interval(SECOND / 5).token_request_execution_timeout(SECOND),
+            )
+        })
         .connect()
         .await;
     let load = Load::start(&redis, 16);

@@ -3,8 +3,8 @@
 use common::{
     Azure,
     child::{self, Run, Variables},
-    http::Closed,
     logs,
+    ports::Refusing,
 };
 use entra_redis::{
     AccessToken, Config, Credential,
@@ -203,7 +203,7 @@ async fn what_passes_by_itself_is_waited_for() {
 
 #[tokio::test]
 async fn where_there_is_nothing_each_one_says_why() {
-    let nobody = Closed::port();
+    let (nobody, _logs) = (Refusing::new(), logs::watch());
     let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", nobody.url()), ("PATH", "/no/such/directory".to_owned())];
     let shown = failure(&child::token(&["--credential", "default", "--json"], &variables).await);
     assert_eq!((&shown["kind"], &shown["aadsts"]), (&json!("CredentialUnavailable"), &Value::Null));

@@ -4,8 +4,9 @@
 use common::{
     Azure,
     child::{self, Variables},
-    http::{Closed, Listener},
+    http::Listener,
     logs,
+    ports::Refusing,
 };
 use entra_redis::{Credential, ErrorKind, ManagedIdentity, emulator::Emulator};
 
@@ -47,7 +48,7 @@ async fn managed_identities_are_asked_directly_whatever_proxy_there_is() {
         ("azure-ml", vec![("MSI_ENDPOINT", endpoint(emulator.authority_host())), ("MSI_SECRET", header.clone())]),
         ("cloud-shell", vec![("MSI_ENDPOINT", endpoint(emulator.authority_host()))]),
     ];
-    let (nobody, curious) = (Closed::port(), Listener::answering("502 Bad Gateway", "Via: 1.1 proxy", "").await);
+    let (nobody, curious) = (Refusing::new(), Listener::answering("502 Bad Gateway", "Via: 1.1 proxy", "").await);
     for proxy in [nobody.url(), curious.url()] {
         for (source, variables) in &places {
             // The default chain looks for IMDS first; that must not go to the proxy either.

@@ -210,7 +210,8 @@ async fn tls_problems_say_what_they_are() {
 #[tokio::test]
 async fn nobody_there_is_a_connect_error() {
     let emulator = common::start(Emulator::builder()).await;
-    let error = refused("localhost", common::server::free_port(), emulator.config()).await;
+    let nobody = common::ports::Refusing::new();
+    let error = refused("localhost", nobody.address.port(), emulator.config()).await;
     assert_eq!(error.kind(), ErrorKind::Connect);
     let error = refused("no-such-host.invalid", 10000, emulator.config()).await;
     assert_eq!(error.kind(), ErrorKind::Connect);

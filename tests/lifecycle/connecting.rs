@@ -1,6 +1,11 @@
 //! Connecting is quick: what can be done at the same time is, and what was agreed on before is not agreed on again.
 
-use common::{Azure, Fixture, SECOND, distance::Distance, eventually, links_up, server::free_port};
+use common::{
+    Azure, Fixture, SECOND,
+    distance::Distance,
+    eventually, links_up,
+    ports::{Deaf, Refusing},
+};
 use entra_redis::{AccessToken, Config, Credential, EntraRedis, ErrorKind, emulator::Emulator};
 use redis::AsyncCommands;
 use std::{
@@ -65,18 +70,19 @@ async fn reconnects_resume_the_tls_session() {
 async fn a_port_at_which_nobody_listens_says_which_one_the_service_has() {
     let emulator = common::start(Emulator::builder()).await;
     let config = || emulator.config().startup_timeout(SECOND).connect_timeout(SECOND / 2);
-    let error = EntraRedis::connect("127.0.0.1", free_port(), config()).await.unwrap_err();
+    let nobody = Refusing::new();
+    let error = EntraRedis::connect("127.0.0.1", nobody.address.port(), config()).await.unwrap_err();
     let shown = error.to_string();
     assert!(shown.contains("no connection to 127.0.0.1:") && shown.contains("refused"), "{shown}");
     assert!(error.hint().is_some_and(|hint| hint.contains("listens on port 10000")), "{shown}");
 
-    // Azure's firewalls swallow what is for a closed port. These addresses are for documentation, and lead nowhere.
-    let nowhere = SocketAddr::from(([192, 0, 2, 1], 6379));
-    let resolver = move |_: String, _: u16| async move { Ok::<_, io::Error>(vec![nowhere]) };
+    // Azure's firewalls swallow what is for a closed port.
+    let deaf = Deaf::new();
+    let swallowed = deaf.address;
+    let resolver = move |_: String, _: u16| async move { Ok::<_, io::Error>(vec![swallowed]) };
     let error = EntraRedis::connect("cache.example", 6379, config().resolver(resolver)).await.unwrap_err();
-    if error.to_string().contains("connect_timeout") {
-        assert!(error.hint().is_some_and(|hint| hint.contains("listens on port 10000")), "{error}");
-    }
+    assert!(error.to_string().contains("connect_timeout"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("listens on port 10000")), "{error}");
 
     let resolver = |_: String, _: u16| async { Err::<Vec<_>, _>(io::Error::other("no such host")) };
     let error = EntraRedis::connect("cache.example", 10000, config().resolver(resolver)).await.unwrap_err();

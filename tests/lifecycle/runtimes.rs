@@ -18,6 +18,9 @@ use tokio::runtime::{Builder, Runtime};
 /// How long after its deadline a command's end may be seen on a busy machine.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// No token of two seconds, whose end is in whole ones, lives for so long.
+const PAUSE: Duration = Duration::from_millis(3_300);
+
 /// A runtime that runs by itself: for the other side, or for a client whose commands are polled elsewhere.
 fn busy_runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -46,7 +49,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 
 /// The process sleeps between its commands, and its tokens die meanwhile.
 fn commands_after_pauses(config: impl Fn(Config) -> Config, rounds: u64) {
-    let (_there, emulator) = emulator(3 * SECOND);
+    let (_there, emulator) = emulator(2 * SECOND);
     let here = lazy_runtime();
     let redis = here.block_on(emulator.connect(config(emulator.config())));
     for round in 1..=rounds {
@@ -56,7 +59,7 @@ fn commands_after_pauses(config: impl Fn(Config) -> Config, rounds: u64) {
             assert_eq!(counted.unwrap(), (round - 1) * 5 + n, "round {round}");
             assert!(took < 3 * SECOND, "round {round}: {took:?}");
         }
-        thread::sleep(5 * SECOND);
+        thread::sleep(PAUSE);
     }
     let stats = redis.manager().stats();
     assert_eq!((stats.commands.failed.total(), stats.counters.token_failures), (0, 0));
@@ -76,13 +79,13 @@ fn a_program_that_drives_its_runtime_for_each_command_loses_none_after_a_pause()
 #[test]
 fn a_runtime_that_is_blocked_past_a_tokens_end_loses_nothing() {
     let blocked = |here: Runtime| {
-        let (_there, emulator) = emulator(3 * SECOND);
+        let (_there, emulator) = emulator(2 * SECOND);
         here.block_on(async {
             let redis = emulator.connect(emulator.config().token_manager(by_ratio(0.7))).await;
             let load = Load::start(&redis, 64);
             for _ in 0..3 {
                 common::eventually("load", 5 * SECOND, async || (load.commands() > 1_000).then_some(())).await;
-                tokio::spawn(async { thread::sleep(5 * SECOND) }).await.unwrap();
+                tokio::spawn(async { thread::sleep(PAUSE) }).await.unwrap();
                 let before = load.commands();
                 common::eventually("load", 5 * SECOND, async || (load.commands() > before + 1_000).then_some(())).await;
             }
@@ -136,7 +139,7 @@ fn a_connection_that_was_closed_during_a_pause_costs_no_command() {
     let redis = here.block_on(emulator.connect(emulator.config()));
     here.block_on(common::links_up(&redis, 4));
     for n in 1..=20 {
-        thread::sleep(SECOND / 4);
+        thread::sleep(SECOND / 10);
         emulator.redis_front().cut_all();
         thread::sleep(SECOND / 20);
         assert_eq!(here.block_on(count(&redis)).unwrap(), n);
@@ -147,12 +150,12 @@ fn a_connection_that_was_closed_during_a_pause_costs_no_command() {
 /// one.
 #[test]
 fn a_renewal_that_fails_after_a_pause_fails_commands_at_once_and_heals() {
-    let (_there, emulator) = emulator(3 * SECOND);
+    let (_there, emulator) = emulator(2 * SECOND);
     let here = lazy_runtime();
     let redis = here.block_on(emulator.connect(emulator.config().token_manager(by_ratio(0.7))));
     here.block_on(count(&redis)).unwrap();
     emulator.identity().fault_all(Some(IdentityFault::WrongSecret));
-    thread::sleep(5 * SECOND);
+    thread::sleep(PAUSE);
     for n in 0..20 {
         let (refused, took) = timed(|| here.block_on(count(&redis)));
         let refused = refused.unwrap_err();
@@ -175,12 +178,12 @@ fn a_renewal_that_fails_after_a_pause_fails_commands_at_once_and_heals() {
 /// A token that is late is waited for, and what is waited for is said.
 #[test]
 fn a_renewal_that_is_not_answered_is_waited_for_until_the_commands_deadline() {
-    let (_there, emulator) = emulator(3 * SECOND);
+    let (_there, emulator) = emulator(2 * SECOND);
     let here = lazy_runtime();
     let config = emulator.config().token_manager(by_ratio(0.7)).command_timeout(SECOND / 2);
     let redis = here.block_on(emulator.connect(config));
     emulator.identity().fault_all(Some(IdentityFault::Hang));
-    thread::sleep(5 * SECOND);
+    thread::sleep(PAUSE);
     let (late, took) = timed(|| here.block_on(count(&redis)));
     assert_timed_out(&late.unwrap_err(), "the next one has not been answered yet");
     assert!(took >= SECOND / 2 && took < SECOND / 2 + GRACE, "{took:?}");

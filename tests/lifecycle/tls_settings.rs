@@ -3,7 +3,8 @@
 use common::{
     Azure, SECOND,
     openssl::OpenSsl,
-    server::{Certificates, Server, free_port},
+    ports::Refusing,
+    server::{Certificates, Server},
     within,
 };
 use entra_redis::{
@@ -164,7 +165,8 @@ async fn tls_at_a_port_without_it_says_that_tcp_works() {
     // Redis without TLS waits for the end of a line, unless the handshake happens to hold one.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
-    let closed = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let nobody = Refusing::new();
+    let closed = nobody.address;
     let both = move |_: String, _: u16| async move { Ok::<_, io::Error>(vec![address, closed]) };
     for config in [emulator.config(), emulator.config().resolver(both)] {
         let config = config.connect_timeout(Duration::from_millis(500)).startup_timeout(SECOND);

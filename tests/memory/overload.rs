@@ -42,7 +42,7 @@ async fn memory_stays_flat_while_redis_is_slower_than_its_callers() {
             (in_flight(&refusing) >= MOST && in_flight(&patient) == MOST).then_some(())
         })
         .await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         memory.push(resident_mib());
         // A caller that is being refused may be counted for a moment.
         for (redis, most) in [(&refusing, MOST + CALLERS), (&patient, MOST)] {

@@ -17,7 +17,7 @@ async fn three() -> (common::Azure, Cluster, EntraRedis) {
 }
 
 async fn three_with(set: impl FnOnce(Config) -> Config) -> (common::Azure, Cluster, EntraRedis) {
-    let azure = common::start(Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
+    let azure = common::clusters::three(HOUR).await;
     let cluster = azure.cluster().unwrap().clone();
     let redis = azure.connect(set(azure.config())).await;
     (azure, cluster, redis)

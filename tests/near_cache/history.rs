@@ -6,7 +6,7 @@ use crate::cached;
 use common::{SECOND, by_ratio, emulator};
 use entra_redis::{
     CacheOptions, CachedRedis, EntraRedis,
-    emulator::{Cluster, Emulator, RedisFront},
+    emulator::{Cluster, RedisFront},
 };
 use redis::AsyncCommands;
 use std::{
@@ -221,7 +221,7 @@ async fn no_value_goes_back_while_connections_are_cut_and_tokens_rotate() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_value_goes_back_while_connections_are_cut_tokens_rotate_and_slots_move() {
-    let azure = common::start(Emulator::builder().token_lifetime(TOKENS).cluster(3)).await;
+    let azure = common::clusters::three(TOKENS).await;
     let cluster: Cluster = azure.cluster().unwrap().clone();
     let redis = azure.connect(azure.config().token_manager(by_ratio(0.5)).retry_reads(true)).await;
     let moved = AtomicU64::new(0);

@@ -2,7 +2,7 @@
 
 use crate::tracking;
 use common::{Fixture, SECOND, eventually, server::Server};
-use entra_redis::{CacheOptions, CachedRedis, Event, emulator::Emulator};
+use entra_redis::{CacheOptions, CachedRedis, Event};
 use redis::{AsyncCommands, ProtocolVersion};
 use tokio::sync::broadcast::Receiver;
 
@@ -53,15 +53,15 @@ async fn has_nodes(cached: &mut CachedRedis, keys: &mut std::ops::RangeFrom<u64>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_has_left_is_not_among_the_figures() {
     for protocol in [ProtocolVersion::RESP2, ProtocolVersion::RESP3] {
-        let azure = common::start(Emulator::builder().token_lifetime(600 * SECOND).cluster(3)).await;
+        let azure = common::clusters::three(600 * SECOND).await;
         let cluster = azure.cluster().unwrap().clone();
         let redis = azure.connect(azure.config().protocol(protocol)).await;
         let mut cached = redis.cached(CacheOptions::new());
         let new = cluster.add_node().await.unwrap();
-        cluster.move_slots(0..=2_000, new).await.unwrap();
+        cluster.move_slots(0..=300, new).await.unwrap();
         let mut keys = 0..;
         has_nodes(&mut cached, &mut keys, 4).await;
-        cluster.move_slots(0..=2_000, 0).await.unwrap();
+        cluster.move_slots(0..=300, 0).await.unwrap();
         cluster.remove_node(new).await.unwrap();
         has_nodes(&mut cached, &mut keys, 3).await;
     }

@@ -113,7 +113,8 @@ async fn a_stand_in_is_told_from_its_connection_to_its_end() {
 async fn a_subscriber_that_never_reads_slows_nothing() {
     const LINKS: usize = 64;
     let emulator = start(common::emulator(4 * SECOND)).await;
-    let redis = emulator.up(emulator.config().token_manager(by_ratio(0.3)), LINKS).await;
+    let tokens = by_ratio(0.15).min_refresh_interval(SECOND / 2);
+    let redis = emulator.up(emulator.config().token_manager(tokens), LINKS).await;
     let mut lazy = redis.manager().events();
     let mut eager = redis.manager().events();
     let counted = tokio::spawn(async move {

@@ -1,14 +1,14 @@
 //! The figures of the feature `metrics`, as a recorder gets them: all that the guide's table names, and nothing else.
 
 use crate::{HOUR, held_up, page, read, start, told};
-use common::{SECOND, all_current, child, eventually, links_up, server::free_port, within};
+use common::{SECOND, all_current, child, eventually, links_up, within};
 use entra_redis::{
     EntraRedis, Event,
     emulator::{Emulator, IdentityFault},
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use redis::AsyncCommands;
-use std::{collections::BTreeSet, net::Ipv4Addr, sync::LazyLock};
+use std::{collections::BTreeSet, sync::LazyLock};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -286,8 +286,8 @@ async fn two_pools_to_one_server_have_figures_of_their_own() {
 }
 
 /// What a scraper gets, head and all; none while nobody is there.
-async fn get(port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+async fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
@@ -296,31 +296,28 @@ async fn get(port: u16, path: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_serves_prometheus_text_and_both_probes() {
-    let port = free_port();
-    let text = port.to_string();
-    let arguments = ["--seconds", "6", "--port", text.as_str()];
-    let scrapes = async {
-        eventually("figures of commands and connections", 30 * SECOND, async || {
-            let answer = get(port, "/metrics").await?;
-            let all = [
-                "entra_redis_commands_sent_total{",
-                "db_client_connection_create_time_seconds_count{",
-                "db_client_operation_duration_seconds_bucket{",
-            ];
-            (answer.starts_with("HTTP/1.1 200 OK") && all.iter().all(|name| answer.contains(name))).then_some(())
+    let example = child::start_example("metrics", "http://").await;
+    let address = example.lines[0].strip_prefix("http://").and_then(|line| line.strip_suffix("/metrics"));
+    let address = address.expect("where the figures are").to_owned();
+    eventually("figures of commands and connections", 30 * SECOND, async || {
+        let answer = get(&address, "/metrics").await?;
+        let all = [
+            "entra_redis_commands_sent_total{",
+            "db_client_connection_create_time_seconds_count{",
+            "db_client_operation_duration_seconds_bucket{",
+        ];
+        (answer.starts_with("HTTP/1.1 200 OK") && all.iter().all(|name| answer.contains(name))).then_some(())
+    })
+    .await;
+    for path in ["/ready", "/alive"] {
+        eventually(path, 5 * SECOND, async || {
+            let answer = get(&address, path).await?;
+            (answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\r\n\r\nhealthy\n")).then_some(())
         })
         .await;
-        for path in ["/ready", "/alive"] {
-            eventually(path, 5 * SECOND, async || {
-                let answer = get(port, path).await?;
-                (answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\r\n\r\nhealthy\n")).then_some(())
-            })
-            .await;
-        }
-        assert!(get(port, "/nonsense").await.unwrap().starts_with("HTTP/1.1 404"));
-    };
-    let (run, ()) = tokio::join!(child::example("metrics", &arguments, &[]), scrapes);
+    }
+    assert!(get(&address, "/nonsense").await.unwrap().starts_with("HTTP/1.1 404"));
+    let run = example.end().await;
     assert_eq!(run.code, Some(0), "{} {}", run.output, run.complaint);
-    assert!(run.output.contains(&format!("http://127.0.0.1:{port}/metrics")), "{}", run.output);
     assert_eq!(run.complaint, "");
 }

@@ -1,10 +1,10 @@
 //! On a cluster: sharded channels follow their slots, keyspace notifications come from everywhere.
 
 use super::*;
-use common::{Azure, HOUR, eventually, owner};
+use common::{Azure, HOUR, eventually, owner, slot_of};
 use entra_redis::{
     Config,
-    emulator::{Cluster, Emulator, EmulatorBuilder},
+    emulator::{Cluster, Emulator},
 };
 use redis::ProtocolVersion;
 use std::{
@@ -19,15 +19,18 @@ use std::{
 /// The slot of what has the tag `{foo}`.
 const FOO: u16 = 12182;
 
-async fn start(builder: EmulatorBuilder, set: impl FnOnce(Config) -> Config) -> (Azure, Cluster, EntraRedis) {
-    let azure = common::start(builder).await;
+async fn three_of(lifetime: Duration, set: impl FnOnce(Config) -> Config) -> (Azure, Cluster, EntraRedis) {
+    handle_to(common::clusters::three(lifetime).await, set).await
+}
+
+async fn handle_to(azure: Azure, set: impl FnOnce(Config) -> Config) -> (Azure, Cluster, EntraRedis) {
     let cluster = azure.cluster().unwrap().clone();
     let redis = azure.connect(set(azure.config().token_manager(common::by_ratio(0.5)))).await;
     (azure, cluster, redis)
 }
 
 async fn three(set: impl FnOnce(Config) -> Config) -> (Azure, Cluster, EntraRedis) {
-    start(Emulator::builder().token_lifetime(HOUR).cluster(3), set).await
+    three_of(HOUR, set).await
 }
 
 async fn spublish(redis: &EntraRedis, channel: &str, message: impl ToString) -> i64 {
@@ -131,8 +134,10 @@ async fn keyspace_notifications_come_from_all_primaries_and_from_new_ones() {
     hears_of_keys(&redis, &mut stream, "third").await;
 
     let new = cluster.add_node().await.unwrap();
-    let from = owner(&cluster, 0).await;
-    cluster.move_slots(0..=2_000, new).await.unwrap();
+    // One of the keys that are heard of then is among them.
+    let slot = slot_of("fourth:0");
+    let (slots, from) = (slot.saturating_sub(100)..=slot, owner(&cluster, slot).await);
+    cluster.move_slots(slots.clone(), new).await.unwrap();
     assert_ne!(from, new);
     let mut keys = 0..;
     eventually("the new node is known, and told of", 20 * SECOND, async || {
@@ -152,7 +157,7 @@ async fn keyspace_notifications_come_from_all_primaries_and_from_new_ones() {
     while let Ok(Some(_)) = tokio::time::timeout(SECOND / 2, stream.next()).await {}
 
     // It leaves again, and nobody comes in its place: the others, which have its slots now, are subscribed to already.
-    cluster.move_slots(0..=2_000, from).await.unwrap();
+    cluster.move_slots(slots, from).await.unwrap();
     eventually("its slots are known to be elsewhere", 20 * SECOND, async || {
         let _: Result<(), _> = redis.clone().set(format!("touch:{:?}", keys.next()), 1).await;
         let stats = redis.manager().stats();
@@ -171,8 +176,7 @@ async fn keyspace_notifications_come_from_all_primaries_and_from_new_ones() {
 /// A primary that dies, without a replica, and whose slots the others get: what it told nobody is a gap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keyspace_notifications_of_a_primary_that_dies_are_a_gap() {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3).node_timeout(SECOND);
-    let (_azure, cluster, redis) = start(builder, |config| config.command_timeout(20 * SECOND)).await;
+    let (_azure, cluster, redis) = three(|config| config.command_timeout(20 * SECOND)).await;
     let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
     sink.psubscribe("__keyevent@0__:*").await.unwrap();
     let dies = owner(&cluster, FOO).await;
@@ -285,8 +289,9 @@ async fn five_kills_and_a_moved_slot_are_all_told_over_resp2() {
 /// The node that they are subscribed to at is another one then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ordinary_channels_move_when_their_node_goes() {
-    let builder = Emulator::builder().token_lifetime(HOUR).cluster(3).replicas(1).node_timeout(SECOND);
-    let (_azure, cluster, redis) = start(builder, |config| config.command_timeout(20 * SECOND)).await;
+    let azure =
+        common::start(Emulator::builder().token_lifetime(HOUR).cluster(3).replicas(1).node_timeout(SECOND)).await;
+    let (_azure, cluster, redis) = handle_to(azure, |config| config.command_timeout(20 * SECOND)).await;
     let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
     sink.subscribe("a").await.unwrap();
     sink.psubscribe("b*").await.unwrap();
@@ -313,8 +318,8 @@ async fn ordinary_channels_move_when_their_node_goes() {
 
 /// Each line has its own link, and over RESP2 its own replacements.
 async fn rotations_on_a_cluster(protocol: ProtocolVersion) {
-    let builder = Emulator::builder().token_lifetime(2 * SECOND).cluster(3);
-    let (_azure, _cluster, redis) = start(builder, |config| config.protocol(protocol)).await;
+    let set = |config: Config| config.protocol(protocol).token_manager(common::twice_a_second());
+    let (_azure, _cluster, redis) = three_of(2 * SECOND, set).await;
     redis::cmd("CONFIG").arg(&["SET", "notify-keyspace-events", "KEA"]).exec_async(&mut redis.clone()).await.unwrap();
     let channels = ["{a}", "{b}", "{c}", "{d}"];
     let mut streams = Vec::new();

@@ -79,7 +79,7 @@ async fn many_consumers_share_a_connection_and_a_subscription() {
     }
     // It ends with the last of them.
     consumers.truncate(1);
-    eventually("only one is left", SECOND, async || (subscribed(&redis, "of 19").await == 0).then_some(())).await;
+    eventually("only one is left", 10 * SECOND, async || (subscribed(&redis, "of 19").await == 0).then_some(())).await;
     assert_eq!(subscribed(&redis, "everybody's").await, 1);
     publish(&redis, "everybody's", "one").await;
     assert_eq!(message(&mut consumers[0]).await, "one");
@@ -95,7 +95,7 @@ async fn what_the_server_refuses_is_told_and_keeps_nothing_else_back() {
     let error = sink.subscribe(&["good 2", "bad"]).await.unwrap_err();
     assert_eq!(error.code(), Some("NOPERM"), "{error}");
     // Neither of them is subscribed to any more.
-    eventually("it has ended", SECOND, async || (subscribed(&redis, "good 2").await == 0).then_some(())).await;
+    eventually("it has ended", 10 * SECOND, async || (subscribed(&redis, "good 2").await == 0).then_some(())).await;
     let error = sink.psubscribe("*").await.unwrap_err();
     assert_eq!(error.code(), Some("NOPERM"), "{error}");
     sink.subscribe("good 3").await.unwrap();
@@ -170,7 +170,7 @@ async fn a_call_that_fails_takes_nothing_from_another_clone_of_its_sink() {
     assert_eq!(fails.await.unwrap().unwrap_err().code(), Some("NOPERM"));
     succeeds.await.unwrap().unwrap();
     assert!(given_up.await.unwrap_err().is_cancelled());
-    eventually("what nobody else wants has ended", SECOND, async || {
+    eventually("what nobody else wants has ended", 10 * SECOND, async || {
         (subscribed(&redis, "good 2").await == 0).then_some(())
     })
     .await;

@@ -1,7 +1,7 @@
 //! Everything ends with its last user, or with `shutdown`.
 
 use super::*;
-use common::{Fixture, HOUR, eventually, rotations, tasks};
+use common::{Fixture, HOUR, eventually, links_up, rotations, tasks};
 use redis::ProtocolVersion;
 
 async fn the_last_consumer_dropped_ends(protocol: ProtocolVersion) {
@@ -14,14 +14,15 @@ async fn the_last_consumer_dropped_ends(protocol: ProtocolVersion) {
         sink.psubscribe("c*").await.unwrap();
         assert_eq!(subscribers(&redis).await, 1);
         drop(first);
-        eventually("what only it wanted has ended", SECOND, async || {
+        eventually("what only it wanted has ended", 10 * SECOND, async || {
             (subscribed(&redis, "a").await == 0).then_some(())
         })
         .await;
         assert_eq!(subscribers(&redis).await, 1);
         drop(stream);
-        eventually("its connection is closed", SECOND, async || (subscribers(&redis).await == 0).then_some(())).await;
-        eventually("nothing is left", SECOND, async || {
+        eventually("its connection is closed", 10 * SECOND, async || (subscribers(&redis).await == 0).then_some(()))
+            .await;
+        eventually("nothing is left", 10 * SECOND, async || {
             (tasks() <= before && azure.redis_front().connection_count() == connections).then_some(())
         })
         .await;
@@ -43,19 +44,16 @@ async fn the_last_consumer_dropped_ends_its_tasks_and_connections_over_resp2() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_consumer_dropped_ends_those_of_a_cluster() {
     for protocol in [ProtocolVersion::RESP3, ProtocolVersion::RESP2] {
-        let azure = common::start(entra_redis::emulator::Emulator::builder().token_lifetime(HOUR).cluster(3)).await;
+        let azure = common::clusters::three(HOUR).await;
         let redis = azure.connect(azure.config().protocol(protocol)).await;
         let count = || -> usize {
             let cluster = azure.cluster().unwrap();
             (0..3).map(|node| cluster.front(node).unwrap().connection_count()).sum()
         };
-        // Those of commands come up one by one.
-        let connections = eventually("all have come up", 10 * SECOND, async || {
-            let before = count();
-            tokio::time::sleep(SECOND / 5).await;
-            (count() == before).then_some(before)
-        })
-        .await;
+        // Two to each node; and whoever was asked for the topology may not have been left yet.
+        links_up(&redis, 6).await;
+        let connections =
+            eventually("those of commands alone", 10 * SECOND, async || (count() == 6).then_some(6)).await;
         let before = tasks();
         let (mut sink, stream) = redis.pubsub().await.unwrap().split();
         sink.subscribe("a").await.unwrap();
@@ -63,8 +61,10 @@ async fn the_last_consumer_dropped_ends_those_of_a_cluster() {
         sink.ssubscribe(&["{foo}", "{bar}", "{baz}"]).await.unwrap();
         assert_eq!(count(), connections + 3);
         drop(stream);
-        eventually("nothing is left", SECOND, async || (tasks() <= before && count() == connections).then_some(()))
-            .await;
+        eventually("nothing is left", 10 * SECOND, async || {
+            (tasks() <= before && count() == connections).then_some(())
+        })
+        .await;
         assert!(sink.subscribe("d").await.is_err());
     }
 }
@@ -104,10 +104,10 @@ async fn after_shutdown_streams_end_with_what_is_in_their_buffers() {
     assert_eq!(message(&mut witness).await, "here");
     within("shutdown", 5 * SECOND, redis.shutdown()).await;
     let closed = async || (azure.redis_front().connection_count() == 0).then_some(());
-    eventually("all connections are closed", SECOND, closed).await;
+    eventually("all connections are closed", 10 * SECOND, closed).await;
     assert_eq!(message(&mut stream).await, "last");
-    assert!(within("its end", SECOND, stream.next()).await.is_none());
-    assert!(within("its end", SECOND, idle.next()).await.is_none());
+    assert!(within("its end", 10 * SECOND, stream.next()).await.is_none());
+    assert!(within("its end", 10 * SECOND, idle.next()).await.is_none());
     for error in [sink.subscribe("b").await.unwrap_err(), redis.pubsub().await.unwrap_err()] {
         assert!(error.to_string().contains("closed"), "{error}");
     }
@@ -121,6 +121,6 @@ async fn a_shutdown_waits_for_no_consumer() {
     let (mut sink, mut stream) = consumer.split();
     let reader = tokio::spawn(async move { stream.next().await.is_none() });
     redis.shutdown().await;
-    assert!(within("the reader ends", SECOND, reader).await.unwrap());
+    assert!(within("the reader ends", 10 * SECOND, reader).await.unwrap());
     assert!(sink.unsubscribe("a").await.is_err());
 }

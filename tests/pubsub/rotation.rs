@@ -1,7 +1,7 @@
 //! A new token is no gap, over RESP3 and over RESP2.
 
 use super::*;
-use common::{Fixture, server::Server};
+use common::{Fixture, eventually, server::Server};
 use entra_redis::{AccessToken, Config, Credential, Tls};
 use redis::ProtocolVersion;
 use std::{
@@ -16,14 +16,15 @@ const MESSAGES: u64 = 10_000;
 
 /// At a steady rate through ten rotations.
 async fn all_come_in_order_and_once(protocol: ProtocolVersion) {
-    let (azure, redis) = Fixture::on_redis(2 * SECOND).config(move |config| config.protocol(protocol)).up().await;
+    let config = move |config: Config| config.protocol(protocol).token_manager(common::twice_a_second());
+    let (azure, redis) = Fixture::on_redis(2 * SECOND).config(config).up().await;
     let (mut sink, mut stream) = redis.pubsub().await.unwrap().split();
     sink.subscribe("numbers").await.unwrap();
     sink.psubscribe("others*").await.unwrap();
     let rotations = redis.manager().counters().rotations;
     let mut con = redis.clone();
     let publishing = tokio::spawn(async move {
-        let mut tick = tokio::time::interval(Duration::from_micros(2_200));
+        let mut tick = tokio::time::interval(Duration::from_micros(900));
         for number in 1..=MESSAGES {
             tick.tick().await;
             let _: i64 = con.publish("numbers", number).await.unwrap();
@@ -34,7 +35,9 @@ async fn all_come_in_order_and_once(protocol: ProtocolVersion) {
     let rotations = redis.manager().counters().rotations - rotations;
     assert!(rotations >= 10, "{rotations} rotations");
     heard.assert_whole(MESSAGES);
-    assert_eq!((azure.redis_front().stats().expired, subscribers(&redis).await), (0, 1));
+    assert_eq!(azure.redis_front().stats().expired, 0);
+    // Over RESP2 one may be taking over from the other.
+    eventually("one connection is left", 10 * SECOND, async || (subscribers(&redis).await == 1).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +87,7 @@ async fn over_resp2_a_replacement_without_a_mark_is_a_gap() {
     // From then on it comes.
     admin.run("ACL SETUSER tester allchannels").await;
     loop {
-        tokio::time::sleep(3 * SECOND).await;
+        common::rotations(&redis, 2, 20 * SECOND).await;
         publish(&redis, "mine", "exact").await;
         let mut gaps = 0;
         while let Delivery::Gap { .. } = next(&mut stream).await {

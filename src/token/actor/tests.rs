@@ -398,6 +398,18 @@ async fn retry_after_wins_over_the_backoff() {
     assert!(gaps[1] >= 90 * SECOND && gaps[1] < 91 * SECOND, "{gaps:?}");
 }
 
+/// The Instance Metadata Service is updated for 70 seconds at most, and its source asks for 18 after each failure.
+#[tokio::test(start_paused = true)]
+async fn the_attempts_of_a_start_outlast_an_update_of_imds() {
+    let gone = Act::RetryAfter(18 * SECOND);
+    let script = Script::new([gone.clone(), gone.clone(), gone.clone(), gone, Act::Token(HOUR)]);
+    let began = Instant::now();
+    let (mut tokens, _) = start(&script, TokenManagerConfig::new());
+    tokens.current().await.unwrap();
+    assert!(began.elapsed() >= 70 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(script.requests(), 5);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_endless_retry_after_is_capped_at_an_hour() {
     let script = Script::new([Act::RetryAfter(Duration::MAX), Act::Token(HOUR)]);
