@@ -162,17 +162,6 @@ impl Error {
         !self.0.not_run
     }
 
-    /// The same error, of what has been tried until then, with the `source` of the last attempt's failure.
-    pub(crate) fn after(self, source: Option<Self>) -> Self {
-        match source {
-            Some(source) => {
-                let message = format!("{self}; the last attempt: {source}");
-                self.with_message(message).with_source(source)
-            }
-            None => self,
-        }
-    }
-
     /// The same error with another message.
     pub(crate) fn with_message(self, message: impl Into<String>) -> Self {
         self.edit(|inner| inner.message = message.into())

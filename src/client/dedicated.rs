@@ -56,7 +56,7 @@ impl Dedicated {
 
     /// How long each of its commands may take from now on; default the
     /// [`command_timeout`](crate::Config::command_timeout). What blocks may take its own timeout besides. A command
-    /// that takes longer fails, and the connection is closed.
+    /// that takes longer fails, and the connection is closed, unless the command was not sent.
     ///
     /// With a longer time, as for a script that takes long, the server's silence is no reason to doubt the connection.
     pub fn set_command_timeout(&mut self, limit: Duration) {

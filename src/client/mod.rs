@@ -231,7 +231,7 @@ impl EntraRedis {
     #[inline(never)]
     fn send_unusual<'a>(&'a mut self, cmd: &'a Cmd, profile: Profile) -> RedisFuture<'a, Value> {
         if let Err(error) = guard::check(profile) {
-            if profile.blocks_for_a_time() {
+            if profile.is_sliced() {
                 // It has a deadline of its own.
                 return Box::pin(blocking::command(self.manager.core(), &mut self.memory, cmd, profile));
             }

@@ -6,7 +6,6 @@ mod tests;
 use super::{
     lane::{Effect, Lane},
     profile::{Profile, profile},
-    timeout::Blocks,
 };
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult};
 use std::time::Duration;
@@ -43,8 +42,8 @@ fn blocks(profile: Profile) -> bool {
 /// For how long the commands of the pipeline that block do so one after the other, if there are such; the longest time
 /// that there is, if one of them blocks for ever, or nobody knows for how long.
 pub(crate) fn block_in_turn(pipeline: &Pipeline) -> Option<Duration> {
-    let limit = |cmd| profile(cmd).blocks(cmd).and_then(Blocks::limit).unwrap_or(Duration::MAX);
-    pipeline.cmd_iter().filter(|cmd| blocks(profile(cmd))).map(limit).reduce(Duration::saturating_add)
+    let longest = |cmd| profile(cmd).longest(cmd);
+    pipeline.cmd_iter().filter(|cmd| blocks(profile(cmd))).map(longest).reduce(Duration::saturating_add)
 }
 
 /// The refusal of what cannot be sent even over a connection that its caller has alone.
@@ -69,7 +68,7 @@ fn refused(profile: Profile, effect: Effect) -> RedisError {
         Effect::ChangesState => "it would change the connection under its other users",
     };
     let name = profile.full_name();
-    let instead = if profile.blocks_for_a_time() { ON_ITS_OWN } else { instead(name) };
+    let instead = if profile.is_sliced() { ON_ITS_OWN } else { instead(name) };
     let detail = format!("{name} was not sent: {why}; {instead}");
     (ErrorKind::Client, "command refused on a shared connection", detail).into()
 }

@@ -13,6 +13,7 @@ use super::{
     words::Words,
 };
 use redis::Cmd;
+use std::time::Duration;
 
 /// What is known of a command: its row in the table.
 #[derive(Clone, Copy)]
@@ -62,15 +63,25 @@ impl Profile {
         self.lane() == Lane::Shared && self.cursor().is_none()
     }
 
-    /// Whether it blocks for a time that it says: those are sent in slices, over a link that nobody else uses
-    /// meanwhile.
-    pub(crate) fn blocks_for_a_time(self) -> bool {
-        self.0.timeout != Timeout::Unknown
+    /// Whether it blocks for a time that it says, and may be asked again: those are sent in slices, over a link that
+    /// nobody else uses meanwhile.
+    pub(crate) fn is_sliced(self) -> bool {
+        self.0.is_sliced
     }
 
     /// For how long it blocks; none if it does not, or if what it says is no timeout.
     pub(crate) fn blocks(self, cmd: &Cmd) -> Option<Blocks> {
         self.0.timeout.of(cmd)
+    }
+
+    /// How long it may block at the most: not at all if Redis refuses what it says, and the longest time that there is
+    /// if that means for ever, or nobody knows for how long.
+    pub(crate) fn longest(self, cmd: &Cmd) -> Duration {
+        match self.blocks(cmd) {
+            Some(blocks) => blocks.limit().unwrap_or(Duration::MAX),
+            None if self.0.timeout == Timeout::Unknown => Duration::MAX,
+            None => Duration::ZERO,
+        }
     }
 
     /// Whether it changes nothing, however often it runs. One that is not known is taken to change something.

@@ -15,8 +15,8 @@ pub(crate) enum Timeout {
     LastSeconds,
     /// In whole milliseconds, as the last argument.
     LastMillis,
-    /// In whole milliseconds, behind `BLOCK`, which is among the options from the first argument on.
-    OptionMillis,
+    /// In whole milliseconds, behind `BLOCK`, which is among the options from the argument of this number on.
+    OptionMillis(u8),
 }
 
 /// A timeout that Redis takes, and its place among the arguments.
@@ -37,7 +37,7 @@ impl Timeout {
             Self::Seconds(at) => (at.into(), false),
             Self::LastSeconds => (last()?, false),
             Self::LastMillis => (last()?, true),
-            Self::OptionMillis => (words::block_value(cmd)?, true),
+            Self::OptionMillis(from) => (words::block_value(cmd, from.into())?, true),
         };
         let text = str::from_utf8(arguments(cmd).nth(at).filter(|_| at > 0)?).ok()?;
         let limit = if in_millis { millis(text)? } else { seconds(text)? };

@@ -25,7 +25,7 @@ impl Words {
         match self {
             Self::Name => None,
             Self::Subcommand => args.next(),
-            Self::BlockOption(from) => asks_to_block(cmd, from.into()).then_some(b"BLOCK"),
+            Self::BlockOption(from) => block_value(cmd, from.into()).map(|_| b"BLOCK".as_slice()),
             Self::ShutdownOptions => {
                 args.find(|option| option.eq_ignore_ascii_case(b"NOW") || option.eq_ignore_ascii_case(b"ABORT"))
             }
@@ -36,14 +36,9 @@ impl Words {
 const BLOCK: Option<Name> = Name::of(b"BLOCK");
 const STREAMS: Option<Name> = Name::of(b"STREAMS");
 
-fn asks_to_block(cmd: &Cmd, from: usize) -> bool {
-    let found = read_options(cmd, from).find(|(_, option)| *option == BLOCK || *option == STREAMS);
-    matches!(found, Some((_, BLOCK)))
-}
-
-/// Where the value of the `BLOCK` of an `XREAD` or `XREADGROUP` is, if it has that option.
-pub(super) fn block_value(cmd: &Cmd) -> Option<usize> {
-    let (at, option) = read_options(cmd, 1).find(|(_, option)| *option == BLOCK || *option == STREAMS)?;
+/// Where the value of a `BLOCK` is that is among the options from this argument on, if there is such.
+pub(super) fn block_value(cmd: &Cmd, from: usize) -> Option<usize> {
+    let (at, option) = read_options(cmd, from).find(|(_, option)| *option == BLOCK || *option == STREAMS)?;
     (option == BLOCK).then_some(at + 1)
 }
 

@@ -3,6 +3,7 @@
 use super::{
     core::Core,
     record::{Record, failed},
+    texts::not_sent_in_time,
 };
 use crate::{
     command::Operation,
@@ -71,8 +72,7 @@ impl Core {
                     return Err(Error::closed());
                 }
                 let text = "no connection to Redis has come up yet; the command was not sent";
-                let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
-                return Err(error.after(self.routing.last_error()));
+                return Err(not_sent_in_time(text, self.routing.last_error()));
             }
         }
     }

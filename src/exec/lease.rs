@@ -1,22 +1,20 @@
 //! A link that a caller has alone: where it leads, and how long it is waited for.
 
-use super::core::Core;
+#[cfg(test)]
+pub(super) mod lonely;
+mod search;
+
+use super::{core::Core, texts::not_sent_in_time};
 use crate::{
     cluster::{node::Node, nodes::unserved, router::Seeker, routing::Routing, slot::Slot},
     error::{Error, ErrorKind, Stage},
-    pool::{Lease, Offer},
+    pool::Lease,
 };
+use search::Found;
 use std::sync::Arc;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
-/// Which kind of link somebody wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LeaseKind {
-    /// One of the `max_leased`.
-    Leased,
-    /// One for what Redis sends without being asked.
-    Subscriber,
-}
+pub(super) use search::Search;
 
 /// Where a link of one's own leads.
 #[derive(Clone, Debug)]
@@ -38,42 +36,30 @@ impl Core {
     /// A link to `place` for one user alone, which is up, and the node that it leads to; it is waited for until
     /// `deadline`.
     pub(crate) async fn lease(&self, place: &Place, deadline: Instant) -> Result<(Arc<Node>, Lease), NoLease> {
-        self.wait_for_lease(place, LeaseKind::Leased, deadline).await
+        self.lease_by(&mut Search::leased(), place, deadline).await
+    }
+
+    /// The same by a search that may have been begun before, and may be gone on with.
+    pub(super) async fn lease_by(
+        &self,
+        search: &mut Search,
+        place: &Place,
+        deadline: Instant,
+    ) -> Result<(Arc<Node>, Lease), NoLease> {
+        let found = self.timers.timeout_at(deadline, self.find_lease(search, place)).await;
+        let are_in_use = search.lacks_room();
+        found.unwrap_or_else(|| Err(self.no_lease(place, are_in_use))).map_err(|error| NoLease { error, are_in_use })
     }
 
     /// A link to `place` for what Redis sends without being asked. It is closed when it is dropped.
     pub(crate) async fn subscriber(&self, place: &Place, deadline: Instant) -> Result<Lease, Error> {
-        let lease = self.wait_for_lease(place, LeaseKind::Subscriber, deadline).await;
+        let lease = self.lease_by(&mut Search::subscriber(), place, deadline).await;
         lease.map(|(_, lease)| lease).map_err(|none| none.error)
     }
 
-    async fn wait_for_lease(
-        &self,
-        place: &Place,
-        wish: LeaseKind,
-        deadline: Instant,
-    ) -> Result<(Arc<Node>, Lease), NoLease> {
-        let mut are_in_use = false;
-        let lease = self.timers.timeout_at(deadline, self.find_lease(place, wish, &mut are_in_use)).await;
-        lease.unwrap_or_else(|| Err(self.no_lease(place, are_in_use))).map_err(|error| NoLease { error, are_in_use })
-    }
-
-    async fn find_lease(
-        &self,
-        place: &Place,
-        wish: LeaseKind,
-        are_in_use: &mut bool,
-    ) -> Result<(Arc<Node>, Lease), Error> {
-        /// A link that is being opened, and the node that it leads to.
-        struct Ordered {
-            node: Arc<Node>,
-            lease: oneshot::Receiver<Lease>,
-        }
-        let mut ordered: Option<Ordered> = None;
+    /// Goes after the place, until there is a link to where it is.
+    async fn find_lease(&self, search: &mut Search, place: &Place) -> Result<(Arc<Node>, Lease), Error> {
         let mut seeker = None;
-        let in_turn = self.leases.turn();
-        tokio::pin!(in_turn);
-        let mut turn = None;
         loop {
             let changed = self.availability.changed();
             tokio::pin!(changed);
@@ -85,59 +71,22 @@ impl Core {
             if let Some(error) = self.tokens.dead() {
                 return Err(error.for_want_of_a_token());
             }
-            if wish == LeaseKind::Leased && turn.is_none() {
-                *are_in_use = true;
-                tokio::select! {
-                    biased;
-                    own = &mut in_turn => turn = Some(own),
-                    () = changed => {}
-                }
+            let Some(node) = self.node_sought(place, &mut seeker) else {
+                // There may be no such node for long.
+                search.stop();
+                changed.await;
                 continue;
-            }
-            *are_in_use = false;
-            let node = self.node_sought(place, &mut seeker);
-            // What is being opened to a node that is not the right one any more is of no use.
-            ordered = ordered.filter(|ordered| node.as_ref().is_some_and(|node| Arc::ptr_eq(node, &ordered.node)));
-            let Ordered { node, lease } = match (&mut ordered, node) {
-                (Some(ordered), _) => ordered,
-                (None, None) => {
-                    changed.await;
-                    continue;
-                }
-                (none, Some(node)) => {
-                    // Enabled by those alone who want a leased link: one of those who wait is told what comes back.
-                    let returned = self.leases.changed();
-                    tokio::pin!(returned);
-                    let lease = match wish {
-                        LeaseKind::Subscriber => node.pool().order_subscriber(),
-                        LeaseKind::Leased => {
-                            returned.as_mut().enable();
-                            match self.leases.offer(node.pool()) {
-                                Offer::Link(lease) => return Ok((node, lease.begin().in_turn(turn))),
-                                Offer::Ticket(ticket) => node.pool().order_lease(ticket),
-                                Offer::Nothing => {
-                                    *are_in_use = true;
-                                    tokio::select! {
-                                        () = returned => {}
-                                        () = changed => {}
-                                    }
-                                    continue;
-                                }
-                            }
-                        }
-                    };
-                    none.insert(Ordered { node, lease })
-                }
             };
-            tokio::select! {
-                lease = lease => match lease {
-                    Ok(lease) => return Ok((Arc::clone(node), lease.begin().in_turn(turn))),
-                    // The node's keeper has ended: there will be another node, or nobody opens links any more.
-                    Err(_) => ordered = None,
-                },
+            let found = tokio::select! {
+                biased;
+                found = search.link_to(&self.leases, &node) => found,
                 () = &mut changed => continue,
+            };
+            match found {
+                Found::Link(lease) => return Ok((node, search.end(lease))),
+                Found::Broken => {}
+                Found::Nothing => changed.await,
             }
-            changed.await;
         }
     }
 
@@ -197,31 +146,30 @@ impl Core {
     }
 
     fn no_lease(&self, place: &Place, are_in_use: bool) -> Error {
-        if self.is_closed() || self.timers.have_ended() {
+        if self.is_closed() {
             return Error::closed();
         }
-        let kind = ErrorKind::Timeout(Stage::Command);
         if are_in_use {
             let most = self.leases.most();
             let text = format!(
                 "no connection for this command alone has become free in time: {most} (`max_leased`) are in use; it was \
                  not sent"
             );
-            return Error::new(kind, text).not_run();
+            return not_sent_in_time(text, None);
         }
-        let text = "no connection for this command alone came up in time; it was not sent";
         let last_error = match self.node_of(place) {
             Some(node) => node.pool().last_error(),
             None if self.is_found() => Some(unserved()),
             None => self.routing.last_error(),
         };
-        match self.tokens.late().or(last_error) {
-            Some(source) => {
-                Error::new(kind, format!("{text}; the last attempt: {source}")).not_run().with_source(source)
-            }
-            None => Error::new(kind, text).not_run(),
-        }
+        let text = "no connection for this command alone came up in time; it was not sent";
+        not_sent_in_time(text, self.tokens.late().or(last_error))
     }
+}
+
+/// Whether an error says that something was not there in time.
+pub(super) fn is_late(error: &Error) -> bool {
+    error.kind() == ErrorKind::Timeout(Stage::Command)
 }
 
 #[cfg(test)]

@@ -21,4 +21,5 @@ pub(crate) mod scatter;
 pub(crate) mod session;
 mod slices;
 mod slow_path;
+mod texts;
 mod waiting;

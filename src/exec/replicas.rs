@@ -12,8 +12,9 @@ use super::{
     redirects::Redirects,
     request::CommandRequest,
     retry::{self, Remedy, Retries},
-    slices::{End, Slices},
+    slices::{End, LATE, Slices},
     slow_path::{lost, unreadable},
+    texts::server,
 };
 use crate::{
     cluster::{
@@ -41,9 +42,6 @@ const MARK: &str = "entra-redis:wait";
 
 /// Numbers that are tried as a tag: 64 for each slot.
 const MOST_TAGS: u32 = 1 << 20;
-
-/// Why there is no answer though the connection is there.
-const LATE: &str = "no reply within its time";
 
 /// Whether a command counts where writes have come to, and so goes to all primaries.
 pub(super) fn counts(profile: Profile) -> bool {
@@ -143,8 +141,8 @@ impl Question<'_> {
         let mut retries = Retries::new(slices.deadline, &core.timers);
         let mut is_let_in = false;
         loop {
-            let Leased { node, lease } =
-                self.blocking.lease(&Way::Owner, std::mem::replace(&mut is_let_in, true)).await?;
+            let leased = self.blocking.lease(&Way::Owner, std::mem::replace(&mut is_let_in, true)).await;
+            let Leased { node, lease } = leased.map_err(|error| failed(core, error))?;
             let end = self.count(&lease).await;
             let remedy = match &end {
                 End::Answered(Value::ServerError(error)) => retry::remedy(error),
@@ -165,8 +163,8 @@ impl Question<'_> {
             return match end {
                 End::Answered(value) => Ok(value),
                 End::Unreadable(problem) => Err(unreadable(None, problem)),
-                End::Lost(reason) => Err(lost(core, &self.blocking.server(&node), reason)),
-                End::Passed | End::Unsent | End::TimedOut => Err(lost(core, &self.blocking.server(&node), LATE)),
+                End::Lost(reason) => Err(lost(core, &server(core, Some(node.name())), reason)),
+                End::Passed | End::Unsent | End::TimedOut => Err(lost(core, &server(core, Some(node.name())), LATE)),
             };
         }
     }

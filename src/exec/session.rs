@@ -9,14 +9,14 @@ mod step;
 
 use super::{
     core::Core,
-    lease::{NoLease, Place},
+    lease::Place,
     order::Memory,
     record::failed,
-    slices::{is_due, make_way},
+    slices::{FOR_EVER, is_due, make_way},
 };
 use crate::{
     cluster::node::Node,
-    error::Error,
+    error::{Error, ErrorKind, Stage},
     link::{Condition, Link, Outcome, PushReceiver, Queued, SILENCE},
     pool::Lease,
 };
@@ -27,9 +27,6 @@ use step::{ReplyMode, Step};
 use tokio::time::Instant;
 
 pub(crate) use asking::Gone;
-
-/// No command is waited for longer; adding more to a clock may overflow.
-const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// A connection for one caller alone. It goes to the next one when nothing is left on it, and is closed otherwise.
 pub(crate) struct Session {
@@ -46,6 +43,19 @@ pub(crate) struct Session {
     multi_asks: bool,
 }
 
+/// When a command has begun, and how long it may take.
+struct Time {
+    began: Instant,
+    patience: Duration,
+}
+
+impl Time {
+    /// The end of it, for a command that blocks for as long besides.
+    fn deadline(&self, blocks: Option<Duration>) -> Instant {
+        self.began + self.patience.saturating_add(blocks.unwrap_or_default()).min(FOR_EVER)
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         self.part();
@@ -58,8 +68,7 @@ impl Session {
     pub(crate) async fn open(core: &Core, memory: &mut Memory, place: &Place, gone: Option<Gone>) -> RedisResult<Self> {
         let deadline = Instant::now() + core.command_timeout;
         core.in_order(memory, deadline).await.map_err(|error| failed(core, error))?;
-        let leased = core.lease(place, deadline).await;
-        let (node, lease) = leased.map_err(|NoLease { error, .. }| failed(core, error))?;
+        let (node, lease) = core.lease(place, deadline).await.map_err(|none| failed(core, none.error))?;
         let (state, replies) = (State::default(), ReplyMode::On);
         Ok(Self { lease: Some(lease), node, state, replies, limit: None, gone, multi_asks: false })
     }
@@ -145,8 +154,9 @@ impl Session {
         }
     }
 
-    /// Before a command: the link has a token that will do, nothing comes between from now on if it must not.
-    async fn prepare(&mut self, core: &Core, is_to_be_held: bool) -> RedisResult<()> {
+    /// Before a command of this time: the link has a token that will do, nothing comes between from now on if it must
+    /// not.
+    async fn prepare(&mut self, core: &Core, time: &Time, is_to_be_held: bool) -> RedisResult<()> {
         if core.is_closed() {
             return Err(failed(core, Error::closed()));
         }
@@ -160,7 +170,11 @@ impl Session {
         if is_to_be_held && !self.state.is_held() {
             // Before it is held, so that its token lives as long as possible.
             if is_due(lease) {
-                make_way(core, lease, None, Instant::now() + core.command_timeout).await;
+                let deadline = time.deadline(None);
+                make_way(core, lease, None, deadline).await;
+                if Instant::now() >= deadline {
+                    return Err(failed(core, unanswered(time.patience)));
+                }
             }
             lease.link().hold();
         }
@@ -172,13 +186,18 @@ impl Session {
         self.lease.as_ref().map(|lease| Arc::clone(lease.link())).ok_or_else(|| self.gone().into())
     }
 
-    /// Until when the next command may take, which blocks for as long besides; the link is not doubted before.
-    fn deadline(&self, core: &Core, blocks: Option<Duration>) -> Instant {
-        let limit = self.limit.unwrap_or(core.command_timeout).saturating_add(blocks.unwrap_or_default()).min(FOR_EVER);
-        let deadline = Instant::now() + limit;
+    /// The time of a command that begins now.
+    fn time(&self, core: &Core) -> Time {
+        let patience = self.limit.unwrap_or(core.command_timeout).min(FOR_EVER);
+        Time { began: Instant::now(), patience }
+    }
+
+    /// Until when a command of this time may take, which blocks for as long besides; the link is not doubted before.
+    fn deadline(&self, time: &Time, blocks: Option<Duration>) -> Instant {
+        let deadline = time.deadline(blocks);
         if let Some(lease) = &self.lease
             && (blocks.is_some() || self.limit.is_some())
-            && limit > SILENCE
+            && deadline > Instant::now() + SILENCE
         {
             lease.link().hold();
             lease.link().block_until(deadline);
@@ -207,4 +226,12 @@ impl Session {
             }
         }
     }
+}
+
+/// The error of a command before which a new token was to reach the link.
+fn unanswered(patience: Duration) -> Error {
+    let text = format!(
+        "no reply within {patience:?} to the `AUTH` with a new token that comes before it; the command was not sent"
+    );
+    Error::new(ErrorKind::Timeout(Stage::Command), text).not_run()
 }

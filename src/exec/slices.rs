@@ -34,8 +34,11 @@ const RECHECK: Duration = Duration::from_millis(50);
 /// gives up a link that is in use.
 const SHORT_LIFE: Duration = Duration::from_secs(60);
 
-/// Longer than anybody waits.
-const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+/// Longer than anybody waits; adding more to a clock may overflow.
+pub(super) const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// Why there is no answer though the connection is there.
+pub(super) const LATE: &str = "no reply within its time";
 
 /// How a slice ended.
 pub(super) enum End {
@@ -61,6 +64,10 @@ pub(super) struct Slices<'a> {
     blocks: Option<Blocks>,
     /// Whether any reply may mean that not enough has come yet, as that of `WAIT` does.
     counts: bool,
+    /// How long an answer may take, besides.
+    patience: Duration,
+    /// Whether its caller has said so: then the server's silence is no reason to doubt the link.
+    is_patient: bool,
     /// When its own time is over; none if it waits for ever.
     pub(super) until: Option<Instant>,
     /// When its caller is told that it has failed, whatever happens.
@@ -68,13 +75,21 @@ pub(super) struct Slices<'a> {
 }
 
 impl<'a> Slices<'a> {
-    /// Its time runs from now on.
-    pub(super) fn new(core: &'a Core, cmd: &'a Cmd, blocks: Option<Blocks>, counts: bool) -> Self {
+    /// Its time runs from now on. Besides, an answer may take as long as its caller says, or as that of any command.
+    pub(super) fn new(
+        core: &'a Core,
+        cmd: &'a Cmd,
+        blocks: Option<Blocks>,
+        counts: bool,
+        patience: Option<Duration>,
+    ) -> Self {
         let began = Instant::now();
         let limit = blocks.map_or(Some(Duration::ZERO), Blocks::limit).filter(|limit| *limit < FOR_EVER);
         let until = limit.map(|limit| began + limit);
-        let deadline = until.unwrap_or(began + FOR_EVER) + core.command_timeout;
-        Self { core, cmd, blocks, counts, until, deadline }
+        let is_patient = patience.is_some();
+        let patience = patience.unwrap_or(core.command_timeout).min(FOR_EVER);
+        let deadline = until.unwrap_or(began + FOR_EVER) + patience;
+        Self { core, cmd, blocks, counts, patience, is_patient, until, deadline }
     }
 
     /// The same, of a command that has other arguments now.
@@ -101,12 +116,16 @@ impl<'a> Slices<'a> {
         let cmd = self.blocks.map(|blocks| blocks.with(self.cmd, length));
         let cmd = cmd.as_ref().unwrap_or(self.cmd);
         link.hold();
-        let deadline = if self.blocks.is_some() {
-            link.block_until(now + length);
-            now + length + self.core.command_timeout
-        } else {
-            self.deadline
+        let deadline = match self.blocks {
+            // The last one of many may have begun late.
+            Some(_) => (now + length + self.patience).min(self.deadline),
+            None => self.deadline,
         };
+        if self.is_patient {
+            link.block_until(deadline);
+        } else if self.blocks.is_some() {
+            link.block_until(now + length);
+        }
         let queued = if asking {
             link.command_alone_behind_asking(cmd, Some(deadline))
         } else {
@@ -206,3 +225,6 @@ fn is_current(core: &Core, link: &Link) -> bool {
     let newest = core.tokens.live().map_or(0, |current| current.generation);
     link.generation() >= newest && !link.is_validating()
 }
+
+#[cfg(test)]
+mod tests;

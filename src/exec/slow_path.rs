@@ -8,6 +8,7 @@ use super::{
     record::failed,
     request::Request,
     retry::{Remedy, Retries},
+    texts::server,
     waiting::{Sent, Turn, is_strayed},
 };
 use crate::{
@@ -155,7 +156,7 @@ impl SlowPath<'_> {
                     self.core.admission.note_retry();
                     return After::Again(Turn::Again);
                 }
-                After::Failure(lost(self.core, &self.server(Some(&node)), reason))
+                After::Failure(lost(self.core, &server(self.core, Some(&node)), reason))
             }
             Outcome::TimedOut => {
                 self.leave_behind(request, link);
@@ -220,19 +221,12 @@ impl SlowPath<'_> {
         leave_behind(self.core, self.memory, request, link);
     }
 
-    /// Whom a link leads to, in words.
-    fn server(&self, node: Option<&str>) -> String {
-        // On a single endpoint there is no other.
-        let node = node.filter(|_| self.core.cluster().is_some());
-        node.map_or_else(|| "Redis".to_owned(), |node| format!("Redis at {node}"))
-    }
-
     /// A link is judged by what it has done since it was given the command, which may have been just before the
     /// deadline.
     fn timed_out(&self, link: u64, queued: Instant, so: &str) -> Error {
         let limit = self.core.command_timeout;
         let carrier = self.core.any_link(link);
-        let server = self.server(carrier.as_ref().map(|(_, link)| &**link.node()));
+        let server = server(self.core, carrier.as_ref().map(|(_, link)| link.node()));
         if let Some((node, link)) = self.core.link(link)
             && link.silent_since(queued)
         {

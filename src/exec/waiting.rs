@@ -5,6 +5,7 @@ use super::{
     order::Memory,
     record::failed,
     request::Request,
+    texts::not_sent_in_time,
 };
 use crate::{
     admission::{Overload, Permit},
@@ -201,7 +202,7 @@ impl Core {
         }
         let text = "the node that was to get it has left the cluster, and no other one took it within the command's \
                     deadline; it was not sent";
-        failed(self, Error::new(ErrorKind::Timeout(Stage::Command), text).not_run())
+        failed(self, not_sent_in_time(text, None))
     }
 
     fn no_link<R: Request>(&self, request: &R, way: &Way, was_sent: bool) -> Error {
@@ -210,12 +211,11 @@ impl Core {
         }
         let unsent = unsent(was_sent);
         let text = format!("no connection to Redis came up within the command's deadline; {unsent}");
-        let error = Error::new(ErrorKind::Timeout(Stage::Command), text).not_run();
         let last_error = || match way {
             Way::Owner => self.last_error(request),
             Way::Redirected { to, .. } | Way::Part { to, .. } => to.pool().last_error(),
         };
-        error.after(self.tokens.late().or_else(last_error))
+        not_sent_in_time(text, self.tokens.late().or_else(last_error))
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the unit tests of pools, and of what stands above them, begin with.
 
-use super::{DialPace, KeeperOptions, Leases, SeatTotal, Shared};
+use super::{DialPace, KeeperOptions, Leases, Pool, Roster, SeatTotal, Shared, orders::Order};
 use crate::{
     admission::Admission,
     error::Error,
-    link::Setup,
+    link::{Link, Setup},
     observe::journal::Journal,
     token::{AccessToken, TokenActor, TokenManagerConfig},
     transport::{dialer::Dialer, resolve::Resolver, tls::Transport},
@@ -66,4 +66,18 @@ pub(crate) fn setup(most: usize) -> (Setup, Shared) {
     let (setup, shared, actor) = setup_with(most, || AccessToken::opaque("token", HOUR, "tester"));
     tokio::spawn(actor.run());
     (setup, shared)
+}
+
+/// A link that somebody has asked for, to have it alone.
+pub(crate) struct Ordered(Order);
+
+/// What has been asked for since the last look, as a keeper takes it.
+pub(crate) fn ordered(roster: &Roster) -> Vec<Ordered> {
+    roster.take_orders().into_iter().map(Ordered).collect()
+}
+
+impl Ordered {
+    pub(crate) fn fill(self, link: Arc<Link>, pool: &Arc<Pool>, leases: &Arc<Leases>) {
+        self.0.fill(link, pool, leases);
+    }
 }

@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 
 pub(crate) use availability::Availability;
 pub(crate) use keeper::{Keeper, KeeperOptions, Shared};
-pub(crate) use leases::{Lease, Leases, Offer};
+pub(crate) use leases::{Lease, Leases, Offer, Turn, Waiter};
 pub(crate) use pace::DialPace;
 pub(crate) use roster::Roster;
 pub(crate) use seat_total::SeatTotal;

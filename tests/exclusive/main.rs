@@ -6,8 +6,10 @@ mod blocking;
 mod cluster;
 mod crowds;
 mod examples;
+mod handed_on;
 mod lazy;
 mod migration;
+mod times;
 mod transactions;
 mod waits;
 

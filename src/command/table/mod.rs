@@ -32,6 +32,7 @@ pub(super) struct Row {
     pub(super) lane: Lane,
     /// Where one that blocks says for how long.
     pub(super) timeout: Timeout,
+    pub(super) is_sliced: bool,
     pub(super) only_reads: bool,
     pub(super) runs_script: bool,
     pub(super) words: Words,
@@ -172,6 +173,7 @@ const fn plain(text: &'static str) -> Row {
         text,
         lane: Lane::Shared,
         timeout: Timeout::Unknown,
+        is_sliced: false,
         only_reads: false,
         runs_script: false,
         words: Words::Name,
@@ -251,6 +253,11 @@ impl Row {
     }
 
     const fn blocks_for(self, timeout: Timeout) -> Self {
+        Self { is_sliced: true, ..self.blocks_whole_for(timeout) }
+    }
+
+    /// As [`blocks_for`](Self::blocks_for), for one that cannot be asked again.
+    const fn blocks_whole_for(self, timeout: Timeout) -> Self {
         Self { timeout, ..self.blocks() }
     }
 

@@ -5,7 +5,10 @@ use super::{
     Words::{BlockOption, Subcommand},
     plain, read, write,
 };
-use crate::command::aggregate::Aggregate::{AllSucceeded, Arrays};
+use crate::command::{
+    aggregate::Aggregate::{AllSucceeded, Arrays},
+    timeout::Timeout::OptionMillis,
+};
 
 pub(super) const ROWS: [Row; 146] = [
     write("BF.ADD"),
@@ -154,6 +157,6 @@ pub(super) const ROWS: [Row; 146] = [
     read("TS.READ").words(BlockOption(3)),
     // Not in slices: its timestamp may be `$` or `+`, which mean the moment of the call, and what comes with its
     // timeout is not known to be little enough to ask again. So it is for a connection that its caller has alone.
-    read("TS.READ BLOCK").blocks(),
+    read("TS.READ BLOCK").blocks_whole_for(OptionMillis(3)),
     read("TS.REVRANGE"),
 ];

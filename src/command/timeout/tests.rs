@@ -41,6 +41,8 @@ fn timeouts_are_found_where_they_stand() {
         ("XREAD BLOCK 700 STREAMS s $", 700),
         ("XREAD COUNT 1 block 0 STREAMS BLOCK 5", 0),
         ("XREADGROUP GROUP BLOCK 9 BLOCK 7 STREAMS s >", 7),
+        ("TS.READ k 0 MAX_COUNT 9 block 100 1", 100),
+        ("TS.READ k $ BLOCK 0 1 MAX_COUNT 9", 0),
         ("WAIT 1 100", 100),
         ("WAITAOF 1 1 0", 0),
     ] {
@@ -63,12 +65,34 @@ fn what_redis_refuses_is_no_timeout() {
         "XREAD BLOCK -1 STREAMS s $",
         "XREAD BLOCK",
         "XREAD COUNT 1 STREAMS BLOCK 5",
+        "TS.READ k BLOCK 100",
+        "TS.READ k 0 BLOCK soon 1",
         "WAIT 1 18446744073709551615",
         "WAIT",
         "BLMPOP",
         "GET BLOCK",
     ] {
         assert_eq!(limit(line), None, "{line}");
+    }
+}
+
+/// What Redis refuses does not block, and of a command whose timeout nobody reads it is not known for how long it does.
+#[test]
+fn the_longest_time_is_known_of_each() {
+    let never = Duration::MAX;
+    for (line, longest, is_sliced) in [
+        ("BLPOP k 1.5", Duration::from_millis(1_500), true),
+        ("BLPOP k 0", never, true),
+        ("BLPOP k -1", Duration::ZERO, true),
+        ("XREAD BLOCK 7 STREAMS s $", Duration::from_millis(7), true),
+        ("TS.READ k 0 BLOCK 100 1", Duration::from_millis(100), false),
+        ("TS.READ k 0 BLOCK 0 1", never, false),
+        ("TS.READ k 0 BLOCK soon 1", Duration::ZERO, false),
+        ("SHUTDOWN", never, false),
+    ] {
+        let cmd = cmd(line);
+        let what = profile(&cmd);
+        assert_eq!((what.longest(&cmd), what.is_sliced()), (longest, is_sliced), "{line}");
     }
 }
 

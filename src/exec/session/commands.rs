@@ -1,7 +1,7 @@
 //! One command over a connection that its caller has alone.
 
 use super::{
-    Session,
+    Session, Time,
     step::{ReplyMode, Step},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     link::Outcome,
 };
 use redis::{Cmd, RedisResult, Value};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 impl Session {
     /// Sends a command and waits for its reply.
@@ -42,10 +42,11 @@ impl Session {
             self.replies = ReplyMode::On;
         }
         self.check_in_multi([(cmd, step)]).map_err(|error| failed(core, error))?;
-        self.prepare(core, step == Step::Watch || step == Step::Multi || step == Step::ForNext).await?;
+        let time = self.time(core);
+        self.prepare(core, &time, step == Step::Watch || step == Step::Multi || step == Step::ForNext).await?;
         let outcome = if matches!(step, Step::Blocks) && !self.state.in_multi {
             self.state.is_blocked = true;
-            self.block(core, cmd, what).await?
+            self.block(core, cmd, what, &time).await?
         } else {
             // What is to be known of the connection is in the replies.
             let wants_reply = !is_quiet || step != Step::Plain;
@@ -55,7 +56,7 @@ impl Session {
                 changed
             });
             let cmd = changed.as_ref().unwrap_or(cmd);
-            let deadline = self.deadline(core, None);
+            let deadline = self.deadline(&time, None);
             let link = self.link()?;
             self.state.end_is_out = step == Step::Exec && self.state.in_multi;
             let queued = self.queue(&link, cmd, step, deadline);
@@ -79,19 +80,18 @@ impl Session {
     }
 
     /// A command that blocks, in slices, between which `AUTH` passes if nothing is watched.
-    async fn block(&mut self, core: &Core, cmd: &Cmd, what: Profile) -> RedisResult<Outcome> {
-        if !what.blocks_for_a_time() || self.state.is_for_next {
-            // It is not known for how long, or what was said of the next command holds for this one alone.
-            let limit = what.blocks(cmd).map_or(Duration::ZERO, |blocks| blocks.limit().unwrap_or(Duration::MAX));
-            let deadline = self.deadline(core, Some(limit));
+    async fn block(&mut self, core: &Core, cmd: &Cmd, what: Profile, time: &Time) -> RedisResult<Outcome> {
+        if !what.is_sliced() || self.state.is_for_next {
+            // It would not be the same in slices, or what was said of the next command holds for this one alone.
+            let deadline = self.deadline(time, Some(what.longest(cmd)));
             let link = self.link()?;
             let queued = self.queue(&link, cmd, Step::Blocks, deadline);
             return Ok(self.outcome(queued).await);
         }
-        let slices = Slices::new(core, cmd, what.blocks(cmd), replicas::counts(what));
+        let slices = Slices::new(core, cmd, what.blocks(cmd), replicas::counts(what), self.limit);
         let mut last_ids = LastIds::of(cmd, what);
         while let Some(question) = last_ids.question() {
-            let deadline = self.deadline(core, None);
+            let deadline = self.deadline(&self.time(core), None).min(slices.deadline);
             let link = self.link()?;
             let queued = self.queue(&link, question, Step::Plain, deadline);
             match self.outcome(queued).await {

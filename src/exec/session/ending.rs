@@ -3,7 +3,7 @@
 use super::{Session, step::Step};
 use crate::{
     error::{Error, ErrorKind, Stage},
-    exec::{core::Core, record::failed, slow_path::lost},
+    exec::{core::Core, record::failed, slow_path::lost, texts::server},
     link::Outcome,
 };
 use redis::RedisError;
@@ -12,7 +12,7 @@ impl Session {
     /// The error of what has no reply, and had these steps; the connection ends with it.
     pub(super) fn failed(&mut self, core: &Core, outcome: &Outcome, steps: &[Step]) -> RedisError {
         let is_within = self.state.in_multi && !steps.iter().any(|step| matches!(step, Step::Exec | Step::Discard));
-        let server = core.cluster().map_or_else(|| "Redis".to_owned(), |_| format!("Redis at {}", self.node.name()));
+        let server = server(core, Some(self.node.name()));
         let limit = self.limit.unwrap_or(core.command_timeout);
         self.lease = None;
         match outcome {
@@ -28,8 +28,10 @@ impl Session {
             }
             _ => {
                 self.state.may_have_taken(steps);
+                let besides = if self.state.is_blocked { " after the time that it may block for" } else { "" };
                 let text = format!(
-                    "no reply from {server} within {limit:?}; the command may have run, and the connection is closed"
+                    "no reply from {server} within {limit:?}{besides}; the command may have run, and the connection is \
+                     closed"
                 );
                 failed(core, Error::new(ErrorKind::Timeout(Stage::Command), text))
             }

@@ -47,10 +47,11 @@ impl Session {
         let wanted = if is_plain { kept } else { (0, pipeline.len()) };
         let all = pipeline.cmd_iter().zip(steps.iter().copied());
         self.check_in_multi(all).map_err(|error| failed(core, error))?;
-        self.prepare(core, !is_plain).await?;
+        let time = self.time(core);
+        self.prepare(core, &time, !is_plain).await?;
         let blocks = if is_transaction { None } else { guard::block_in_turn(pipeline) };
         self.state.is_blocked = blocks.is_some();
-        let deadline = self.deadline(core, blocks);
+        let deadline = self.deadline(&time, blocks);
         let link = self.link()?;
         self.state.end_is_out = is_transaction || steps.contains(&Step::Exec);
         self.multi_asks &= self.state.in_multi;

@@ -10,6 +10,7 @@ use crate::{
         tests::link_for,
     },
 };
+use futures_util::FutureExt as _;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncWriteExt as _, DuplexStream},
@@ -76,23 +77,23 @@ async fn a_silent_link_is_asked_for_a_sign_unless_it_is_held() {
 async fn what_nobody_waits_for_any_more_is_not_opened_and_its_ticket_is_back() {
     let mut keeper = keeper();
     let leases = Arc::clone(&keeper.shared.leases);
-    let tickets: Vec<_> = (0..leases.most()).map(|_| leases.offer(&keeper.pool)).collect();
-    assert!(matches!(leases.offer(&keeper.pool), Offer::Nothing));
-    let orders = tickets.into_iter().map(|offer| match offer {
-        Offer::Ticket(ticket) => keeper.pool.order_lease(ticket),
-        _ => panic!("a ticket"),
-    });
-    let mut orders: Vec<_> = orders.collect();
+    let waiter = || match leases.offer(&keeper.pool) {
+        Offer::Wait(waiter) => waiter,
+        Offer::Link(_) => panic!("there is none"),
+    };
+    let mut waiters: Vec<_> = (0..leases.most()).map(|_| waiter()).collect();
+    let mut late = waiter();
+    assert!(late.lacks_room());
     keeper.take_orders();
     assert_eq!(keeper.seats.iter().filter(|seat| seat.is_wanted()).count(), 1 + leases.most());
-    orders.pop();
+    keeper.pool.keeper.notified().now_or_never();
+    waiters.pop();
+    keeper.pool.keeper.notified().now_or_never().expect("the keeper is told");
     let mut counts = keeper.counts();
     (1..=leases.most()).for_each(|index| keeper.fill(index, &mut counts));
     assert_eq!(keeper.seats.iter().filter(|seat| seat.task == Task::Dial).count(), leases.most() - 1);
-    assert!(matches!(leases.offer(&keeper.pool), Offer::Ticket(_)));
+    assert!(late.lease().now_or_never().is_none() && !late.lacks_room(), "it has the ticket");
     // The place is used again.
-    let Offer::Ticket(ticket) = leases.offer(&keeper.pool) else { panic!("a ticket") };
-    let _order = keeper.pool.order_lease(ticket);
     keeper.take_orders();
     assert_eq!(keeper.seats.len(), 1 + leases.most());
 }
