@@ -173,7 +173,10 @@ impl Session {
                 let deadline = time.deadline(None);
                 make_way(core, lease, None, deadline).await;
                 if Instant::now() >= deadline {
-                    return Err(failed(core, unanswered(time.patience)));
+                    let error = unanswered(time.patience);
+                    // It has had a link, and so has not waited in vain for one.
+                    core.admission.note_failure(&error);
+                    return Err(error.not_run().into());
                 }
             }
             lease.link().hold();
@@ -233,5 +236,5 @@ fn unanswered(patience: Duration) -> Error {
     let text = format!(
         "no reply within {patience:?} to the `AUTH` with a new token that comes before it; the command was not sent"
     );
-    Error::new(ErrorKind::Timeout(Stage::Command), text).not_run()
+    Error::new(ErrorKind::Timeout(Stage::Command), text)
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    exec::{record::failed, scatter::ground::Ground},
+    exec::scatter::ground::Ground,
     pool::{
         Leases,
         fixture::{HOUR, ordered},
@@ -112,15 +112,6 @@ async fn a_link_that_has_broken_before_it_was_taken_is_none() {
     }
     lonely.open([2]);
     assert_eq!(id(lonely.core.lease_by(&mut search, &ANYWHERE, deadline).await), 2);
-}
-
-#[tokio::test]
-async fn unserved_is_only_what_has_waited_until_its_end() {
-    let core = Ground::quiet().core;
-    _ = failed(&core, Error::closed());
-    assert_eq!(core.admission.stats().unserved, 0);
-    _ = failed(&core, Error::new(ErrorKind::Timeout(Stage::Command), "late"));
-    assert_eq!(core.admission.stats().unserved, 1);
 }
 
 /// The runtime of `connect` stops its timers before everything else of it has ended: by then nobody has closed
