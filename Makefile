@@ -14,7 +14,7 @@ PROGRAMS = $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst 
 
 test: redis-server openssl
 	cargo test --all-features --no-run
-	@printf '%s\n' '4 $(JUDGE_TIMES:%=--test=%)' \
+	@printf '%s\n' '3 $(JUDGE_TIMES:%=--test=%)' \
 	    '5 $(patsubst %,--test=%,$(filter-out $(JUDGE_TIMES),$(PROGRAMS))) --lib --doc' \
 	  | xargs -P 2 -L 1 sh -c 'export RUST_TEST_THREADS=$$0; code=0; for program; do \
 	      output=$$(cargo test --all-features $$program 2>&1) || code=1; printf "%s\n" "$$output"; done; exit $$code'
