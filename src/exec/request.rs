@@ -1,24 +1,19 @@
 //! What callers send: a command or a pipeline.
 
-use super::exec_abort;
+mod replies;
+
 use crate::{
-    cluster::{
-        address::NodeAddress,
-        redirect::{self, Redirect, Sent},
-        slot::Slot,
-    },
+    cluster::{redirect, slot::Slot},
     command::{Operation, Profile, fan_out::FanOut, guard, profile},
-    link::{Access, Link, Queued, Refused},
+    link::{Access, Link, Queued},
 };
-use futures_util::future::BoxFuture;
-use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
+use redis::{Cmd, Pipeline, ServerError};
 use tokio::time::Instant;
 
-/// A command or a pipeline on its way to a link, as often as it takes.
-pub(crate) trait Request: Copy + Send + Sync + Unpin {
-    /// What its caller gets.
-    type Reply: Send + Sync;
+pub(crate) use replies::Replies;
 
+/// A command or a pipeline on its way to a link, as often as it takes.
+pub(crate) trait Request: Replies + Copy + Send + Sync + Unpin {
     /// Queues it on `link`, with the command timeout if there is no `deadline`; none if that does not take it now.
     ///
     /// `asking` lets it be served by a node that is just taking over its slot.
@@ -32,38 +27,12 @@ pub(crate) trait Request: Copy + Send + Sync + Unpin {
         None
     }
 
-    /// Where the node `to`, which it was sent to, says that it is to be sent. Of a pipeline that is no transaction each
-    /// command has an answer of its own, and whoever has sent it looks at those.
-    fn redirect(&self, reply: &RedisResult<Self::Reply>, to: &NodeAddress) -> Option<Redirect>;
-
-    /// Tells what to do where Redis has answered `MOVED` to somebody who took it for a single endpoint.
-    fn explain_moved(&self, reply: RedisResult<Self::Reply>) -> RedisResult<Self::Reply>;
-
-    /// Whether Redis's answer is, or may be, an error; a quick look.
-    fn looks_bad(&self, value: &Value) -> bool;
-
-    /// What its caller gets for Redis's answer.
-    fn reply(&self, value: Value) -> Self::Reply;
-
-    /// What its caller gets for a transaction that Redis refused, in whole or in part.
-    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Self::Reply>>;
-
-    /// The error with which Redis refused to run any of it. A script can answer like that after it has run, so that
-    /// none of its answers counts as a refusal.
-    fn refusal<'a>(&self, reply: &'a RedisResult<Self::Reply>) -> Option<Refusal<'a>>;
-
     /// Whether it changes nothing, however often it runs.
     fn only_reads(&self) -> bool;
 
     /// What it goes by in the figures of durations.
     fn operation(&self) -> Operation;
-
-    /// The error that Redis answered in place of a reply.
-    fn error<'a>(&self, reply: &'a Self::Reply) -> Option<&'a ServerError>;
 }
-
-/// An error of Redis's that says that nothing has run.
-pub(crate) type Refusal<'a> = std::borrow::Cow<'a, ServerError>;
 
 /// A command, and what is known of it.
 #[derive(Clone, Copy)]
@@ -73,8 +42,6 @@ pub(crate) struct CommandRequest<'a> {
 }
 
 impl Request for CommandRequest<'_> {
-    type Reply = Value;
-
     fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>, asking: bool) -> Option<Queued> {
         link.command(access, self.cmd, deadline, asking)
     }
@@ -87,61 +54,12 @@ impl Request for CommandRequest<'_> {
         leaning_of(self.cmd, self.profile)
     }
 
-    fn redirect(&self, reply: &RedisResult<Value>, to: &NodeAddress) -> Option<Redirect> {
-        match reply {
-            Ok(Value::ServerError(error)) => {
-                let runs_script = self.profile.runs_script();
-                let slot = slot_by(error, self.profile, self.slot());
-                Redirect::of(error, Sent { slot, runs_script, to })
-            }
-            _ => None,
-        }
-    }
-
-    fn explain_moved(&self, reply: RedisResult<Value>) -> RedisResult<Value> {
-        // A script may write an error of its own, but hardly with the slot of its keys.
-        let is_own = |error: &ServerError| self.slot().is_some_and(|slot| redirect::named_slot(error) == Some(slot));
-        let is_redis_s = |value: &Value| match value {
-            Value::ServerError(error) => !self.profile.runs_script() || is_own(error),
-            _ => false,
-        };
-        reply.map(|value| if is_redis_s(&value) { redirect::explain_moved(value) } else { value })
-    }
-
-    fn looks_bad(&self, value: &Value) -> bool {
-        matches!(value, Value::ServerError(_))
-    }
-
-    fn reply(&self, value: Value) -> Value {
-        value
-    }
-
-    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Value>> {
-        // Single commands queue nothing: there is nothing but the first.
-        let first = refused.errors.into_iter().next().map_or(Value::Nil, |(_, error)| Value::ServerError(error));
-        Box::pin(async { Ok(first) })
-    }
-
-    fn refusal<'a>(&self, reply: &'a RedisResult<Value>) -> Option<Refusal<'a>> {
-        match reply {
-            Ok(Value::ServerError(error)) if !self.profile.runs_script() => Some(Refusal::Borrowed(error)),
-            _ => None,
-        }
-    }
-
     fn only_reads(&self) -> bool {
         self.profile.only_reads()
     }
 
     fn operation(&self) -> Operation {
         Operation::Command(self.profile)
-    }
-
-    fn error<'a>(&self, reply: &'a Value) -> Option<&'a ServerError> {
-        match reply {
-            Value::ServerError(error) => Some(error),
-            _ => None,
-        }
     }
 }
 
@@ -154,8 +72,6 @@ pub(crate) struct PipelineRequest<'a> {
 }
 
 impl Request for PipelineRequest<'_> {
-    type Reply = Vec<Value>;
-
     fn queue(&self, link: &Link, access: Access, deadline: Option<Instant>, asking: bool) -> Option<Queued> {
         if self.pipeline.is_transaction() && link.must_ask_for_multi(|| guard::would_block(self.pipeline)) {
             return link.ask_for_multi(access, deadline);
@@ -167,78 +83,12 @@ impl Request for PipelineRequest<'_> {
         self.pipeline.cmd_iter().find_map(|cmd| slot_of(cmd, profile(cmd)))
     }
 
-    fn redirect(&self, reply: &RedisResult<Vec<Value>>, to: &NodeAddress) -> Option<Redirect> {
-        let error = reply.as_ref().err().filter(|_| self.pipeline.is_transaction())?;
-        if exec_abort::is_without_multi(error) {
-            return None;
-        }
-        // If the keys of one command are known, all of them are in that slot.
-        let is_known = |cmd| !profile(cmd).guesses_keys();
-        let first = || error.clone().into_server_errors().and_then(|errors| redirect::named_slot(&errors.first()?.1));
-        let named = if self.pipeline.cmd_iter().any(is_known) { None } else { first() };
-        // While a transaction is queued no script runs.
-        Redirect::of_redis_error(error, Sent { slot: named.or_else(|| self.slot()), runs_script: false, to })
-    }
-
-    fn explain_moved(&self, reply: RedisResult<Vec<Value>>) -> RedisResult<Vec<Value>> {
-        reply.map(|values| values.into_iter().map(redirect::explain_moved).collect())
-    }
-
-    fn looks_bad(&self, value: &Value) -> bool {
-        let is_error = |value: &Value| matches!(value, Value::ServerError(_));
-        matches!(value, Value::Array(values) if values.iter().any(is_error))
-    }
-
-    fn reply(&self, value: Value) -> Vec<Value> {
-        match value {
-            Value::Array(values) => values,
-            value => vec![value],
-        }
-    }
-
-    fn aborted(&self, refused: Refused) -> BoxFuture<'_, RedisResult<Vec<Value>>> {
-        Box::pin(exec_abort::aborted(self.pipeline.len(), refused))
-    }
-
-    fn refusal<'a>(&self, reply: &'a RedisResult<Vec<Value>>) -> Option<Refusal<'a>> {
-        let first = match reply {
-            // All commands of a pipeline were refused, for the same reason.
-            Ok(values) => {
-                // Of replies that are left out nobody knows what they say.
-                if !self.pipeline.is_transaction() && (self.offset, self.count) != (0, self.pipeline.len()) {
-                    return None;
-                }
-                let Some(Value::ServerError(first)) = values.first() else {
-                    return None;
-                };
-                let same = |value: &Value| matches!(value, Value::ServerError(error) if error.code() == first.code());
-                if !values.iter().all(same) {
-                    return None;
-                }
-                Refusal::Borrowed(first)
-            }
-            // Parts of what should have been a transaction may have run.
-            Err(error) if exec_abort::is_without_multi(error) => return None,
-            // Redis queued nothing of a transaction.
-            Err(error) => Refusal::Owned(all_the_same(error)?),
-        };
-        (!self.pipeline.cmd_iter().any(|cmd| profile(cmd).runs_script())).then_some(first)
-    }
-
     fn only_reads(&self) -> bool {
         self.pipeline.cmd_iter().all(|cmd| profile(cmd).only_reads())
     }
 
     fn operation(&self) -> Operation {
         if self.pipeline.is_transaction() { Operation::Transaction } else { Operation::Pipeline }
-    }
-
-    fn error<'a>(&self, reply: &'a Vec<Value>) -> Option<&'a ServerError> {
-        // The first one is what its caller gets, unless it looks at each.
-        reply.iter().find_map(|value| match value {
-            Value::ServerError(error) => Some(error),
-            _ => None,
-        })
     }
 }
 
@@ -266,13 +116,3 @@ pub(super) fn leaning_of(cmd: &Cmd, profile: Profile) -> Option<Slot> {
         _ => None,
     }
 }
-
-/// The error that Redis gave for everything that it refused.
-fn all_the_same(error: &RedisError) -> Option<ServerError> {
-    let errors = error.clone().into_server_errors()?;
-    let (_, first) = errors.first()?;
-    errors.iter().all(|(_, error)| error.code() == first.code()).then(|| first.clone())
-}
-
-#[cfg(test)]
-mod tests;

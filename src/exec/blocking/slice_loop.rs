@@ -8,7 +8,7 @@ use crate::{
         lease::is_late,
         record::failed,
         redirects::Redirects,
-        request::Request as _,
+        request::Replies as _,
         retry::{self, Remedy, Retries},
         slices::{End, LATE},
         slow_path::{lost, unreadable},

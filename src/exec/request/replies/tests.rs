@@ -1,4 +1,5 @@
 use super::*;
+use redis::Pipeline;
 
 fn replies(lines: &[&str]) -> RedisResult<Vec<Value>> {
     lines.iter().map(|line| redis::parse_redis_value(format!("{line}\r\n").as_bytes())).collect()
