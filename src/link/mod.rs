@@ -138,8 +138,8 @@ impl Link {
         self.wire.liveness.is_validating()
     }
 
-    /// Whether an `AUTH` is what Redis has to answer next, which may take it seconds: it has answered all commands before
-    /// that, and will answer those behind it.
+    /// Whether an `AUTH` is what Redis has to answer next, which may take it seconds: it has answered all commands
+    /// before that, and will answer those behind it.
     pub(crate) fn awaits_auth(&self) -> bool {
         self.is_validating() && self.wire.queue.awaits_auth()
     }

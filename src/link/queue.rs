@@ -1,8 +1,8 @@
 //! Between the callers of a link and its driver: what is to be written, and who waits for what.
 //!
-//! What is queued, the link's condition and the connection's end are in one place because one lock keeps them together: a
-//! request is queued in a condition that admits it, or not at all, and nothing is queued once the driver has taken the
-//! last of it.
+//! What is queued, the link's condition and the connection's end are in one place because one lock keeps them together:
+//! a request is queued in a condition that admits it, or not at all, and nothing is queued once the driver has taken
+//! the last of it.
 
 use super::{
     condition::{Access, Condition, OPEN, REAUTHENTICATING, code},

@@ -175,7 +175,8 @@ impl TokenActor {
         let mut deadline = Instant::now() + allowed;
         let mut stalled = false;
         loop {
-            // A source that blocks its thread is slow. That is nothing which happens to it, and no reason for more time.
+            // A source that blocks its thread is slow. That is nothing which happens to it, and no reason for more
+            // time.
             let mut in_source = Duration::ZERO;
             lock(&self.plan).acts_by = deadline;
             let tick = deadline.min(Instant::now() + TICK);

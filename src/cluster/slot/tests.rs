@@ -66,8 +66,8 @@ struct Server {
 }
 
 impl Server {
-    /// The ports are free when they are looked for: another process may have taken one before the server does, which ends
-    /// then.
+    /// The ports are free when they are looked for: another process may have taken one before the server does, which
+    /// ends then.
     fn listening() -> (Self, TcpStream) {
         for _ in 0..5 {
             let mut server = Self::start();

@@ -36,8 +36,8 @@ fn code(code: &str) -> &str {
     if is_one { code } else { "an error without a code" }
 }
 
-/// One entry; none if its primary cannot be reached by any port. What follows the primary, its replicas, is sent nothing,
-/// so that nothing there is a reason to refuse the rest.
+/// One entry; none if its primary cannot be reached by any port. What follows the primary, its replicas, is sent
+/// nothing, so that nothing there is a reason to refuse the rest.
 fn range(entry: &Value, answered_by: &NodeAddress) -> Result<Option<SlotRange>, &'static str> {
     let [start, end, primary, ..] = list(entry).ok_or("that is not a list")? else {
         return Err("with less than two slots and a node");
