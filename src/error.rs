@@ -53,7 +53,8 @@ pub enum Stage {
     Auth,
     /// The reply to a command, or a link to send it on (`command_timeout`).
     Command,
-    /// The first usable connection (`startup_timeout`).
+    /// All that `connect` waits for: files of certificates and keys, and the first usable connection
+    /// (`startup_timeout`).
     Startup,
 }
 

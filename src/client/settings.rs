@@ -31,8 +31,9 @@ use shapes::{CloudName, OverloadName, Protocol, StartupName, Time, Tokens, Topol
 /// settings are.
 ///
 /// Readers of settings show the line that an error is about. What is wrong with a credential, a secret or the URL, and
-/// an unknown field in which a secret may stand (a text that is no duration), is therefore told by `connect`, without
-/// what stands there. What is wrong with another setting is told while reading.
+/// an unknown field that holds a text (one that is a duration, such as `"5s"`, counts as no secret), is therefore told
+/// by `connect`, without what stands there. What is wrong with another setting is told while reading: in an inline
+/// table, the line that a reader shows then is that of all its fields.
 ///
 /// ```
 /// use entra_redis::Config;

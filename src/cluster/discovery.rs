@@ -62,8 +62,9 @@ pub enum Startup {
     /// `connect` returns when the first connection is authenticated, or with the reason why none can be.
     #[default]
     Wait,
-    /// `connect` returns at once, unless a setting is wrong. Tokens and connections are tried for until they come;
-    /// meanwhile commands wait, within their deadlines, and `health()` says why nothing is served yet.
+    /// `connect` returns as soon as the files that settings name are read, within `startup_timeout`, unless a setting
+    /// is wrong. Tokens and connections are tried for until they come; meanwhile commands wait, within their deadlines,
+    /// and `health()` says why nothing is served yet.
     Lazy,
 }
 

@@ -9,7 +9,7 @@ use super::{
     last_ids::LastIds,
     lease::{NoLease, Place, Search, is_late},
     order::Memory,
-    record::{Record, failed},
+    record::{Record, failed, failed_with_link},
     replicas,
     request::{CommandRequest, Request as _, slot_of},
     slices::Slices,
@@ -79,7 +79,7 @@ async fn ask(core: &Core, memory: &mut Memory, request: CommandRequest<'_>, dead
                     && Error::from_redis(&error).is_some_and(|error| !error.may_have_run())
                     && !core.is_up(&place) => {}
             Some(result) => return result,
-            None => return Err(failed(core, unanswered())),
+            None => return Err(failed_with_link(core, unanswered())),
         }
     }
 }
@@ -87,7 +87,7 @@ async fn ask(core: &Core, memory: &mut Memory, request: CommandRequest<'_>, dead
 /// The error of a command that was to be sent behind a question.
 fn unanswered() -> Error {
     let text = "no reply within the command's time to what had to be asked before it; it was not sent";
-    Error::new(ErrorKind::Timeout(Stage::Command), text).not_run()
+    Error::new(ErrorKind::Timeout(Stage::Command), text)
 }
 
 /// A command that blocks, on its way.

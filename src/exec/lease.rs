@@ -71,7 +71,9 @@ impl Core {
             if let Some(error) = self.tokens.dead() {
                 return Err(error.for_want_of_a_token());
             }
-            let Some(node) = self.node_sought(place, &mut seeker) else {
+            // Any node will do: the one that is about to have a link, as long as it serves.
+            let kept = search.node().filter(|node| matches!(place, Place::Owner(None)) && node.takes_commands());
+            let Some(node) = kept.or_else(|| self.node_sought(place, &mut seeker)) else {
                 // There may be no such node for long.
                 search.stop();
                 changed.await;
@@ -146,7 +148,7 @@ impl Core {
     }
 
     fn no_lease(&self, place: &Place, are_in_use: bool) -> Error {
-        if self.is_closed() || self.timers.have_ended() {
+        if self.is_closed() {
             return Error::closed();
         }
         if are_in_use {

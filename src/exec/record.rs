@@ -14,6 +14,12 @@ pub(super) fn failed(core: &Core, error: Error) -> RedisError {
     error.into()
 }
 
+/// Counts a command that was not sent, although it had a link: it has not waited in vain for one.
+pub(super) fn failed_with_link(core: &Core, error: Error) -> RedisError {
+    core.admission.note_failure(&error);
+    error.not_run().into()
+}
+
 /// What records how long something took, also if its caller gives it up.
 pub(super) struct Record<'a> {
     core: &'a Core,

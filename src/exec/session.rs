@@ -11,7 +11,7 @@ use super::{
     core::Core,
     lease::Place,
     order::Memory,
-    record::failed,
+    record::{failed, failed_with_link},
     slices::{FOR_EVER, is_due, make_way},
 };
 use crate::{
@@ -173,10 +173,7 @@ impl Session {
                 let deadline = time.deadline(None);
                 make_way(core, lease, None, deadline).await;
                 if Instant::now() >= deadline {
-                    let error = unanswered(time.patience);
-                    // It has had a link, and so has not waited in vain for one.
-                    core.admission.note_failure(&error);
-                    return Err(error.not_run().into());
+                    return Err(failed_with_link(core, unanswered(time.patience)));
                 }
             }
             lease.link().hold();

@@ -207,7 +207,7 @@ pub(super) async fn make_way(core: &Core, lease: &Lease, over: Option<Instant>, 
         tokio::pin!(changed);
         changed.as_mut().enable();
         let is_down = matches!(link.condition(), Condition::Down(_));
-        if is_down || core.is_closed() || core.timers.have_ended() || is_current(core, link) {
+        if is_down || core.is_closed() || is_current(core, link) {
             return;
         }
         // What is sent behind an `AUTH` waits for its reply, which may take its time.

@@ -5,7 +5,7 @@ use super::{
     core::{Core, Way},
     course::{Course, Verdict},
     order::Memory,
-    record::failed,
+    record::{failed, failed_with_link},
     request::Request,
     retry::{Remedy, Retries},
     texts::server,
@@ -164,9 +164,7 @@ impl SlowPath<'_> {
             }
             Outcome::TimedOutHeldBack => {
                 let error = self.timed_out(link, queued, "the transaction was not sent");
-                // It had its connection, and is not among those that waited for one in vain.
-                self.core.admission.note_failure(&error);
-                After::Failure(error.not_run().into())
+                After::Failure(failed_with_link(self.core, error))
             }
             Outcome::Written => {
                 self.leave_behind(request, link);

@@ -212,7 +212,7 @@ async fn a_machine_without_a_ca_store_is_told_what_to_install() {
 }
 
 /// A pipe that nobody writes to, as a file of a mount that is gone, holds up nobody but `connect`, and that for no
-/// longer than `startup_timeout`.
+/// longer than `startup_timeout`: then the runtime may end, too, and with it a program that cannot connect.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_file_that_hangs_holds_connect_up_for_the_startup_timeout_alone() {
@@ -227,28 +227,22 @@ async fn a_file_that_hangs_holds_connect_up_for_the_startup_timeout_alone() {
         (certificate, emulator.tls(), Startup::Wait),
     ] {
         let config = emulator.config().credential(credential).tls(tls).startup(startup).startup_timeout(SECOND / 2);
-        let ends = {
-            let pipe = pipe.clone();
-            // Whoever reads is let go, so that the runtime may end.
-            move || drop(std::fs::OpenOptions::new().write(true).open(pipe).unwrap())
-        };
-        let (told, stop) = std::sync::mpsc::channel::<()>();
-        let writer = std::thread::spawn(move || {
-            _ = stop.recv_timeout(5 * SECOND);
-            ends();
-        });
-        let ticks = async {
-            for _ in 0..10 {
-                tokio::time::sleep(SECOND / 100).await;
-            }
-            std::time::Instant::now()
-        };
+        let (told, program) = tokio::sync::oneshot::channel();
         let began = std::time::Instant::now();
-        let (outcome, ticked) = tokio::join!(EntraRedis::connect(emulator.host(), emulator.port(), config), ticks);
-        let took = began.elapsed();
-        drop(told);
-        writer.join().unwrap();
-        let error = outcome.unwrap_err();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let ticks = async {
+                for _ in 0..10 {
+                    tokio::time::sleep(SECOND / 100).await;
+                }
+                std::time::Instant::now()
+            };
+            let (outcome, ticked) = runtime.block_on(async { tokio::join!(EntraRedis::open(config), ticks) });
+            let took = began.elapsed();
+            drop(runtime);
+            told.send((outcome.unwrap_err(), took, ticked)).unwrap();
+        });
+        let (error, took, ticked) = common::within("the program's end", 10 * SECOND, program).await.unwrap();
         assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Startup), "{error}");
         assert!(error.to_string().contains("has not been read"), "{error}");
         assert!(took < 4 * SECOND, "{took:?}");

@@ -27,7 +27,7 @@ impl CacheOptions {
 
     /// How many bytes of memory keys, values and bookkeeping may take together; default 64 MiB. What has not been used
     /// goes first. A value that is larger than both a 64th of that and 1 MiB may not be kept. With 0 nothing is kept,
-    /// and no node is asked to tell of changes; so with the other two settings.
+    /// and no node is asked to tell of changes; the same if `ttl` or `max_staleness` is 0.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self

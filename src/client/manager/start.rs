@@ -26,11 +26,10 @@ use crate::{
     token::{TokenActor, TokenSource, Tokens},
     transport::{dialer::Dialer, tls::Transport},
 };
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, thread, time::Duration};
 use tokio::{
     runtime::Handle,
-    sync::Mutex,
-    task::spawn_blocking,
+    sync::{Mutex, oneshot},
     time::{Instant, timeout_at},
 };
 use tokio_util::task::TaskTracker;
@@ -100,14 +99,24 @@ impl Limit {
 /// What the settings make of TLS and of the credential, with all that their files hold.
 async fn read_files(host: &str, config: &Config, limit: Limit) -> Result<(Transport, Arc<dyn TokenSource>), Error> {
     let (host, tls, credential) = (host.to_owned(), config.transport_security(variable), config.credential.clone());
-    // Not here: a pipe, and a file of a mount that is gone, hold up whoever reads them for as long as they like.
-    let reading = spawn_blocking(move || Ok((tls.build(&host)?, credential.token_source()?)));
+    // Not here: a pipe, and a file of a mount that is gone, hold up whoever reads them for as long as they like. And in
+    // no thread of the runtime's, whose end would wait for it: a program that fails to connect could not end.
+    let (told, reading) = oneshot::channel();
+    let runtime = Handle::current();
+    let read = move || {
+        let _entered = runtime.enter();
+        let read = tls.build(&host).and_then(|transport| Ok((transport, credential.token_source()?)));
+        // If nobody waits any more, nobody needs it.
+        _ = told.send(read);
+    };
+    let could_not = |source: &dyn Display| {
+        let what = format!("the files that the settings name could not be read: {source}");
+        Error::new(ErrorKind::Configuration, what)
+    };
+    thread::Builder::new().name("entra-redis-files".to_owned()).spawn(read).map_err(|error| could_not(&error))?;
     match timeout_at(limit.ends, reading).await {
         Ok(Ok(read)) => read,
-        Ok(Err(source)) => {
-            let what = "the files that the settings name could not be read";
-            Err(Error::new(ErrorKind::Configuration, what).with_source(source))
-        }
+        Ok(Err(_)) => Err(could_not(&"the thread that reads them has ended")),
         Err(_) => Err(limit.passed("a file that the settings name, of a certificate or a key, has not been read")),
     }
 }

@@ -80,6 +80,11 @@ impl Search {
         *self = Self::new(self.kind);
     }
 
+    /// The node that it waits for a link to.
+    pub(super) fn node(&self) -> Option<Arc<Node>> {
+        self.awaited.as_ref().map(|(node, _)| Arc::clone(node))
+    }
+
     /// The link that it has found, in the hands of its user.
     pub(super) fn end(&mut self, lease: Lease) -> Lease {
         lease.begin().in_turn(self.turn.take())

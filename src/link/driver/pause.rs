@@ -25,14 +25,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// When a driver ran last, and whether it has yet to read what came since.
 pub(super) struct Pause {
     ran: Instant,
-    /// If so, until when it does nothing else: what comes as fast as it is read has no end, and meanwhile nothing is
+    behind: Behind,
+}
+
+enum Behind {
+    No,
+    /// It has let the runtime look at its sockets, and read nothing since.
+    Unread,
+    /// Until when it does nothing but read: what comes as fast as it is read has no end, and meanwhile nothing is
     /// written, and no deadline is looked at.
-    behind_until: Option<Instant>,
+    Until(Instant),
 }
 
 impl Pause {
     pub(super) fn new() -> Self {
-        Self { ran: Instant::now(), behind_until: None }
+        Self { ran: Instant::now(), behind: Behind::No }
     }
 }
 
@@ -43,17 +50,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let ran = std::mem::replace(&mut self.pause.ran, now);
         let is_paused = now.saturating_duration_since(ran) >= PAUSE;
         // Once only: where something else takes that long at each turn of the runtime, every poll comes after a pause.
-        if is_paused && self.pause.behind_until.is_none() {
-            self.pause.behind_until = Some(now + PAUSE);
+        if is_paused && matches!(self.pause.behind, Behind::No) {
+            self.pause.behind = Behind::Unread;
             // The runtime has to look at its sockets first: until then, none is known to have anything.
             ready!(pin!(yield_now()).poll(cx));
         }
-        if let Some(until) = self.pause.behind_until {
+        let until = match self.pause.behind {
+            Behind::No => None,
+            // From now on: what the runtime did before this turn may have taken as long.
+            Behind::Unread => Some(now + PAUSE),
+            Behind::Until(until) => Some(until),
+        };
+        if let Some(until) = until {
             // Before the first request nothing that comes can be a reply.
             if self.written > 0 && self.read(cx)? && now < until {
+                self.pause.behind = Behind::Until(until);
                 return Poll::Pending;
             }
-            self.pause.behind_until = None;
+            self.pause.behind = Behind::No;
         }
         if self.liveness.has_expired(now) {
             if self.liveness.is_validating() && !self.queue.has_auth() {
