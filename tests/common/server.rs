@@ -10,8 +10,8 @@ use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, Val
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    path::PathBuf,
+    net::{Ipv4Addr, TcpListener, UdpSocket},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -121,7 +121,7 @@ impl Server {
             dir.path().display(),
         );
         let conf = file("redis.conf", &conf);
-        let child = spawn(&conf, port)?;
+        let child = spawn(&conf)?;
         let ca_pem = certificates.ca.clone();
         let (kept, logs) = ([kept, plain_kept], watched.then(logs::watch));
         Some(Self { child, _dir: dir, port, plain_port, ca_pem, conf, _kept: kept, _logs: logs })
@@ -135,7 +135,7 @@ impl Server {
 
     /// Starts it again on the same port, with what was saved before, if anything was.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.conf, self.port).expect("redis-server starts again");
+        self.child = spawn(&self.conf).expect("redis-server starts again");
     }
 
     pub fn pid(&self) -> u32 {
@@ -268,17 +268,20 @@ impl Drop for Server {
 }
 
 /// None if the server ended at once, because its port was taken for example.
-fn spawn(conf: &str, port: u16) -> Option<Child> {
+fn spawn(conf: &str) -> Option<Child> {
+    // Its own word, which it says when it listens: whoever else has taken a port would answer there, too.
+    let log = Path::new(conf).with_file_name("redis.log");
+    _ = fs::remove_file(&log);
     let child = Command::new("redis-server").arg(conf).stdout(Stdio::null()).spawn();
     let mut child =
         child.expect("redis-server is needed for this test: `make test` installs it, or apt-get install redis-server");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !fs::read_to_string(&log).unwrap_or_default().contains("Server initialized") {
         if child.try_wait().unwrap().is_some() {
             return None;
         }
         assert!(Instant::now() < deadline, "redis-server does not listen");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(5));
     }
     Some(child)
 }
