@@ -142,8 +142,8 @@ async fn the_name_is_asked_about_a_node_that_is_listed_and_dead() {
     eventually("the name is asked", 10 * SECOND, async || (asked() > before).then_some(())).await;
     let after = killed.elapsed();
     assert!(after > 3 * SECOND / 2 && after < 6 * SECOND, "asked {after:?} after its death");
-    tokio::time::sleep(3 * SECOND).await;
-    assert!(asked() - before <= 6, "asked {} times", asked() - before);
+    tokio::time::sleep(5 * SECOND).await;
+    assert!(asked() - before <= 8, "asked {} times", asked() - before);
     assert_unharmed(&others.stop().await);
     let health = redis.manager().health();
     assert!(health.to_string().contains(&cluster.address(2).unwrap().to_string()), "{health}");
@@ -166,9 +166,9 @@ async fn without_a_sign_the_topology_is_asked_for_each_interval() {
         (since.elapsed() > SECOND / 2).then_some(())
     };
     eventually("links have said what they say first", 10 * SECOND, quiet).await;
-    tokio::time::sleep(5 * SECOND).await;
+    tokio::time::sleep(10 * SECOND).await;
     let asked = commands() - before;
-    assert!((3..=7).contains(&asked), "{asked} commands in 5 s");
+    assert!((7..=12).contains(&asked), "{asked} commands in 10 s");
 }
 
 /// The configured endpoint is needed to begin with, and when nobody else is left.

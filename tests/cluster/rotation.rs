@@ -75,10 +75,10 @@ async fn a_node_that_validates_slowly_holds_up_nobody() {
     assert_eq!(redis.manager().counters().reconnects, 0);
 }
 
-/// Longer than commands may take.
+/// As long as Azure may take.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_validates_for_longer_than_commands_may_take_holds_up_nobody() {
-    const VALIDATION: Duration = Duration::from_secs(6);
+async fn a_node_that_validates_for_ten_seconds_holds_up_nobody() {
+    const VALIDATION: Duration = Duration::from_secs(10);
     let set = |config: Config| config.token_manager(by_ratio(0.05)).command_timeout(2 * SECOND);
     let (_emulator, cluster, redis) = three_of(60 * SECOND, set).await;
     nodes_up(&redis, 3).await;

@@ -236,8 +236,8 @@ async fn five_second_tokens_are_renewed_once_a_second_at_most() {
 }
 
 /// The Instance Metadata Service answers so while it is being updated, for 70 seconds at most by its documentation. It
-/// is left alone for 18 seconds after each, although it does not ask for that; that the five attempts of `connect` are
-/// enough then, given the time, the token actor's tests show, in which minutes pass in a moment.
+/// is left alone for 18 seconds after each, although it does not ask for that, and the five attempts of `connect` are
+/// enough, given the time.
 async fn gone_for(status: u16, time: Duration, requests: RangeInclusive<u64>) {
     let emulator = common::start(Emulator::builder()).await;
     let body = r#"{"error":"not_found","error_description":"IMDS is being updated"}"#.to_owned();
@@ -254,8 +254,8 @@ async fn gone_for(status: u16, time: Duration, requests: RangeInclusive<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_imds_that_is_being_updated_is_left_alone_and_waited_for() {
-    tokio::join!(gone_for(404, 3 * SECOND, 1..=1), gone_for(410, 17 * SECOND, 1..=1));
+async fn an_imds_that_is_gone_for_seventy_seconds_is_waited_for() {
+    tokio::join!(gone_for(404, 3 * SECOND, 1..=1), gone_for(410, 70 * SECOND, 4..=4));
 }
 
 /// The day passes in virtual time, in which there are no sockets; the connections before and after it are real.

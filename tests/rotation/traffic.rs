@@ -36,8 +36,7 @@ async fn sixty_four_tasks_notice_none_of_ten_rotations() {
 async fn no_command_waits_for_a_slow_auth(links: usize) {
     let (emulator, redis) =
         Fixture::on_redis(8 * SECOND).links(links).config(|config| config.token_manager(by_ratio(0.2))).up().await;
-    let auth = 2 * SECOND;
-    emulator.redis_front().auth_delay(auth);
+    emulator.redis_front().auth_delay(2 * SECOND);
     let load = Load::start(&redis, 16);
     rotations(&redis, 2, 30 * SECOND).await;
     common::eventually("links re-authenticated", 20 * SECOND, async || {
@@ -46,8 +45,7 @@ async fn no_command_waits_for_a_slow_auth(links: usize) {
     .await;
     let report = load.stop().await;
     report.assert_unharmed();
-    // Whoever came just behind an AUTH would have waited for all of it.
-    assert!(report.slowest < auth * 3 / 4, "a command took {:?}", report.slowest);
+    assert!(report.slowest < SECOND, "pool of {links}: a command took {:?}", report.slowest);
     assert_eq!(emulator.redis_front().stats().expired, 0);
 }
 
